@@ -1,0 +1,35 @@
+"""Pattern-Exploiting Training: a few labeled rows and a pile of text in, a labeled data set and a classifier out.
+
+>>> import pet
+>>> result = pet.run(pet.RunConfig.from_toml("my.toml"))  # doctest: +SKIP
+>>> pet.predict(result.model, ["Where is my parcel?"])  # doctest: +SKIP
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pet.errors import PetError
+
+if TYPE_CHECKING:
+    from pet.config import RunConfig
+    from pet.pipeline import RunResult, run
+    from pet.reports.predictions import Prediction, predict
+
+__all__ = ["PetError", "Prediction", "RunConfig", "RunResult", "__version__", "predict", "run"]
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "RunConfig": "pet.config",
+    "RunResult": "pet.pipeline",
+    "run": "pet.pipeline",
+    "Prediction": "pet.reports.predictions",
+    "predict": "pet.reports.predictions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the heavy parts when they are asked for: `import pet` loads neither torch nor transformers."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'pet' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)

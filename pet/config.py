@@ -1,0 +1,290 @@
+"""Frozen settings of a run, read from a TOML pipeline and written back resolved.
+
+Each section is a model of its own, so that a stage takes its section and never the whole `RunConfig`. Unknown keys are
+refused with the near match. Paths are relative to the pipeline file; `[task.fields]` maps fields to columns.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pet.errors import ConfigError, near_matches
+
+__all__ = [
+    "DataSettings",
+    "DistillSettings",
+    "EnsembleSettings",
+    "IpetSettings",
+    "ModelSettings",
+    "OptimizerSettings",
+    "PromptSettings",
+    "RunConfig",
+    "RunSettings",
+    "TaskSettings",
+    "TrainSettings",
+]
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+PositiveFloat = Annotated[float, Field(gt=0.0)]
+
+
+class _Section(BaseModel):
+    """One frozen table of a pipeline."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class TaskSettings(_Section):
+    """`[task]`: what is labeled. Empty `labels` means those of the train file, else of the verbalizer."""
+
+    name: str = "task"
+    labels: tuple[str, ...] = ()
+    fields: dict[str, str] = Field(default_factory=dict)
+    label_column: str = "label"
+    id_column: str = "id"
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _labels_are_words(cls, value: Any) -> Any:
+        return tuple(str(label) for label in value) if isinstance(value, list | tuple) else value
+
+    @field_validator("labels")
+    @classmethod
+    def _at_least_two(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(value) == 1 or len(set(value)) != len(value):
+            raise ValueError(f"expected at least two different labels, found {list(value)}")
+        return value
+
+
+class DataSettings(_Section):
+    """`[data]`: the files, or hub data sets such as ``"owner/name:split"``."""
+
+    train: str | None = None
+    unlabeled: str | None = None
+    test: str | None = None
+    examples_per_label: PositiveInt | None = None
+    max_unlabeled: PositiveInt | None = None
+    max_test: PositiveInt | None = None
+    on_bad_row: Literal["error", "skip"] = "error"
+
+
+class PromptSettings(_Section):
+    """`[prompts]`: which patterns, and the words of the labels (default: the label names)."""
+
+    patterns: tuple[str, ...] = ()
+    verbalizer: str | None = None
+    registry: tuple[str, ...] = ()
+    multi_token: bool = False
+
+
+class ModelSettings(_Section):
+    """`[model]`: the masked language model: a bundled name, a folder, or a hub id."""
+
+    name: str = "pet-mini"
+    revision: str | None = None
+    max_length: Annotated[int, Field(ge=8)] = 256
+    truncation: Literal["tail", "head+tail"] = "tail"
+
+
+class OptimizerSettings(_Section):
+    """What every training shares. `steps` are optimizer updates; None is derived from the model's size."""
+
+    steps: Annotated[int, Field(ge=0)] | None = None
+    batch_size: PositiveInt = 16
+    accumulation: PositiveInt = 1
+    learning_rate: PositiveFloat | None = None
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    warmup: Share = 0.1
+    max_grad_norm: PositiveFloat = 1.0
+
+    @model_validator(mode="after")
+    def _accumulation_divides(self) -> Self:
+        if self.batch_size % self.accumulation:
+            raise ValueError(
+                f"accumulation = {self.accumulation} does not divide batch_size = {self.batch_size}"
+            )
+        return self
+
+    def resolved(self, steps: int, learning_rate: float) -> Self:
+        """Return these settings with the given values where none is set."""
+        return self.model_copy(
+            update={
+                "steps": steps if self.steps is None else self.steps,
+                "learning_rate": self.learning_rate or learning_rate,
+            }
+        )
+
+
+class TrainSettings(OptimizerSettings):
+    """`[train]`: how one voter (a pattern with a seed) is trained."""
+
+    preset: Literal["pet"] = "pet"
+    seeds: PositiveInt = 1
+    auxiliary_mlm: Share = 0.0
+
+
+class EnsembleSettings(_Section):
+    """`[ensemble]`: how the voters' scores are weighted."""
+
+    weighting: Literal["uniform", "accuracy", "agreement"] = "uniform"
+
+
+class IpetSettings(_Section):
+    """`[ipet]`: the number of ensembles trained; 1 is plain PET."""
+
+    generations: Annotated[int, Field(ge=1, le=1)] = 1
+
+
+class DistillSettings(OptimizerSettings):
+    """`[distill]`: the final classifier. `model = "same"` starts from the voters' model."""
+
+    model: str = "same"
+    temperature: PositiveFloat = 2.0
+    gold_rows: bool = True
+
+
+class RunSettings(_Section):
+    """`[run]`: the seed and the machine."""
+
+    seed: Annotated[int, Field(ge=0)] = 42
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    baseline: bool = True
+
+
+class RunConfig(_Section):
+    """A whole pipeline."""
+
+    task: TaskSettings = TaskSettings()
+    data: DataSettings = DataSettings()
+    prompts: PromptSettings = PromptSettings()
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+    ensemble: EnsembleSettings = EnsembleSettings()
+    ipet: IpetSettings = IpetSettings()
+    distill: DistillSettings = DistillSettings()
+    run: RunSettings = RunSettings()
+
+    @classmethod
+    def from_toml(cls, path: str | Path, overrides: Sequence[str] = ()) -> "RunConfig":
+        """Read a pipeline file; `overrides` are ``"section.key=value"`` and win.
+
+        Relative paths in `[data]`, `[prompts] registry`, `[model]` and `[distill]` are resolved against the file's
+        folder; those given as overrides are relative to the working directory.
+
+        Raises
+        ------
+        ConfigError
+            If the file is missing or no TOML, or a key or value is not known.
+        """
+        path = Path(path)
+        tables = _resolve_paths(_read_toml(path), path.parent)
+        for override in overrides:
+            _apply_override(tables, override)
+        return cls.from_mapping(tables, origin=str(path))
+
+    @classmethod
+    def from_mapping(cls, tables: Mapping[str, Any], origin: str = "settings") -> "RunConfig":
+        """Build a config from nested mappings; `origin` names their source in errors.
+
+        Raises
+        ------
+        ConfigError
+            If a key or value is not known.
+        """
+        try:
+            return cls.model_validate(tables)
+        except ValidationError as error:
+            raise ConfigError(_explain(error, origin)) from None
+
+    def with_registries(self, folders: Sequence[str | Path]) -> "RunConfig":
+        """Return this config with more folders of patterns and verbalizers."""
+        registry = (*self.prompts.registry, *(str(Path(folder).resolve()) for folder in folders))
+        return self.model_copy(update={"prompts": self.prompts.model_copy(update={"registry": registry})})
+
+    def to_toml(self) -> str:
+        """Return every setting as TOML; unset values are left out."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"No pipeline file at {path}: give a TOML file, or a name listed by `pet pipelines`."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a readable TOML file ({error}): mend that line.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}): give a TOML file.") from None
+
+
+def _resolve_paths(tables: dict[str, Any], base: Path) -> dict[str, Any]:
+    """Make the paths of a pipeline file absolute; a name that is no path beside the file is left as it is."""
+
+    def resolved(value: Any, must_exist: bool) -> Any:
+        if not isinstance(value, str):
+            return value
+        candidate = base / value
+        # A hub id looks like a relative path: only an existing file, or a clear file name, is one.
+        is_path = candidate.exists() or (not must_exist and Path(value).suffix != "" and ":" not in value)
+        return str(candidate.resolve()) if is_path else value
+
+    data, prompts = tables.get("data"), tables.get("prompts")
+    if isinstance(data, dict):
+        for role in ("train", "unlabeled", "test"):
+            if role in data:
+                data[role] = resolved(data[role], must_exist=False)
+    if isinstance(prompts, dict) and isinstance(prompts.get("registry"), list):
+        prompts["registry"] = [str((base / str(folder)).resolve()) for folder in prompts["registry"]]
+    for section, key in (("model", "name"), ("distill", "model")):
+        table = tables.get(section)
+        if isinstance(table, dict) and "/" in str(table.get(key, "")):
+            table[key] = resolved(table[key], must_exist=True)
+    return tables
+
+
+def _apply_override(tables: dict[str, Any], override: str) -> None:
+    """Set one ``section.key=value``; the value is read as TOML, and as a plain word where it is none."""
+    name, separator, text = override.partition("=")
+    keys = [key.strip() for key in name.split(".")]
+    if not separator or len(keys) < 2 or not all(keys):
+        raise ConfigError(f"--set {override!r} is not of the form section.key=value, such as train.steps=60.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    table = tables
+    for key in keys[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {override!r}: {key!r} is a value, not a section.")
+    table[keys[-1]] = value
+
+
+def _explain(error: ValidationError, origin: str) -> str:
+    """Say in one sentence what the first problem of a validation is."""
+    problem = error.errors()[0]
+    place = [str(part) for part in problem["loc"]]
+    more = f" ({error.error_count() - 1} more after it)" if error.error_count() > 1 else ""
+    if problem["type"] == "extra_forbidden":
+        section = place[:-1]
+        kind = f"key '{place[-1]}' in [{'.'.join(section)}]" if section else f"section [{place[-1]}]"
+        return f"{origin}: unknown {kind}.{near_matches(place[-1], _known_keys(section))}{more}"
+    reason = str(problem["msg"]).removeprefix("Value error, ")
+    found = problem.get("input")
+    found_text = f", found {found!r}" if not isinstance(found, dict | BaseModel) else ""
+    return f"{origin}: {'.'.join(place)}: {reason[0].lower()}{reason[1:]}{found_text}{more}."
+
+
+def _known_keys(section: Sequence[str]) -> list[str]:
+    if not section:
+        return list(RunConfig.model_fields)
+    annotation = RunConfig.model_fields[section[0]].annotation if section[0] in RunConfig.model_fields else None
+    return list(annotation.model_fields) if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []

@@ -1,0 +1,80 @@
+"""Which columns of a file hold the fields of a task, its labels and its ids."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from pet.data.formats import TEXT_COLUMN
+from pet.data.streams import close_match, file_suffix, shown
+from pet.errors import DataError
+
+__all__ = ["check_label_column", "resolve_fields"]
+
+_USUAL = re.compile(r"text(_[a-z])?")
+
+
+def resolve_fields(
+    source: str, columns: tuple[str, ...], fields: Mapping[str, str], reserved: tuple[str, ...]
+) -> dict[str, str]:
+    """Return field name -> column of one file; `columns` are those found, `reserved` those of labels and ids.
+
+    An empty `fields` means: the columns `text`, `text_a`, `text_b`, ...; else the only column that is not
+    reserved, as the field `text`. The one column of a ``.txt`` file serves whatever single field is asked
+    for.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, or the fields cannot be told from the columns.
+    """
+    if not fields:
+        return _inferred(source, columns, reserved)
+    if len(fields) == 1 and file_suffix(Path(source)) == ".txt":
+        return dict.fromkeys(fields, TEXT_COLUMN)
+    for name, column in fields.items():
+        if column not in columns:
+            raise DataError(
+                f"{source} has no column {shown(column)} for the field {name!r}; found {_listed(columns)}: "
+                f"map it in [task.fields].{close_match(column, columns)}"
+            )
+        if column == reserved[0]:
+            raise DataError(
+                f"{source}: the field {name!r} is mapped to {shown(column)}, the column of the labels: "
+                "map another column in [task.fields], or name that of the labels in [task] label_column."
+            )
+    return dict(fields)
+
+
+def check_label_column(source: str, columns: tuple[str, ...], label_column: str) -> None:
+    """Check that a file which must be labeled has a column of labels.
+
+    Raises
+    ------
+    DataError
+        If it has none.
+    """
+    if label_column not in columns:
+        raise DataError(
+            f"{source} has no column {shown(label_column)} for the labels; found {_listed(columns)}: "
+            f"name it in [task] label_column.{close_match(label_column, columns)}"
+        )
+
+
+def _inferred(source: str, columns: tuple[str, ...], reserved: tuple[str, ...]) -> dict[str, str]:
+    candidates = tuple(column for column in columns if column not in reserved)
+    usual = sorted(column for column in candidates if _USUAL.fullmatch(column))
+    if usual:
+        return {column: column for column in usual}
+    if len(candidates) == 1:
+        return {TEXT_COLUMN: candidates[0]}
+    raise DataError(
+        f"{source}: which column holds the text? Found {_listed(columns)}, expected 'text', "
+        "or 'text_a' and 'text_b': "
+        'map fields to columns in [task.fields], such as text = "sentence".'
+    )
+
+
+def _listed(columns: tuple[str, ...]) -> str:
+    """Return the columns for a message, a dozen at most."""
+    names = ", ".join(shown(column, 40) for column in columns[:12])
+    return (names or "none") + (f" and {len(columns) - 12} more" if len(columns) > 12 else "")

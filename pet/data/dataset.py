@@ -1,0 +1,207 @@
+"""The rows of one run: read, drawn and kept apart, with a sentence for all that a person should know."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pet.config import DataSettings, TaskSettings
+from pet.data.examples import Example, Task
+from pet.data.overlap import Overlap, Overlaps, find_overlaps, remove_overlaps
+from pet.data.readers import ReadOptions, ReadResult, RejectedRow, Role, read_examples
+from pet.data.sampling import limit, sample_per_label
+from pet.data.streams import shown
+from pet.errors import DataError
+from pet.seeding import rng_for
+
+__all__ = ["TaskData", "data_digest", "load_task_data"]
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A task with its three sets of rows.
+
+    `columns` maps each field to the column of the file it was first found in; `messages` are sentences for
+    the log; `rejected` are the rows that were left out because they could not be used.
+    """
+
+    task: Task
+    labeled: tuple[Example, ...]
+    unlabeled: tuple[Example, ...]
+    test: tuple[Example, ...]
+    columns: Mapping[str, str]
+    messages: tuple[str, ...]
+    rejected: tuple[RejectedRow, ...]
+
+
+def load_task_data(
+    task: TaskSettings, data: DataSettings, seed: int, known_labels: tuple[str, ...] = ()
+) -> TaskData:
+    """Read, draw and check the sets of a run; `known_labels` (those of the verbalizer) are the last resort.
+
+    The labels are those of `task`, else the sorted ones of the whole train file, else `known_labels`.
+    Unlabeled rows whose text is also that of a drawn train row, or of any test row, are dropped before
+    `max_unlabeled` are drawn.
+
+    Raises
+    ------
+    DataError
+        If a set cannot be read, the unlabeled set is missing or empty, the labels are unknown or fewer than
+        two, or a labeled row has another one.
+    """
+    if data.unlabeled is None:
+        raise DataError("[data] unlabeled is missing: name the file of the rows that the run has to label.")
+    if data.train is None and not (task.labels or known_labels):
+        raise DataError(
+            "The labels are unknown: name them in [task] labels, or give labeled rows in [data] train."
+        )
+    reads, labels = _read_all(task, data, known_labels)
+    columns = next(iter(reads.values())).fields
+    settled = Task(task.name, labels, tuple(columns))
+    pool, messages = _Pool.drawn(reads, settled, data, seed).without_overlaps()
+    if not pool.unlabeled:
+        raise DataError(
+            f"No row of [data] unlabeled ({data.unlabeled}) is left: each has the text of a labeled or a "
+            "test row; give other rows."
+        )
+    return TaskData(
+        task=settled,
+        labeled=pool.train,
+        unlabeled=limit(pool.unlabeled, data.max_unlabeled, rng_for(seed, "sample", "unlabeled")),
+        test=limit(pool.test, data.max_test, rng_for(seed, "sample", "test")),
+        columns=columns,
+        messages=(*_read_messages(reads), *_label_messages(settled, pool, data), *messages),
+        rejected=tuple(row for read in reads.values() for row in read.rejected),
+    )
+
+
+def data_digest(examples: Iterable[Example]) -> str:
+    """Return the sha256, in hex, of ids, fields and labels in order; `extra` does not count.
+
+    >>> data_digest([Example("1", {"a": "x"})]) == data_digest([Example("1", {"a": "x"}, extra={"b": 2})])
+    True
+    """
+    digest = hashlib.sha256()
+    for example in examples:
+        row = [example.id, dict(example.fields), example.label]
+        digest.update(json.dumps(row, sort_keys=True).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _read_all(
+    task: TaskSettings, data: DataSettings, known_labels: tuple[str, ...]
+) -> tuple[dict[Role, ReadResult], tuple[str, ...]]:
+    """Read train, unlabeled and test in this order: the first settles the columns and perhaps the labels."""
+    sources: dict[Role, str | None] = {"train": data.train, "unlabeled": data.unlabeled, "test": data.test}
+    labels = task.labels or (known_labels if data.train is None else ())
+    fields: Mapping[str, str] = task.fields
+    reads: dict[Role, ReadResult] = {}
+    for role, source in sources.items():
+        if source is None:
+            continue
+        options = ReadOptions(
+            role, fields, task.label_column, task.id_column, labels or None, data.on_bad_row
+        )
+        reads[role] = read_examples(source, options)
+        fields = fields or reads[role].fields
+        labels = labels or _sorted_labels(reads[role].examples)
+    return reads, labels
+
+
+def _sorted_labels(examples: Iterable[Example]) -> tuple[str, ...]:
+    """Return the labels in order: as numbers where all are, so that "10" follows "9"."""
+    labels = {example.label for example in examples if example.label is not None}
+    numbers = all(label.lstrip("-").isdecimal() for label in labels)
+    return tuple(sorted(labels, key=lambda label: (int(label) if numbers else 0, label)))
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The three sets, with what was short when the labeled rows were drawn."""
+
+    train: tuple[Example, ...]
+    unlabeled: tuple[Example, ...]
+    test: tuple[Example, ...]
+    short: Mapping[str, int]
+
+    @classmethod
+    def drawn(cls, reads: Mapping[Role, ReadResult], task: Task, data: DataSettings, seed: int) -> "_Pool":
+        """Draw the labeled rows; the others stay whole."""
+        train = _examples(reads, "train")
+        short: Mapping[str, int] = {}
+        if data.examples_per_label is not None:
+            draw = sample_per_label(
+                train, task.labels, data.examples_per_label, rng_for(seed, "sample", "train")
+            )
+            train, short = draw.examples, draw.short
+        return cls(train, _examples(reads, "unlabeled"), _examples(reads, "test"), short)
+
+    def without_overlaps(self) -> "tuple[_Pool, list[str]]":
+        """Drop the unlabeled rows that stand in another set, and say so."""
+        overlaps = find_overlaps(self.train, self.unlabeled, self.test)
+        kept = remove_overlaps(self.unlabeled, self.train, self.test)
+        messages = _overlap_messages(overlaps)
+        if dropped := len(self.unlabeled) - len(kept):
+            messages.append(f"{dropped} of {len(self.unlabeled)} unlabeled rows dropped, {len(kept)} left")
+        return _Pool(self.train, kept, self.test, self.short), messages
+
+
+def _examples(reads: Mapping[Role, ReadResult], role: Role) -> tuple[Example, ...]:
+    return reads[role].examples if role in reads else ()
+
+
+def _read_messages(reads: Mapping[Role, ReadResult]) -> list[str]:
+    """Say which rows could not be used, and that labels were seen where none belong."""
+    messages = []
+    for role, read in reads.items():
+        if read.rejected:
+            first = read.rejected[0]
+            messages.append(
+                f"{len(read.rejected)} of {len(read.rejected) + len(read.examples)} {role} rows left out, "
+                f"such as number {first.line} of {first.file}: {first.reason}"
+            )
+        if role == "unlabeled" and read.labels_seen:
+            messages.append("labels seen in the unlabeled file: ignored")
+    return messages
+
+
+def _label_messages(task: Task, pool: _Pool, data: DataSettings) -> list[str]:
+    """Say which labels have no labeled row, or fewer than were asked for."""
+    if data.train is None:
+        return ["no labeled rows: the patterns alone have to tell the labels apart"]
+    counts = Counter(example.label for example in pool.train)
+    bare = [shown(label) for label in task.labels if not counts[label]]
+    short = [f"{shown(label)} {count}" for label, count in pool.short.items() if count]
+    messages = [f"labels without a labeled row: {_some(bare)}"] if bare else []
+    if short:
+        messages.append(f"labels with fewer than {data.examples_per_label} labeled rows: {_some(short)}")
+    return messages
+
+
+def _some(items: Sequence[str]) -> str:
+    """Return the first five, and how many more there are."""
+    return ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
+
+
+def _overlap_messages(overlaps: Overlaps) -> list[str]:
+    messages = [
+        _shared(overlaps.train_unlabeled, "unlabeled rows have the text of a labeled row", "dropped"),
+        _shared(overlaps.test_unlabeled, "unlabeled rows have the text of a test row", "dropped"),
+        _shared(
+            overlaps.train_test,
+            "test rows have the text of a labeled row",
+            "kept, and the measured accuracy is too high for it",
+        ),
+    ]
+    if overlaps.unlabeled_duplicates:
+        messages.append(
+            f"{overlaps.unlabeled_duplicates} unlabeled rows repeat the text of an earlier one: kept"
+        )
+    return [message for message in messages if message]
+
+
+def _shared(overlap: Overlap, what: str, done: str) -> str:
+    pairs: Sequence[str] = [f"{second} = {first}" for first, second in overlap.ids]
+    more = ", ..." if overlap.count > len(pairs) else ""
+    return f"{overlap.count} {what} ({', '.join(pairs)}{more}): {done}" if overlap.count else ""

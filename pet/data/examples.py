@@ -1,0 +1,57 @@
+"""`Example` and `Task`: what is labeled, and with what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pet.errors import DataError
+
+__all__ = ["Example", "Task"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row: its text fields, its label where it is known, and the user's other columns.
+
+    `fields` maps the names that patterns use to texts; `extra` maps the remaining columns of the file to their values,
+    kept for the output only.
+    """
+
+    id: str
+    fields: Mapping[str, str]
+    label: str | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """The labels (their order is the column order of every [n, k] array) and the fields of a task."""
+
+    name: str
+    labels: tuple[str, ...]
+    fields: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check the labels.
+
+        Raises
+        ------
+        DataError
+            If there are fewer than two labels, or two are equal, or there is no field.
+        """
+        if len(self.labels) < 2:
+            raise DataError(
+                f"Task {self.name!r} has {len(self.labels)} label(s) {list(self.labels)}: at least two are needed; "
+                "name them all in [task] labels."
+            )
+        if len(set(self.labels)) != len(self.labels):
+            raise DataError(f"Task {self.name!r} names a label twice in {list(self.labels)}: remove one.")
+        if not self.fields:
+            raise DataError(f"Task {self.name!r} has no text field: map one in [task.fields].")
+
+    def index(self, label: str) -> int:
+        """Return the column of a label.
+
+        >>> Task("t", ("no", "yes"), ("text",)).index("yes")
+        1
+        """
+        return self.labels.index(label)

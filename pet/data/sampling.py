@@ -1,0 +1,45 @@
+"""Drawing rows: so many per label for the few-shot setting, or so many in all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pet.data.examples import Example
+
+__all__ = ["SampleResult", "limit", "sample_per_label"]
+
+
+@dataclass(frozen=True)
+class SampleResult:
+    """The rows drawn, in file order; `short` maps each label with too few rows to the number it has."""
+
+    examples: tuple[Example, ...]
+    short: Mapping[str, int]
+
+
+def sample_per_label(
+    examples: Sequence[Example], labels: Sequence[str], per_label: int, rng: np.random.Generator
+) -> SampleResult:
+    """Draw `per_label` rows of each label without replacement; a label with fewer gives all it has.
+
+    The same rows and generator give the same draw, and a smaller `per_label` a part of it: what is learned
+    from 10 rows per label and from 20 is comparable. Rows whose label is not in `labels` are never drawn.
+    """
+    chosen: list[int] = []
+    short: dict[str, int] = {}
+    for label in labels:
+        rows = [row for row, example in enumerate(examples) if example.label == label]
+        # A whole permutation, so that the generator moves on alike for every per_label.
+        chosen += [rows[place] for place in rng.permutation(len(rows))[:per_label]]
+        if len(rows) < per_label:
+            short[label] = len(rows)
+    return SampleResult(tuple(examples[row] for row in sorted(chosen)), short)
+
+
+def limit(examples: Sequence[Example], maximum: int | None, rng: np.random.Generator) -> tuple[Example, ...]:
+    """Return `maximum` random rows in file order; all where there are no more, or `maximum` is None."""
+    if maximum is None or len(examples) <= maximum:
+        return tuple(examples)
+    chosen = rng.permutation(len(examples))[:maximum]
+    return tuple(examples[row] for row in sorted(chosen.tolist()))

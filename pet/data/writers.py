@@ -1,0 +1,175 @@
+"""Writing tables of columns, whole or not at all."""
+
+import csv
+import gzip
+import io
+import json
+import math
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+
+from pet.data.streams import close_match, file_suffix, is_packed, shown
+from pet.errors import DataError
+
+__all__ = ["write_table"]
+
+_Columns = Mapping[str, Sequence[object]]
+
+
+def write_table(path: Path, columns: _Columns) -> None:
+    """Write columns of one length as ``.csv``, ``.tsv``, ``.jsonl`` (each also ``.gz``) or ``.parquet``.
+
+    The file appears whole or not at all: it is written beside its place, flushed to the disk and moved there.
+    The same columns give the same bytes. Lists in a table cell are written as JSON, None as an empty cell; a
+    Parquet column of mixed kinds becomes one of text.
+
+    Raises
+    ------
+    DataError
+        If the suffix is not known, the lengths differ, a cell cannot be written, or the place is not
+        writable.
+    """
+    writer = _WRITERS.get(file_suffix(path))
+    if writer is None or (writer is _write_parquet and is_packed(path)):
+        hint = close_match(file_suffix(path), tuple(_WRITERS))
+        raise DataError(
+            f"{path} does not end in .csv, .tsv, .jsonl (each with or without .gz) or .parquet.{hint}"
+        )
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise DataError(
+            f"{path}: the columns differ in length, {shown(lengths, 200)}: give each as many values."
+        )
+    try:
+        with _replacing(path) as stream:
+            writer(stream, columns)
+    except UnicodeEncodeError as error:
+        found = shown(error.object[error.start : error.end])
+        raise DataError(
+            f"{path}: {found} is half a surrogate pair, no character: write .jsonl instead."
+        ) from None
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written ({error.strerror or error}): give another place."
+        ) from None
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Yield a new file that takes the place of `path` when the block ends well."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(draft, "xb") as raw:
+            if is_packed(path):
+                # No name and no time in the header: the same rows give the same bytes.
+                with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
+                    yield cast(BinaryIO, packed)
+            else:
+                yield raw
+            raw.flush()
+            os.fsync(raw.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _rows(columns: _Columns) -> Iterator[tuple[object, ...]]:
+    return zip(*columns.values(), strict=True)
+
+
+def _plain(value: object) -> object:
+    """Return a value of plain Python in the place of one of numpy."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+
+
+def _json(value: object) -> str:
+    """Return one line of JSON; a lone surrogate is written as an escape, as UTF-8 has no bytes for it."""
+    text = json.dumps(value, ensure_ascii=False, default=_json_default)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, default=_json_default)
+    return text
+
+
+def _json_default(value: object) -> object:
+    plain = _plain(value)
+    return str(value) if plain is value else plain
+
+
+def _cell(value: object) -> str:
+    plain = _plain(value)
+    if plain is None or isinstance(plain, str):
+        return plain or ""
+    return _json(plain) if isinstance(plain, bool | list | tuple | dict) else str(plain)
+
+
+def _write_json_lines(stream: BinaryIO, columns: _Columns) -> None:
+    for row in _rows(columns):
+        line = {name: _finite(_plain(value)) for name, value in zip(columns, row, strict=True)}
+        stream.write(_json(line).encode() + b"\n")
+
+
+def _finite(value: object) -> object:
+    """Return None for NaN and infinity, which JSON has no words for."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write_commas(stream: BinaryIO, columns: _Columns) -> None:
+    _write_separated(stream, columns, ",")
+
+
+def _write_tabs(stream: BinaryIO, columns: _Columns) -> None:
+    _write_separated(stream, columns, "\t")
+
+
+def _write_separated(stream: BinaryIO, columns: _Columns, delimiter: str) -> None:
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+    plain = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    quoted = csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    try:
+        for row in chain([tuple(columns)], _rows(columns)):
+            cells = [_cell(value) for value in row]
+            # The csv module leaves a lone carriage return bare, and then refuses to read it.
+            (quoted if any("\r" in cell for cell in cells) else plain).writerow(cells)
+    finally:
+        text.detach()
+
+
+def _write_parquet(stream: BinaryIO, columns: _Columns) -> None:
+    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow.parquet  # type: ignore[import-untyped]
+
+    try:
+        arrays = {name: _arrow_array(values) for name, values in columns.items()}
+        pyarrow.parquet.write_table(pyarrow.table(arrays), stream)
+    except pyarrow.ArrowException as error:
+        raise DataError(
+            f"The columns do not fit Parquet ({shown(str(error), 150)}): write .jsonl instead."
+        ) from None
+
+
+def _arrow_array(values: Sequence[object]) -> object:
+    import pyarrow
+
+    if isinstance(values, np.ndarray):
+        return pyarrow.array(list(values) if values.ndim > 1 else values)
+    try:
+        return pyarrow.array(values)
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):
+        return pyarrow.array([None if value is None else _cell(value) for value in values], pyarrow.string())
+
+
+_WRITERS: Mapping[str, Callable[[BinaryIO, _Columns], None]] = {
+    ".csv": _write_commas,
+    ".tsv": _write_tabs,
+    ".jsonl": _write_json_lines,
+    ".parquet": _write_parquet,
+}

@@ -1,0 +1,82 @@
+"""The one exception tree of the project.
+
+    PetError                 anything pet raises on purpose; `exit_code` is what the command returns
+    ├── UsageError           the person can mend it by changing what was handed in (exit code 2)
+    │   ├── ConfigError      a pipeline file, a flag or a setting
+    │   ├── DataError        a file of rows, or one row of it
+    │   ├── PromptError      a pattern or a verbalizer
+    │   └── ModelError       a model folder or hub id
+    └── RunError             the work itself could not be finished (exit code 1)
+        └── RunLocked        another process works in the same run directory
+
+Every message is one sentence that says what was found, what was expected and what to try.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "ModelError",
+    "PetError",
+    "PromptError",
+    "RunError",
+    "RunLocked",
+    "UsageError",
+    "near_matches",
+]
+
+
+class PetError(Exception):
+    """Base of everything pet raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(PetError):
+    """Something handed in is wrong; the message says how to mend it."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A pipeline file, a flag or a setting is wrong."""
+
+
+class DataError(UsageError):
+    """A data file, or a row of it, cannot be used."""
+
+
+class PromptError(UsageError):
+    """A pattern or a verbalizer cannot be used."""
+
+
+class ModelError(UsageError):
+    """A model cannot be loaded, or cannot do what is asked of it."""
+
+
+class RunError(PetError):
+    """The work could not be finished; what was finished is kept."""
+
+
+class RunLocked(RunError):
+    """Another process works in this run directory."""
+
+    exit_code = 2
+
+
+def near_matches(name: str, known: Iterable[str], limit: int = 3) -> str:
+    """Return a hint such as ``" Did you mean a, b?"``, or the known names when none is near.
+
+    >>> near_matches("wieghting", ["weighting", "steps"])
+    ' Did you mean weighting?'
+    >>> near_matches("zzz", ["b", "a"])
+    ' Known: a, b.'
+    """
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=limit, cutoff=0.6)
+    if close:
+        return f" Did you mean {', '.join(close)}?"
+    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    return f" Known: {shown}." if names else ""

@@ -1,0 +1,97 @@
+"""`Votes` and `SoftLabels`: the two arrays that everything else is about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pet.errors import RunError
+
+__all__ = ["SoftLabels", "Votes", "softmax"]
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Return float32 [n, k] probabilities of raw scores [n, k].
+
+    >>> softmax(np.array([[0.0, 0.0], [1000.0, 0.0]])).tolist()
+    [[0.5, 0.5], [1.0, 0.0]]
+    """
+    wide = np.asarray(scores, np.float64)
+    powers = np.exp(wide - wide.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Raw label scores of one voter (a PVP with a seed) for n examples.
+
+    `scores` float32 [n, k], columns in the order of `labels`; `weight` >= 0 is its share in the ensemble.
+    """
+
+    voter: str
+    seed: int
+    ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    scores: np.ndarray
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check shapes and numbers.
+
+        Raises
+        ------
+        RunError
+            If shapes disagree or a score is not finite.
+        """
+        expected = (len(self.ids), len(self.labels))
+        if self.scores.shape != expected:
+            raise RunError(f"Votes of {self.voter!r} have shape {self.scores.shape}, expected {expected}.")
+        if not np.isfinite(self.scores).all() or not (np.isfinite(self.weight) and self.weight >= 0):
+            raise RunError(f"Votes of {self.voter!r} are not all finite: train it with a lower learning rate.")
+
+    def hard(self) -> np.ndarray:
+        """Return the int64 [n] column of the highest score; the first of equals."""
+        return self.scores.argmax(axis=1)
+
+    def with_weight(self, weight: float) -> "Votes":
+        """Return the same votes with another weight."""
+        return replace(self, weight=float(weight))
+
+
+@dataclass(frozen=True)
+class SoftLabels:
+    """[n, k] soft labels: `probs` float32, rows sum to 1 within 1e-5."""
+
+    ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    probs: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check shapes and sums.
+
+        Raises
+        ------
+        RunError
+            If shapes disagree or a row is no distribution.
+        """
+        expected = (len(self.ids), len(self.labels))
+        if self.probs.shape != expected:
+            raise RunError(f"Soft labels have shape {self.probs.shape}, expected {expected}.")
+        if not (np.isfinite(self.probs).all() and (self.probs >= 0).all()):
+            raise RunError("Soft labels hold a number that is no probability.")
+        if not np.allclose(self.probs.sum(axis=1), 1.0, atol=1e-5):
+            raise RunError("A row of soft labels does not sum to 1.")
+
+    @classmethod
+    def from_scores(cls, ids: Sequence[str], labels: Sequence[str], scores: np.ndarray) -> "SoftLabels":
+        """Return the softmax of raw scores [n, k]."""
+        return cls(tuple(ids), tuple(labels), softmax(scores))
+
+    def hard(self) -> np.ndarray:
+        """Return the int64 [n] column of the most probable label; the first of equals."""
+        return self.probs.argmax(axis=1)
+
+    def confidence(self) -> np.ndarray:
+        """Return the float32 [n] probability of the most probable label."""
+        best: np.ndarray = self.probs.max(axis=1)
+        return best

@@ -1,0 +1,70 @@
+"""Batches of rows as tensors: filled by tokens from rows sorted by length, padded on the right."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pet.learners.encoding import Encoded
+
+__all__ = ["Batch", "collate", "padding_waste", "token_budget_batches"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows ready for a model.
+
+    `inputs` are int64 [b, t] tensors by argument name; `rows` and `positions` int64 [b * p] say where the cloze masks
+    are; `slots` is p.
+    """
+
+    inputs: dict[str, torch.Tensor]
+    rows: torch.Tensor
+    positions: torch.Tensor
+    slots: int
+
+    def __len__(self) -> int:
+        return len(self.inputs["input_ids"])
+
+
+def collate(encoded: Sequence[Encoded], pad_id: int, segments: bool, device: torch.device | str) -> Batch:
+    """Pad rows on the right to the longest of them. `segments` adds `token_type_ids`."""
+    longest = max(map(len, encoded))
+    shape = (len(encoded), longest)
+    ids, attention = np.full(shape, pad_id, np.int64), np.zeros(shape, np.int64)
+    types = np.zeros(shape, np.int64)
+    for i, row in enumerate(encoded):
+        ids[i, : len(row)] = row.input_ids
+        attention[i, : len(row)] = 1
+        types[i, : len(row)] = row.segment_ids
+    inputs = {"input_ids": ids, "attention_mask": attention} | ({"token_type_ids": types} if segments else {})
+    slots = len(encoded[0].mask_positions)
+    return Batch(
+        inputs={name: torch.from_numpy(array).to(device) for name, array in inputs.items()},
+        rows=torch.arange(len(encoded), device=device).repeat_interleave(slots),
+        positions=torch.from_numpy(np.concatenate([row.mask_positions for row in encoded])).to(device),
+        slots=slots,
+    )
+
+
+def token_budget_batches(lengths: Sequence[int], budget: int, max_rows: int = 256) -> list[np.ndarray]:
+    """Return int64 row indices per batch, longest rows first, rows x longest at most `budget` (one row at least).
+
+    >>> [batch.tolist() for batch in token_budget_batches([2, 9, 3, 8], budget=18)]
+    [[1, 3], [2, 0]]
+    """
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        size = min(max(1, budget // max(1, int(lengths[order[start]]))), max_rows)
+        batches.append(order[start : start + size])
+        start += size
+    return batches
+
+
+def padding_waste(lengths: Sequence[int], batches: Sequence[np.ndarray]) -> float:
+    """Return the share of computed tokens that are padding, in [0, 1)."""
+    sizes = np.asarray(lengths)
+    padded = sum(len(batch) * int(sizes[batch].max()) for batch in batches)
+    return 1.0 - float(sizes.sum()) / padded if padded else 0.0

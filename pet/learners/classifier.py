@@ -1,0 +1,140 @@
+"""The stock sequence classifier: trained on soft labels (distillation) or on gold labels (the baseline), and loaded."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pet.config import OptimizerSettings
+from pet.data import Example
+from pet.errors import ModelError
+from pet.learners.backbone import Backbone, ModelSource
+from pet.learners.batching import Batch, collate, token_budget_batches
+from pet.learners.encoding import Encoded
+from pet.learners.losses import distillation_loss, soften
+from pet.learners.machine import Machine
+from pet.learners.masked_lm import autocast
+from pet.learners.training import TrainLog, fit
+
+__all__ = ["ClassifierForm", "TextClassifier"]
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class ClassifierForm:
+    """What a classifier reads and says: its labels, the column of the files behind each field, and its longest input."""
+
+    labels: tuple[str, ...]
+    columns: Mapping[str, str]
+    max_length: int
+
+
+@dataclass(frozen=True)
+class TextClassifier:
+    """`AutoModelForSequenceClassification` with its labels and the fields it reads.
+
+    The first field is the first segment; further fields, joined by blanks, are the second. A saved folder is stock:
+    `transformers.pipeline("text-classification", model=folder)` gives the same labels.
+    """
+
+    backbone: Backbone
+    form: ClassifierForm
+    machine: Machine
+
+    @classmethod
+    def from_source(cls, source: ModelSource, form: ClassifierForm, machine: Machine, seed: int) -> "TextClassifier":
+        """Put a new head, drawn from `seed`, on a pretrained encoder."""
+        backbone = Backbone.classifier(source, form.labels, machine.device, seed)
+        shorter = replace(form, max_length=min(form.max_length, backbone.longest_input))
+        return cls(backbone, shorter, machine)
+
+    @classmethod
+    def load(cls, folder: Path, machine: Machine) -> "TextClassifier":
+        """Load a folder written by `save`.
+
+        Raises
+        ------
+        ModelError
+            If it is no classifier of ours.
+        """
+        config = _read_config(folder)
+        labels = tuple(label for _, label in sorted((int(i), name) for i, name in config["id2label"].items()))
+        form = ClassifierForm(labels, dict(config["pet"]["columns"]), int(config["pet"]["max_length"]))
+        backbone = Backbone.classifier(ModelSource(str(folder), folder), labels, machine.device, seed=0)
+        return cls(backbone, form, machine)
+
+    def fit(
+        self, examples: Sequence[Example], targets: np.ndarray, settings: OptimizerSettings, rng: np.random.Generator,
+        temperature: float = 1.0, advance: Advance = lambda _: None,
+    ) -> TrainLog:
+        """Train on target probabilities [n, k]; one-hot rows at temperature 1 are plain cross-entropy."""
+        encoded = self.encode(examples)
+        softened = torch.from_numpy(soften(targets, temperature)).to(self.machine.device)
+
+        def loss(rows: np.ndarray) -> torch.Tensor:
+            logits = self._logits(self._collate([encoded[i] for i in rows]))
+            return distillation_loss(logits, softened[torch.from_numpy(rows)], temperature)
+
+        return fit(self.backbone.model, loss, len(encoded), settings, rng, advance)
+
+    def probabilities(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
+        """Return label probabilities, float32 [n, k], in the order of `examples`."""
+        encoded = self.encode(examples)
+        found = np.empty((len(encoded), len(self.form.labels)), np.float32)
+        with torch.inference_mode():
+            for rows in token_budget_batches([len(row) for row in encoded], self.machine.token_budget):
+                logits = self._logits(self._collate([encoded[i] for i in rows]))
+                found[rows] = torch.softmax(logits, dim=-1).cpu().numpy()
+                advance(len(rows))
+        return found
+
+    def encode(self, examples: Sequence[Example]) -> list[Encoded]:
+        """Tokenize rows as the stock pipeline does; special tokens spelled in the text stay text."""
+        if not examples:
+            return []
+        names = list(self.form.columns)
+        texts = [[example.fields[names[0]] for example in examples]]
+        if len(names) > 1:
+            texts.append([" ".join(example.fields[name] for name in names[1:]) for example in examples])
+        encoding = self.backbone.tokenizer(
+            *texts, truncation="longest_first", max_length=self.form.max_length, split_special_tokens=True,
+            return_token_type_ids=True, verbose=False,
+        )
+        nothing = np.empty(0, np.int64)
+        return [
+            Encoded(np.asarray(ids, np.int32), np.asarray(types, np.int32), nothing, np.ones(len(ids), np.bool_))
+            for ids, types in zip(encoding["input_ids"], encoding["token_type_ids"], strict=True)
+        ]
+
+    def save(self, folder: Path) -> None:
+        """Write a stock model folder: safetensors, id2label, tokenizer."""
+        model, tokenizer = self.backbone.model, self.backbone.tokenizer
+        model.config.pet = {"columns": dict(self.form.columns), "max_length": self.form.max_length}
+        tokenizer.model_max_length = self.form.max_length
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    def _collate(self, encoded: list[Encoded]) -> Batch:
+        return collate(encoded, self.backbone.tokenizer.pad_token_id, self.backbone.uses_segments, self.machine.device)
+
+    def _logits(self, batch: Batch) -> torch.Tensor:
+        with autocast(self.machine.device, self.machine.precision):
+            logits: torch.Tensor = self.backbone.model(**batch.inputs).logits
+        return logits.float()
+
+
+def _read_config(folder: Path) -> Any:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config["id2label"], config["pet"]["columns"], config["pet"]["max_length"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ModelError(
+            f"{folder} is no classifier written by pet (no config.json with its labels and columns): give a run "
+            "directory, or its model folder."
+        ) from None
+    return config

@@ -1,0 +1,58 @@
+"""Where the arithmetic happens: the device and the precision of the encoder."""
+
+from dataclasses import dataclass
+
+import torch
+
+from pet.config import RunSettings
+from pet.errors import ConfigError
+
+__all__ = ["Machine"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A device and "bf16" or "fp32"."""
+
+    device: torch.device
+    precision: str
+
+    @classmethod
+    def pick(cls, settings: RunSettings) -> "Machine":
+        """Choose by `run.device` and `run.precision`.
+
+        "auto" takes a GPU where there is one, and bfloat16 where the hardware multiplies it.
+
+        Raises
+        ------
+        ConfigError
+            If the device is not there.
+        """
+        device = _device(settings.device)
+        return cls(device, _precision(settings.precision, device))
+
+    @property
+    def token_budget(self) -> int:
+        """Tokens per inference batch; the caches of a CPU gain nothing from more."""
+        return 4096 if self.device.type == "cpu" else 65536
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f'run.device = "{name}" cannot be used here ({reason}): set it to "auto".') from None
+    return device
+
+
+def _precision(name: str, device: torch.device) -> str:
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16" if has_bf16 else "fp32"

@@ -1,0 +1,38 @@
+"""Where the declarative files of the project lie: in the checkout, or inside the installed package."""
+
+from pathlib import Path
+
+from pet.errors import ConfigError, near_matches
+
+__all__ = ["BUILTIN", "BUNDLED_MODELS", "pipeline_files", "pipeline_path"]
+
+_PACKAGE = Path(__file__).parent
+
+BUILTIN = _PACKAGE / "_builtin" if (_PACKAGE / "_builtin").is_dir() else _PACKAGE.parent
+"""The folder that holds `patterns/`, `verbalizers/`, `pipelines/` and `data/`."""
+
+BUNDLED_MODELS = BUILTIN / "data" / "models"
+"""One folder per model that ships with the package, named as in `model.name`."""
+
+
+def pipeline_files() -> list[Path]:
+    """Return the ready-made pipelines, sorted by name."""
+    return sorted((BUILTIN / "pipelines").glob("*.toml"))
+
+
+def pipeline_path(name: str) -> Path:
+    """Return the file of a pipeline: a path, or the name of a ready-made one.
+
+    Raises
+    ------
+    ConfigError
+        If there is neither.
+    """
+    path, known = Path(name), {file.stem: file for file in pipeline_files()}
+    if path.is_file():
+        return path
+    if path.stem == name and name in known:
+        return known[name]
+    raise ConfigError(
+        f"No pipeline {name!r}: it is neither a file nor a ready-made one.{near_matches(path.stem, known)}"
+    )

@@ -1,0 +1,190 @@
+"""Patterns: named templates, rendered for each row into parts.
+
+    template   "[ Category: {mask} ] {text}"
+    segments   Literal("[ Category: "), Mask(), Literal(" ] "), Field("text")         what the template says
+    parts      "[ Category:" spaced, mask spaced, "]" spaced, "..." spaced            what an encoder splices
+
+The text of a row is inert: nothing that it says is read as a template or as a special token.
+"""
+
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from pet.data.examples import Example
+from pet.errors import PromptError, near_matches
+from pet.prompts.templates import Break, Field, Literal, Mask, Segment, read_segments
+
+__all__ = ["Part", "Pattern"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stretch of a rendered row, as an encoder needs it.
+
+    text      the characters to tokenize: never empty for a literal, "" for the mask, and for a field exactly
+              the filtered text of the row (it may be empty, or begin with white space of its own)
+    kind      "literal", "field" or "mask"
+    shorten   True when the encoder may cut this part: a field without `keep`, and nothing else
+    segment   0, or 1 after the `||`
+    spaced    True when white space stands before the part in the template, or the part starts a segment;
+              False when it is glued to the part before it. Byte-level and sentence-piece tokenizers have
+              different tokens for a word with and without a space before it, so this decides token ids: in
+              `({mask}), {text}` the mask is glued to "(", ")," is glued to the mask, and the text is spaced.
+
+    All but the text of the fields is the same for every row of a pattern.
+    """
+
+    text: str
+    kind: typing.Literal["literal", "field", "mask"]
+    shorten: bool
+    segment: typing.Literal[0, 1]
+    spaced: bool
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A named template: exactly one mask, at most one break, at least one field.
+
+    >>> pattern = Pattern.parse("news/category", "[ Category: {mask} ] {text}")
+    >>> pattern.fields
+    ('text',)
+    >>> pattern.describe(Example("1", {"text": "Rates rise."}))
+    '[ Category: [MASK] ] Rates rise.'
+    """
+
+    name: str
+    segments: tuple[Segment, ...]
+    description: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        """Check the segments.
+
+        Raises
+        ------
+        PromptError
+            If there is not exactly one mask, or no field, or more than one break, or nothing on one side of
+            it, or if no template could say these segments (such as two literals in a row).
+        """
+        object.__setattr__(self, "segments", tuple(self.segments))
+        try:
+            _check(self.segments)
+            said = read_segments(self.template)
+        except PromptError as error:
+            raise PromptError(f"Pattern {self.name!r} {error}") from None
+        # What is shown and stored is the template: it has to mean the very same segments.
+        if said != self.segments:
+            raise PromptError(
+                f"Pattern {self.name!r} has segments that no template says, its own being read as "
+                f"{list(said)}: join neighboring literals, and use no empty or reserved name."
+            )
+
+    @classmethod
+    def parse(cls, name: str, template: str, description: str = "") -> "Pattern":
+        """Read a template; `pet.prompts.templates` describes the language.
+
+        Raises
+        ------
+        PromptError
+            If the template breaks a rule; the message names the pattern and the near matches.
+        """
+        try:
+            segments = read_segments(template)
+        except PromptError as error:
+            raise PromptError(f"Pattern {name!r} {error}") from None
+        return cls(name, segments, description)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The distinct names of the fields, in the order of their first use."""
+        return tuple(dict.fromkeys(item.name for item in self.segments if isinstance(item, Field)))
+
+    @property
+    def template(self) -> str:
+        """The template: reading it again gives an equal pattern."""
+        return "".join(item.template for item in self.segments)
+
+    def render(self, example: Example) -> tuple[Part, ...]:
+        """Return the parts of one row, in order, one of them the mask.
+
+        White space at the borders of a literal is not in its text: in front it is the literal's own `spaced`,
+        at the end that of the next part. A literal of white space alone is no part; white space inside one
+        stays. A field has its part even where its text is empty, so that the parts of all rows correspond.
+
+        Raises
+        ------
+        PromptError
+            If the row lacks a field of the pattern.
+        """
+        return tuple(
+            part if source is None else self._fill(part, source, example) for part, source in self._layout
+        )
+
+    def describe(self, example: Example, mask: str = "[MASK]") -> str:
+        """Return the rendered row as a person reads it; `mask` stands for the slot, `||` for the break.
+
+        Raises
+        ------
+        PromptError
+            If the row lacks a field of the pattern.
+        """
+        sides = ["", ""]
+        for part in self.render(example):
+            space = " " if part.spaced and sides[part.segment] else ""
+            sides[part.segment] += space + (mask if part.kind == "mask" else part.text)
+        return " || ".join(sides) if Break() in self.segments else sides[0]
+
+    @cached_property
+    def _layout(self) -> tuple[tuple[Part, Field | None], ...]:
+        """The parts without the texts of a row, each field's part beside the field."""
+        layout: list[tuple[Part, Field | None]] = []
+        segment: typing.Literal[0, 1] = 0
+        spaced = True  # the start of a segment counts as white space
+        for item in self.segments:
+            if isinstance(item, Break):
+                segment, spaced = 1, True
+            elif isinstance(item, Literal):
+                spaced = spaced or item.text[0].isspace()
+                if text := item.text.strip():
+                    layout.append((Part(text, "literal", False, segment, spaced), None))
+                    spaced = item.text[-1].isspace()
+            elif isinstance(item, Field):
+                layout.append((Part("", "field", not item.keep, segment, spaced), item))
+                spaced = False
+            else:
+                layout.append((Part("", "mask", False, segment, spaced), None))
+                spaced = False
+        return tuple(layout)
+
+    def _fill(self, part: Part, source: Field, example: Example) -> Part:
+        if source.name not in example.fields:
+            raise PromptError(
+                f"Pattern {self.name!r} needs the field {source.name!r}, which row {example.id!r} lacks: "
+                f"map a column to it in [task.fields].{near_matches(source.name, example.fields)}"
+            )
+        text = source.read(example.fields[source.name])
+        return Part(text, part.kind, part.shorten, part.segment, part.spaced)
+
+
+def _check(segments: Sequence[Segment]) -> None:
+    """Raise a PromptError that lacks its subject when a rule about the segments as a whole is broken."""
+    masks = sum(isinstance(item, Mask) for item in segments)
+    breaks = [place for place, item in enumerate(segments) if isinstance(item, Break)]
+    if _blank(segments):
+        raise PromptError("is empty: write a template such as '{text} It was {mask}.'.")
+    if masks != 1:
+        found = f"{masks} times {{mask}}" if masks else "no {mask}"
+        raise PromptError(f"has {found}: write it exactly once, where the label word belongs.")
+    if not any(isinstance(item, Field) for item in segments):
+        raise PromptError("has no field, so every row would look the same: add one such as {text}.")
+    if len(breaks) > 1:
+        raise PromptError(
+            f"has {len(breaks)} times '||': write it at most once, to start the second segment."
+        )
+    if breaks and (_blank(segments[: breaks[0]]) or _blank(segments[breaks[0] + 1 :])):
+        raise PromptError("has nothing on one side of '||': write something there, or remove the '||'.")
+
+
+def _blank(segments: Sequence[Segment]) -> bool:
+    return all(isinstance(item, Literal) and not item.text.strip() for item in segments)

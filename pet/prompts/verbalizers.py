@@ -1,0 +1,110 @@
+"""Verbalizers: which words at the mask stand for which label."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pet.errors import PromptError, near_matches
+
+__all__ = ["Verbalizer"]
+
+
+@dataclass(frozen=True)
+class Verbalizer:
+    """The words of each label, in the order of the labels; k labels with w >= 1 words each.
+
+    Words are compared as they are written: whether a tokenizer has each as one token, and tells "Yes" from
+    "yes", is the encoder's question.
+
+    >>> Verbalizer("nli/yes-no", {"entailment": ("Yes",), "contradiction": ("No",)}).labels
+    ('entailment', 'contradiction')
+    """
+
+    name: str
+    words: Mapping[str, tuple[str, ...]] = field(hash=False)
+
+    def __post_init__(self) -> None:
+        """Copy and check the words.
+
+        Raises
+        ------
+        PromptError
+            If there is no label, or a label has no words, or a word is empty, padded or used twice.
+        """
+        for label, words in self.words.items():
+            self._check_words(label, words)
+        object.__setattr__(self, "words", {label: tuple(words) for label, words in self.words.items()})
+        if not self.words:
+            raise PromptError(
+                f"Verbalizer {self.name!r} has no labels: give each label of the task its words."
+            )
+        self._check_unique()
+
+    @classmethod
+    def from_labels(cls, labels: Iterable[str], name: str = "labels") -> "Verbalizer":
+        """Use the label names as the words: underscores become spaces, and white space around is dropped.
+
+        Hyphens, slashes and capitals stay: of these signs only an underscore is never part of a written word.
+
+        >>> Verbalizer.from_labels(["sci_fi ", "Sci/Tech"]).words
+        {'sci_fi ': ('sci fi',), 'Sci/Tech': ('Sci/Tech',)}
+
+        Raises
+        ------
+        PromptError
+            If two labels come to the same word, or one to none.
+        """
+        return cls(name, {label: (" ".join(label.replace("_", " ").split()),) for label in labels})
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, in order."""
+        return tuple(self.words)
+
+    def for_labels(self, labels: Iterable[str]) -> "Verbalizer":
+        """Return this verbalizer with the labels in the order of a task.
+
+        Raises
+        ------
+        PromptError
+            If a label of the task has no words, or there are words for a label that the task does not have.
+        """
+        wanted = tuple(labels)
+        for label in wanted:
+            if label not in self.words:
+                raise PromptError(
+                    f"Verbalizer {self.name!r} has no words for the label {label!r} of the task: add them, "
+                    f"or use the label as it is written there.{near_matches(label, self.words)}"
+                )
+        for label in self.words:
+            if label not in wanted:
+                raise PromptError(
+                    f"Verbalizer {self.name!r} has words for {label!r}, which is no label of the task: "
+                    f"remove them, or name the label in [task] labels.{near_matches(label, wanted)}"
+                )
+        return Verbalizer(self.name, {label: self.words[label] for label in wanted})
+
+    def _check_words(self, label: str, words: object) -> None:
+        where = f"Verbalizer {self.name!r}, label {label!r}:"
+        if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+            raise PromptError(f'{where} expected a list of words, found {words!r}; write such as ["Yes"].')
+        if not words:
+            raise PromptError(
+                f"{where} expected at least one word, found none; name the word that stands for it."
+            )
+        for word in words:
+            if not word or word != word.strip():
+                raise PromptError(
+                    f"{where} expected a word without white space around it, found {word!r}; the space "
+                    "before a word is the pattern's business."
+                )
+
+    def _check_unique(self) -> None:
+        uses = Counter(word for words in self.words.values() for word in words)
+        for word, count in uses.items():
+            if count > 1:
+                users = [label for label, words in self.words.items() if word in words]
+                raise PromptError(
+                    f"Verbalizer {self.name!r} uses the word {word!r} {count} times, for {users}: a word "
+                    "stands for one label, once."
+                )

@@ -1,0 +1,112 @@
+"""What a model will read and say, before anything long starts: `pet check`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pet.data import Example
+from pet.labeling import batch_calibrated
+from pet.learners import Backbone, Voter
+from pet.learners.encoding import PatternEncoder
+from pet.learners.words import WordReport, word_reports
+from pet.prompts import PVP
+from pet.reports.metrics import gold_columns
+from pet.runs.plan import Plan
+from pet.seeding import rng_for
+
+__all__ = ["CheckReport", "PatternReport", "check", "report_lines"]
+
+SAMPLED_ROWS = 200
+
+
+@dataclass(frozen=True)
+class PatternReport:
+    """One pattern: a real row as the model reads it, and how it does before training.
+
+    `truncated` is the share of rows whose text is cut; `accuracy` and `calibrated` are zero-shot accuracies on the
+    labeled rows, raw and with the pattern's own preference taken off (None without labeled rows or usable words).
+    """
+
+    name: str
+    example: str
+    pieces: str
+    words: tuple[WordReport, ...]
+    truncated: float
+    accuracy: float | None
+    calibrated: float | None
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """All patterns, the messages about the data, and what to change (empty: nothing)."""
+
+    patterns: tuple[PatternReport, ...]
+    messages: tuple[str, ...]
+    advice: tuple[str, ...]
+
+
+def check(plan: Plan) -> CheckReport:
+    """Render, encode and score a sample of a plan's rows with its untrained model."""
+    backbone = Backbone.masked_lm(plan.inputs.source, plan.inputs.machine.device)
+    size = min(SAMPLED_ROWS, len(plan.data.unlabeled))
+    chosen = rng_for(plan.inputs.seed, "check").choice(len(plan.data.unlabeled), size=size, replace=False)
+    pool = [plan.data.unlabeled[i] for i in np.sort(chosen)]
+    reports = tuple(_pattern_report(plan, backbone, pvp, pool) for pvp in plan.pvps)
+    return CheckReport(reports, plan.data.messages, tuple(_advice(reports)))
+
+
+def _pattern_report(plan: Plan, backbone: Backbone, pvp: PVP, pool: Sequence[Example]) -> PatternReport:
+    inputs = plan.inputs
+    words = tuple(word_reports(pvp, backbone.pieces, inputs.multi_token))
+    length = min(inputs.model.max_length, backbone.longest_input)
+    encoder = PatternEncoder(pvp.pattern, backbone.pieces, length, inputs.model.truncation)
+    encoded = encoder.encode(pool)
+    accuracy, calibrated = None, None
+    if plan.data.labeled and not any(word.problem for word in words):
+        voter = Voter(backbone, pvp, inputs.model, inputs.machine, inputs.multi_token)
+        scores, gold = voter.scores(plan.data.labeled), gold_columns(plan.data.labeled, plan.data.task.labels)
+        accuracy = float((scores.argmax(axis=1) == gold).mean())
+        calibrated = float((batch_calibrated(scores, voter.scores(pool)).argmax(axis=1) == gold).mean())
+    return PatternReport(
+        name=pvp.name,
+        example=pvp.pattern.describe(pool[0], backbone.tokenizer.mask_token),
+        pieces=" ".join(backbone.tokenizer.convert_ids_to_tokens(encoded[0].input_ids.tolist())),
+        words=words,
+        truncated=float(np.mean([row.cut > 0 for row in encoded])),
+        accuracy=accuracy,
+        calibrated=calibrated,
+    )
+
+
+def _advice(reports: Sequence[PatternReport]) -> list[str]:
+    """Say what to change, each thing once."""
+    advice = []
+    for report in reports:
+        for word in report.words:
+            if word.problem:
+                advice.append(
+                    f"The word {word.word!r} of label {word.label!r} is {word.problem}: choose another word, or set "
+                    "prompts.multi_token = true for words of several tokens."
+                )
+        if report.truncated > 0.1:
+            advice.append(
+                f"{report.truncated:.0%} of the texts are cut under {report.name}: raise model.max_length, or set "
+                'model.truncation = "head+tail".'
+            )
+    return list(dict.fromkeys(advice))
+
+
+def report_lines(report: CheckReport) -> list[str]:
+    """Return the report as lines for a terminal."""
+    lines = [f"note: {message}" for message in report.messages]
+    for pattern in report.patterns:
+        lines += ["", pattern.name, f"  row     {pattern.example}", f"  tokens  {pattern.pieces}"]
+        lines.append(f"  cut     {pattern.truncated:.1%} of the rows")
+        if pattern.accuracy is not None and pattern.calibrated is not None:
+            lines.append(f"  zero-shot on the labeled rows  {pattern.accuracy:.1%}, calibrated {pattern.calibrated:.1%}")
+    lines += ["", "words"]
+    for word in report.patterns[0].words if report.patterns else ():
+        state = word.problem or ("ok" if len(word.pieces) == 1 else "ok, several tokens")
+        lines.append(f"  {word.label:<16} {word.word:<16} {' '.join(word.pieces):<24} {state}")
+    return [*lines, "", *(f"change: {advice}" for advice in report.advice or ("nothing",))]

@@ -1,0 +1,126 @@
+"""Labels for new texts from a finished classifier, and how good they are on labeled ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pet.config import RunSettings
+from pet.data import Example, ReadOptions, ReadResult, read_examples, write_table
+from pet.errors import DataError, ModelError
+from pet.labeling import SoftLabels
+from pet.learners import Machine, TextClassifier, quiet_transformers
+from pet.reports.labeled import user_columns
+from pet.reports.metrics import Evaluation, evaluate, gold_columns
+
+__all__ = ["Prediction", "evaluate_file", "load_classifier", "predict", "predict_file", "prediction_columns"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The label of one text, its probability, and the probabilities of all labels."""
+
+    label: str
+    confidence: float
+    probs: dict[str, float]
+
+
+def load_classifier(model: str | Path, settings: RunSettings | None = None) -> TextClassifier:
+    """Load the classifier of a run directory, or of a model folder.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    folder = Path(model)
+    if not folder.is_dir():
+        raise ModelError(f"There is no folder {folder}: give a run directory, or its model folder.")
+    if (folder / "manifest.json").is_file():
+        if not (folder / "model" / "config.json").is_file():
+            raise ModelError(f"The run in {folder} has no classifier yet: finish it with `pet run` or `pet distill`.")
+        folder = folder / "model"
+    quiet_transformers()
+    return TextClassifier.load(folder, Machine.pick(settings or RunSettings()))
+
+
+def predict(
+    model: str | Path | TextClassifier, texts: Sequence[str | Sequence[str]], settings: RunSettings | None = None
+) -> list[Prediction]:
+    """Label texts, or tuples of texts in the order of the task's fields.
+
+    Raises
+    ------
+    ModelError
+        If there is no classifier.
+    DataError
+        If a row does not have the classifier's number of fields.
+    """
+    classifier = model if isinstance(model, TextClassifier) else load_classifier(model, settings)
+    names = tuple(classifier.form.columns)
+    examples = []
+    for i, text in enumerate(texts):
+        values = (text,) if isinstance(text, str) else tuple(text)
+        if len(values) != len(names):
+            raise DataError(f"Row {i} has {len(values)} text(s), expected {len(names)}: {', '.join(names)}.")
+        examples.append(Example(str(i), dict(zip(names, values, strict=True))))
+    soft = _soft_labels(classifier, examples)
+    return [
+        Prediction(soft.labels[k], float(row[k]), {label: float(p) for label, p in zip(soft.labels, row, strict=True)})
+        for k, row in zip(soft.hard(), soft.probs, strict=True)
+    ]
+
+
+def predict_file(model: str | Path, source: str, output: Path, on_bad_row: str = "error") -> ReadResult:
+    """Label every row of a file and write it with columns label, confidence and prob_<label>; return what was read.
+
+    Raises
+    ------
+    UsageError
+        If the model or the file cannot be used.
+    """
+    classifier = load_classifier(model)
+    found = _read(classifier, source, on_bad_row)
+    write_table(output, prediction_columns(found.examples, found.fields, _soft_labels(classifier, found.examples)))
+    return found
+
+
+def prediction_columns(examples: Sequence[Example], columns: Any, soft: SoftLabels) -> dict[str, list[Any]]:
+    """Return id, fields and the user's columns, then label, confidence and prob_<label>.
+
+    A label that the input had is kept as ``input_label``.
+    """
+    ours: dict[str, list[Any]] = {
+        "label": [soft.labels[k] for k in soft.hard()],
+        "confidence": soft.confidence().tolist(),
+    } | {f"prob_{label}": soft.probs[:, k].tolist() for k, label in enumerate(soft.labels)}
+    given = {"input_label": [row.label for row in examples]} if any(row.label for row in examples) else {}
+    return user_columns(examples, columns, (*ours, *given)) | given | ours
+
+
+def evaluate_file(model: str | Path, source: str, on_bad_row: str = "error") -> Evaluation:
+    """Compare a classifier with the labels of a file.
+
+    Raises
+    ------
+    DataError
+        If a row has no label, or one that the classifier does not know.
+    """
+    classifier = load_classifier(model)
+    labels = classifier.form.labels
+    found = _read(classifier, source, on_bad_row, role="test")
+    hard = _soft_labels(classifier, found.examples).hard()
+    return evaluate(np.asarray(hard), gold_columns(found.examples, labels), labels)
+
+
+def _read(classifier: TextClassifier, source: str, on_bad_row: Any, role: Any = "input") -> ReadResult:
+    labels = classifier.form.labels if role == "test" else None
+    options = ReadOptions(role=role, fields=classifier.form.columns, labels=labels, on_bad_row=on_bad_row)
+    return read_examples(source, options)
+
+
+def _soft_labels(classifier: TextClassifier, examples: Sequence[Example]) -> SoftLabels:
+    probs = classifier.probabilities(examples)
+    return SoftLabels(tuple(example.id for example in examples), classifier.form.labels, probs)

@@ -1,0 +1,198 @@
+"""The run directory: one run, its settings and its results, resumed where it stopped."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pet.errors import ConfigError, RunError
+from pet.runs.atomic import is_leftover, remove_leftovers, remove_whole, write_text
+from pet.runs.jobs import Job, JobStore
+from pet.runs.lock import LOCK, OWNER, run_lock
+from pet.runs.log import NULL_LOG, RunLog
+from pet.runs.manifest import Manifest, setting_changes
+from pet.runs.storage import storage_errors
+
+__all__ = ["RunDirectory"]
+
+# All that a run leaves, in the order in which `force` removes it: the manifest goes last, so that after a
+# removal that was killed the folder is still known as one of ours.
+_RESULTS = (
+    "jobs",
+    "generations",
+    "model",
+    "pseudo_labels.parquet",
+    "metrics.json",
+    "report.html",
+    "rejected.jsonl",
+    "run.log",
+    "config.toml",
+    "manifest.json",
+)
+# What may lie in a folder that counts as empty.
+_HARMLESS = frozenset({LOCK, OWNER, ".DS_Store", ".gitignore", ".gitkeep", "lost+found"})
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The places of one run under `root`; use `open` to work in it."""
+
+    root: Path
+
+    @property
+    def config_path(self) -> Path:
+        """The resolved settings."""
+        return self.root / "config.toml"
+
+    @property
+    def manifest_path(self) -> Path:
+        """What the run was made from, and its expected jobs."""
+        return self.root / "manifest.json"
+
+    @property
+    def log_path(self) -> Path:
+        """What happened, with times."""
+        return self.root / "run.log"
+
+    @property
+    def jobs(self) -> Path:
+        """The folder of the jobs, one folder per key."""
+        return self.root / "jobs"
+
+    @property
+    def pseudo_labels(self) -> Path:
+        """The labeled pool."""
+        return self.root / "pseudo_labels.parquet"
+
+    @property
+    def model(self) -> Path:
+        """The folder of the final classifier."""
+        return self.root / "model"
+
+    @property
+    def metrics_path(self) -> Path:
+        """What was measured."""
+        return self.root / "metrics.json"
+
+    @property
+    def rejected_path(self) -> Path:
+        """The rows that were left out, with reasons."""
+        return self.root / "rejected.jsonl"
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls, root: Path, config_toml: str, identity: Mapping[str, str], force: bool = False
+    ) -> Iterator["RunDirectory"]:
+        """Create or resume a run directory, and hold its lock.
+
+        `identity` has a digest each of ``config``, ``data``, ``model`` and ``code``. With the identity it was
+        made from, a directory is resumed, also with `force`; with another one, `force` removes the earlier
+        results first.
+
+        Raises
+        ------
+        ConfigError
+            If `root` cannot be created, holds something else than a run, or a run of another identity.
+        RunLocked
+            If another process works in it.
+        RunError
+            If the disk is full or may not be written.
+        """
+        directory = cls(Path(root))
+        directory._create()
+        # Before the lock too: nothing is written into a folder that is not ours.
+        directory._refuse_foreign(config_toml)
+        with run_lock(directory.root):
+            directory._refuse_foreign(config_toml)
+            with storage_errors(directory.manifest_path):
+                remove_leftovers(directory.root)
+                remove_leftovers(directory.jobs)
+                directory._claim(config_toml, identity, force)
+            yield directory
+
+    def store(self, log: RunLog = NULL_LOG) -> JobStore:
+        """Return the jobs; `log` hears of damaged ones."""
+        return JobStore(self.jobs, log)
+
+    def expect(self, jobs: Mapping[str, str]) -> None:
+        """Add jobs, name -> key, to those that a complete run has; a name that is known gets the new key.
+
+        Raises
+        ------
+        RunError
+            If the manifest is gone, or the disk is full or may not be written.
+        """
+        manifest = self._manifest()
+        merged = {**manifest.jobs, **jobs}
+        if merged != manifest.jobs:
+            replace(manifest, jobs=merged).write(self.manifest_path)
+
+    def missing(self) -> list[str]:
+        """Return the names of the expected jobs that are not finished, or damaged.
+
+        Raises
+        ------
+        RunError
+            If the manifest is gone.
+        """
+        store = self.store()
+        return [name for name, key in self._manifest().jobs.items() if not store.done(Job(name, key))]
+
+    def _manifest(self) -> Manifest:
+        manifest = Manifest.from_file(self.manifest_path)
+        if manifest is None:
+            raise RunError(f"{self.manifest_path} is gone or damaged: start again in another --output-dir.")
+        return manifest
+
+    def _create(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            is_file = isinstance(error, FileExistsError | NotADirectoryError)
+            reason = "it is a file, or lies below one" if is_file else error.strerror
+            raise ConfigError(
+                f"{self.root} cannot be created ({reason}): choose another --output-dir."
+            ) from error
+
+    def _refuse_foreign(self, config_toml: str) -> None:
+        """Refuse a folder of other things: the manifest is written first, so without it nothing is ours."""
+        try:
+            names = sorted(path.name for path in self.root.iterdir())
+        except OSError as error:
+            raise ConfigError(
+                f"{self.root} cannot be read ({error.strerror}): choose another --output-dir."
+            ) from error
+        foreign = [name for name in names if name not in _HARMLESS and not is_leftover(name)]
+        if foreign == [self.config_path.name] and self._text_of_config() == config_toml:
+            return  # it would be written just so
+        if foreign and Manifest.from_file(self.manifest_path) is None:
+            raise ConfigError(
+                f"{self.root} is not empty and holds no run of pet (it has {foreign[0]!r}): "
+                "choose an empty or a new --output-dir; --force does not remove files of others."
+            )
+
+    def _text_of_config(self) -> str | None:
+        try:
+            return self.config_path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    def _claim(self, config_toml: str, identity: Mapping[str, str], force: bool) -> None:
+        found = Manifest.from_file(self.manifest_path)
+        written = self._text_of_config()
+        settings = setting_changes(written, config_toml) if written is not None else None
+        changes = found.changes(identity, settings) if found else []
+        if changes and not force:
+            raise ConfigError(
+                f"{self.root} holds another run ({'; '.join(changes)}): choose another --output-dir, "
+                "or add --force to delete its results and start anew."
+            )
+        if changes:
+            for name in _RESULTS:
+                remove_whole(self.root / name)
+        if changes or found is None:
+            Manifest(dict(identity)).write(self.manifest_path)
+        if changes or written != config_toml:
+            write_text(self.config_path, config_toml)
+        self.jobs.mkdir(exist_ok=True)

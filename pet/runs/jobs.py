@@ -1,0 +1,86 @@
+"""Jobs: pieces of work that are named by what they depend on, done once, and kept whole."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pet.runs.atomic import folder_problem, write_folder
+from pet.runs.log import NULL_LOG, RunLog
+
+__all__ = ["Job", "JobStore", "job_hash"]
+
+
+def job_hash(**parts: object) -> str:
+    """Return 16 hex digits for everything that a job depends on; the order of the parts does not matter.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a part is no JSON value; NaN and infinity are not.
+
+    Examples
+    --------
+    >>> job_hash(kind="vote", seed=1) == job_hash(seed=1, kind="vote")
+    True
+    >>> job_hash(kind="vote", seed=1) == job_hash(kind="vote", seed=2)
+    False
+    """
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of work: `name` is for people, `key` (see `job_hash`) names its folder."""
+
+    name: str
+    key: str
+
+    def __post_init__(self) -> None:
+        """Check that the key can name a folder.
+
+        Raises
+        ------
+        ValueError
+            If it cannot.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", self.key):
+            raise ValueError(f"the key of job {self.name!r} is {self.key!r}: expected what job_hash returns")
+
+
+@dataclass(frozen=True)
+class JobStore:
+    """The folder of finished jobs, one folder per key."""
+
+    folder: Path
+    log: RunLog = NULL_LOG
+
+    def path(self, job: Job) -> Path:
+        """Return the folder of a job, finished or not."""
+        return self.folder / job.key
+
+    def done(self, job: Job) -> bool:
+        """Return whether the job is finished and none of its files has changed since."""
+        return folder_problem(self.path(job)) is None
+
+    def run(self, job: Job, work: Callable[[Path], None]) -> Path:
+        """Return the folder of a finished job; where it is missing or damaged, let `work` fill it first.
+
+        `work` gets an empty folder, which takes the job's place only when `work` returned and all is on disk.
+
+        Raises
+        ------
+        RunError
+            If the disk is full or may not be written. Whatever `work` raises is passed on; its files go.
+        """
+        final = self.path(job)
+        problem = folder_problem(final)
+        if problem is None:
+            return final
+        if final.exists():
+            self.log.warn(f"the finished job {job.name} in {final} is damaged ({problem}): it is done again.")
+        write_folder(final, work)
+        return final

@@ -1,0 +1,97 @@
+"""`manifest.json`: what a run directory was made from, and which jobs it must hold in the end."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pet.runs.atomic import write_json
+
+__all__ = ["FORMAT_VERSION", "Manifest", "setting_changes"]
+
+FORMAT_VERSION = 1
+"""Counts the changes to the layout of run directories."""
+
+_FORMAT = "pet-run"
+_CHANGED = {
+    "config": "the settings have changed",
+    "data": "the data files have changed",
+    "model": "the model has changed",
+    "code": "it was made by another version of pet",
+}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`identity`: a digest each of config, data, model and code. `jobs`: every expected job, name -> key."""
+
+    identity: Mapping[str, str]
+    jobs: Mapping[str, str] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Manifest | None":
+        """Read a manifest; None where there is none, or where the file is something else of the same name."""
+        try:
+            content = json.loads(path.read_bytes())
+            if content["format"] != _FORMAT:
+                return None
+            return cls(dict(content["identity"]), dict(content["jobs"]), int(content["format_version"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, path: Path) -> None:
+        """Write the manifest as a whole.
+
+        Raises
+        ------
+        RunError
+            If the disk is full or may not be written.
+        """
+        content = {"format": _FORMAT, "format_version": self.format_version}
+        write_json(path, {**content, "identity": dict(self.identity), "jobs": dict(self.jobs)})
+
+    def changes(self, identity: Mapping[str, str], settings: str | None) -> list[str]:
+        """Return in words how another identity differs; `settings` words a changed config, where known."""
+        known = [name for name in _CHANGED if name in self.identity or name in identity]
+        others = sorted((set(self.identity) | set(identity)) - set(known))
+        changed = [name for name in known + others if self.identity.get(name) != identity.get(name)]
+        texts = {**_CHANGED, "config": settings or _CHANGED["config"]}
+        found = [texts.get(name, f"the {name} has changed") for name in changed]
+        if self.format_version != FORMAT_VERSION and "code" not in changed:
+            found.append(_CHANGED["code"])
+        return found
+
+
+def setting_changes(before: str, after: str) -> str | None:
+    r"""Name the first settings in which two TOML texts differ, with both values; None where none does.
+
+    >>> setting_changes("[train]\nsteps = 100", "[train]\nsteps = 50")
+    'train.steps was 100 and is 50'
+    """
+    try:
+        old, new = _flat(tomllib.loads(before)), _flat(tomllib.loads(after))
+    except tomllib.TOMLDecodeError:
+        return None
+    names = [name for name in {**new, **old} if old.get(name) != new.get(name)]
+    if not names:
+        return None
+    shown = [f"{name} was {_shown(old, name)} and is {_shown(new, name)}" for name in names[:3]]
+    return ", ".join([*shown, *([f"{len(names) - 3} more differ"] if len(names) > 3 else [])])
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        found.update(_flat(value, f"{name}.") if isinstance(value, dict) else {name: value})
+    return found
+
+
+def _shown(settings: Mapping[str, Any], name: str) -> str:
+    if name not in settings:
+        return "not set"
+    text = json.dumps(settings[name], ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else f"{text[:77]}..."

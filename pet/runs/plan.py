@@ -1,0 +1,114 @@
+"""From a config to a plan: everything it names is read and checked before anything is trained."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from pet.config import DistillSettings, OptimizerSettings, RunConfig
+from pet.data import TaskData, load_task_data
+from pet.errors import ConfigError
+from pet.learners import Machine, ModelSource, default_schedule, find_model, parameter_count, quiet_transformers
+from pet.prompts import PVP, Pattern, Registry, Verbalizer, load_patterns, load_verbalizers
+from pet.runs.identity import run_identity
+from pet.runs.stages import StageInputs, VoterSpec
+from pet.seeding import rng_for
+
+__all__ = ["Plan", "build_pvps", "prepare"]
+
+S = TypeVar("S", bound=OptimizerSettings)
+
+COMPARED_ROWS = 500
+"""Every way to label is compared with the ensemble on so many rows of the pool."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A config with everything it names, read and checked. Nothing is trained yet."""
+
+    config: RunConfig
+    inputs: StageInputs
+    pvps: tuple[PVP, ...]
+    identity: Mapping[str, str]
+
+    @property
+    def data(self) -> TaskData:
+        """The rows."""
+        return self.inputs.data
+
+    @property
+    def voters(self) -> tuple[VoterSpec, ...]:
+        """Every PVP with every seed."""
+        return tuple(VoterSpec(pvp, i) for i in range(self.config.train.seeds) for pvp in self.pvps)
+
+    def student(self) -> tuple[ModelSource, DistillSettings]:
+        """Return the model that the final classifier starts from, and its settings without gaps."""
+        name = self.config.distill.model
+        source = self.inputs.source if name == "same" else find_model(name)
+        return source, resolve(self.config.distill, source, voter=False)
+
+
+def resolve(settings: S, source: ModelSource, voter: bool) -> S:
+    """Return settings whose steps and learning rate, where unset, follow the model's size."""
+    schedule = default_schedule(parameter_count(source.folder), voter)
+    return settings.resolved(schedule.steps, schedule.learning_rate)
+
+
+def prepare(config: RunConfig) -> Plan:
+    """Read and check the data, the prompts and the model of a config.
+
+    Raises
+    ------
+    UsageError
+        If something in them is wrong.
+    """
+    registry, verbalizer = _prompts(config)
+    data = load_task_data(config.task, config.data, config.run.seed, verbalizer.labels if verbalizer else ())
+    pvps = build_pvps(config, data, registry, verbalizer)
+    quiet_transformers()
+    source = find_model(config.model.name, config.model.revision)
+    sample = min(COMPARED_ROWS, len(data.unlabeled))
+    rows = rng_for(config.run.seed, "compare").choice(len(data.unlabeled), size=sample, replace=False)
+    identity = run_identity(config, data, source)
+    inputs = StageInputs(
+        data=data,
+        source=source,
+        model=config.model,
+        train=resolve(config.train, source, voter=True),
+        machine=Machine.pick(config.run),
+        seed=config.run.seed,
+        multi_token=config.prompts.multi_token,
+        base={name: identity[name] for name in ("data", "model", "code")},
+        compared=np.sort(rows),
+    )
+    return Plan(config, inputs, pvps, identity)
+
+
+def _prompts(config: RunConfig) -> tuple[Registry[Pattern], Verbalizer | None]:
+    folders = config.prompts.registry
+    name = config.prompts.verbalizer
+    return load_patterns(folders), load_verbalizers(folders).get(name) if name else None
+
+
+def build_pvps(
+    config: RunConfig, data: TaskData, registry: Registry[Pattern], verbalizer: Verbalizer | None
+) -> tuple[PVP, ...]:
+    """Pair the patterns of a config with its verbalizer (default: the label names) and check both against the task.
+
+    Raises
+    ------
+    ConfigError
+        If no pattern is named.
+    PromptError
+        If a pattern or verbalizer does not fit the task.
+    """
+    if not config.prompts.patterns:
+        raise ConfigError(
+            'No pattern is named: set [prompts] patterns, such as ["topic/*"]; `pet patterns` lists them.'
+        )
+    words = (verbalizer or Verbalizer.from_labels(data.task.labels)).for_labels(data.task.labels)
+    pvps = tuple(PVP(pattern, words) for pattern in registry.select(config.prompts.patterns))
+    for pvp in pvps:
+        pvp.check(data.task)
+    return pvps

@@ -1,0 +1,108 @@
+"""Accuracy with few labels: every line of the summary, mean and standard deviation over samples of the labeled rows.
+
+    python tests/benchmarks/accuracy.py DATA_DIR [--tasks agnews mr] [--samples 3] [--set train.steps=60] [--dev]
+
+DATA_DIR has one folder per task with train, unlabeled and test .jsonl.gz files. All lines of one sample share its
+labeled rows. `--dev` measures on rows of the train file that were not drawn, which is where settings are chosen; without
+it the test file is measured, once.
+"""
+
+import argparse
+import gzip
+import json
+import random
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean, stdev
+
+import pet
+
+# Which prompts a task uses, and its columns where they are not called as in the patterns.
+TASKS: dict[str, dict[str, object]] = {
+    "agnews": {"prompts": {"patterns": ["agnews/*"], "verbalizer": "agnews/words"}},
+    "mr": {"prompts": {"patterns": ["sentiment/*"], "verbalizer": "sentiment/polarity"}},
+    "trec6": {"prompts": {"patterns": ["question-type/*"], "verbalizer": "question-type/trec"}},
+    "rte": {
+        "prompts": {"patterns": ["nli/*"], "verbalizer": "nli/two-way"},
+        "task": {"fields": {"premise": "text_a", "hypothesis": "text_b"}},
+    },
+}
+GROUPS = ("zero-shot", "single PVP (mean)", "ensemble", "distilled classifier", "supervised baseline")
+
+
+def development_rows(train: Path, folder: Path, seed: int, per_label: int, most: int) -> tuple[Path, Path]:
+    """Split a train file: `per_label` rows of each label to train on, up to `most` others to measure on."""
+    with gzip.open(train, "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    random.Random(seed).shuffle(rows)
+    drawn: dict[str, list[dict[str, str]]] = defaultdict(list)
+    rest = []
+    for row in rows:
+        (drawn[row["label"]] if len(drawn[row["label"]]) < per_label else rest).append(row)
+    paths = folder / "train.jsonl", folder / "dev.jsonl"
+    for path, part in zip(paths, ([row for label in drawn.values() for row in label], rest[:most]), strict=True):
+        path.write_text("".join(json.dumps(row) + "\n" for row in part), encoding="utf-8")
+    return paths
+
+
+def measure(task: str, data: Path, seed: int, options: argparse.Namespace, scratch: Path) -> dict[str, float]:
+    """Run one sample of one task; return accuracy by line of the summary."""
+    folder = data / task
+    train, test = folder / "train.jsonl.gz", folder / "test.jsonl.gz"
+    if options.dev:
+        train, test = development_rows(train, scratch, seed, options.per_label, options.max_test)
+    tables = {
+        **TASKS[task],
+        "data": {
+            "train": str(train),
+            "unlabeled": str(folder / "unlabeled.jsonl.gz"),
+            "test": str(test),
+            "examples_per_label": options.per_label,
+            "max_unlabeled": options.unlabeled,
+            "max_test": options.max_test,
+        },
+        "run": {"seed": seed},
+    }
+    pipeline = scratch / "pipeline.toml"
+    pipeline.write_text(pet.RunConfig.from_mapping(tables).to_toml(), encoding="utf-8")
+    result = pet.run(pet.RunConfig.from_toml(pipeline, options.set), scratch / "run", quiet=True)
+    assert result.summary is not None
+    found = {row.name: row.test.accuracy for row in result.summary.rows if row.test is not None}
+    single = [value for name, value in found.items() if name not in GROUPS]
+    return {"single PVP (mean)": mean(single), **{name: value for name, value in found.items() if name in GROUPS}}
+
+
+def main() -> None:
+    """Measure, and print one line per task and way to label."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
+    parser.add_argument("--samples", type=int, default=3)
+    parser.add_argument("--per-label", type=int, default=10)
+    parser.add_argument("--unlabeled", type=int, default=2000)
+    parser.add_argument("--max-test", type=int, default=2000)
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    parser.add_argument("--dev", action="store_true")
+    parser.add_argument("--json", type=Path, default=None)
+    options = parser.parse_args()
+    table: dict[str, dict[str, list[float]]] = {}
+    for task in options.tasks:
+        found = []
+        for seed in range(options.samples):
+            with tempfile.TemporaryDirectory() as scratch:
+                found.append(measure(task, options.data, seed, options, Path(scratch)))
+            print(task, seed, {name: round(100 * value, 1) for name, value in found[-1].items()}, flush=True)
+        table[task] = {name: [100 * row[name] for row in found] for name in GROUPS if name in found[0]}
+    print(f"\n{'':<22}" + "".join(f"{task:>16}" for task in table) + f"{'mean':>10}")
+    for name in GROUPS:
+        cells = [table[task][name] for task in table if name in table[task]]
+        if cells:
+            shown = [f"{mean(cell):.1f} ± {stdev(cell) if len(cell) > 1 else 0:.1f}" for cell in cells]
+            print(f"{name:<22}" + "".join(f"{cell:>16}" for cell in shown) + f"{mean(map(mean, cells)):>10.1f}")
+    if options.json:
+        options.json.write_text(json.dumps(table, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""Parsing files: numbers as an editor shows them, and one sentence for a file that is broken as a whole."""
+
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from pet.data.formats import SUFFIXES, read_rows
+from pet.data.readers import ReadOptions, read_examples
+
+
+def rows(source):
+    return list(read_rows(Path(source)))
+
+
+def test_numbers_are_the_lines_in_which_rows_begin(write):
+    assert rows(write("a.csv", 'a,b\n1,"x\ny"\n\n2,z\n')) == [
+        (2, {"a": "1", "b": "x\ny"}),
+        (5, {"a": "2", "b": "z"}),
+    ]
+    assert rows(write("a.jsonl", '\n{"a": 1}\n\n{"a": 2}')) == [(2, {"a": 1}), (4, {"a": 2})]
+    assert rows(write("a.json", '[{"a": 1},\n\n{"a": 2}]')) == [(1, {"a": 1}), (2, {"a": 2})]
+
+
+def test_numbers_of_parquet_rows_go_on_over_batches(tmp_path):
+    pyarrow.parquet.write_table(pyarrow.table({"a": list(range(3000))}), tmp_path / "a.parquet")
+    assert rows(tmp_path / "a.parquet")[-1] == (3000, {"a": 2999})
+
+
+def test_a_carriage_return_inside_quotes_is_text(write):
+    assert rows(write("a.csv", 'a,b\n"x\ry",1\n')) == [(2, {"a": "x\ry", "b": "1"})]
+
+
+def test_reading_rows_stops_at_the_first_bad_one(write, refused):
+    source = write("a.jsonl", '{"a": 1}\nnope\n')
+    with refused(source, "line 2"):
+        rows(source)
+
+
+def test_the_known_suffixes_are_those_promised():
+    assert set(SUFFIXES) == {".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt"}
+
+
+# (file name, content, words of the message)
+BROKEN = {
+    "empty-csv": ("b.csv", "", ["no rows"]),
+    "empty-jsonl": ("b.jsonl", "", ["no rows"]),
+    "empty-json": ("b.json", "", ["no rows"]),
+    "empty-json-list": ("b.json", "[]", ["no rows"]),
+    "empty-txt": ("b.txt", "\n\n", ["no rows"]),
+    "empty-gz": ("b.csv.gz", "", ["no rows"]),
+    "header-only": ("b.csv", "text,label\n", ["no rows"]),
+    "bom-only": ("b.csv", "\ufeff", ["no rows"]),
+    "latin1": ("b.csv", b"text\nok\ncaf\xe9\n", ["line 3", "0xe9", "UTF-8"]),
+    "latin1-jsonl": ("b.jsonl.gz", b'{"text": "ok"}\n{"text": "\xe9"}\n', ["line 2", "0xe9", "UTF-8"]),
+    "raw-surrogate": ("b.txt", b"a\n\xed\xa0\x80\n", ["line 2", "UTF-8"]),
+    "utf16": ("b.csv", "text\nhello\n".encode("utf-16"), ["line 1", "UTF-16"]),
+    "utf16-be": ("b.jsonl", '{"text": "a"}\n'.encode("utf-16-be"), ["line 1", "UTF-16"]),
+    "utf16-le-gz": ("b.txt.gz", "hello\n".encode("utf-16-le"), ["line 1", "UTF-16"]),
+    "utf16-of-few-nuls": ("b.txt", "你好世界\n".encode("utf-16"), ["line 1", "UTF-16"]),
+    "gz-in-disguise": ("b.csv", b"\x1f\x8b\x08\x00abc", ["gzip", ".gz"]),
+    "open-quote": ("b.csv", 'text,n\nok,1\n"a,2\nb,3\n', ["line 3", "never closes"]),
+    "bad-header": ("b.csv", '"text"x,n\nok,1\n', ["line 1", "header"]),
+    "twice-a-column": ("b.csv", "text,n,text\na,1,b\n", ["two columns named 'text'"]),
+    "semicolons": ("b.csv", "text;id\na;1\n", ["separated by ';'"]),
+    "tabs-in-csv": ("b.csv", "text\tid\na\t1\n", ["separated by"]),
+    "commas-in-tsv": ("b.tsv", "text,id\na,1\n", ["separated by ','"]),
+    "half-json": ("b.json", '[{"text": "a"},\n{"text"]', ["line 2", "JSON"]),
+    "lines-in-json": ("b.json", '{"text": "a"}\n{"text": "b"}\n', ["line 2", ".jsonl"]),
+    "deep-json": ("b.json", "[" * 100_000, ["JSON"]),
+    "json-object": ("b.json", '{"rows": []}', ["list of objects"]),
+    "no-parquet": ("b.parquet", b"PAR1 and then nothing of it", ["Parquet"]),
+    "empty-parquet": ("b.parquet", b"", ["Parquet"]),
+    "xlsx": ("b.xlsx", b"PK", [".csv", ".parquet"]),
+    "no-suffix": ("b", "text\n", [".csv"]),
+    "only-gz": ("b.gz", "text\n", [".csv"]),
+    "near-suffix": ("b.jsonlines", "text\n", ["Did you mean .jsonl"]),
+}
+
+
+@pytest.mark.parametrize("policy", ["error", "skip"])
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_file_is_refused_whatever_the_policy(write, refused, case, policy):
+    name, content, words = BROKEN[case]
+    source = write(name, content)
+    with refused(source, *words):
+        read_examples(source, ReadOptions("unlabeled", on_bad_row=policy))
+
+
+def test_a_truncated_parquet_file_is_refused(tmp_path, write, refused):
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a"] * 1000}), tmp_path / "whole.parquet")
+    source = write("half.parquet", (tmp_path / "whole.parquet").read_bytes()[:200])
+    with refused(source, "Parquet"):
+        rows(source)
+
+
+def test_damage_inside_a_parquet_file_is_refused(tmp_path, write, refused):
+    whole = tmp_path / "whole.parquet"
+    table = pyarrow.table({"text": [f"text {n}" for n in range(5000)]})
+    pyarrow.parquet.write_table(table, whole, compression="gzip", use_dictionary=False)
+    raw = bytearray(whole.read_bytes())
+    raw[200:400] = bytes(200)
+    source = write("hurt.parquet", bytes(raw))
+    with refused(source, "Parquet"):
+        rows(source)
+
+
+def test_parquet_columns_of_one_name_are_refused(tmp_path, refused):
+    table = pyarrow.Table.from_arrays([pyarrow.array(["a"]), pyarrow.array(["b"])], names=["text", "text"])
+    pyarrow.parquet.write_table(table, tmp_path / "b.parquet")
+    with refused("b.parquet", "two columns"):
+        rows(tmp_path / "b.parquet")
+
+
+def test_a_column_of_the_header_is_shortened_in_a_message(write, refused):
+    source = write("b.csv", f'{"long " * 400},"{"x" * 500}\n y"\n1,2\n')
+    with refused(source, "[task.fields]"):
+        read_examples(source, ReadOptions("unlabeled"))

@@ -1,0 +1,163 @@
+"""Hub data sets and data set folders; nothing here goes to the network."""
+
+import datasets
+import pytest
+
+from pet.data.hub import is_hub_name, read_hub_rows
+from pet.data.readers import ReadOptions, read_examples
+
+
+@pytest.fixture(autouse=True)
+def _private_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    datasets.disable_progress_bars()
+
+
+@pytest.fixture
+def table():
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
+    )
+    return datasets.Dataset.from_dict(
+        {"text": ["bad", "good", "?"], "label": [0, 1, -1]}, features=features, split="train"
+    )
+
+
+@pytest.fixture
+def hub(monkeypatch, table):
+    """Stand in for the hub; return what was asked of it."""
+    asked = []
+
+    def load_dataset(name, *, split):
+        asked.append((name, split))
+        if split == "broken":
+            raise ConnectionError("no\nnet.")
+        return table
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("owner/name", True),
+        ("owner/name:test", True),
+        ("name:train", True),
+        ("owner/name-v1.2:train[:100]", True),
+        ("name", False),
+        ("train.jsonl", False),
+        ("rows/train.csv.gz", False),
+        ("/rows/train", False),
+        ("../rows/train", False),
+        ("a/b/c", False),
+        ("", False),
+        ("owner/na me", False),
+    ],
+)
+def test_names_of_the_hub_are_told_from_files(source, expected):
+    assert is_hub_name(source) is expected
+
+
+def test_what_lies_on_the_disk_wins_over_a_hub_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "owner").mkdir()
+    (tmp_path / "owner" / "name").write_text("a row")
+    assert not is_hub_name("owner/name")
+    assert is_hub_name("owner")
+    assert is_hub_name("owner:test")
+
+
+def test_a_missing_data_file_is_never_looked_up_on_the_hub(hub, refused):
+    with refused("rows/train.jsonl", "No file"):
+        read_examples("rows/train.jsonl", ReadOptions("train"))
+    assert hub == []
+
+
+def test_class_numbers_become_names_and_no_class_none(hub):
+    assert [row for _, row in read_hub_rows("owner/name", "train")] == [
+        {"text": "bad", "label": "neg"},
+        {"text": "good", "label": "pos"},
+        {"text": "?", "label": None},
+    ]
+
+
+@pytest.mark.parametrize(("role", "split"), [("train", "train"), ("unlabeled", "train"), ("input", "test")])
+def test_the_split_follows_the_role_unless_named(hub, role, split):
+    options = ReadOptions(role, on_bad_row="skip")
+    read_examples("owner/name", options)
+    read_examples("name:dev", options)
+    assert hub == [("owner/name", split), ("name", "dev")]
+
+
+def test_bad_rows_of_the_hub_are_named_by_number(hub, refused):
+    with refused("owner/name:train, row 3", "no label"):
+        read_examples("owner/name:train", ReadOptions("train"))
+
+
+def test_a_hub_failure_is_one_sentence_with_what_to_try(hub, refused):
+    with refused("'owner/name:broken'", "(no net)", "HF_HUB_OFFLINE", "spelling"):
+        list(read_hub_rows("owner/name:broken", "train"))
+
+
+def test_a_failure_of_any_kind_is_one_sentence(monkeypatch, refused):
+    def load_dataset(name, *, split):
+        raise KeyError
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with refused("'owner/name'", "KeyError"):
+        list(read_hub_rows("owner/name", "train"))
+
+
+def test_the_library_missing_is_said(monkeypatch, refused):
+    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
+    with refused("pip install datasets"):
+        list(read_hub_rows("owner/name", "train"))
+
+
+def test_a_saved_data_set_is_read(tmp_path, table):
+    table.save_to_disk(tmp_path / "saved")
+    result = read_examples(str(tmp_path / "saved"), ReadOptions("train", on_bad_row="skip"))
+    assert [(e.id, e.label) for e in result.examples] == [("train-1", "neg"), ("train-2", "pos")]
+    assert [row.line for row in result.rejected] == [3]
+
+
+def test_a_saved_single_data_set_has_no_other_split(tmp_path, table, refused):
+    table.save_to_disk(tmp_path / "saved")
+    with refused("saved:test", "split train"):
+        list(read_hub_rows(f"{tmp_path}/saved:test", "train"))
+
+
+def test_splits_of_a_saved_data_set_are_found_by_role_and_by_name(tmp_path, table, refused):
+    datasets.DatasetDict({"train": table.select([0]), "dev": table.select([1])}).save_to_disk(
+        tmp_path / "saved"
+    )
+    source = str(tmp_path / "saved")
+    assert [row["text"] for _, row in read_hub_rows(source, "train")] == ["bad"]
+    assert [row["text"] for _, row in read_hub_rows(f"{source}:dev", "train")] == ["good"]
+    with refused(source, "no split 'test'", "train, dev"):
+        list(read_hub_rows(source, "test"))
+
+
+def test_a_damaged_saved_data_set_is_one_sentence(tmp_path, table, refused):
+    table.save_to_disk(tmp_path / "saved")
+    for part in (tmp_path / "saved").glob("*.arrow"):
+        part.write_bytes(b"nothing")
+    with refused("saved", "check its files"):
+        list(read_hub_rows(str(tmp_path / "saved"), "train"))
+
+
+def test_a_folder_of_data_files_is_read(tmp_path, refused):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text('{"text": "a", "label": "x"}\n')
+    (folder / "test.jsonl").write_text('{"text": "b", "label": "y"}\n')
+    assert read_examples(str(folder), ReadOptions("test")).examples[0].label == "y"
+    with refused("files:dev", "split"):
+        list(read_hub_rows(f"{folder}:dev", "train"))
+
+
+def test_an_empty_folder_is_one_sentence(tmp_path, refused):
+    (tmp_path / "empty").mkdir()
+    with refused("empty", "check its files"):
+        list(read_hub_rows(str(tmp_path / "empty"), "train"))

@@ -1,0 +1,71 @@
+"""Texts in two sets: found whatever their case and punctuation, and removed from the unlabeled side only."""
+
+import pytest
+
+from pet.data.examples import Example
+from pet.data.overlap import Overlap, find_overlaps, normalise, remove_overlaps
+
+
+def rows(prefix, *texts):
+    return [Example(f"{prefix}{n}", {"text": text}) for n, text in enumerate(texts)]
+
+
+def key(*texts):
+    return normalise(Example("x", {str(n): text for n, text in enumerate(texts)}))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Hello, World!", "hello world"),
+        ("Straße", "STRASSE"),
+        ("ｆｕｌｌ１", "full1"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("你好，世界！", "你好世界"),
+        ("a\u200bb\u00a0c", "abc"),
+        ("I \u2764\ufe0f it", "I \u2764 it"),
+        ("?!  ...", "?! ..."),
+    ],
+)
+def test_texts_that_say_the_same_meet(one, other):
+    assert key(one) == key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("1 day", "2 days"),
+        ("\u0915\u093f", "\u0915\u0940"),  # two Hindi syllables that differ in the vowel sign alone
+        ("你好", "您好"),
+        (":-)", ":-("),
+        ("!", ""),
+        ("caf\u00e9", "cafe"),
+    ],
+)
+def test_texts_that_differ_stay_apart(one, other):
+    assert key(one) != key(other)
+
+
+def test_fields_stay_apart():
+    assert key("ab", "c") != key("a", "bc")
+    assert key("ab", "") != key("", "ab")
+
+
+def test_overlaps_are_counted_in_rows_of_the_second_set_with_three_ids():
+    train, test = rows("t", "A", "b"), rows("e", "b!", "c")
+    pool = rows("u", "a", "a.", "B", "c", "d", "a a")
+    found = find_overlaps(train, [*pool, *rows("v", "A?")], test)
+    assert found.train_unlabeled == Overlap(4, (("t0", "u0"), ("t0", "u1"), ("t1", "u2")))
+    assert found.train_test == Overlap(1, (("t1", "e0"),))
+    assert found.test_unlabeled == Overlap(2, (("e0", "u2"), ("e1", "u3")))
+    assert found.unlabeled_duplicates == 2
+
+
+def test_shared_rows_leave_the_unlabeled_side_and_duplicates_stay():
+    kept = remove_overlaps(rows("u", "a", "d", "c!", "D", "e"), rows("t", "A"), rows("e", "C"))
+    assert [example.id for example in kept] == ["u1", "u3", "u4"]
+
+
+def test_no_sets_share_nothing():
+    assert find_overlaps([], [], []).train_unlabeled == Overlap(0, ())
+    assert remove_overlaps([], [], []) == ()

@@ -1,0 +1,67 @@
+"""Drawing rows: fair, without repeats, the same for the same generator."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pet.data.examples import Example
+from pet.data.sampling import limit, sample_per_label
+
+ROWS = [Example(str(n), {"text": str(n)}, "abc"[n % 3]) for n in range(60)]
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_each_label_gets_its_number_without_repeats():
+    drawn = sample_per_label(ROWS, "abc", 5, rng())
+    assert Counter(e.label for e in drawn.examples) == {"a": 5, "b": 5, "c": 5}
+    assert len({e.id for e in drawn.examples}) == 15
+    assert drawn.short == {}
+
+
+def test_drawn_rows_stay_in_file_order():
+    ids = [int(e.id) for e in sample_per_label(ROWS, "cab", 5, rng()).examples]
+    assert ids == sorted(ids)
+
+
+def test_the_same_generator_draws_the_same_rows_and_another_one_others():
+    first, second, third = (sample_per_label(ROWS, "abc", 5, rng(seed)) for seed in (1, 1, 2))
+    assert first == second
+    assert first.examples != third.examples
+
+
+def test_a_smaller_draw_is_part_of_a_larger_one():
+    small = {e.id for e in sample_per_label(ROWS, "abc", 3, rng()).examples}
+    large = {e.id for e in sample_per_label(ROWS, "abc", 9, rng()).examples}
+    assert small < large
+
+
+def test_a_label_with_too_few_rows_gives_all_and_is_reported():
+    drawn = sample_per_label(ROWS[:4], ["a", "b", "d"], 2, rng())
+    assert Counter(e.label for e in drawn.examples) == {"a": 2, "b": 1}
+    assert drawn.short == {"b": 1, "d": 0}
+
+
+def test_rows_of_other_labels_are_never_drawn():
+    assert {e.label for e in sample_per_label(ROWS, ["a"], 100, rng()).examples} == {"a"}
+
+
+def test_every_row_can_be_drawn():
+    seen = {e.id for seed in range(60) for e in sample_per_label(ROWS, "abc", 2, rng(seed)).examples}
+    assert len(seen) == 60
+
+
+@pytest.mark.parametrize("maximum", [None, 60, 61])
+def test_a_limit_above_the_number_of_rows_keeps_all(maximum):
+    assert limit(ROWS, maximum, rng()) == tuple(ROWS)
+
+
+def test_a_limit_draws_random_rows_in_file_order():
+    ids = [int(e.id) for e in limit(ROWS, 10, rng())]
+    assert len(set(ids)) == 10
+    assert ids == sorted(ids)
+    assert ids != list(range(10))
+    assert ids == [int(e.id) for e in limit(ROWS, 10, rng())]

@@ -1,0 +1,143 @@
+"""Tables are written whole or not at all, and read back as they were."""
+
+import gzip
+import json
+import os
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from pet.data import writers
+from pet.data.formats import read_rows
+from pet.data.writers import write_table
+
+COLUMNS = {"id": ["a", "b"], "prob": [0.25, 1.0], "text": ['say "x",\ty\nz', "é\r"]}
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.tsv", "o.csv.gz", "o.tsv.gz"])
+def test_separated_tables_come_back_as_text(tmp_path, name):
+    write_table(tmp_path / name, COLUMNS)
+    assert [row for _, row in read_rows(tmp_path / name)] == [
+        {"id": "a", "prob": "0.25", "text": COLUMNS["text"][0]},
+        {"id": "b", "prob": "1.0", "text": COLUMNS["text"][1]},
+    ]
+
+
+@pytest.mark.parametrize("name", ["o.jsonl", "o.jsonl.gz", "o.parquet"])
+def test_typed_tables_come_back_with_their_kinds(tmp_path, name):
+    columns = COLUMNS | {"n": [1, None], "l": [[1, 2], []], "yes": [True, False]}
+    write_table(tmp_path / name, columns)
+    assert [row for _, row in read_rows(tmp_path / name)] == [
+        {key: values[n] for key, values in columns.items()} for n in range(2)
+    ]
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.jsonl", "o.parquet"])
+def test_arrays_of_numpy_are_columns(tmp_path, name):
+    write_table(tmp_path / name, {"p": np.array([0.5, 1], np.float32), "n": [np.int64(3), np.int64(4)]})
+    assert [{key: float(value) for key, value in row.items()} for _, row in read_rows(tmp_path / name)] == [
+        {"p": 0.5, "n": 3.0},
+        {"p": 1.0, "n": 4.0},
+    ]
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.csv.gz", "o.jsonl", "o.jsonl.gz", "o.parquet"])
+def test_the_same_columns_give_the_same_bytes(tmp_path, name, monkeypatch):
+    write_table(tmp_path / name, COLUMNS)
+    first = (tmp_path / name).read_bytes()
+    monkeypatch.setattr("time.time", lambda: 2_000_000_000.0)
+    write_table(tmp_path / name, COLUMNS)
+    assert (tmp_path / name).read_bytes() == first
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path, refused):
+    path = tmp_path / "o.csv"
+    write_table(path, {"text": ["old"]})
+    with refused("o.csv", "surrogate", ".jsonl"):
+        write_table(path, {"text": ["new", "\ud800"]})
+    assert path.read_text() == "text\nold\n"
+    assert os.listdir(tmp_path) == ["o.csv"]
+
+
+def test_nothing_is_seen_under_the_name_before_it_is_whole(tmp_path, monkeypatch):
+    path = tmp_path / "o.jsonl"
+
+    def interrupted(stream, columns):
+        stream.write(b"half")
+        assert not path.exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writers, "_WRITERS", {".jsonl": interrupted})
+    with pytest.raises(KeyboardInterrupt):
+        write_table(path, COLUMNS)
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_file_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+    steps = []
+    monkeypatch.setattr(os, "fsync", lambda _number: steps.append("fsync"))
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda *names: (steps.append("replace"), replace(*names)))
+    write_table(tmp_path / "o.csv.gz", COLUMNS)
+    assert steps == ["fsync", "replace"]
+
+
+def test_the_file_gets_the_usual_rights(tmp_path):
+    (tmp_path / "plain").touch()
+    write_table(tmp_path / "o.csv", COLUMNS)
+    assert (tmp_path / "o.csv").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("name", ["o.xlsx", "o", "o.parquet.gz", "o.json"])
+def test_an_unknown_suffix_is_refused(tmp_path, refused, name):
+    with refused(name, ".csv", ".parquet"):
+        write_table(tmp_path / name, COLUMNS)
+
+
+def test_columns_of_two_lengths_are_refused(tmp_path, refused):
+    with refused("o.csv", "'a': 1", "'b': 2"):
+        write_table(tmp_path / "o.csv", {"a": [1], "b": [1, 2]})
+
+
+def test_a_missing_folder_is_said(tmp_path, refused):
+    with refused("o.csv", "No such file"):
+        write_table(tmp_path / "nowhere" / "o.csv", COLUMNS)
+
+
+def test_json_lines_hold_real_characters_and_only_valid_json(tmp_path):
+    write_table(tmp_path / "o.jsonl", {"a": ["é", "\ud800"], "b": [float("nan"), np.float32("inf")]})
+    first, second = (tmp_path / "o.jsonl").read_text().splitlines()
+    assert first == '{"a": "é", "b": null}'
+    assert json.loads(second) == {"a": "\ud800", "b": None}
+
+
+def test_cells_that_are_no_text_are_json_or_empty(tmp_path):
+    write_table(tmp_path / "o.csv", {"a": [None, True, [1, "é"], {"k": None}]})
+    assert (tmp_path / "o.csv").read_text().splitlines() == [
+        "a",
+        '""',
+        "true",
+        '"[1, ""é""]"',
+        '"{""k"": null}"',
+    ]
+
+
+def test_a_mixed_parquet_column_becomes_text(tmp_path):
+    write_table(tmp_path / "o.parquet", {"a": [1, "x", None, [2]], "big": [2**80, 1, 2, 3]})
+    table = pyarrow.parquet.read_table(tmp_path / "o.parquet").to_pydict()
+    assert table == {"a": ["1", "x", None, "[2]"], "big": [str(2**80), "1", "2", "3"]}
+
+
+def test_what_parquet_cannot_hold_is_said(tmp_path, refused):
+    with refused("Parquet", ".jsonl"):
+        write_table(tmp_path / "o.parquet", {"a": [{}]})
+    with refused("o.parquet", "surrogate"):
+        write_table(tmp_path / "o.parquet", {"a": ["\ud800"]})
+
+
+def test_a_packed_file_holds_no_name_and_no_time(tmp_path):
+    write_table(tmp_path / "o.csv.gz", {"a": ["b"]})
+    raw = (tmp_path / "o.csv.gz").read_bytes()
+    assert raw[3] == 0 and raw[4:8] == bytes(4)
+    assert gzip.decompress(raw) == b"a\nb\n"

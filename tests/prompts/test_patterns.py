@@ -1,0 +1,214 @@
+"""Patterns: their rules, and above all the exact parts that they render."""
+
+import pickle
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pet.data.examples import Example
+from pet.errors import PromptError
+from pet.prompts import Break, Field, Filter, Literal, Mask, Part, Pattern, Segment
+
+ROW = Example("7", {"text": "Rates rise.", "a": "First one.", "b": " Second {one} || "})
+
+
+def rendered(template: str) -> list[tuple[str, str, int, bool]]:
+    """Kind, text, segment and spaced of each part of ROW; the mask's text is shown as "_"."""
+    parts = Pattern.parse("t", template).render(ROW)
+    return [(part.kind, part.text or "_", part.segment, part.spaced) for part in parts]
+
+
+@pytest.mark.parametrize(
+    ("template", "parts"),
+    [
+        ("{mask} {text}", [("mask", "_", 0, True), ("field", "Rates rise.", 0, True)]),
+        ("{mask}{text}", [("mask", "_", 0, True), ("field", "Rates rise.", 0, False)]),
+        (
+            "{mask}: {text}",
+            [("mask", "_", 0, True), ("literal", ":", 0, False), ("field", "Rates rise.", 0, True)],
+        ),
+        (
+            "{mask} : {text}",
+            [("mask", "_", 0, True), ("literal", ":", 0, True), ("field", "Rates rise.", 0, True)],
+        ),
+        (
+            "{mask} :{text}",
+            [("mask", "_", 0, True), ("literal", ":", 0, True), ("field", "Rates rise.", 0, False)],
+        ),
+        (
+            "({mask}) {text}",
+            [
+                ("literal", "(", 0, True),
+                ("mask", "_", 0, False),
+                ("literal", ")", 0, False),
+                ("field", "Rates rise.", 0, True),
+            ],
+        ),
+        (
+            '"{a:no_final_punct}" ? || {mask}, "{text}"',
+            [
+                ("literal", '"', 0, True),
+                ("field", "First one", 0, False),
+                ("literal", '" ?', 0, False),
+                ("mask", "_", 1, True),
+                ("literal", ', "', 1, False),
+                ("field", "Rates rise.", 1, False),
+                ("literal", '"', 1, False),
+            ],
+        ),
+        # A border without any space still starts its segment with the flag set.
+        ("{mask}||{text}", [("mask", "_", 0, True), ("field", "Rates rise.", 1, True)]),
+        # White space at the ends of the template, of any kind, says nothing more than the start does.
+        ("\n\t{mask} \n {text} ", [("mask", "_", 0, True), ("field", "Rates rise.", 0, True)]),
+        # White space inside a literal is its own.
+        (
+            "{mask} a \n b{text}",
+            [("mask", "_", 0, True), ("literal", "a \n b", 0, True), ("field", "Rates rise.", 0, False)],
+        ),
+        # The text of a row is taken as it is: spaces, braces and bars.
+        ("{mask} {b}", [("mask", "_", 0, True), ("field", " Second {one} || ", 0, True)]),
+    ],
+)
+def test_parts(template: str, parts: list[tuple[str, str, int, bool]]) -> None:
+    assert rendered(template) == parts
+
+
+def test_only_fields_without_keep_are_shortened() -> None:
+    parts = Pattern.parse("t", "{a:keep} x {mask} {text:strip}").render(ROW)
+    assert [part.shorten for part in parts] == [False, False, False, True]
+
+
+def test_a_field_with_an_empty_text_keeps_its_part() -> None:
+    parts = Pattern.parse("t", "{mask}{text}, so").render(Example("1", {"text": ""}))
+    assert parts[1] == Part("", "field", shorten=True, segment=0, spaced=False)
+    assert parts[2] == Part(", so", "literal", shorten=False, segment=0, spaced=False)
+
+
+def test_a_field_may_stand_twice() -> None:
+    pattern = Pattern.parse("t", "{b} {text:head=1} {mask} {text}")
+    assert pattern.fields == ("b", "text")
+    assert [part.text for part in pattern.render(ROW)][1:] == ["Rates", "", "Rates rise."]
+
+
+@pytest.mark.parametrize(
+    ("template", "shown"),
+    [
+        ("[ Category: {mask} ] {text}", "[ Category: [MASK] ] Rates rise."),
+        ('"{a:no_final_punct}" ? || {mask}, "{text}"', '"First one" ? || [MASK], "Rates rise."'),
+        ("{{{mask}}} {text}", "{[MASK]} Rates rise."),
+        ("  {text}({mask})  ", "Rates rise.([MASK])"),
+    ],
+)
+def test_describe(template: str, shown: str) -> None:
+    assert Pattern.parse("t", template).describe(ROW) == shown
+
+
+def test_describe_shows_the_mask_of_choice() -> None:
+    assert Pattern.parse("t", "{mask}: {text}").describe(ROW, mask="<mask>") == "<mask>: Rates rise."
+
+
+def test_a_missing_field_is_named_with_near_matches() -> None:
+    pattern = Pattern.parse("mine/short", "{mask} {texts}")
+    with pytest.raises(
+        PromptError, match=r"'mine/short' needs the field 'texts', which row '7' .* Did you mean text\?"
+    ):
+        pattern.render(ROW)
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("", r"is empty"),
+        (" \n ", r"is empty"),
+        ("{text}", r"has no \{mask\}: write it exactly once"),
+        ("{{mask}} {text}", r"has no \{mask\}"),
+        ("{mask} {text} {mask}", r"has 2 times \{mask\}"),
+        ("It was {mask}.", r"has no field"),
+        ("{mask} || {a} || {b}", r"has 2 times '\|\|'"),
+        ("|| {mask} {text}", r"nothing on one side of '\|\|'"),
+        ("{mask} {text} || \n", r"nothing on one side of '\|\|'"),
+        ("{mask} {text:stripp}", r"unknown filter 'stripp'\. Did you mean strip\?"),
+        ("{soft:3} {mask} {text}", r"soft prompts are not supported"),
+    ],
+)
+def test_a_wrong_pattern_is_refused_by_name(template: str, message: str) -> None:
+    with pytest.raises(PromptError, match=rf"^Pattern 'mine/bad' .*{message}"):
+        Pattern.parse("mine/bad", template)
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        (Literal("a"), Literal("b"), Mask(), Field("text")),
+        (Literal(""), Mask(), Field("text")),
+        (Literal("a || b"), Mask(), Field("text")),
+        (Mask(), Literal("|"), Break(), Field("text")),
+        (Mask(), Field("text:keep")),
+        (Mask(), Field("mask")),
+        (Mask(), Field("options")),
+        (Mask(), Field("two words")),
+    ],
+)
+def test_segments_that_no_template_says_are_refused(segments: tuple[Segment, ...]) -> None:
+    with pytest.raises(PromptError, match=r"^Pattern 'mine/bad' "):
+        Pattern("mine/bad", segments)
+
+
+def test_patterns_are_values() -> None:
+    pattern = Pattern.parse("t", "{mask} {text:head=3,keep}", "short")
+    built = Pattern("t", (Mask(), Literal(" "), Field("text", (Filter("head", 3),), keep=True)))
+    assert pattern == built
+    assert hash(pattern) == hash(built)
+    pattern.render(ROW)  # fills the cached layout, which must not get in the way of what follows
+    assert pattern == built
+    assert pickle.loads(pickle.dumps(pattern)) == pattern
+    assert pattern.description == "short"
+
+
+inert = st.lists(
+    st.sampled_from(
+        ["{text}", "{mask}", "||", "[MASK]", "<mask>", "</s>", "{", "}", "{{", " ", "\n", ".", "a"]
+    )
+    | st.text(max_size=5)
+).map("".join)
+
+
+@given(text=inert, other=inert)
+@example(text="{text} || {mask} [MASK] </s>", other="{{}}")
+def test_what_a_row_says_is_never_read_as_a_template(text: str, other: str) -> None:
+    filters = (Filter("no_final_punct"), Filter("tail", 3))
+    pattern = Pattern("t", (Mask(), Literal(": "), Field("text", filters), Break(), Field("other")))
+    parts = pattern.render(Example("1", {"text": text, "other": other}))
+    assert [part.kind for part in parts] == ["mask", "literal", "field", "field"]
+    assert [part.segment for part in parts] == [0, 0, 0, 1]
+    assert parts[2].text == filters[1].apply(filters[0].apply(text))
+    assert parts[3].text == other
+
+
+pieces = st.lists(
+    st.sampled_from(["{text}", "{a:keep}", "{b:head=2,strip}", "{{", "}}", " | ", " ", "\n", "x", ",", "("])
+).map("".join)
+
+
+@given(before=pieces, between=pieces, after=pieces, border=st.sampled_from(["", "||", " || "]))
+def test_a_template_is_written_as_it_was_read(before: str, between: str, after: str, border: str) -> None:
+    pattern = Pattern.parse("t", f"{before}{{mask}}{between}{border}{{text}}{after}")
+    assert Pattern.parse("t", pattern.template) == pattern
+    assert sum(part.kind == "mask" for part in pattern.render(ROW)) == 1
+    # All but white space is in the parts: what is spliced is what is described.
+    described = pattern.describe(ROW, mask="_").replace(" || ", " ", 1 if Break() in pattern.segments else 0)
+    assert described.split() == " ".join(_sides(pattern)).split()
+
+
+def _sides(pattern: Pattern) -> list[str]:
+    """The rendering by plain substitution: the oracle of the test above."""
+    sides = [""]
+    for item in pattern.segments:
+        if isinstance(item, Break):
+            sides.append("")
+        elif isinstance(item, Field):
+            sides[-1] += item.read(ROW.fields[item.name])
+        else:
+            sides[-1] += item.text if isinstance(item, Literal) else "_"
+    return sides
