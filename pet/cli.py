@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 
-
 class _Group(TyperGroup):
     """Turns errors into one line and an exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
 
@@ -83,7 +82,7 @@ Name = Annotated[str | None, typer.Argument(help="Show this one.")]
 def _options(
     _debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """A few labeled texts and a pile of unlabeled ones in; a labeled data set and a classifier out."""
+    """Label texts with few labels."""
 
 
 @app.command("run")
@@ -144,7 +143,9 @@ def label_command(
 @app.command("distill")
 def distill_command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory with pseudo_labels.parquet.")],
-    model: Annotated[str | None, typer.Option(help="Start from this model instead (bundled, folder or hub id).")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Start from this model instead (bundled, folder or hub id).")
+    ] = None,
     output_dir: Annotated[Path | None, typer.Option(help="Where the model goes (default: RUN/model).")] = None,
     settings: Settings = None,
 ) -> None:
@@ -191,7 +192,9 @@ def evaluate_command(model: Model, source: Input, on_bad_row: BadRow = None) -> 
 
 
 @app.command("check")
-def check_command(config: Config, settings: Settings = None, registry: Registry = None, on_bad_row: BadRow = None) -> None:
+def check_command(
+    config: Config, settings: Settings = None, registry: Registry = None, on_bad_row: BadRow = None
+) -> None:
     """Show what the model will read, how it splits the label words, and what to change.
 
     Example: `pet check my.toml`
@@ -215,8 +218,17 @@ def patterns_command(name: Name = None, registry: Registry = None) -> None:
         _say(*_aligned((pattern.name, pattern.template) for pattern in patterns))
         return
     pattern = patterns.get(name)
-    _say(*_aligned({"name": name, "template": pattern.template, "fields": ", ".join(pattern.fields),
-                    "about": pattern.description, "file": patterns.origin(name)}.items()))
+    _say(
+        *_aligned(
+            {
+                "name": name,
+                "template": pattern.template,
+                "fields": ", ".join(pattern.fields),
+                "about": pattern.description,
+                "file": patterns.origin(name),
+            }.items()
+        )
+    )
 
 
 @app.command("verbalizers")
@@ -229,7 +241,11 @@ def verbalizers_command(name: Name = None, registry: Registry = None) -> None:
 
     verbalizers = load_verbalizers([str(folder) for folder in registry or []])
     if name is None:
-        _say(*_aligned((one.name, "; ".join(f"{k}: {', '.join(v)}" for k, v in one.words.items())) for one in verbalizers))
+        _say(
+            *_aligned(
+                (one.name, "; ".join(f"{k}: {', '.join(v)}" for k, v in one.words.items())) for one in verbalizers
+            )
+        )
         return
     _say(*_aligned((label, ", ".join(words)) for label, words in verbalizers.get(name).words.items()))
 
@@ -243,14 +259,16 @@ def pipelines_command(name: Name = None) -> None:
     from pet.library import pipeline_files, pipeline_path
 
     if name is None:
-        _say(*_aligned((path.stem, path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")) for path in pipeline_files()))
+        _say(
+            *_aligned(
+                (path.stem, path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")) for path in pipeline_files()
+            )
+        )
         return
     _say(pipeline_path(name).read_text(encoding="utf-8").rstrip())
 
 
-def _load(
-    config: str, settings: list[str] | None, registry: list[Path] | None, on_bad_row: str | None
-) -> "RunConfig":
+def _load(config: str, settings: list[str] | None, registry: list[Path] | None, on_bad_row: str | None) -> "RunConfig":
     from pet.config import RunConfig
     from pet.library import pipeline_path
 

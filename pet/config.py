@@ -105,9 +105,7 @@ class OptimizerSettings(_Section):
     @model_validator(mode="after")
     def _accumulation_divides(self) -> Self:
         if self.batch_size % self.accumulation:
-            raise ValueError(
-                f"accumulation = {self.accumulation} does not divide batch_size = {self.batch_size}"
-            )
+            raise ValueError(f"accumulation = {self.accumulation} does not divide batch_size = {self.batch_size}")
         return self
 
     def resolved(self, steps: int, learning_rate: float) -> Self:

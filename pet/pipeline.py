@@ -21,7 +21,7 @@ from pet.reports.cards import CardFacts, model_card
 from pet.reports.labeled import LabeledRows, pseudo_label_columns, read_labeled_rows
 from pet.reports.metrics import gold_columns
 from pet.reports.summary import Summary, SummaryRow, summary_row
-from pet.runs import Job, RunDirectory, RunLog, Stages, write_folder, write_json, write_text
+from pet.runs import Job, RunDirectory, RunLog, Stages, write_folder, write_json
 from pet.runs.plan import Plan, prepare
 from pet.runs.stages import Arrays, Workbench
 
@@ -161,11 +161,11 @@ def _jobs(plan: Plan, bench: Workbench) -> list[Job]:
 def _write_labels(plan: Plan, directory: RunDirectory, soft: SoftLabels, votes: Sequence[Votes]) -> None:
     missing = directory.missing()
     if missing:
-        raise RunError(f"The votes of {', '.join(missing)} are missing in {directory.jobs}: run the same command again.")
+        raise RunError(
+            f"The votes of {', '.join(missing)} are missing in {directory.jobs}: run the same command again."
+        )
     data = plan.data
-    write_table(
-        directory.pseudo_labels, pseudo_label_columns(data.labeled, data.unlabeled, data.columns, soft, votes)
-    )
+    write_table(directory.pseudo_labels, pseudo_label_columns(data.labeled, data.unlabeled, data.columns, soft, votes))
 
 
 def _train_student(plan: Plan, bench: Workbench, rows: LabeledRows) -> tuple[Path, Arrays]:
@@ -201,7 +201,8 @@ def _compare(plan: Plan, bench: Workbench, votes: Sequence[Votes], student: Arra
 
 def _calibrated_mean(scores: Sequence[Arrays], part: str) -> np.ndarray:
     """Return the mean over untrained PVPs of scores [n, k] without each pattern's own preference."""
-    return np.mean([batch_calibrated(arrays[part], arrays["pool"]) for arrays in scores], axis=0)
+    mean: np.ndarray = np.mean([batch_calibrated(arrays[part], arrays["pool"]) for arrays in scores], axis=0)
+    return mean
 
 
 def _publish_model(plan: Plan, target: Path, model: Path, summary: Summary | None) -> None:

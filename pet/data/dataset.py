@@ -35,9 +35,7 @@ class TaskData:
     rejected: tuple[RejectedRow, ...]
 
 
-def load_task_data(
-    task: TaskSettings, data: DataSettings, seed: int, known_labels: tuple[str, ...] = ()
-) -> TaskData:
+def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labels: tuple[str, ...] = ()) -> TaskData:
     """Read, draw and check the sets of a run; `known_labels` (those of the verbalizer) are the last resort.
 
     The labels are those of `task`, else the sorted ones of the whole train file, else `known_labels`.
@@ -53,9 +51,7 @@ def load_task_data(
     if data.unlabeled is None:
         raise DataError("[data] unlabeled is missing: name the file of the rows that the run has to label.")
     if data.train is None and not (task.labels or known_labels):
-        raise DataError(
-            "The labels are unknown: name them in [task] labels, or give labeled rows in [data] train."
-        )
+        raise DataError("The labels are unknown: name them in [task] labels, or give labeled rows in [data] train.")
     reads, labels = _read_all(task, data, known_labels)
     columns = next(iter(reads.values())).fields
     settled = Task(task.name, labels, tuple(columns))
@@ -100,9 +96,7 @@ def _read_all(
     for role, source in sources.items():
         if source is None:
             continue
-        options = ReadOptions(
-            role, fields, task.label_column, task.id_column, labels or None, data.on_bad_row
-        )
+        options = ReadOptions(role, fields, task.label_column, task.id_column, labels or None, data.on_bad_row)
         reads[role] = read_examples(source, options)
         fields = fields or reads[role].fields
         labels = labels or _sorted_labels(reads[role].examples)
@@ -131,9 +125,7 @@ class _Pool:
         train = _examples(reads, "train")
         short: Mapping[str, int] = {}
         if data.examples_per_label is not None:
-            draw = sample_per_label(
-                train, task.labels, data.examples_per_label, rng_for(seed, "sample", "train")
-            )
+            draw = sample_per_label(train, task.labels, data.examples_per_label, rng_for(seed, "sample", "train"))
             train, short = draw.examples, draw.short
         return cls(train, _examples(reads, "unlabeled"), _examples(reads, "test"), short)
 
@@ -195,9 +187,7 @@ def _overlap_messages(overlaps: Overlaps) -> list[str]:
         ),
     ]
     if overlaps.unlabeled_duplicates:
-        messages.append(
-            f"{overlaps.unlabeled_duplicates} unlabeled rows repeat the text of an earlier one: kept"
-        )
+        messages.append(f"{overlaps.unlabeled_duplicates} unlabeled rows repeat the text of an earlier one: kept")
     return [message for message in messages if message]
 
 

@@ -57,9 +57,7 @@ def scan_rows(path: Path) -> Iterator[Scanned]:
     if scanner is None:
         known = ", ".join(SUFFIXES)
         hint = close_match(file_suffix(path), SUFFIXES)
-        raise DataError(
-            f"{path} does not end in {known} (or one of them with .gz): rename or convert it.{hint}"
-        )
+        raise DataError(f"{path} does not end in {known} (or one of them with .gz): rename or convert it.{hint}")
     return scanner(path)
 
 
@@ -115,8 +113,8 @@ def _scan_json(path: Path) -> Iterator[Scanned]:
 
 
 def _scan_parquet(path: Path) -> Iterator[Scanned]:
-    import pyarrow  # type: ignore[import-untyped]
-    import pyarrow.parquet  # type: ignore[import-untyped]
+    import pyarrow
+    import pyarrow.parquet
 
     with open_binary(path) as stream:
         try:
@@ -161,9 +159,7 @@ def _scan_table(path: Path, delimiter: str) -> Iterator[Scanned]:
         elif len(record) == len(header):
             yield start, dict(zip(header, record, strict=True))
         else:
-            reason = (
-                f"{len(record)} values under {len(header)} columns; quote a text that holds the separator"
-            )
+            reason = f"{len(record)} values under {len(header)} columns; quote a text that holds the separator"
             yield start, Malformed(reason, "".join(tape.lines))
 
 
@@ -199,9 +195,7 @@ def _next_record(path: Path, reader: Iterator[list[str]], tape: _Tape) -> list[s
                 "a text, and put the whole text in quotes."
             ) from None
         reason = str(error).partition(" - ")[0]
-        return Malformed(
-            f"not well-formed ({reason}); double the quotes inside a quoted text", "".join(tape.lines)
-        )
+        return Malformed(f"not well-formed ({reason}); double the quotes inside a quoted text", "".join(tape.lines))
 
 
 def _checked_header(path: Path, record: list[str] | Malformed, delimiter: str) -> list[str]:

@@ -24,7 +24,8 @@ def is_hub_name(source: str) -> bool:
     >>> is_hub_name("owner/name:train"), is_hub_name("rows/train.jsonl"), is_hub_name("train.txt")
     (True, False, False)
     """
-    if os.path.isfile(source):
+    # os.path: Path.is_file raises where a name is too long for the system.
+    if os.path.isfile(source):  # noqa: PTH113
         return False
     if _folder_of(source) is not None:
         return True
@@ -73,14 +74,10 @@ def _load_folder(folder: tuple[Path, str], name: str, split: str) -> Any:
         wanted = own or split
         if wanted not in table:
             hint = close_match(wanted, tuple(table))
-            raise DataError(
-                f"{name} has no split {wanted!r}; found {', '.join(table)}: end the name in :SPLIT.{hint}"
-            )
+            raise DataError(f"{name} has no split {wanted!r}; found {', '.join(table)}: end the name in :SPLIT.{hint}")
         return table[wanted]
     if own and own != str(table.split):
-        raise DataError(
-            f"{name}: the folder holds one data set (split {table.split}), not {own!r}: drop ':{own}'."
-        )
+        raise DataError(f"{name}: the folder holds one data set (split {table.split}), not {own!r}: drop ':{own}'.")
     return table
 
 
@@ -93,11 +90,9 @@ def _load(name: str, base: str, split: str) -> Any:
 def _datasets() -> Any:
     """Return the library, which takes half a second to load and is needed for few sources."""
     try:
-        import datasets  # type: ignore[import-untyped]
+        import datasets
     except ImportError:
-        raise DataError(
-            "Hub data sets need the package datasets: pip install datasets, or give a file."
-        ) from None
+        raise DataError("Hub data sets need the package datasets: pip install datasets, or give a file.") from None
     return datasets
 
 
@@ -122,6 +117,4 @@ def _attempt(name: str, load: Callable[[], Any]) -> Any:
 def _label_names(table: Any) -> dict[str, Callable[[int], str]]:
     """Return, for each column of class numbers, the function that names them."""
     kind = _datasets().ClassLabel
-    return {
-        column: feature.int2str for column, feature in table.features.items() if isinstance(feature, kind)
-    }
+    return {column: feature.int2str for column, feature in table.features.items() if isinstance(feature, kind)}

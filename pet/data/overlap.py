@@ -58,9 +58,7 @@ class Overlaps:
     unlabeled_duplicates: int
 
 
-def find_overlaps(
-    train: Sequence[Example], unlabeled: Sequence[Example], test: Sequence[Example]
-) -> Overlaps:
+def find_overlaps(train: Sequence[Example], unlabeled: Sequence[Example], test: Sequence[Example]) -> Overlaps:
     """Compare three sets by `normalise`; nothing is removed."""
     in_train, in_test = _first_ids(train), _first_ids(test)
     return Overlaps(

@@ -81,7 +81,7 @@ def read_examples(source: str, options: ReadOptions) -> ReadResult:
     for number, row in chain(head, scanned):
         try:
             example = plan.example(number, row)
-        except _BadRow as bad:
+        except _BadRowError as bad:
             rejected.append(plan.rejected(number, row, str(bad)))
             continue
         earlier = examples.setdefault(example.id, (number, example))
@@ -90,9 +90,7 @@ def read_examples(source: str, options: ReadOptions) -> ReadResult:
         labels_seen = labels_seen or plan.has_label(row)
     if not examples:
         raise DataError(f"{source}: none of its {len(rejected)} rows can be used; {plan.first_of(rejected)}.")
-    return ReadResult(
-        tuple(example for _, example in examples.values()), tuple(rejected), labels_seen, plan.fields
-    )
+    return ReadResult(tuple(example for _, example in examples.values()), tuple(rejected), labels_seen, plan.fields)
 
 
 def _scan(source: str, role: Role) -> Iterator[Scanned]:
@@ -102,7 +100,7 @@ def _scan(source: str, role: Role) -> Iterator[Scanned]:
         yield from scan_rows(Path(source))
 
 
-class _BadRow(Exception):
+class _BadRowError(Exception):
     """The reason why one row cannot be used."""
 
 
@@ -130,9 +128,9 @@ class _Plan:
         return cls(source, options, fields)
 
     def example(self, number: int, row: Mapping[str, object] | Malformed) -> Example:
-        """Return the example of one row, or raise `_BadRow`."""
+        """Return the example of one row, or raise `_BadRowError`."""
         if isinstance(row, Malformed):
-            raise _BadRow(row.reason)
+            raise _BadRowError(row.reason)
         _check_characters(row)
         options = self.options
         used = {options.label_column, options.id_column, *self.fields.values()}
@@ -148,28 +146,28 @@ class _Plan:
         for name, column in self.fields.items():
             value = row.get(column)
             if isinstance(value, list | dict | bytes):
-                raise _BadRow(f"the column {column!r} holds {shown(value)}, not a text")
+                raise _BadRowError(f"the column {column!r} holds {shown(value)}, not a text")
             if _is_missing(value):
-                raise _BadRow(f"no text in the column {column!r}")
+                raise _BadRowError(f"no text in the column {column!r}")
             texts[name] = str(value)
         if not any(text.strip() for text in texts.values()):
-            raise _BadRow(f"only blank text in {', '.join(map(repr, self.fields.values()))}")
+            raise _BadRowError(f"only blank text in {', '.join(map(repr, self.fields.values()))}")
         return texts
 
     def _label(self, row: Mapping[str, object]) -> str | None:
         options = self.options
         value = row.get(options.label_column)
         if isinstance(value, list | dict | bytes):
-            raise _BadRow(f"the label is {shown(value)}, not one word")
+            raise _BadRowError(f"the label is {shown(value)}, not one word")
         label = _as_word(value)
         if label is None:
             if options.role == "input":
                 return None
-            raise _BadRow(f"no label in the column {options.label_column!r}")
+            raise _BadRowError(f"no label in the column {options.label_column!r}")
         if options.labels is not None and label not in options.labels:
             known = ", ".join(map(shown, options.labels[:12])) + (", ..." if len(options.labels) > 12 else "")
             hint = close_match(label, options.labels).strip()
-            raise _BadRow(f"the label {shown(label)} is none of {known}" + (f" ({hint})" if hint else ""))
+            raise _BadRowError(f"the label {shown(label)} is none of {known}" + (f" ({hint})" if hint else ""))
         return label
 
     def has_label(self, row: Mapping[str, object] | Malformed) -> bool:
@@ -230,9 +228,9 @@ def _check_characters(value: object) -> None:
     """Refuse what no tokenizer and no file takes: half a surrogate pair, or a NUL, anywhere in a row."""
     if isinstance(value, str):
         if "\0" in value:
-            raise _BadRow(f"a NUL character in {shown(value)}")
+            raise _BadRowError(f"a NUL character in {shown(value)}")
         if not value.isascii() and _SURROGATE.search(value):
-            raise _BadRow(f"half a surrogate pair (no character) in {shown(value)}")
+            raise _BadRowError(f"half a surrogate pair (no character) in {shown(value)}")
     elif isinstance(value, Mapping):
         for key, item in value.items():
             _check_characters(key)

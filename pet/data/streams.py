@@ -38,10 +38,10 @@ _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """Return a value as one short line for a message.
+    r"""Return a value as one short line for a message.
 
-    >>> shown("two\\nlines")
-    "'two\\\\nlines'"
+    >>> shown("two\nlines")
+    "'two\\nlines'"
     """
     text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 4]}...{text[-1]}"
@@ -85,7 +85,7 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
     try:
         if not os.path.lexists(path):
             raise DataError(_missing(path))
-        with io.BufferedReader(_CappedGzip(path)) if is_packed(path) else open(path, "rb") as stream:
+        with io.BufferedReader(_CappedGzip(path)) if is_packed(path) else path.open("rb") as stream:
             yield cast(BinaryIO, stream)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is no whole gzip file ({error}): copy or pack it again.") from None
@@ -147,12 +147,10 @@ class _CappedGzip(io.RawIOBase):
 def _missing(path: Path) -> str:
     """Say that a file is missing, and which names beside it are near."""
     folder = path.parent
-    if not os.path.isdir(folder):
+    if not folder.is_dir():
         return f"No file at {path}: the folder {folder} does not exist either; check the path."
-    hint = close_match(path.name, tuple(os.listdir(folder)))
-    return (
-        f"No file at {path}: check the path; a hub data set is written owner/name:split or name:split.{hint}"
-    )
+    hint = close_match(path.name, tuple(item.name for item in folder.iterdir()))
+    return f"No file at {path}: check the path; a hub data set is written owner/name:split or name:split.{hint}"
 
 
 def _check_head(path: Path, head: bytes) -> None:

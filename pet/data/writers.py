@@ -39,26 +39,18 @@ def write_table(path: Path, columns: _Columns) -> None:
     writer = _WRITERS.get(file_suffix(path))
     if writer is None or (writer is _write_parquet and is_packed(path)):
         hint = close_match(file_suffix(path), tuple(_WRITERS))
-        raise DataError(
-            f"{path} does not end in .csv, .tsv, .jsonl (each with or without .gz) or .parquet.{hint}"
-        )
+        raise DataError(f"{path} does not end in .csv, .tsv, .jsonl (each with or without .gz) or .parquet.{hint}")
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
-        raise DataError(
-            f"{path}: the columns differ in length, {shown(lengths, 200)}: give each as many values."
-        )
+        raise DataError(f"{path}: the columns differ in length, {shown(lengths, 200)}: give each as many values.")
     try:
         with _replacing(path) as stream:
             writer(stream, columns)
     except UnicodeEncodeError as error:
         found = shown(error.object[error.start : error.end])
-        raise DataError(
-            f"{path}: {found} is half a surrogate pair, no character: write .jsonl instead."
-        ) from None
+        raise DataError(f"{path}: {found} is half a surrogate pair, no character: write .jsonl instead.") from None
     except OSError as error:
-        raise DataError(
-            f"{path} cannot be written ({error.strerror or error}): give another place."
-        ) from None
+        raise DataError(f"{path} cannot be written ({error.strerror or error}): give another place.") from None
 
 
 @contextmanager
@@ -66,7 +58,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
     """Yield a new file that takes the place of `path` when the block ends well."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(draft, "xb") as raw:
+        with draft.open("xb") as raw:
             if is_packed(path):
                 # No name and no time in the header: the same rows give the same bytes.
                 with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
@@ -75,7 +67,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
                 yield raw
             raw.flush()
             os.fsync(raw.fileno())
-        os.replace(draft, path)
+        draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -144,16 +136,14 @@ def _write_separated(stream: BinaryIO, columns: _Columns, delimiter: str) -> Non
 
 
 def _write_parquet(stream: BinaryIO, columns: _Columns) -> None:
-    import pyarrow  # type: ignore[import-untyped]
-    import pyarrow.parquet  # type: ignore[import-untyped]
+    import pyarrow
+    import pyarrow.parquet
 
     try:
         arrays = {name: _arrow_array(values) for name, values in columns.items()}
         pyarrow.parquet.write_table(pyarrow.table(arrays), stream)
     except pyarrow.ArrowException as error:
-        raise DataError(
-            f"The columns do not fit Parquet ({shown(str(error), 150)}): write .jsonl instead."
-        ) from None
+        raise DataError(f"The columns do not fit Parquet ({shown(str(error), 150)}): write .jsonl instead.") from None
 
 
 def _arrow_array(values: Sequence[object]) -> object:

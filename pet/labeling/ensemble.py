@@ -44,7 +44,8 @@ def agreement(votes: Sequence[Votes], hard: np.ndarray) -> np.ndarray:
     """Return float32 [n]: the weighted share of voters whose own label is `hard` (int64 [n])."""
     weights = np.asarray([vote.weight for vote in votes], np.float64)
     same = np.stack([vote.hard() == hard for vote in votes])
-    return (weights @ same / weights.sum()).astype(np.float32)
+    shares: np.ndarray = (weights @ same / weights.sum()).astype(np.float32)
+    return shares
 
 
 def weigh(votes: Sequence[Votes], weighting: Weighting, accuracies: Mapping[str, float]) -> list[Votes]:

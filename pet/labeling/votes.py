@@ -18,7 +18,8 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     """
     wide = np.asarray(scores, np.float64)
     powers = np.exp(wide - wide.max(axis=1, keepdims=True))
-    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    probs: np.ndarray = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return probs
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Votes:
 
     def hard(self) -> np.ndarray:
         """Return the int64 [n] column of the highest score; the first of equals."""
-        return self.scores.argmax(axis=1)
+        columns: np.ndarray = self.scores.argmax(axis=1)
+        return columns
 
     def with_weight(self, weight: float) -> "Votes":
         """Return the same votes with another weight."""
@@ -89,7 +91,8 @@ class SoftLabels:
 
     def hard(self) -> np.ndarray:
         """Return the int64 [n] column of the most probable label; the first of equals."""
-        return self.probs.argmax(axis=1)
+        columns: np.ndarray = self.probs.argmax(axis=1)
+        return columns
 
     def confidence(self) -> np.ndarray:
         """Return the float32 [n] probability of the most probable label."""

@@ -26,7 +26,15 @@ from pet.errors import ModelError, near_matches
 from pet.learners.tokens import PieceTokenizer
 from pet.library import BUNDLED_MODELS
 
-__all__ = ["Backbone", "ModelSource", "find_model", "load_tokenizer", "model_digest", "parameter_count", "quiet_transformers"]
+__all__ = [
+    "Backbone",
+    "ModelSource",
+    "find_model",
+    "load_tokenizer",
+    "model_digest",
+    "parameter_count",
+    "quiet_transformers",
+]
 
 _USED_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # never pickled weights, never code
 
@@ -41,8 +49,8 @@ class ModelSource:
 
 def quiet_transformers() -> None:
     """Keep transformers' load reports and progress bars out of the user's terminal; errors stay."""
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     for name in ("huggingface_hub", "accelerate"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
@@ -176,9 +184,7 @@ class Backbone:
         return cls._wrap(source, model, device)
 
     @classmethod
-    def classifier(
-        cls, source: ModelSource, labels: tuple[str, ...], device: torch.device, seed: int
-    ) -> "Backbone":
+    def classifier(cls, source: ModelSource, labels: tuple[str, ...], device: torch.device, seed: int) -> "Backbone":
         """Load the same encoder with a new classification head, drawn from `seed`, in float32."""
         config = _config(source)
         if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
@@ -215,7 +221,7 @@ def _config(source: ModelSource) -> Any:
 def _load(from_pretrained: Callable[..., Any], source: ModelSource, **options: Any) -> tuple[Any, Any]:
     """Load weights; float32 is asked for, since the checkpoint's own type would be kept otherwise."""
     try:
-        return from_pretrained(
+        model, info = from_pretrained(
             str(source.folder),
             dtype=torch.float32,
             use_safetensors=True,
@@ -223,6 +229,7 @@ def _load(from_pretrained: Callable[..., Any], source: ModelSource, **options: A
             output_loading_info=True,
             **options,
         )
+        return model, info
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ModelError(f"The weights of {source.name} cannot be loaded ({reason}).") from None

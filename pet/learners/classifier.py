@@ -27,7 +27,7 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True)
 class ClassifierForm:
-    """What a classifier reads and says: its labels, the column of the files behind each field, and its longest input."""
+    """What a classifier reads and says: its labels, the column behind each field, and its longest input."""
 
     labels: tuple[str, ...]
     columns: Mapping[str, str]
@@ -69,8 +69,13 @@ class TextClassifier:
         return cls(backbone, form, machine)
 
     def fit(
-        self, examples: Sequence[Example], targets: np.ndarray, settings: OptimizerSettings, rng: np.random.Generator,
-        temperature: float = 1.0, advance: Advance = lambda _: None,
+        self,
+        examples: Sequence[Example],
+        targets: np.ndarray,
+        settings: OptimizerSettings,
+        rng: np.random.Generator,
+        temperature: float = 1.0,
+        advance: Advance = lambda _: None,
     ) -> TrainLog:
         """Train on target probabilities [n, k]; one-hot rows at temperature 1 are plain cross-entropy."""
         encoded = self.encode(examples)
@@ -102,8 +107,12 @@ class TextClassifier:
         if len(names) > 1:
             texts.append([" ".join(example.fields[name] for name in names[1:]) for example in examples])
         encoding = self.backbone.tokenizer(
-            *texts, truncation="longest_first", max_length=self.form.max_length, split_special_tokens=True,
-            return_token_type_ids=True, verbose=False,
+            *texts,
+            truncation="longest_first",
+            max_length=self.form.max_length,
+            split_special_tokens=True,
+            return_token_type_ids=True,
+            verbose=False,
         )
         nothing = np.empty(0, np.int64)
         return [

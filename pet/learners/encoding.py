@@ -96,9 +96,7 @@ class PatternEncoder:
             If the template and its kept fields alone do not fit into `max_length`.
         """
         rendered = [self.pattern.render(example) for example in examples]
-        self.pieces.learn(
-            (part.text, part.spaced) for parts in rendered for part in parts if part.kind != "mask"
-        )
+        self.pieces.learn((part.text, part.spaced) for parts in rendered for part in parts if part.kind != "mask")
         return [self._splice(parts, example, slots) for parts, example in zip(rendered, examples, strict=True)]
 
     def _splice(self, parts: Sequence[Part], example: Example, slots: int) -> Encoded:
@@ -108,8 +106,8 @@ class PatternEncoder:
         fixed = layout.size + sum(len(piece) for piece, part in zip(ids, parts, strict=True) if not part.shorten)
         if fixed + min(1, len(given)) > self.max_length:
             raise PromptError(
-                f"Pattern {self.pattern.name!r} needs {fixed} tokens besides the text of row {example.id!r}, and the model "
-                f"reads {self.max_length}: shorten the template, or raise model.max_length as far as the model allows."
+                f"Pattern {self.pattern.name!r} needs {fixed} tokens besides the text of row {example.id!r}, and the "
+                f"model reads {self.max_length}: shorten the template, or raise model.max_length as far as the model allows."
             )
         lengths = iter(shortened_lengths(given, self.max_length - fixed))
         kept = [

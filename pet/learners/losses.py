@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from pet.labeling import softmax
 from pet.learners.batching import Batch
 from pet.learners.encoding import Encoded
 from pet.learners.masked_lm import autocast, keep_rows
@@ -61,9 +62,7 @@ def soften(probs: np.ndarray, temperature: float) -> np.ndarray:
     >>> soften(np.array([[0.8, 0.2]]), 2.0).round(3).tolist()
     [[0.667, 0.333]]
     """
-    logits = np.log(np.clip(probs, 1e-10, None)) / temperature
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return softmax(np.log(np.clip(probs, 1e-10, None)) / temperature)
 
 
 def distillation_loss(logits: torch.Tensor, softened: torch.Tensor, temperature: float) -> torch.Tensor:

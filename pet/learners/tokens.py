@@ -8,6 +8,7 @@ byte-level BPE writes the blank into the token, SentencePiece writes it in front
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ class Layout:
 def _runs(values: Sequence[int]) -> list[tuple[int, int, int]]:
     """Return (value, start, end) of each run of equal values."""
     edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
-    return [(values[start], start, end) for start, end in zip(edges, edges[1:], strict=False)]
+    return [(values[start], start, end) for start, end in pairwise(edges)]
 
 
 class PieceTokenizer:
@@ -114,9 +115,7 @@ class PieceTokenizer:
     def _tokenize(self, texts: list[str], **options: Any) -> list[list[int]]:
         if not texts:
             return []
-        encoding = self.tokenizer(
-            texts, add_special_tokens=False, split_special_tokens=True, verbose=False, **options
-        )
+        encoding = self.tokenizer(texts, add_special_tokens=False, split_special_tokens=True, verbose=False, **options)
         ids: list[list[int]] = encoding["input_ids"]
         return ids
 

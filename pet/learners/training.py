@@ -66,7 +66,8 @@ def fit(
     torch.manual_seed(int(rng.integers(2**62)))
     accelerator = Accelerator(cpu=next(model.parameters()).device.type == "cpu")
     optimizer = torch.optim.AdamW(_parameter_groups(model, settings.weight_decay), lr=learning_rate, fused=True)
-    schedule = get_linear_schedule_with_warmup(optimizer, round(settings.warmup * steps), steps)
+    warmup = round(settings.warmup * steps)
+    schedule = get_linear_schedule_with_warmup(optimizer, warmup, steps)  # type: ignore[no-untyped-call]
     trained, optimizer = accelerator.prepare(model, optimizer)
     losses: list[float] = []
     trained.train()
@@ -80,7 +81,7 @@ def fit(
             if not np.isfinite(total):
                 raise RunError(
                     f"The loss became {total} at update {len(losses) + 1} of {steps}: lower train.learning_rate "
-                    f"(now {learning_rate:g}), or set run.precision = \"fp32\"."
+                    f'(now {learning_rate:g}), or set run.precision = "fp32".'
                 )
             accelerator.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
             optimizer.step()

@@ -15,7 +15,10 @@ __all__ = ["LabelWords", "WordReport", "label_words", "word_reports"]
 
 @dataclass(frozen=True)
 class LabelWords:
-    """Token ids of the words of each label: `ids` int64 [k, w, p], -1 where a label has fewer words or a word fewer pieces."""
+    """Token ids of the words of each label.
+
+    `ids` int64 [k, w, p], -1 where a label has fewer words or a word fewer pieces.
+    """
 
     labels: tuple[str, ...]
     ids: np.ndarray
@@ -82,8 +85,9 @@ def label_words(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) -> 
     for report in reports:
         if report.problem:
             raise PromptError(
-                f"Verbalizer {pvp.verbalizer.name!r}: the word {report.word!r} of label {report.label!r} is {report.problem}: "
-                "choose a common word that is one token (`pet check` shows the splits), or set prompts.multi_token = true."
+                f"Verbalizer {pvp.verbalizer.name!r}: the word {report.word!r} of label {report.label!r} is "
+                f"{report.problem}: choose a common word that is one token (`pet check` shows the splits), or set "
+                "prompts.multi_token = true."
             )
     labels = tuple(pvp.verbalizer.words)
     width = max(len(words) for words in pvp.verbalizer.words.values())

@@ -19,7 +19,7 @@ __all__ = ["FILTERS", "Filter"]
 
 # Only what ends a sentence or a clause, in several scripts. Brackets, quotes and "%" belong to the text ("it
 # rose 5%" must not become "it rose 5"), though the paper's own code strips every ASCII punctuation character.
-_FINAL_PUNCTUATION = ".,;:!?…。，、；：！？؟،؛।"  # noqa: RUF001
+_FINAL_PUNCTUATION = ".,;:!?…。，、；：！？؟،؛।"
 _COUNT = re.compile(r"[0-9]{1,9}")
 
 
@@ -69,9 +69,7 @@ class Filter:
             If the filter is unknown, or lacks its number, or has one that it does not take.
         """
         if self.name not in FILTERS:
-            raise PromptError(
-                f"has the unknown filter {self.name!r}.{near_matches(self.name, (*FILTERS, 'keep'))}"
-            )
+            raise PromptError(f"has the unknown filter {self.name!r}.{near_matches(self.name, (*FILTERS, 'keep'))}")
         if self.name in _PLAIN and self.count is not None:
             raise PromptError(
                 f"gives the filter {self.name!r} a number, which it does not take: remove '={self.count}'."

@@ -117,9 +117,7 @@ class Pattern:
         PromptError
             If the row lacks a field of the pattern.
         """
-        return tuple(
-            part if source is None else self._fill(part, source, example) for part, source in self._layout
-        )
+        return tuple(part if source is None else self._fill(part, source, example) for part, source in self._layout)
 
     def describe(self, example: Example, mask: str = "[MASK]") -> str:
         """Return the rendered row as a person reads it; `mask` stands for the slot, `||` for the break.
@@ -179,9 +177,7 @@ def _check(segments: Sequence[Segment]) -> None:
     if not any(isinstance(item, Field) for item in segments):
         raise PromptError("has no field, so every row would look the same: add one such as {text}.")
     if len(breaks) > 1:
-        raise PromptError(
-            f"has {len(breaks)} times '||': write it at most once, to start the second segment."
-        )
+        raise PromptError(f"has {len(breaks)} times '||': write it at most once, to start the second segment.")
     if breaks and (_blank(segments[: breaks[0]]) or _blank(segments[breaks[0] + 1 :])):
         raise PromptError("has nothing on one side of '||': write something there, or remove the '||'.")
 

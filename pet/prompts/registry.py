@@ -58,13 +58,10 @@ class Registry(Generic[T]):
         """
         if name in self._values:
             raise PromptError(
-                f"The {self.kind} {name!r} is defined in {self._origins[name]} and again in {origin}: "
-                "rename one."
+                f"The {self.kind} {name!r} is defined in {self._origins[name]} and again in {origin}: rename one."
             )
         if value.name != name:
-            raise PromptError(
-                f"The {self.kind} {value.name!r} cannot be added as {name!r}: give both the same name."
-            )
+            raise PromptError(f"The {self.kind} {value.name!r} cannot be added as {name!r}: give both the same name.")
         self._values[name] = value
         self._origins[name] = origin
 
@@ -117,7 +114,7 @@ class Registry(Generic[T]):
             raise PromptError(f"There is no {self.kind} {name!r}.{near_matches(name, self._values)}")
 
     def _near_by(self, glob: str) -> list[str]:
-        """The names to propose for a glob: files for a glob over a file, which no full name is near to."""
+        """Return the names to propose for a glob: files for a glob over a file, which no full name is near to."""
         if glob.endswith("/*"):
             return [f"{name.partition('/')[0]}/*" for name in self._values]
         return list(self._values)
@@ -149,9 +146,7 @@ def load_verbalizers(folders: Sequence[str | Path] = ()) -> Registry[Verbalizer]
     return _load("verbalizer", folders, _read_verbalizer)
 
 
-def _load(
-    kind: str, folders: Sequence[str | Path], read: Callable[[str, dict[str, object]], T]
-) -> Registry[T]:
+def _load(kind: str, folders: Sequence[str | Path], read: Callable[[str, dict[str, object]], T]) -> Registry[T]:
     registry: Registry[T] = Registry(kind)
     for path in table_files(f"{kind}s", folders):
         for name, table in read_tables(path).items():
@@ -172,9 +167,7 @@ def _read_verbalizer(name: str, table: dict[str, object]) -> Verbalizer:
     words: dict[str, tuple[str, ...]] = {}
     for label, value in table.items():
         if isinstance(value, dict):
-            raise PromptError(
-                f'the label {label!r} is a table: put a label with a dot in quotes, "{label}.…" = [...].'
-            )
+            raise PromptError(f'the label {label!r} is a table: put a label with a dot in quotes, "{label}.…" = [...].')
         # Verbalizer itself refuses what is neither one word nor a list of words.
         words[label] = (value,) if isinstance(value, str) else value  # type: ignore[assignment]
     return Verbalizer(name, words)

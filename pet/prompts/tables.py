@@ -29,13 +29,9 @@ def table_files(kind: str, folders: Sequence[str | Path] = ()) -> Iterator[Path]
     """
     for folder in (BUILTIN, *map(Path, folders)):
         if not folder.is_dir():
-            raise PromptError(
-                f"There is no registry folder {folder}: give a folder with {_expected()} in it."
-            )
+            raise PromptError(f"There is no registry folder {folder}: give a folder with {_expected()} in it.")
         if not any((folder / name).is_dir() for name in KINDS):
-            raise PromptError(
-                f"The registry folder {folder} has no {_expected()} folder in it: add one of them."
-            )
+            raise PromptError(f"The registry folder {folder} has no {_expected()} folder in it: add one of them.")
         if (folder / kind).is_dir():
             yield from _toml_files(folder / kind)
 
@@ -51,9 +47,7 @@ def read_tables(path: Path) -> dict[str, dict[str, object]]:
     tables: dict[str, dict[str, object]] = {}
     for table, content in _read_toml(path).items():
         if not isinstance(content, dict):
-            raise PromptError(
-                f"{path}: {table!r} stands outside a table: put it under a heading such as [name]."
-            )
+            raise PromptError(f"{path}: {table!r} stands outside a table: put it under a heading such as [name].")
         if not (_NAME.fullmatch(table) and _NAME.fullmatch(path.stem)):
             raise PromptError(
                 f"{path} [{table}]: the names of a file and of a table may hold letters, digits, '_', '-' "
@@ -96,9 +90,7 @@ def _toml_files(folder: Path) -> list[Path]:
     paths = [path for path in paths if not path.name.startswith(".") and path.suffix != ".md"]
     for path in paths:
         if path.suffix != ".toml" or path.is_dir():
-            raise PromptError(
-                f"{path} is not a .toml file, so it would be left out: rename, move or remove it."
-            )
+            raise PromptError(f"{path} is not a .toml file, so it would be left out: rename, move or remove it.")
     return paths
 
 

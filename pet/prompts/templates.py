@@ -119,17 +119,13 @@ def _read_slot(inside: str) -> Mask | Field:
     name, colon, options = inside.partition(":")
     name = name.strip()
     if name in ("soft", "tune"):
-        raise PromptError(
-            f'uses {{{inside}}}, but soft prompts are not supported by preset "pet": write plain words.'
-        )
+        raise PromptError(f'uses {{{inside}}}, but soft prompts are not supported by preset "pet": write plain words.')
     if name == "mask" and not colon:
         return Mask()
     if name == "mask":
         raise PromptError(f"uses {{{inside}}}, but the mask takes no filter: write {{mask}}.")
     if name in RESERVED:
-        raise PromptError(
-            f"uses the reserved name {name!r} as a field: choose another name in [task.fields]."
-        )
+        raise PromptError(f"uses the reserved name {name!r} as a field: choose another name in [task.fields].")
     if not _FIELD_NAME.fullmatch(name):
         raise PromptError(
             f"uses {{{inside}}}, which is no field name (a letter or _, then letters, digits, _, -, .): "
@@ -141,9 +137,7 @@ def _read_slot(inside: str) -> Mask | Field:
 def _read_field(name: str, options: str) -> Field:
     words = [word.strip() for word in options.split(",")]
     if not all(words):
-        raise PromptError(
-            f"uses {{{name}:{options}}} with an empty filter: name it, or remove the colon or comma."
-        )
+        raise PromptError(f"uses {{{name}:{options}}} with an empty filter: name it, or remove the colon or comma.")
     if words.count("keep") > 1:
         raise PromptError(f"uses {{{name}:{options}}}, which says 'keep' twice: say it once.")
     filters = tuple(Filter.parse(word) for word in words if word != "keep")

@@ -35,9 +35,7 @@ class Verbalizer:
             self._check_words(label, words)
         object.__setattr__(self, "words", {label: tuple(words) for label, words in self.words.items()})
         if not self.words:
-            raise PromptError(
-                f"Verbalizer {self.name!r} has no labels: give each label of the task its words."
-            )
+            raise PromptError(f"Verbalizer {self.name!r} has no labels: give each label of the task its words.")
         self._check_unique()
 
     @classmethod
@@ -89,9 +87,7 @@ class Verbalizer:
         if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
             raise PromptError(f'{where} expected a list of words, found {words!r}; write such as ["Yes"].')
         if not words:
-            raise PromptError(
-                f"{where} expected at least one word, found none; name the word that stands for it."
-            )
+            raise PromptError(f"{where} expected at least one word, found none; name the word that stands for it.")
         for word in words:
             if not word or word != word.strip():
                 raise PromptError(

@@ -32,8 +32,8 @@ def model_card(facts: CardFacts, summary: Summary | None) -> str:
         "",
         f"Labels: {', '.join(f'`{label}`' for label in facts.labels)}.",
         "",
-        f"Distilled with pet (Pattern-Exploiting Training) from an ensemble of fine-tuned masked language models. Start: "
-        f"`{facts.base_model}`; {facts.gold_rows} labeled rows; soft labels for {facts.pool_rows} rows.",
+        "Distilled with pet (Pattern-Exploiting Training) from an ensemble of fine-tuned masked language models. "
+        f"Start: `{facts.base_model}`; {facts.gold_rows} labeled rows; soft labels for {facts.pool_rows} rows.",
         "",
         "```python",
         "from transformers import pipeline",

@@ -104,7 +104,9 @@ def report_lines(report: CheckReport) -> list[str]:
         lines += ["", pattern.name, f"  row     {pattern.example}", f"  tokens  {pattern.pieces}"]
         lines.append(f"  cut     {pattern.truncated:.1%} of the rows")
         if pattern.accuracy is not None and pattern.calibrated is not None:
-            lines.append(f"  zero-shot on the labeled rows  {pattern.accuracy:.1%}, calibrated {pattern.calibrated:.1%}")
+            lines.append(
+                f"  zero-shot on the labeled rows  {pattern.accuracy:.1%}, calibrated {pattern.calibrated:.1%}"
+            )
     lines += ["", "words"]
     for word in report.patterns[0].words if report.patterns else ():
         state = word.problem or ("ok" if len(word.pieces) == 1 else "ok, several tokens")

@@ -13,7 +13,7 @@ __all__ = ["Summary", "SummaryRow", "summary_row", "summary_table"]
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One way to label: its agreement with the ensemble on the pool, and its test figures where there is a test file."""
+    """One way to label: its agreement with the ensemble on the pool, and its test figures where there are any."""
 
     name: str
     agreement: float | None

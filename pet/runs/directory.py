@@ -151,18 +151,14 @@ class RunDirectory:
         except OSError as error:
             is_file = isinstance(error, FileExistsError | NotADirectoryError)
             reason = "it is a file, or lies below one" if is_file else error.strerror
-            raise ConfigError(
-                f"{self.root} cannot be created ({reason}): choose another --output-dir."
-            ) from error
+            raise ConfigError(f"{self.root} cannot be created ({reason}): choose another --output-dir.") from error
 
     def _refuse_foreign(self, config_toml: str) -> None:
         """Refuse a folder of other things: the manifest is written first, so without it nothing is ours."""
         try:
             names = sorted(path.name for path in self.root.iterdir())
         except OSError as error:
-            raise ConfigError(
-                f"{self.root} cannot be read ({error.strerror}): choose another --output-dir."
-            ) from error
+            raise ConfigError(f"{self.root} cannot be read ({error.strerror}): choose another --output-dir.") from error
         foreign = [name for name in names if name not in _HARMLESS and not is_leftover(name)]
         if foreign == [self.config_path.name] and self._text_of_config() == config_toml:
             return  # it would be written just so

@@ -37,9 +37,7 @@ def run_identity(config: RunConfig, data: TaskData, source: ModelSource) -> dict
 
     Paths are left out of the settings: files count by what is in them.
     """
-    settings = config.model_dump(
-        mode="json", exclude={"data": {"train", "unlabeled", "test"}, "model": {"name"}}
-    )
+    settings = config.model_dump(mode="json", exclude={"data": {"train", "unlabeled", "test"}, "model": {"name"}})
     return {
         "config": job_hash(settings=settings),
         "data": job_hash(

@@ -46,7 +46,7 @@ class VoterSpec:
 
 @dataclass(frozen=True)
 class StageInputs:
-    """What all jobs of a run share. `base` names the data, model and code by digest; `compared` are pool row indices."""
+    """What all jobs of a run share. `base` has the digests of data, model and code; `compared` are pool row indices."""
 
     data: TaskData
     source: ModelSource
@@ -120,16 +120,14 @@ class Workbench:
         targets = np.eye(len(columns), dtype=np.float32)[gold]
 
         def work(folder: Path) -> None:
-            self._classify(
-                folder, "supervised baseline", _Lesson(data.labeled, targets, inputs.train, inputs.source)
-            )
+            self._classify(folder, "supervised baseline", _Lesson(data.labeled, targets, inputs.train, inputs.source))
 
         return self._arrays(self.supervised_job(), work)
 
     def distill(
         self, examples: Sequence[Example], probs: np.ndarray, settings: DistillSettings, source: ModelSource
     ) -> tuple[Path, Arrays]:
-        """Train the final classifier on soft labels [n, k]; return its folder, and its probabilities on the compared rows."""
+        """Train the final classifier on soft labels [n, k]; return its folder and its probabilities (see `supervised`)."""
         lesson = _Lesson(examples, probs, settings, source, settings.temperature)
         job = self.distill_job(lesson)
 
@@ -146,9 +144,7 @@ class Workbench:
     def voter_job(self, spec: VoterSpec) -> Job:
         """Name the job of a voter by what it depends on."""
         train = self.inputs.train.model_dump(mode="json", exclude={"seeds"})
-        return self._job(
-            f"voter/{spec.name}", pvp=_pvp_key(spec.pvp), seed_index=spec.seed_index, train=train
-        )
+        return self._job(f"voter/{spec.name}", pvp=_pvp_key(spec.pvp), seed_index=spec.seed_index, train=train)
 
     def supervised_job(self) -> Job:
         """Name the job of the baseline by what it depends on."""
@@ -199,9 +195,7 @@ class Workbench:
             seed = derive_seed(inputs.seed, name, "head")
             classifier = TextClassifier.from_source(lesson.source, inputs.form, inputs.machine, seed)
             rng = rng_for(inputs.seed, name, "train")
-            log = classifier.fit(
-                lesson.examples, lesson.targets, lesson.settings, rng, lesson.temperature, advance
-            )
+            log = classifier.fit(lesson.examples, lesson.targets, lesson.settings, rng, lesson.temperature, advance)
             arrays = {part: classifier.probabilities(rows, advance) for part, rows in parts.items()}
             save_file(arrays, folder / "scores.safetensors")
             _write_log(folder, log)

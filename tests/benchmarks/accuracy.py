@@ -3,8 +3,8 @@
     python tests/benchmarks/accuracy.py DATA_DIR [--tasks agnews mr] [--samples 3] [--set train.steps=60] [--dev]
 
 DATA_DIR has one folder per task with train, unlabeled and test .jsonl.gz files. All lines of one sample share its
-labeled rows. `--dev` measures on rows of the train file that were not drawn, which is where settings are chosen; without
-it the test file is measured, once.
+labeled rows. `--dev` measures on rows of the train file that were not drawn, which is where settings are chosen;
+without it the test file is measured, once.
 """
 
 import argparse

@@ -14,9 +14,7 @@ def files(write_rows):
     """Write a train, an unlabeled and a test file; return how to load them with other settings."""
 
     def pairs(rows):
-        return [
-            {"text": text, "label": label} if label is not None else {"text": text} for text, label in rows
-        ]
+        return [{"text": text, "label": label} if label is not None else {"text": text} for text, label in rows]
 
     def load(
         train=None,
@@ -145,9 +143,7 @@ def test_unlabeled_and_test_rows_are_limited_by_the_seed(files):
 
 
 def test_rows_in_two_sets_leave_the_unlabeled_side(files):
-    data = files(
-        TRAIN, [("A one!", None), ("kept", None), ("e five", None), ("kept", None)], [("e five", "x")]
-    )
+    data = files(TRAIN, [("A one!", None), ("kept", None), ("e five", None), ("kept", None)], [("e five", "x")])
     assert [example.fields["text"] for example in data.unlabeled] == ["kept", "kept"]
     assert len(data.labeled) == 4 and len(data.test) == 1
     assert data.messages == (
@@ -209,9 +205,7 @@ def test_a_text_file_serves_as_unlabeled_whatever_the_train_column(write):
 
 def test_mapped_fields_label_and_id_columns_are_used(write):
     rows = "key,head,lead,topic\nr1,a,b,x\nr2,c,d,y\n"
-    task = TaskSettings(
-        name="news", fields={"title": "head", "body": "lead"}, label_column="topic", id_column="key"
-    )
+    task = TaskSettings(name="news", fields={"title": "head", "body": "lead"}, label_column="topic", id_column="key")
     settings = DataSettings(train=write("train.csv", rows), unlabeled=write("pool.csv", "head,lead\ne,f\n"))
     data = load_task_data(task, settings, 1)
     assert data.task.fields == ("title", "body")

@@ -15,9 +15,7 @@ def _private_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def table():
-    features = datasets.Features(
-        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
-    )
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
     return datasets.Dataset.from_dict(
         {"text": ["bad", "good", "?"], "label": [0, 1, -1]}, features=features, split="train"
     )
@@ -129,9 +127,7 @@ def test_a_saved_single_data_set_has_no_other_split(tmp_path, table, refused):
 
 
 def test_splits_of_a_saved_data_set_are_found_by_role_and_by_name(tmp_path, table, refused):
-    datasets.DatasetDict({"train": table.select([0]), "dev": table.select([1])}).save_to_disk(
-        tmp_path / "saved"
-    )
+    datasets.DatasetDict({"train": table.select([0]), "dev": table.select([1])}).save_to_disk(tmp_path / "saved")
     source = str(tmp_path / "saved")
     assert [row["text"] for _, row in read_hub_rows(source, "train")] == ["bad"]
     assert [row["text"] for _, row in read_hub_rows(f"{source}:dev", "train")] == ["good"]

@@ -19,9 +19,9 @@ def key(*texts):
     [
         ("Hello, World!", "hello world"),
         ("Straße", "STRASSE"),
-        ("ｆｕｌｌ１", "full1"),
+        ("\uff46\uff55ll\uff11", "full1"),
         ("caf\u00e9", "cafe\u0301"),
-        ("你好，世界！", "你好世界"),
+        ("你好\uff0c世界\uff01", "你好世界"),
         ("a\u200bb\u00a0c", "abc"),
         ("I \u2764\ufe0f it", "I \u2764 it"),
         ("?!  ...", "?! ..."),
@@ -64,6 +64,10 @@ def test_overlaps_are_counted_in_rows_of_the_second_set_with_three_ids():
 def test_shared_rows_leave_the_unlabeled_side_and_duplicates_stay():
     kept = remove_overlaps(rows("u", "a", "d", "c!", "D", "e"), rows("t", "A"), rows("e", "C"))
     assert [example.id for example in kept] == ["u1", "u3", "u4"]
+
+
+def test_the_id_shown_is_that_of_the_first_row_with_the_text():
+    assert find_overlaps(rows("t", "a", "A"), rows("u", "a"), []).train_unlabeled.ids == (("t0", "u0"),)
 
 
 def test_no_sets_share_nothing():

@@ -106,11 +106,14 @@ def test_labels_of_unlabeled_rows_are_dropped_and_reported(write):
     assert result.labels_seen
 
 
-@pytest.mark.parametrize(
-    "rows", [[{"text": "a"}], [{"text": "a", "label": None}], [{"text": "a", "label": " "}]]
-)
+@pytest.mark.parametrize("rows", [[{"text": "a"}], [{"text": "a", "label": None}], [{"text": "a", "label": " "}]])
 def test_an_empty_label_column_is_not_seen_as_labels(write_rows, rows):
     assert not read_examples(write_rows("rows.jsonl", rows), POOL).labels_seen
+
+
+def test_labels_of_a_few_unlabeled_rows_are_seen_too(write_rows):
+    rows = [{"text": "a", "label": "x"}, {"text": "b", "label": None}]
+    assert read_examples(write_rows("rows.jsonl", rows), POOL).labels_seen
 
 
 def test_input_rows_keep_labels_where_present_and_need_none(write_rows):
@@ -155,9 +158,7 @@ def test_fields_map_to_columns(write):
 
 
 def test_a_column_that_only_later_rows_have_is_found(write_rows):
-    source = write_rows(
-        "rows.jsonl", [{"text_a": "a", "text_b": ""}, {"text_a": "c", "text_b": "d", "id": 9}]
-    )
+    source = write_rows("rows.jsonl", [{"text_a": "a", "text_b": ""}, {"text_a": "c", "text_b": "d", "id": 9}])
     assert [e.id for e in read_examples(source, POOL).examples] == ["unlabeled-1", "9"]
 
 

@@ -41,7 +41,7 @@ def test_a_file_that_may_not_be_read_is_said(write, monkeypatch, refused):
         raise PermissionError(13, "Permission denied")
 
     source = write("a.csv", "text\na\n")
-    monkeypatch.setattr("builtins.open", forbidden)
+    monkeypatch.setattr(Path, "open", forbidden)
     with refused(source, "Permission denied"):
         lines(source)
 

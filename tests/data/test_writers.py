@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
@@ -57,7 +58,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path, refused):
     with refused("o.csv", "surrogate", ".jsonl"):
         write_table(path, {"text": ["new", "\ud800"]})
     assert path.read_text() == "text\nold\n"
-    assert os.listdir(tmp_path) == ["o.csv"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_nothing_is_seen_under_the_name_before_it_is_whole(tmp_path, monkeypatch):
@@ -71,14 +72,14 @@ def test_nothing_is_seen_under_the_name_before_it_is_whole(tmp_path, monkeypatch
     monkeypatch.setattr(writers, "_WRITERS", {".jsonl": interrupted})
     with pytest.raises(KeyboardInterrupt):
         write_table(path, COLUMNS)
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_file_is_on_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
     steps = []
     monkeypatch.setattr(os, "fsync", lambda _number: steps.append("fsync"))
-    replace = os.replace
-    monkeypatch.setattr(os, "replace", lambda *names: (steps.append("replace"), replace(*names)))
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda *names: (steps.append("replace"), replace(*names)))
     write_table(tmp_path / "o.csv.gz", COLUMNS)
     assert steps == ["fsync", "replace"]
 

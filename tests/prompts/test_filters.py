@@ -11,7 +11,7 @@ from pet.prompts import FILTERS, Filter
     [
         ("no_final_punct", "Is it so ?! ", "Is it so"),
         ("no_final_punct", "wait . . .", "wait"),
-        ("no_final_punct", "ist das so？", "ist das so"),  # noqa: RUF001
+        ("no_final_punct", "ist das so？", "ist das so"),
         ("no_final_punct", "up 5%", "up 5%"),
         ("no_final_punct", 'he said "no"', 'he said "no"'),
         ("no_final_punct", "  a. b", "  a. b"),

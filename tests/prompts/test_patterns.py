@@ -167,9 +167,7 @@ def test_patterns_are_values() -> None:
 
 
 inert = st.lists(
-    st.sampled_from(
-        ["{text}", "{mask}", "||", "[MASK]", "<mask>", "</s>", "{", "}", "{{", " ", "\n", ".", "a"]
-    )
+    st.sampled_from(["{text}", "{mask}", "||", "[MASK]", "<mask>", "</s>", "{", "}", "{{", " ", "\n", ".", "a"])
     | st.text(max_size=5)
 ).map("".join)
 

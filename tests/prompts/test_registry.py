@@ -136,9 +136,7 @@ def test_a_package_without_its_files_is_refused(tmp_path: Path, monkeypatch: pyt
 
 def test_a_name_in_two_folders_names_both_files(mine: Path, tmp_path: Path) -> None:
     write(tmp_path / "other", "patterns/mine.toml", GOOD)
-    with pytest.raises(
-        PromptError, match=rf"'mine/short' is defined in {mine}.* and again in .*other.*mine\.toml"
-    ):
+    with pytest.raises(PromptError, match=rf"'mine/short' is defined in {mine}.* and again in .*other.*mine\.toml"):
         load_patterns([mine, tmp_path / "other"])
 
 

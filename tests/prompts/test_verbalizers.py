@@ -77,7 +77,5 @@ def test_a_label_without_words_is_named() -> None:
 
 
 def test_words_for_an_unknown_label_are_named() -> None:
-    with pytest.raises(
-        PromptError, match=r"has words for 'neutral', which is no label .*Known: contradiction"
-    ):
+    with pytest.raises(PromptError, match=r"has words for 'neutral', which is no label .*Known: contradiction"):
         NLI.for_labels(("entailment", "contradiction"))

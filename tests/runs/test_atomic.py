@@ -57,9 +57,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_failed_write_keeps_the_old_file_and_leaves_nothing(
-    tmp_path: Path, error: type[BaseException]
-) -> None:
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "x.txt"
     path.write_text("old")
 
@@ -99,9 +97,7 @@ def test_a_published_folder_lists_its_files(tmp_path: Path) -> None:
     assert names(tmp_path) == ["final"]
 
 
-def test_everything_in_a_folder_is_flushed_before_the_rename(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_everything_in_a_folder_is_flushed_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path / "temporary")
     calls: list[str] = []
     for name in ("fsync", "rename"):

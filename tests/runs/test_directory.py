@@ -114,9 +114,7 @@ def test_expected_jobs_are_missing_until_they_are_done(tmp_path: Path) -> None:
         (CONFIG, {"code": "x"}, "it was made by another version of pet"),
     ],
 )
-def test_another_run_is_refused_and_left_alone(
-    tmp_path: Path, config: str, changed: dict[str, str], said: str
-) -> None:
+def test_another_run_is_refused_and_left_alone(tmp_path: Path, config: str, changed: dict[str, str], said: str) -> None:
     root = tmp_path / "run"
     with_results(root)
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}

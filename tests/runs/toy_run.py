@@ -102,9 +102,7 @@ def killed_at(step: int, do: Callable[[], None]) -> None:
 
 def every_kill(parent: Path, begin: Callable[[Path], None], resume: Callable[[Path], None]) -> list[str]:
     """Kill `begin` at every step, `resume` it, and return whatever differs from a run that nobody killed."""
-    mock.patch(
-        "os.fsync"
-    ).start()  # what a killed process has written is there without it, and this is faster
+    mock.patch("os.fsync").start()  # what a killed process has written is there without it, and this is faster
     reference = parent / "reference"
     begin(reference)
     wrong: list[str] = []
