@@ -1,0 +1,16 @@
+#!/bin/sh
+# The fast tests against the built wheel, in an environment of its own, with the sources out of reach.
+set -eu
+python=${1:-python3}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$python" -m pip wheel --quiet --no-deps --wheel-dir "$work" .
+"$python" -m venv "$work/env"
+"$work/env/bin/pip" install --quiet -c constraints.txt torch
+"$work/env/bin/pip" install --quiet -c constraints.txt "$(ls "$work"/*.whl)[dev]"
+# Only the tests travel: pet/ and the four folders stay behind.
+cp -r tests pyproject.toml "$work"
+cd "$work"
+"$work/env/bin/python" -c 'import pathlib, pet; assert "site-packages" in pet.__file__, pet.__file__'
+"$work/env/bin/pet" pipelines
+"$work/env/bin/pytest" tests -m "not slow"
