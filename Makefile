@@ -5,7 +5,7 @@ TEST_ENV := .venv
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := true
 
-.PHONY: demo test lint bench accuracy wheel-test clean
+.PHONY: demo test lint bench wheel-test clean
 
 demo: $(DEMO_ENV)/ready  ## the real pipeline on the bundled data
 	$(DEMO_ENV)/bin/pet run quickstart --output-dir runs/quickstart

@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command needs it, so that ``pet --help`` answers at once.
 """
 
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -98,11 +99,12 @@ def run_command(
 
     Example: `pet run my.toml --set train.steps=60 --output-dir runs/first`
     """
+    loaded = _load(config, settings, registry, on_bad_row)  # a slip in it is told before torch is loaded
     from pet.pipeline import run
     from pet.reports.labeled import sample_lines
     from pet.reports.summary import summary_table
 
-    result = run(_load(config, settings, registry, on_bad_row), _place(config, output_dir), force=force)
+    result = run(loaded, _place(config, output_dir), force=force)
     if result.summary is not None:
         _print_table(summary_table(result.summary))
     _say("", "label, confidence, agreement, text (a sample of the pool)")
@@ -131,10 +133,11 @@ def label_command(
 
     Example: `pet label my.toml --jsonl labeled.jsonl`
     """
+    loaded = _load(config, settings, registry, on_bad_row)
     from pet.pipeline import label
     from pet.reports.labeled import export_jsonl
 
-    result = label(_load(config, settings, registry, on_bad_row), _place(config, output_dir), force=force)
+    result = label(loaded, _place(config, output_dir), force=force)
     if jsonl is not None:
         export_jsonl(result.pseudo_labels, jsonl)
     _say(f"labeled data set  {jsonl or result.pseudo_labels}")
@@ -155,7 +158,7 @@ def distill_command(
     """
     from pet.pipeline import distill
 
-    changes = [*(settings or []), *([f'distill.model="{model}"'] if model else [])]
+    changes = [*(settings or []), *([f"distill.model={json.dumps(model)}"] if model else [])]
     _say(f"classifier        {distill(run, changes, output_dir)}")
 
 
@@ -184,8 +187,6 @@ def evaluate_command(model: Model, source: Input, on_bad_row: BadRow = None) -> 
 
     Example: `pet evaluate runs/quickstart test.jsonl`
     """
-    import json
-
     from pet.reports.predictions import evaluate_file
 
     _say(json.dumps(evaluate_file(model, source, on_bad_row or "error").as_json(), ensure_ascii=False, indent=2))
@@ -199,10 +200,11 @@ def check_command(
 
     Example: `pet check my.toml`
     """
+    loaded = _load(config, settings, registry, on_bad_row)
     from pet.reports.check import check, report_lines
     from pet.runs.plan import prepare
 
-    _say(*report_lines(check(prepare(_load(config, settings, registry, on_bad_row)))))
+    _say(*report_lines(check(prepare(loaded))))
 
 
 @app.command("patterns")
@@ -213,7 +215,7 @@ def patterns_command(name: Name = None, registry: Registry = None) -> None:
     """
     from pet.prompts import load_patterns
 
-    patterns = load_patterns([str(folder) for folder in registry or []])
+    patterns = load_patterns(registry or [])
     if name is None:
         _say(*_aligned((pattern.name, pattern.template) for pattern in patterns))
         return
@@ -239,13 +241,10 @@ def verbalizers_command(name: Name = None, registry: Registry = None) -> None:
     """
     from pet.prompts import load_verbalizers
 
-    verbalizers = load_verbalizers([str(folder) for folder in registry or []])
+    verbalizers = load_verbalizers(registry or [])
     if name is None:
-        _say(
-            *_aligned(
-                (one.name, "; ".join(f"{k}: {', '.join(v)}" for k, v in one.words.items())) for one in verbalizers
-            )
-        )
+        words = {one.name: "; ".join(f"{k}: {', '.join(v)}" for k, v in one.words.items()) for one in verbalizers}
+        _say(*_aligned(words.items()))
         return
     _say(*_aligned((label, ", ".join(words)) for label, words in verbalizers.get(name).words.items()))
 
@@ -256,7 +255,7 @@ def pipelines_command(name: Name = None) -> None:
 
     Example: `pet pipelines quickstart > my.toml`
     """
-    from pet.library import pipeline_files, pipeline_path
+    from pet.library import pipeline_files, pipeline_text
 
     if name is None:
         _say(
@@ -265,7 +264,7 @@ def pipelines_command(name: Name = None) -> None:
             )
         )
         return
-    _say(pipeline_path(name).read_text(encoding="utf-8").rstrip())
+    _say(pipeline_text(name).rstrip())
 
 
 def _load(config: str, settings: list[str] | None, registry: list[Path] | None, on_bad_row: str | None) -> "RunConfig":

@@ -4,7 +4,6 @@ Each section is a model of its own, so that a stage takes its section and never 
 refused with the near match. Paths are relative to the pipeline file; `[task.fields]` maps fields to columns.
 """
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,6 +12,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pet.errors import ConfigError, near_matches
+from pet.toml import absolute, merged, overrides_as_tables, read_toml
 
 __all__ = [
     "DataSettings",
@@ -36,7 +36,8 @@ PositiveFloat = Annotated[float, Field(gt=0.0)]
 class _Section(BaseModel):
     """One frozen table of a pipeline."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    # A number where a name belongs (`--set task.name=2024`) is that name; infinity and NaN are no settings.
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False)
 
 
 class TaskSettings(_Section):
@@ -51,7 +52,7 @@ class TaskSettings(_Section):
     @field_validator("labels", mode="before")
     @classmethod
     def _labels_are_words(cls, value: Any) -> Any:
-        return tuple(str(label) for label in value) if isinstance(value, list | tuple) else value
+        return tuple(_as_label(label) for label in value) if isinstance(value, list | tuple) else value
 
     @field_validator("labels")
     @classmethod
@@ -80,6 +81,11 @@ class PromptSettings(_Section):
     verbalizer: str | None = None
     registry: tuple[str, ...] = ()
     multi_token: bool = False
+
+    @field_validator("patterns", "registry", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
 
 class ModelSettings(_Section):
@@ -181,10 +187,8 @@ class RunConfig(_Section):
             If the file is missing or no TOML, or a key or value is not known.
         """
         path = Path(path)
-        tables = _resolve_paths(_read_toml(path), path.parent)
-        for override in overrides:
-            _apply_override(tables, override)
-        return cls.from_mapping(tables, origin=str(path))
+        changes = absolute(overrides_as_tables(overrides), Path.cwd())
+        return cls.from_mapping(merged(absolute(read_toml(path), path.parent), changes), origin=str(path))
 
     @classmethod
     def from_mapping(cls, tables: Mapping[str, Any], origin: str = "settings") -> "RunConfig":
@@ -202,68 +206,25 @@ class RunConfig(_Section):
 
     def with_registries(self, folders: Sequence[str | Path]) -> "RunConfig":
         """Return this config with more folders of patterns and verbalizers."""
-        registry = (*self.prompts.registry, *(str(Path(folder).resolve()) for folder in folders))
+        registry = (*self.prompts.registry, *(str(Path(folder).absolute()) for folder in folders))
         return self.model_copy(update={"prompts": self.prompts.model_copy(update={"registry": registry})})
+
+    def absolute(self) -> "RunConfig":
+        """Return this config with its relative paths resolved against the working directory."""
+        return RunConfig.model_validate(absolute(self.model_dump(exclude_none=True), Path.cwd()))
 
     def to_toml(self) -> str:
         """Return every setting as TOML; unset values are left out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise ConfigError(
-            f"No pipeline file at {path}: give a TOML file, or a name listed by `pet pipelines`."
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not a readable TOML file ({error}): mend that line.") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}): give a TOML file.") from None
-
-
-def _resolve_paths(tables: dict[str, Any], base: Path) -> dict[str, Any]:
-    """Make the paths of a pipeline file absolute; a name that is no path beside the file is left as it is."""
-
-    def resolved(value: Any, must_exist: bool) -> Any:
-        if not isinstance(value, str):
-            return value
-        candidate = base / value
-        # A hub id looks like a relative path: only an existing file, or a clear file name, is one.
-        is_path = candidate.exists() or (not must_exist and Path(value).suffix != "" and ":" not in value)
-        return str(candidate.resolve()) if is_path else value
-
-    data, prompts = tables.get("data"), tables.get("prompts")
-    if isinstance(data, dict):
-        for role in ("train", "unlabeled", "test"):
-            if role in data:
-                data[role] = resolved(data[role], must_exist=False)
-    if isinstance(prompts, dict) and isinstance(prompts.get("registry"), list):
-        prompts["registry"] = [str((base / str(folder)).resolve()) for folder in prompts["registry"]]
-    for section, key in (("model", "name"), ("distill", "model")):
-        table = tables.get(section)
-        if isinstance(table, dict) and "/" in str(table.get(key, "")):
-            table[key] = resolved(table[key], must_exist=True)
-    return tables
-
-
-def _apply_override(tables: dict[str, Any], override: str) -> None:
-    """Set one ``section.key=value``; the value is read as TOML, and as a plain word where it is none."""
-    name, separator, text = override.partition("=")
-    keys = [key.strip() for key in name.split(".")]
-    if not separator or len(keys) < 2 or not all(keys):
-        raise ConfigError(f"--set {override!r} is not of the form section.key=value, such as train.steps=60.")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    table = tables
-    for key in keys[:-1]:
-        table = table.setdefault(key, {})
-        if not isinstance(table, dict):
-            raise ConfigError(f"--set {override!r}: {key!r} is a value, not a section.")
-    table[keys[-1]] = value
+def _as_label(value: Any) -> Any:
+    """Return a label as the readers of rows do: true is "true", 1 is "1"; what is no word stays, to be refused."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, int | float) else value
 
 
 def _explain(error: ValidationError, origin: str) -> str:

@@ -7,7 +7,8 @@
     │   ├── PromptError      a pattern or a verbalizer
     │   └── ModelError       a model folder or hub id
     └── RunError             the work itself could not be finished (exit code 1)
-        └── RunLocked        another process works in the same run directory
+        ├── RunLocked        another process works in the same run directory (exit code 2)
+        └── StorageError     the place of the results is full or may not be written (exit code 2)
 
 Every message is one sentence that says what was found, what was expected and what to try.
 """
@@ -23,6 +24,7 @@ __all__ = [
     "PromptError",
     "RunError",
     "RunLocked",
+    "StorageError",
     "UsageError",
     "near_matches",
 ]
@@ -62,6 +64,12 @@ class RunError(PetError):
 
 class RunLocked(RunError):
     """Another process works in this run directory."""
+
+    exit_code = 2
+
+
+class StorageError(RunError):
+    """The place of the results is full or may not be written; the person makes room, and the run goes on."""
 
     exit_code = 2
 

@@ -1,10 +1,11 @@
 """Where the declarative files of the project lie: in the checkout, or inside the installed package."""
 
+import re
 from pathlib import Path
 
 from pet.errors import ConfigError, near_matches
 
-__all__ = ["BUILTIN", "BUNDLED_MODELS", "pipeline_files", "pipeline_path"]
+__all__ = ["BUILTIN", "BUNDLED_MODELS", "pipeline_files", "pipeline_path", "pipeline_text"]
 
 _PACKAGE = Path(__file__).parent
 
@@ -36,3 +37,19 @@ def pipeline_path(name: str) -> Path:
     raise ConfigError(
         f"No pipeline {name!r}: it is neither a file nor a ready-made one.{near_matches(path.stem, known)}"
     )
+
+
+def pipeline_text(name: str) -> str:
+    """Return a pipeline as a start for a file of one's own: its relative paths, which would not hold there, absolute.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such pipeline.
+    """
+    path = pipeline_path(name)
+
+    def absolute(found: re.Match[str]) -> str:
+        return f'"{(path.parent / found[1]).resolve().as_posix()}"'
+
+    return re.sub(r'"(\.\.?/[^"\n]*)"', absolute, path.read_text(encoding="utf-8"))

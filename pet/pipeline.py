@@ -15,15 +15,16 @@ import numpy as np
 
 from pet.config import RunConfig
 from pet.data import write_table
-from pet.errors import ConfigError, RunError
+from pet.errors import ConfigError, DataError, RunError
 from pet.labeling import SoftLabels, Votes, batch_calibrated, combine, weigh
 from pet.reports.cards import CardFacts, model_card
-from pet.reports.labeled import LabeledRows, pseudo_label_columns, read_labeled_rows
+from pet.reports.labeled import LabeledRows, differs, pseudo_label_columns, read_labeled_rows
 from pet.reports.metrics import gold_columns
 from pet.reports.summary import Summary, SummaryRow, summary_row
-from pet.runs import Job, RunDirectory, RunLog, Stages, write_folder, write_json
-from pet.runs.plan import Plan, prepare
-from pet.runs.stages import Arrays, Workbench
+from pet.runs import RunDirectory, RunLog, Stages, write_folder, write_json
+from pet.runs.atomic import SUCCESS
+from pet.runs.plan import Plan, check_prompts, prepare
+from pet.runs.stages import Arrays, VoterSpec, Workbench
 
 __all__ = ["RunResult", "distill", "label", "run"]
 
@@ -43,21 +44,25 @@ class RunResult:
     summary: Summary | None = None
 
 
-def run(config: RunConfig, output_dir: str | Path, *, force: bool = False, quiet: bool = False) -> RunResult:
+def run(
+    config: RunConfig, output_dir: str | Path | None = None, *, force: bool = False, quiet: bool = False
+) -> RunResult:
     """Label the pool, distill a classifier, and compare it with what else could have been done.
 
-    A run that was interrupted goes on where it stopped.
+    The run lies in `output_dir` (default: ``runs/<task name>``). One that was interrupted goes on where it stopped.
+    `force` deletes the results of another run there, and labels that were corrected by hand.
 
     Raises
     ------
     PetError
         If an input is wrong, the directory holds another run, or the work fails.
     """
-    plan = prepare(config)
-    with _workplace(plan, output_dir, force, quiet) as (directory, bench):
+    plan = check_prompts(prepare(config))
+    stages = len(plan.voters) + len(plan.pvps) + 1 + plan.has_baseline
+    with _workplace(plan, output_dir, stages, force=force, quiet=quiet) as (directory, bench):
         votes = cast_votes(plan, bench)
         soft_labels = combine(votes)
-        _write_labels(plan, directory, soft_labels, votes)
+        _write_labels(plan, directory, votes, force)
         rows = read_labeled_rows(directory.pseudo_labels, plan.data.columns, plan.data.task.labels)
         model, student = _train_student(plan, bench, rows)
         summary = _compare(plan, bench, votes, student)
@@ -66,13 +71,16 @@ def run(config: RunConfig, output_dir: str | Path, *, force: bool = False, quiet
     return RunResult(directory.root, directory.pseudo_labels, plan.data.columns, soft_labels, directory.model, summary)
 
 
-def label(config: RunConfig, output_dir: str | Path, *, force: bool = False, quiet: bool = False) -> RunResult:
+def label(
+    config: RunConfig, output_dir: str | Path | None = None, *, force: bool = False, quiet: bool = False
+) -> RunResult:
     """Label the pool and stop at `pseudo_labels.parquet`; `run` on the same directory goes on from there."""
-    plan = prepare(config)
-    with _workplace(plan, output_dir, force, quiet) as (directory, bench):
+    plan = check_prompts(prepare(config))
+    stages = len(plan.voters) + (len(plan.pvps) if plan.config.ensemble.weighting == "accuracy" else 0)
+    with _workplace(plan, output_dir, stages, force=force, quiet=quiet) as (directory, bench):
         votes = cast_votes(plan, bench)
         soft_labels = combine(votes)
-        _write_labels(plan, directory, soft_labels, votes)
+        _write_labels(plan, directory, votes, force)
     return RunResult(directory.root, directory.pseudo_labels, plan.data.columns, soft_labels)
 
 
@@ -87,42 +95,47 @@ def distill(
     Raises
     ------
     ConfigError
-        If an override is about anything but `[distill]`.
+        If an override is about anything but `[distill]`, or `output_dir` holds something else than a classifier.
     DataError
         If there is no labeled data set.
     """
     directory = RunDirectory(Path(run_dir))
+    target = Path(output_dir) if output_dir else directory.model
     if not directory.manifest_path.is_file():
         raise ConfigError(f"{run_dir} is no run directory: give one that `pet label` or `pet run` has made.")
     if other := [change for change in overrides if not change.strip().startswith("distill.")]:
         raise ConfigError(f"--set {other[0]}: only distill.* can change here; use `pet run` for the rest.")
-    original = RunConfig.from_toml(directory.config_path)
-    plan = prepare(original)
+    _refuse_foreign(target)
+    plan = prepare(RunConfig.from_toml(directory.config_path))
     changed = replace(plan, config=RunConfig.from_toml(directory.config_path, overrides))
     rows = read_labeled_rows(directory.pseudo_labels, plan.data.columns, plan.data.task.labels)
-    with _workplace(plan, run_dir, False, quiet) as (directory, bench):
+    with _workplace(plan, run_dir, 1, quiet=quiet) as (directory, bench):
         model, _ = _train_student(changed, bench, rows)
-        target = Path(output_dir) if output_dir else directory.model
         _publish_model(changed, target, model, None)
     return target
 
 
 def cast_votes(plan: Plan, bench: Workbench) -> list[Votes]:
-    """Return the weighted votes of all voters on the pool.
-
-    Without labeled rows the voters stay untrained, and what a pattern prefers by itself is taken off their scores.
-    """
-    data = plan.data
-    votes = []
-    for spec in plan.voters:
-        scores = bench.vote(spec)["pool"]
-        if not data.labeled:
-            scores = batch_calibrated(scores, scores).astype(np.float32)
-        ids = tuple(example.id for example in data.unlabeled)
-        votes.append(Votes(spec.name, spec.seed_index, ids, data.task.labels, scores))
+    """Return the weighted votes of all voters on the pool."""
+    ids = tuple(example.id for example in plan.data.unlabeled)
+    votes = [
+        Votes(spec.name, spec.seed_index, ids, plan.data.task.labels, _scores(plan, bench, spec)["pool"])
+        for spec in plan.voters
+    ]
     weighting = plan.config.ensemble.weighting
     accuracies = _untrained_accuracies(plan, bench) if weighting == "accuracy" else {}
     return weigh(votes, weighting, accuracies)
+
+
+def _scores(plan: Plan, bench: Workbench, spec: VoterSpec) -> Arrays:
+    """Return a voter's scores on the pool and the test rows, float32 [n, k] each.
+
+    Without labeled rows the voters stay untrained, and what a pattern prefers by itself is taken off their scores.
+    """
+    scores = bench.vote(spec)
+    if plan.data.labeled:
+        return scores
+    return {part: batch_calibrated(rows, scores["pool"]).astype(np.float32) for part, rows in scores.items()}
 
 
 def _untrained_accuracies(plan: Plan, bench: Workbench) -> dict[str, float]:
@@ -136,36 +149,42 @@ def _untrained_accuracies(plan: Plan, bench: Workbench) -> dict[str, float]:
 
 @contextmanager
 def _workplace(
-    plan: Plan, output_dir: str | Path, force: bool, quiet: bool
+    plan: Plan, output_dir: str | Path | None, stages: int, *, force: bool = False, quiet: bool = False
 ) -> Iterator[tuple[RunDirectory, Workbench]]:
-    """Open the run directory and tell what was noticed in the data."""
-    with RunDirectory.open(Path(output_dir), plan.config.to_toml(), plan.identity, force) as directory:
+    """Open the run directory and tell what was noticed in the data; `stages` jobs will be asked for."""
+    root = Path(output_dir) if output_dir else Path("runs") / plan.data.task.name
+    with RunDirectory.open(root, plan.config.to_toml(), plan.identity, force) as directory:
         log = RunLog(directory.log_path, io.StringIO() if quiet else None)
         for message in plan.data.messages:
             log.say(message)
         if rejected := plan.data.rejected:
             columns = {name: [getattr(row, name) for row in rejected] for name in ("file", "line", "reason", "row")}
             write_table(directory.rejected_path, columns)
-        bench = Workbench(plan.inputs, directory.store(log), Stages(0))
-        jobs = [*_jobs(plan, bench), *(bench.zero_shot_job(pvp) for pvp in plan.pvps)]
-        bench.stages.total = len(jobs) + 1  # and the distillation, whose name depends on their results
-        directory.expect({job.name: job.key for job in _jobs(plan, bench)})
+            log.say(f"the rows left out are in {directory.rejected_path}")
+        history = RunLog(directory.log_path, io.StringIO())  # for the file alone
+        history.say(f"started: {len(plan.voters)} voters, {len(plan.data.unlabeled)} rows to label")
+        bench = Workbench(plan.inputs, directory.store(log), Stages(stages), history.say)
+        # The jobs without which the labels would be those of a smaller ensemble.
+        expected = [bench.voter_job(spec) for spec in plan.voters]
+        directory.expect({job.name: job.key for job in expected})
         yield directory, bench
 
 
-def _jobs(plan: Plan, bench: Workbench) -> list[Job]:
-    """Return the jobs without which the labels would be those of a smaller ensemble."""
-    return [bench.voter_job(spec) for spec in plan.voters]
-
-
-def _write_labels(plan: Plan, directory: RunDirectory, soft: SoftLabels, votes: Sequence[Votes]) -> None:
+def _write_labels(plan: Plan, directory: RunDirectory, votes: Sequence[Votes], force: bool) -> None:
+    """Write the labeled data set, unless that would undo what a person has corrected in it."""
     missing = directory.missing()
     if missing:
         raise RunError(
             f"The votes of {', '.join(missing)} are missing in {directory.jobs}: run the same command again."
         )
     data = plan.data
-    write_table(directory.pseudo_labels, pseudo_label_columns(data.labeled, data.unlabeled, data.columns, soft, votes))
+    columns = pseudo_label_columns(data.labeled, data.unlabeled, data.columns, combine(votes), votes)
+    if not force and differs(directory.pseudo_labels, columns):
+        raise ConfigError(
+            f"{directory.pseudo_labels} has been changed since it was written: train on it as it is with "
+            f"`pet distill {directory.root}`, or add --force to undo the changes."
+        )
+    write_table(directory.pseudo_labels, columns)
 
 
 def _train_student(plan: Plan, bench: Workbench, rows: LabeledRows) -> tuple[Path, Arrays]:
@@ -173,6 +192,8 @@ def _train_student(plan: Plan, bench: Workbench, rows: LabeledRows) -> tuple[Pat
     source, settings = plan.student()
     used = np.ones(len(rows.gold), np.bool_) if settings.gold_rows else ~rows.gold
     examples = [example for example, is_used in zip(rows.examples, used, strict=True) if is_used]
+    if not examples:
+        raise DataError("The labeled data set has no rows to train on: keep some, or set distill.gold_rows = true.")
     return bench.distill(examples, rows.probs[used], settings, source)
 
 
@@ -187,13 +208,13 @@ def _compare(plan: Plan, bench: Workbench, votes: Sequence[Votes], student: Arra
 
     zero = [bench.zero_shot(pvp) for pvp in plan.pvps]
     rows = [row("zero-shot", *(_calibrated_mean(zero, part) for part in ("pool", "test")))]
-    tests = [bench.vote(spec)["test"] for spec in plan.voters]
+    tests = [_scores(plan, bench, spec)["test"] for spec in plan.voters]
     rows += [row(vote.voter, vote.scores[compared], test) for vote, test in zip(votes, tests, strict=True)]
     weights = np.asarray([vote.weight for vote in votes])
     together = np.tensordot(weights / weights.sum(), np.stack(tests).astype(np.float64), axes=1)
     rows.append(row("ensemble", combine(votes).probs[compared], together))
     rows.append(row("distilled classifier", student["pool"], student["test"]))
-    if data.labeled and plan.config.run.baseline:
+    if plan.has_baseline:
         baseline = bench.supervised()
         rows.append(row("supervised baseline", baseline["pool"], baseline["test"]))
     return Summary(tuple(rows), len(compared))
@@ -205,12 +226,20 @@ def _calibrated_mean(scores: Sequence[Arrays], part: str) -> np.ndarray:
     return mean
 
 
+def _refuse_foreign(target: Path) -> None:
+    """Refuse to put a classifier in the place of anything but another one."""
+    taken = target.exists() and not (target.is_dir() and not any(target.iterdir()))
+    if taken and not ((target / SUCCESS).is_file() and (target / "config.json").is_file()):
+        raise ConfigError(f"{target} holds something else than a classifier of pet: choose a new --output-dir.")
+
+
 def _publish_model(plan: Plan, target: Path, model: Path, summary: Summary | None) -> None:
     """Put the classifier with its card in its place."""
     data, (source, settings) = plan.data, plan.student()
     facts = CardFacts(
         task=data.task.name,
         labels=data.task.labels,
+        fields=data.task.fields,
         base_model=source.name,
         gold_rows=len(data.labeled),
         pool_rows=len(data.unlabeled),

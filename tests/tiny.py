@@ -2,10 +2,10 @@
 
     folder = save_tiny("roberta", tmp_path)          # config.json, model.safetensors, tokenizer.json, ...
 
-Each has 2 layers, hidden size 32, 64 positions, and every word of `WORDS` as one token (as it stands inside a sentence);
-other ASCII text is spelled in characters. "bert", "albert", "distilbert", "electra" and "mpnet" read lower case only.
-Accented and other letters are unknown to all but the byte-level "roberta" and "modernbert". The weights depend on `seed`
-alone, the tokenizer on the family alone. `config_overrides` go to the model's config, such as
+Each has 2 layers, hidden size 32, 64 positions, and every word of `WORDS` as one token (as it stands inside a
+sentence); other ASCII text is spelled in characters. "bert", "albert", "distilbert", "electra" and "mpnet" read lower
+case only. Accented and other letters are unknown to all but the byte-level "roberta" and "modernbert". The weights
+depend on `seed` alone, the tokenizer on the family alone. `config_overrides` go to the model's config, such as
 ``hidden_dropout_prob=0.0``.
 """
 
@@ -25,12 +25,13 @@ __all__ = ["FAMILIES", "LENGTH", "WORDS", "save_tiny", "tiny_tokenizer"]
 LENGTH = 64
 """The most tokens that each model reads, special tokens included."""
 
-WORDS = tuple(
-    "a all and at by is it It of the to was in my news text Category Question question good bad great terrible okay "
-    "Yes No Maybe yes no maybe World Sports Business Tech world sports business tech team game match won coach goal score "
-    "bank market money shares profit rates rise phone chip code software robot data war vote leader city treaty border "
-    "movie film plot actor boring lovely awful fine food service slow quick man woman plays sleeps outside inside".split()
-)
+_CORPUS = """
+a all and at by is it It of the to was in my news text Category Question question good bad great terrible okay
+Yes No Maybe yes no maybe World Sports Business Tech world sports business tech team game match won coach goal score
+bank market money shares profit rates rise phone chip code software robot data war vote leader city treaty border
+movie film plot actor boring lovely awful fine food service slow quick man woman plays sleeps outside inside
+"""
+WORDS: tuple[str, ...] = tuple(_CORPUS.split())
 """Words that are one token each."""
 
 _ROBERTA = ("<s>", "</s>", "<pad>", "<unk>", "<mask>")  # cls, sep, pad, unk, mask
@@ -59,7 +60,10 @@ _TABLE = {
     "xlm-roberta": _Family("XLMRobertaConfig", "unigram", _ROBERTA, double=True, pad_id=1, options=_POSITIONS),
     "albert": _Family("AlbertConfig", "unigram", lower=True, types=True, options=(("embedding_size", 16),)),
     "distilbert": _Family(
-        "DistilBertConfig", "wordpiece", lower=True, options=(("dim", 32), ("n_layers", 2), ("n_heads", 4), ("hidden_dim", 64))
+        "DistilBertConfig",
+        "wordpiece",
+        lower=True,
+        options=(("dim", 32), ("n_layers", 2), ("n_heads", 4), ("hidden_dim", 64)),
     ),
     "electra": _Family("ElectraConfig", "wordpiece", lower=True, types=True, options=(("embedding_size", 16),)),
     "deberta-v2": _Family(

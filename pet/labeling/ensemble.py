@@ -27,11 +27,8 @@ def mean_scores(votes: Sequence[Votes]) -> np.ndarray:
     for other in votes[1:]:
         if other.ids != first.ids or other.labels != first.labels:
             raise RunError(f"Votes of {other.voter!r} and {first.voter!r} are about different rows or labels.")
-    weights = np.asarray([vote.weight for vote in votes], np.float64)
-    if weights.sum() <= 0:
-        raise RunError("All voters have weight zero.")
     stacked = np.stack([vote.scores for vote in votes]).astype(np.float64)
-    mean: np.ndarray = np.tensordot(weights / weights.sum(), stacked, axes=1)
+    mean: np.ndarray = np.tensordot(_shares(votes), stacked, axes=1)
     return mean
 
 
@@ -41,10 +38,25 @@ def combine(votes: Sequence[Votes]) -> SoftLabels:
 
 
 def agreement(votes: Sequence[Votes], hard: np.ndarray) -> np.ndarray:
-    """Return float32 [n]: the weighted share of voters whose own label is `hard` (int64 [n])."""
-    weights = np.asarray([vote.weight for vote in votes], np.float64)
+    """Return float32 [n]: the weighted share of voters whose own label is `hard` (int64 [n]).
+
+    Raises
+    ------
+    RunError
+        If all weights are zero.
+    """
     same = np.stack([vote.hard() == hard for vote in votes])
-    shares: np.ndarray = (weights @ same / weights.sum()).astype(np.float32)
+    # Shares add up to 1 but for rounding: agreement of all is exactly 1.
+    agreed: np.ndarray = np.minimum(_shares(votes) @ same, 1.0).astype(np.float32)
+    return agreed
+
+
+def _shares(votes: Sequence[Votes]) -> np.ndarray:
+    """Return float64 [m]: the weights, scaled to a sum of 1."""
+    weights = np.asarray([vote.weight for vote in votes], np.float64)
+    if weights.sum() <= 0:
+        raise RunError("All voters have weight zero.")
+    shares: np.ndarray = weights / weights.sum()
     return shares
 
 

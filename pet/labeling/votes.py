@@ -42,13 +42,15 @@ class Votes:
         Raises
         ------
         RunError
-            If shapes disagree or a score is not finite.
+            If shapes disagree, or a score or the weight is not finite, or the weight is negative.
         """
         expected = (len(self.ids), len(self.labels))
         if self.scores.shape != expected:
             raise RunError(f"Votes of {self.voter!r} have shape {self.scores.shape}, expected {expected}.")
-        if not np.isfinite(self.scores).all() or not (np.isfinite(self.weight) and self.weight >= 0):
+        if not np.isfinite(self.scores).all():
             raise RunError(f"Votes of {self.voter!r} are not all finite: train it with a lower learning rate.")
+        if not (np.isfinite(self.weight) and self.weight >= 0):
+            raise RunError(f"Votes of {self.voter!r} have the weight {self.weight}, expected a finite one from 0 on.")
 
     def hard(self) -> np.ndarray:
         """Return the int64 [n] column of the highest score; the first of equals."""

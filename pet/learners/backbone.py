@@ -1,6 +1,5 @@
 """A pretrained masked language model: found, checked, read from disk once, and reset in memory for each voter."""
 
-import functools
 import hashlib
 import logging
 import math
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 import transformers
 from huggingface_hub import snapshot_download
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from transformers import (
     MODEL_FOR_MASKED_LM_MAPPING,
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
@@ -23,7 +22,7 @@ from transformers import (
 )
 
 from pet.errors import ModelError, near_matches
-from pet.learners.tokens import PieceTokenizer
+from pet.learners.tokens import PieceTokenizer, keep_specials_apart
 from pet.library import BUNDLED_MODELS
 
 __all__ = [
@@ -31,12 +30,16 @@ __all__ = [
     "ModelSource",
     "find_model",
     "load_tokenizer",
+    "longest_input",
+    "masked_lm_config",
     "model_digest",
     "parameter_count",
     "quiet_transformers",
 ]
 
 _USED_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # never pickled weights, never code
+# Models that number positions from padding_idx + 1: no token uses the first two rows of their table.
+_FROM_TWO = {"roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"}
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,9 @@ def _download(name: str, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(_USED_FILES)))
     except Exception as error:  # the client's errors differ between its versions: each means "not to be had"
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         known = [path.name for path in BUNDLED_MODELS.iterdir()] if BUNDLED_MODELS.is_dir() else []
         raise ModelError(
-            f"No model {name!r}: it is no bundled name, no folder, and the hub did not give it ({reason})."
+            f"No model {name!r}: it is no bundled name, no folder, and the hub did not give it ({_reason(error)})."
             f"{near_matches(name, known)}"
         ) from None
 
@@ -102,32 +104,50 @@ def model_digest(folder: Path) -> str:
 
 
 def parameter_count(folder: Path) -> int:
-    """Return the number of weights in a folder's safetensors files, read from their headers."""
-    count = 0
-    for path in folder.glob("*.safetensors"):
-        with safe_open(path, framework="numpy") as file:
-            count += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
-    return count
+    """Return the number of weights in a folder's safetensors files, read from their headers.
 
-
-def load_tokenizer(folder: Path) -> Any:
-    """Load a tokenizer from a folder, without running code from it.
+    Tied weights are stored, and counted, once; stored heads that a masked language model leaves out count too.
 
     Raises
     ------
     ModelError
-        If its files are missing or unreadable.
+        If a file is broken.
+    """
+    count = 0
+    for path in folder.glob("*.safetensors"):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                count += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{path} cannot be read ({_reason(error)}): fetch the model again.") from None
+    return count
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Load a tokenizer from a folder, without running code from it; text never spells its special tokens.
+
+    Raises
+    ------
+    ModelError
+        If its files are missing or unreadable, or it is none of the `tokenizers` library.
     """
     try:
-        return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, use_fast=True)
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, use_fast=True)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ModelError(f"{folder} holds no tokenizer that can be loaded ({reason}).") from None
+        raise ModelError(f"{folder} holds no tokenizer that can be loaded ({_reason(error)}).") from None
+    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
+        lacks = "pad token" if tokenizer.is_fast else "tokenizer.json"
+        raise ModelError(f"The tokenizer of {folder} has no {lacks}, which is needed: choose another model.")
+    keep_specials_apart(tokenizer)
+    return tokenizer
 
 
 @dataclass
 class Backbone:
-    """A loaded model with its tokenizer. `reset` brings back the weights it was loaded with."""
+    """A loaded model with its tokenizer.
+
+    `reset` brings a masked language model back to the weights it was loaded with; a classifier keeps no copy of its.
+    """
 
     source: ModelSource
     model: Any
@@ -143,10 +163,7 @@ class Backbone:
     @property
     def longest_input(self) -> int:
         """The most tokens the model reads, special tokens included."""
-        # RoBERTa-like models number positions from padding_idx + 1: their table has two rows that no token uses.
-        table = getattr(self.model.config, "max_position_embeddings", None) or 512
-        offset = 2 if self.model.config.model_type in {"roberta", "xlm-roberta", "camembert", "mpnet"} else 0
-        return int(min(table - offset, self.tokenizer.model_max_length))
+        return longest_input(self.model.config, self.tokenizer)
 
     def parameters(self) -> int:
         """Return the number of parameters."""
@@ -168,12 +185,7 @@ class Backbone:
         ModelError
             If the model is none, or has no trained masked-LM head.
         """
-        config = _config(source)
-        if type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
-            raise ModelError(
-                f"{source.name} is a {config.model_type!r} model, expected a masked language model (BERT, RoBERTa, "
-                "ModernBERT and the like): choose another model.name."
-            )
+        masked_lm_config(source)
         model, info = _load(AutoModelForMaskedLM.from_pretrained, source)
         missing = sorted(key for key in info["missing_keys"] if not key.endswith("position_ids"))
         if missing:
@@ -181,16 +193,28 @@ class Backbone:
                 f"{source.name} has no masked-LM head ({missing[0]} is missing): patterns need the head that the model "
                 "was pretrained with; choose the masked-LM version of this model."
             )
-        return cls._wrap(source, model, device)
+        backbone = cls._wrap(source, model, device)
+        backbone._pristine = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        return backbone
 
     @classmethod
-    def classifier(cls, source: ModelSource, labels: tuple[str, ...], device: torch.device, seed: int) -> "Backbone":
-        """Load the same encoder with a new classification head, drawn from `seed`, in float32."""
+    def classifier(
+        cls, source: ModelSource, labels: tuple[str, ...], device: torch.device, seed: int | None
+    ) -> "Backbone":
+        """Load an encoder with a classification head, in float32.
+
+        The head is drawn from `seed` where the source has none; without a seed (None) the source must have it.
+
+        Raises
+        ------
+        ModelError
+            If the model cannot be a classifier, or has no trained head where it must.
+        """
         config = _config(source)
         if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
             raise ModelError(f"{source.name} ({config.model_type!r}) cannot be a sequence classifier: choose another.")
-        torch.manual_seed(seed)
-        model, _ = _load(
+        torch.manual_seed(seed or 0)
+        model, info = _load(
             AutoModelForSequenceClassification.from_pretrained,
             source,
             num_labels=len(labels),
@@ -198,24 +222,54 @@ class Backbone:
             label2id={label: i for i, label in enumerate(labels)},
             problem_type="single_label_classification",
         )
+        if seed is None and info["missing_keys"]:
+            raise ModelError(f"{source.name} has no trained classifier ({min(info['missing_keys'])} is missing).")
         return cls._wrap(source, model, device)
 
     @classmethod
     def _wrap(cls, source: ModelSource, model: Any, device: torch.device) -> "Backbone":
         tokenizer = load_tokenizer(source.folder)
         model = model.to(device).eval()
+        model.config.return_dict = True  # some checkpoints ask for tuples
+        # As the stock pipeline does: the tokenizer says whether a model is given token types.
         segments = "token_type_ids" in tokenizer.model_input_names and getattr(model.config, "type_vocab_size", 0) > 1
-        pristine = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        return cls(source, model, PieceTokenizer(tokenizer), segments, _pristine=pristine)
+        return cls(source, model, PieceTokenizer(tokenizer), segments)
 
 
-@functools.cache
+def masked_lm_config(source: ModelSource) -> Any:
+    """Return the config of a masked language model, whose weights are not read.
+
+    Raises
+    ------
+    ModelError
+        If it is no such model.
+    """
+    config = _config(source)
+    if type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
+        raise ModelError(
+            f"{source.name} is a {config.model_type!r} model, expected a masked language model (BERT, RoBERTa, "
+            "ModernBERT and the like): choose another model.name."
+        )
+    return config
+
+
+def longest_input(config: Any, tokenizer: Any) -> int:
+    """Return the most tokens that a model reads, special tokens included."""
+    table = getattr(config, "max_position_embeddings", None) or 512
+    unused = 2 if config.model_type in _FROM_TWO else 0
+    return int(min(table - unused, tokenizer.model_max_length))
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of another library's error."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 def _config(source: ModelSource) -> Any:
     try:
         return AutoConfig.from_pretrained(str(source.folder), trust_remote_code=False)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ModelError(f"The config.json of {source.name} cannot be read ({reason}).") from None
+        raise ModelError(f"The config.json of {source.name} cannot be read ({_reason(error)}).") from None
 
 
 def _load(from_pretrained: Callable[..., Any], source: ModelSource, **options: Any) -> tuple[Any, Any]:
@@ -231,5 +285,4 @@ def _load(from_pretrained: Callable[..., Any], source: ModelSource, **options: A
         )
         return model, info
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ModelError(f"The weights of {source.name} cannot be loaded ({reason}).") from None
+        raise ModelError(f"The weights of {source.name} cannot be loaded ({_reason(error)}).") from None

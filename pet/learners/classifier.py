@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import PreTrainedTokenizerFast
 
 from pet.config import OptimizerSettings
 from pet.data import Example
@@ -39,7 +40,8 @@ class TextClassifier:
     """`AutoModelForSequenceClassification` with its labels and the fields it reads.
 
     The first field is the first segment; further fields, joined by blanks, are the second. A saved folder is stock:
-    `transformers.pipeline("text-classification", model=folder)` gives the same labels.
+    `transformers.pipeline("text-classification", model=folder)` gives the same labels; text longer than
+    `max_length` needs `truncation=True` there.
     """
 
     backbone: Backbone
@@ -65,7 +67,7 @@ class TextClassifier:
         config = _read_config(folder)
         labels = tuple(label for _, label in sorted((int(i), name) for i, name in config["id2label"].items()))
         form = ClassifierForm(labels, dict(config["pet"]["columns"]), int(config["pet"]["max_length"]))
-        backbone = Backbone.classifier(ModelSource(str(folder), folder), labels, machine.device, seed=0)
+        backbone = Backbone.classifier(ModelSource(str(folder), folder), labels, machine.device, seed=None)
         return cls(backbone, form, machine)
 
     def fit(
@@ -102,12 +104,8 @@ class TextClassifier:
         """Tokenize rows as the stock pipeline does; special tokens spelled in the text stay text."""
         if not examples:
             return []
-        names = list(self.form.columns)
-        texts = [[example.fields[names[0]] for example in examples]]
-        if len(names) > 1:
-            texts.append([" ".join(example.fields[name] for name in names[1:]) for example in examples])
         encoding = self.backbone.tokenizer(
-            *texts,
+            [self._segments(example) for example in examples],
             truncation="longest_first",
             max_length=self.form.max_length,
             split_special_tokens=True,
@@ -120,13 +118,18 @@ class TextClassifier:
             for ids, types in zip(encoding["input_ids"], encoding["token_type_ids"], strict=True)
         ]
 
+    def _segments(self, example: Example) -> str | tuple[str, str]:
+        first, *others = (example.fields[name] for name in self.form.columns)
+        second = " ".join(others)
+        # As the stock pipeline does: an empty second text is none.
+        return (first, second) if second else first
+
     def save(self, folder: Path) -> None:
         """Write a stock model folder: safetensors, id2label, tokenizer."""
-        model, tokenizer = self.backbone.model, self.backbone.tokenizer
+        model = self.backbone.model
         model.config.pet = {"columns": dict(self.form.columns), "max_length": self.form.max_length}
-        tokenizer.model_max_length = self.form.max_length
         model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        _stock_tokenizer(self.backbone.tokenizer, self.form.max_length).save_pretrained(folder)
 
     def _collate(self, encoded: list[Encoded]) -> Batch:
         return collate(encoded, self.backbone.tokenizer.pad_token_id, self.backbone.uses_segments, self.machine.device)
@@ -135,6 +138,20 @@ class TextClassifier:
         with autocast(self.machine.device, self.machine.precision):
             logits: torch.Tensor = self.backbone.model(**batch.inputs).logits
         return logits.float()
+
+
+def _stock_tokenizer(tokenizer: Any, max_length: int) -> Any:
+    """Return a tokenizer that, wherever it is loaded, reads text as `encode` does: special tokens spelled out are text.
+
+    A family's own class would be rebuilt from the vocabulary when loaded; this one is what its tokenizer.json says.
+    """
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer.backend_tokenizer,
+        model_max_length=max_length,
+        model_input_names=tokenizer.model_input_names,
+        split_special_tokens=True,
+        **tokenizer.special_tokens_map,
+    )
 
 
 def _read_config(folder: Path) -> Any:

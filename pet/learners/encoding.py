@@ -46,7 +46,12 @@ def shortened_lengths(lengths: Sequence[int], budget: int) -> list[int]:
     """
     if sum(lengths) <= budget:
         return list(lengths)
-    cap = max(level for level in range(budget + 1) if sum(min(size, level) for size in lengths) <= budget)
+    cap = rest = budget
+    for i, size in enumerate(sorted(lengths)):
+        cap = rest // (len(lengths) - i)  # what each field gets that is as long as this one, or longer
+        if size > cap:
+            break
+        rest -= size
     kept = [min(size, cap) for size in lengths]
     left = budget - sum(kept)
     for i in reversed(range(len(kept))):  # the later of equal fields keeps the odd token
@@ -106,8 +111,8 @@ class PatternEncoder:
         fixed = layout.size + sum(len(piece) for piece, part in zip(ids, parts, strict=True) if not part.shorten)
         if fixed + min(1, len(given)) > self.max_length:
             raise PromptError(
-                f"Pattern {self.pattern.name!r} needs {fixed} tokens besides the text of row {example.id!r}, and the "
-                f"model reads {self.max_length}: shorten the template, or raise model.max_length as far as the model allows."
+                f"Pattern {self.pattern.name!r} needs {fixed} tokens besides the text of row {example.id!r}, and "
+                f"{self.max_length} at most are read: shorten it, or raise model.max_length as far as the model allows."
             )
         lengths = iter(shortened_lengths(given, self.max_length - fixed))
         kept = [

@@ -10,7 +10,7 @@ from torch.nn import functional
 from pet.labeling import softmax
 from pet.learners.batching import Batch
 from pet.learners.encoding import Encoded
-from pet.learners.masked_lm import autocast, keep_rows
+from pet.learners.masked_lm import logits_at
 
 __all__ = ["IGNORED", "distillation_loss", "mask_tokens", "masked_lm_loss", "pet_loss", "soften"]
 
@@ -46,21 +46,20 @@ def mask_tokens(
 def masked_lm_loss(model: Any, batch: Batch, targets: Sequence[np.ndarray], precision: str) -> torch.Tensor:
     """Return the mean cross-entropy at the chosen tokens; vocabulary logits are computed at those only."""
     device = batch.rows.device
-    found = [(i, position) for i, row in enumerate(targets) for position in np.flatnonzero(row != IGNORED)]
-    if not found:  # no token was drawn from a batch of very short texts
+    chosen = [np.flatnonzero(row != IGNORED) for row in targets]
+    rows = torch.from_numpy(np.repeat(np.arange(len(chosen)), [len(places) for places in chosen])).to(device)
+    if not len(rows):  # no token was drawn from a batch of very short texts
         return torch.zeros((), device=device)
-    rows, positions = torch.tensor(found, device=device).T
-    wanted = np.concatenate([row[row != IGNORED] for row in targets])
-    with keep_rows(model, rows, positions), autocast(device, precision):
-        logits = model(**batch.inputs).logits[0].float()
-    return functional.cross_entropy(logits, torch.from_numpy(wanted).to(device))
+    positions = torch.from_numpy(np.concatenate(chosen)).to(device)
+    wanted = torch.from_numpy(np.concatenate([row[row != IGNORED] for row in targets])).to(device)
+    return functional.cross_entropy(logits_at(model, batch, rows, positions, precision), wanted)
 
 
 def soften(probs: np.ndarray, temperature: float) -> np.ndarray:
     """Return float32 [n, k] probabilities at a temperature: softmax(log p / T).
 
-    >>> soften(np.array([[0.8, 0.2]]), 2.0).round(3).tolist()
-    [[0.667, 0.333]]
+    >>> soften(np.array([[0.8, 0.2]]), 2.0).round(3)
+    array([[0.667, 0.333]], dtype=float32)
     """
     return softmax(np.log(np.clip(probs, 1e-10, None)) / temperature)
 

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from pet.errors import ModelError
 from pet.learners.batching import Batch
 from pet.learners.words import LabelWords
 
-__all__ = ["autocast", "keep_rows", "label_scores", "mask_logits", "word_scores"]
+__all__ = ["autocast", "keep_rows", "label_scores", "logits_at", "mask_logits", "word_scores"]
 
 
 @contextmanager
@@ -27,12 +28,8 @@ def keep_rows(model: Any, rows: torch.Tensor, positions: torch.Tensor) -> Iterat
     """
 
     def gather(_module: Any, _inputs: Any, output: Any) -> Any:
-        hidden = output[0] if isinstance(output, tuple) else output.last_hidden_state
-        kept = hidden[rows, positions].unsqueeze(0).float()
-        torch.set_autocast_enabled(kept.device.type, False)
-        if isinstance(output, tuple):
-            return (kept, *output[1:])
-        output.last_hidden_state = kept
+        output.last_hidden_state = output.last_hidden_state[rows, positions].unsqueeze(0).float()
+        torch.set_autocast_enabled(rows.device.type, False)
         return output
 
     handle = model.base_model.register_forward_hook(gather)
@@ -44,15 +41,31 @@ def keep_rows(model: Any, rows: torch.Tensor, positions: torch.Tensor) -> Iterat
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Return the context for the encoder's arithmetic: bfloat16 or plain float32."""
-    # The weights' bfloat16 copies are not cached: inference_mode would keep them past an update.
+    # No cache of bfloat16 copies: a pass uses each weight once, so it would only cost memory.
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)
+
+
+def logits_at(model: Any, batch: Batch, rows: torch.Tensor, positions: torch.Tensor, precision: str) -> torch.Tensor:
+    """Return the vocabulary logits at (rows, positions), each int64 [r], as float32 [r, v].
+
+    Raises
+    ------
+    ModelError
+        If the model's head reads anything but the output of its base model.
+    """
+    with keep_rows(model, rows, positions), autocast(rows.device, precision):
+        logits: torch.Tensor = model(**batch.inputs).logits
+    if logits.shape[:2] != (1, len(rows)):
+        raise ModelError(
+            f"The masked-LM head of {model.config.model_type!r} models is not known: choose another model."
+        )
+    return logits[0].float()
 
 
 def mask_logits(model: Any, batch: Batch, precision: str) -> torch.Tensor:
     """Return the vocabulary logits at the masks, float32 [b, p, v]."""
-    with keep_rows(model, batch.rows, batch.positions), autocast(batch.rows.device, precision):
-        logits: torch.Tensor = model(**batch.inputs).logits
-    return logits.float().view(len(batch), batch.slots, -1)
+    logits = logits_at(model, batch, batch.rows, batch.positions, precision)
+    return logits.view(len(batch), batch.slots, -1)
 
 
 def word_scores(logits: torch.Tensor, words: LabelWords) -> torch.Tensor:

@@ -6,18 +6,39 @@ becomes the special token (``split_special_tokens=True``). And a piece is tokeni
 byte-level BPE writes the blank into the token, SentencePiece writes it in front of every string it is given.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from tokenizers import Regex, pre_tokenizers
 
 from pet.errors import ModelError
 
-__all__ = ["Layout", "PieceTokenizer"]
+__all__ = ["Layout", "PieceTokenizer", "keep_specials_apart"]
 
 _ANCHOR = "("  # glued text is tokenized behind it; an opening bracket merges with nothing but other punctuation
+
+
+def keep_specials_apart(tokenizer: Any) -> None:
+    """Change a tokenizer so that no text can spell a special token.
+
+    ``split_special_tokens=True`` alone does not see to it: the vocabulary of a SentencePiece model has ``</s>`` or
+    ``[MASK]`` as a piece like any other, and its best split of such text is that piece. So the text is cut behind the
+    first character of every such word; all other text is split as before.
+    """
+    tokens = sorted({token for token in tokenizer.all_special_tokens if len(token) > 1})
+    spelled = tokenizer(tokens, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    if special.isdisjoint(token for ids in spelled for token in ids):
+        return
+    pattern = "|".join(f"{re.escape(token[0])}(?={re.escape(token[1:])})" for token in tokens)
+    cut = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
+    backend = tokenizer.backend_tokenizer
+    steps = [backend.pre_tokenizer, cut] if backend.pre_tokenizer else [cut]
+    backend.pre_tokenizer = pre_tokenizers.Sequence(steps)
 
 
 @dataclass(frozen=True)
@@ -120,7 +141,7 @@ class PieceTokenizer:
         return ids
 
     def _tokenize_spaced(self, texts: list[str]) -> list[list[int]]:
-        return self._tokenize([f" {text}" for text in texts] if self._needs_blank else texts)
+        return self._tokenize([f" {text}" if text else "" for text in texts] if self._needs_blank else texts)
 
     def _tokenize_glued(self, texts: list[str]) -> list[list[int]]:
         if not self._needs_anchor or not texts:

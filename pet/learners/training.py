@@ -1,6 +1,5 @@
 """The one training loop: counted in optimizer updates, on accelerate, the same for voters and classifiers."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +34,15 @@ class TrainLog:
 
 
 def row_stream(n: int, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield int64 [size] row indices without end: shuffled passes over n rows, cut regardless of where a pass ends."""
+    """Yield int64 [size] row indices without end: shuffled passes over n rows, cut regardless of where a pass ends.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows.
+    """
+    if n < 1:
+        raise ValueError("expected at least one row")
     waiting = np.empty(0, np.int64)
     while True:
         while len(waiting) < size:
@@ -60,45 +67,39 @@ def fit(
     Raises
     ------
     RunError
-        If the loss is no longer finite.
+        If the loss or its gradient is no longer finite.
     """
     steps, learning_rate = settings.steps or 0, settings.learning_rate or 1e-5
     torch.manual_seed(int(rng.integers(2**62)))
-    accelerator = Accelerator(cpu=next(model.parameters()).device.type == "cpu")
+    # The model lies where it shall train, and the loss sees to its own precision: accelerate moves and wraps neither.
+    accelerator = Accelerator(device_placement=False, mixed_precision="no")
     optimizer = torch.optim.AdamW(_parameter_groups(model, settings.weight_decay), lr=learning_rate, fused=True)
     warmup = round(settings.warmup * steps)
     schedule = get_linear_schedule_with_warmup(optimizer, warmup, steps)  # type: ignore[no-untyped-call]
-    trained, optimizer = accelerator.prepare(model, optimizer)
+    optimizer = accelerator.prepare_optimizer(optimizer)
     losses: list[float] = []
-    trained.train()
+    model.train()
     try:
-        for rows, _ in zip(row_stream(n, settings.batch_size, rng), range(steps), strict=False):
+        for _, rows in zip(range(steps), row_stream(n, settings.batch_size, rng), strict=False):
             total = 0.0
             for part in np.split(rows, settings.accumulation):
                 value = loss(part) / settings.accumulation
                 accelerator.backward(value)
                 total += float(value.detach())
-            if not np.isfinite(total):
+            norm = float(accelerator.clip_grad_norm_(model.parameters(), settings.max_grad_norm))
+            if not np.isfinite([total, norm]).all():
                 raise RunError(
-                    f"The loss became {total} at update {len(losses) + 1} of {steps}: lower train.learning_rate "
-                    f'(now {learning_rate:g}), or set run.precision = "fp32".'
+                    f"The loss became {total} (gradient {norm}) at update {len(losses) + 1} of {steps}: lower "
+                    f'train.learning_rate (now {learning_rate:g}), or set run.precision = "fp32".'
                 )
-            accelerator.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
             optimizer.step()
-            _step_quietly(schedule)
+            schedule.step()
             optimizer.zero_grad(set_to_none=True)
             losses.append(total)
             advance(1)
     finally:
-        trained.eval()
+        model.eval()
     return TrainLog(tuple(losses))
-
-
-def _step_quietly(schedule: Any) -> None:
-    with warnings.catch_warnings():
-        # torch looks for the optimizer's own step, which accelerate has wrapped.
-        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
-        schedule.step()
 
 
 def _parameter_groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:

@@ -84,15 +84,16 @@ def label_words(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) -> 
     reports = word_reports(pvp, pieces, multi_token)
     for report in reports:
         if report.problem:
+            way_out = ", or set prompts.multi_token = true" if len(report.ids) > 1 and not multi_token else ""
             raise PromptError(
                 f"Verbalizer {pvp.verbalizer.name!r}: the word {report.word!r} of label {report.label!r} is "
-                f"{report.problem}: choose a common word that is one token (`pet check` shows the splits), or set "
-                "prompts.multi_token = true."
+                f"{report.problem}: choose a common word that is one token (`pet check` shows the splits){way_out}."
             )
     labels = tuple(pvp.verbalizer.words)
     width = max(len(words) for words in pvp.verbalizer.words.values())
     ids = np.full((len(labels), width, max(len(report.ids) for report in reports)), -1, np.int64)
     for k, label in enumerate(labels):
-        for w, report in enumerate(report for report in reports if report.label == label):
-            ids[k, w, : len(report.ids)] = report.ids
+        # "Good" and "good" are one word for a tokenizer that lower-cases, and count once.
+        for w, word in enumerate(dict.fromkeys(report.ids for report in reports if report.label == label)):
+            ids[k, w, : len(word)] = word
     return LabelWords(labels, ids)

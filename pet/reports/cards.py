@@ -10,10 +10,11 @@ __all__ = ["CardFacts", "model_card"]
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a card tells: the task, the labels, the model started from, the numbers of rows, and the settings."""
+    """What a card tells: the task, its labels and fields, the model started from, the numbers of rows, the settings."""
 
     task: str
     labels: Sequence[str]
+    fields: Sequence[str]
     base_model: str
     gold_rows: int
     pool_rows: int
@@ -22,6 +23,8 @@ class CardFacts:
 
 def model_card(facts: CardFacts, summary: Summary | None) -> str:
     """Return the Markdown card of a distilled classifier."""
+    # The first field is the first segment, all others together the second.
+    row = '"..."' if len(facts.fields) == 1 else '{"text": "...", "text_pair": "..."}'
     lines = [
         "---",
         "pipeline_tag: text-classification",
@@ -39,7 +42,7 @@ def model_card(facts: CardFacts, summary: Summary | None) -> str:
         "from transformers import pipeline",
         "",
         'classify = pipeline("text-classification", model="path/to/this/folder")',
-        'classify("...", truncation=True)',
+        f"classify({row}, truncation=True)",
         "```",
         "",
         "Settings: " + ", ".join(f"{name} = {value}" for name, value in facts.settings.items()) + ".",

@@ -61,7 +61,8 @@ def _pattern_report(plan: Plan, backbone: Backbone, pvp: PVP, pool: Sequence[Exa
     words = tuple(word_reports(pvp, backbone.pieces, inputs.multi_token))
     length = min(inputs.model.max_length, backbone.longest_input)
     encoder = PatternEncoder(pvp.pattern, backbone.pieces, length, inputs.model.truncation)
-    encoded = encoder.encode(pool)
+    slots = max((len(word.ids) for word in words), default=1) if inputs.multi_token else 1
+    encoded = encoder.encode(pool, max(1, slots))
     accuracy, calibrated = None, None
     if plan.data.labeled and not any(word.problem for word in words):
         voter = Voter(backbone, pvp, inputs.model, inputs.machine, inputs.multi_token)
@@ -108,7 +109,8 @@ def report_lines(report: CheckReport) -> list[str]:
                 f"  zero-shot on the labeled rows  {pattern.accuracy:.1%}, calibrated {pattern.calibrated:.1%}"
             )
     lines += ["", "words"]
-    for word in report.patterns[0].words if report.patterns else ():
+    # A byte-level tokenizer splits a word in another way where the mask is glued to what stands before it.
+    for word in dict.fromkeys(word for pattern in report.patterns for word in pattern.words):
         state = word.problem or ("ok" if len(word.pieces) == 1 else "ok, several tokens")
         lines.append(f"  {word.label:<16} {word.word:<16} {' '.join(word.pieces):<24} {state}")
     return [*lines, "", *(f"change: {advice}" for advice in report.advice or ("nothing",))]

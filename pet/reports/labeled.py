@@ -1,38 +1,62 @@
 """`pseudo_labels.parquet`: the labeled data set a run gives back, and reading it again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pyarrow.parquet as pq
 
 from pet.data import Example, write_table
-from pet.errors import DataError
+from pet.errors import DataError, near_matches
 from pet.labeling import SoftLabels, Votes, agreement
 
-__all__ = ["LabeledRows", "export_jsonl", "pseudo_label_columns", "read_labeled_rows", "sample_lines", "user_columns"]
+__all__ = [
+    "LabeledRows",
+    "differs",
+    "export_jsonl",
+    "pseudo_label_columns",
+    "read_labeled_rows",
+    "sample_lines",
+    "user_columns",
+]
 
 Columns = dict[str, list[Any]]
 
+_OURS = frozenset({"id", "label", "confidence", "agreement", "generation", "source"})
 
-def user_columns(examples: Sequence[Example], columns: Mapping[str, str], reserved: Sequence[str]) -> Columns:
+
+def _is_ours(name: str) -> bool:
+    # The same answer when the table is read again, without the voters at hand: the name of each has a plus sign.
+    return name in _OURS or name.startswith("prob_") or (name.startswith("vote_") and "+" in name)
+
+
+def user_columns(examples: Sequence[Example], columns: Mapping[str, str], reserved: Callable[[str], bool]) -> Columns:
     """Return id, fields (under the user's column names) and the user's other columns, row by row.
 
-    A column of the user's that has one of the `reserved` names is kept as ``input_<name>``.
+    A column of the user's that has a `reserved` name is kept as ``input_<name>``.
     """
     table: Columns = {"id": [example.id for example in examples]}
-    for field, column in columns.items():
-        table[_free_name(column, table, reserved)] = [example.fields[field] for example in examples]
+    for field, name in _field_names(columns, reserved).items():
+        table[name] = [example.fields[field] for example in examples]
     names = dict.fromkeys(name for example in examples for name in example.extra)
     for name in names:
         table[_free_name(name, table, reserved)] = [example.extra.get(name) for example in examples]
     return table
 
 
-def _free_name(name: str, table: Mapping[str, object], reserved: Sequence[str]) -> str:
-    while name in table or name in reserved:
+def _field_names(columns: Mapping[str, str], reserved: Callable[[str], bool]) -> dict[str, str]:
+    """Return the column of the output that holds each field."""
+    names: dict[str, str] = {}
+    for field, column in columns.items():
+        names[field] = _free_name(column, ["id", *names.values()], reserved)
+    return names
+
+
+def _free_name(name: str, taken: Container[str], reserved: Callable[[str], bool]) -> str:
+    while name in taken or reserved(name):
         name = f"input_{name}"
     return name
 
@@ -61,7 +85,18 @@ def pseudo_label_columns(
         ours[f"vote_{vote.voter}"] = none + [vote.labels[k] for k in vote.hard()]
     ours["generation"] = none + [0] * len(unlabeled)
     ours["source"] = ["gold"] * len(labeled) + ["pseudo"] * len(unlabeled)
-    return user_columns([*labeled, *unlabeled], columns, tuple(ours)) | ours
+    return user_columns([*labeled, *unlabeled], columns, _is_ours) | ours
+
+
+def differs(path: Path, columns: Columns) -> bool:
+    """Say whether a labeled data set at `path` has other rows, labels or columns than those given."""
+    if not path.is_file():
+        return False
+    try:
+        found = pq.read_table(path).to_pydict()
+    except (pyarrow.ArrowException, OSError):
+        return False  # no table: nobody's work
+    return set(found) != set(columns) or any(found[name] != columns[name] for name in ("id", "label"))
 
 
 @dataclass(frozen=True)
@@ -74,34 +109,57 @@ class LabeledRows:
 
 
 def read_labeled_rows(path: Path, columns: Mapping[str, str], labels: Sequence[str]) -> LabeledRows:
-    """Read `pseudo_labels.parquet`, also after a person has corrected labels in it.
+    """Read `pseudo_labels.parquet`, also after a person has corrected labels in it, or removed or added rows.
 
-    Where `label` is not the most probable label of the row, the correction wins: its probability becomes 1.
+    Where `label` is not the most probable label of the row, or its probabilities are empty, the label wins: its
+    probability becomes 1.
 
     Raises
     ------
     DataError
-        If the file is missing, lacks a column, or has a label outside `labels`.
+        If the file is missing or no table, lacks a column or has no rows, or a row lacks its text or has a label
+        outside `labels`.
     """
-    if not path.is_file():
-        raise DataError(f"There is no {path}: run `pet label` or `pet run` first.")
-    table = pq.read_table(path).to_pydict()
-    needed = ["id", *columns.values(), "label", "source", *(f"prob_{label}" for label in labels)]
+    table, names = _read(path), _field_names(columns, _is_ours)
+    needed = ["id", *names.values(), "label", "source", *(f"prob_{label}" for label in labels)]
     missing = [name for name in needed if name not in table]
     if missing:
-        raise DataError(f"{path} has no column {missing[0]!r}: run `pet label` again.")
-    unknown = sorted({str(label) for label in table["label"]} - set(labels))
-    if unknown:
-        raise DataError(f"{path} has the label {unknown[0]!r}, expected one of {list(labels)}: mend that row.")
+        raise DataError(f"{path} has no column {missing[0]!r}: give it back, or run `pet label` again.")
+    if not table["id"]:
+        raise DataError(f"{path} has no rows left: keep some, or run `pet label` again.")
+    given = np.asarray([_column(path, row, label, labels) for row, label in enumerate(table["label"], 1)], np.int64)
     probs = np.asarray([table[f"prob_{label}"] for label in labels], np.float32).T
-    given = np.asarray([list(labels).index(label) for label in table["label"]], np.int64)
-    corrected = probs.argmax(axis=1) != given
+    corrected = ~np.isfinite(probs).all(axis=1) | (probs.argmax(axis=1) != given)
     probs[corrected] = np.eye(len(labels), dtype=np.float32)[given[corrected]]
     examples = tuple(
-        Example(str(table["id"][i]), {field: str(table[column][i]) for field, column in columns.items()})
+        Example(str(table["id"][i]), {field: _text(path, i + 1, name, table[name][i]) for field, name in names.items()})
         for i in range(len(given))
     )
     return LabeledRows(examples, probs, np.asarray([source == "gold" for source in table["source"]], np.bool_))
+
+
+def _read(path: Path) -> dict[str, list[Any]]:
+    if not path.is_file():
+        raise DataError(f"There is no {path}: run `pet label` or `pet run` first.")
+    try:
+        table: dict[str, list[Any]] = pq.read_table(path).to_pydict()
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())[:150]
+        raise DataError(f"{path} is no Parquet file ({reason}): run `pet label` again.") from None
+    return table
+
+
+def _column(path: Path, row: int, label: object, labels: Sequence[str]) -> int:
+    if str(label) not in labels:
+        hint = near_matches(str(label), labels)
+        raise DataError(f"{path}, row {row}: the label is {label!r}, expected one of {list(labels)}.{hint}")
+    return list(labels).index(str(label))
+
+
+def _text(path: Path, row: int, name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise DataError(f"{path}, row {row}: no text in the column {name!r}, found {value!r}: mend or remove the row.")
+    return value
 
 
 def export_jsonl(labeled: Path, output: Path) -> None:
@@ -111,13 +169,13 @@ def export_jsonl(labeled: Path, output: Path) -> None:
 
 def sample_lines(labeled: Path, columns: Mapping[str, str], count: int = 5, width: int = 88) -> list[str]:
     """Return some pseudo-labeled rows for a terminal, spread over the file: label, confidence, agreement, text."""
-    table = pq.read_table(labeled).to_pydict()
+    table, names = _read(labeled), _field_names(columns, _is_ours)
     pool = [i for i, source in enumerate(table["source"]) if source == "pseudo"]
     rows = [pool[i] for i in np.linspace(0, len(pool) - 1, min(count, len(pool))).astype(int)] if pool else []
     longest = max((len(str(table["label"][i])) for i in rows), default=0)
     lines = []
     for i in rows:
-        text = " | ".join(" ".join(str(table[column][i]).split()) for column in columns.values())
+        text = " | ".join(" ".join(str(table[column][i]).split()) for column in names.values())
         shown = text if len(text) <= width else text[: width - 1] + "…"
         figures = f"{table['confidence'][i]:.2f}  {table['agreement'][i]:.2f}"
         lines.append(f"{table['label'][i]:<{longest}}  {figures}  {shown}")

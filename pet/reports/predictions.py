@@ -1,14 +1,14 @@
 """Labels for new texts from a finished classifier, and how good they are on labeled ones."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pet.config import RunSettings
-from pet.data import Example, ReadOptions, ReadResult, read_examples, write_table
+from pet.config import RunConfig, RunSettings, TaskSettings
+from pet.data import Example, ReadOptions, ReadResult, Role, read_examples, write_table
 from pet.errors import DataError, ModelError
 from pet.labeling import SoftLabels
 from pet.learners import Machine, TextClassifier, quiet_transformers
@@ -49,15 +49,17 @@ def load_classifier(model: str | Path, settings: RunSettings | None = None) -> T
 def predict(
     model: str | Path | TextClassifier, texts: Sequence[str | Sequence[str]], settings: RunSettings | None = None
 ) -> list[Prediction]:
-    """Label texts, or tuples of texts in the order of the task's fields.
+    """Label texts, or tuples of texts in the order of the task's fields. A folder is loaded anew by each call.
 
     Raises
     ------
     ModelError
         If there is no classifier.
     DataError
-        If a row does not have the classifier's number of fields.
+        If a row does not have the classifier's number of fields, or one of them is no text.
     """
+    if isinstance(texts, str):
+        raise DataError(f"Expected a list of texts, found one text: write [{texts[:40]!r}].")
     classifier = model if isinstance(model, TextClassifier) else load_classifier(model, settings)
     names = tuple(classifier.form.columns)
     examples = []
@@ -65,12 +67,19 @@ def predict(
         values = (text,) if isinstance(text, str) else tuple(text)
         if len(values) != len(names):
             raise DataError(f"Row {i} has {len(values)} text(s), expected {len(names)}: {', '.join(names)}.")
+        if wrong := [value for value in values if not _is_text(value)]:
+            raise DataError(f"Row {i} holds {str(wrong[0])[:40]!a}, which is no text: leave it out.")
         examples.append(Example(str(i), dict(zip(names, values, strict=True))))
     soft = _soft_labels(classifier, examples)
     return [
         Prediction(soft.labels[k], float(row[k]), {label: float(p) for label, p in zip(soft.labels, row, strict=True)})
         for k, row in zip(soft.hard(), soft.probs, strict=True)
     ]
+
+
+def _is_text(value: object) -> bool:
+    """Say whether a tokenizer takes a value: it takes no half of a surrogate pair."""
+    return isinstance(value, str) and (value.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in value))
 
 
 def predict_file(model: str | Path, source: str, output: Path, on_bad_row: str = "error") -> ReadResult:
@@ -82,7 +91,7 @@ def predict_file(model: str | Path, source: str, output: Path, on_bad_row: str =
         If the model or the file cannot be used.
     """
     classifier = load_classifier(model)
-    found = _read(classifier, source, on_bad_row)
+    found = _read(classifier, source, _options(model, "input", on_bad_row))
     write_table(output, prediction_columns(found.examples, found.fields, _soft_labels(classifier, found.examples)))
     return found
 
@@ -97,7 +106,7 @@ def prediction_columns(examples: Sequence[Example], columns: Any, soft: SoftLabe
         "confidence": soft.confidence().tolist(),
     } | {f"prob_{label}": soft.probs[:, k].tolist() for k, label in enumerate(soft.labels)}
     given = {"input_label": [row.label for row in examples]} if any(row.label for row in examples) else {}
-    return user_columns(examples, columns, (*ours, *given)) | given | ours
+    return user_columns(examples, columns, {"id", *ours, *given}.__contains__) | given | ours
 
 
 def evaluate_file(model: str | Path, source: str, on_bad_row: str = "error") -> Evaluation:
@@ -110,15 +119,22 @@ def evaluate_file(model: str | Path, source: str, on_bad_row: str = "error") -> 
     """
     classifier = load_classifier(model)
     labels = classifier.form.labels
-    found = _read(classifier, source, on_bad_row, role="test")
+    options = _options(model, "test", on_bad_row)
+    found = _read(classifier, source, replace(options, labels=labels))
     hard = _soft_labels(classifier, found.examples).hard()
     return evaluate(np.asarray(hard), gold_columns(found.examples, labels), labels)
 
 
-def _read(classifier: TextClassifier, source: str, on_bad_row: Any, role: Any = "input") -> ReadResult:
-    labels = classifier.form.labels if role == "test" else None
-    options = ReadOptions(role=role, fields=classifier.form.columns, labels=labels, on_bad_row=on_bad_row)
-    return read_examples(source, options)
+def _read(classifier: TextClassifier, source: str, options: ReadOptions) -> ReadResult:
+    return read_examples(source, replace(options, fields=classifier.form.columns))
+
+
+def _options(model: str | Path, role: Role, on_bad_row: Any) -> ReadOptions:
+    """Return how a file is read: for a model inside its run, labels and ids stand where they stood for the run."""
+    folder = Path(model)
+    run = next((place for place in (folder, folder.absolute().parent) if (place / "manifest.json").is_file()), None)
+    task = RunConfig.from_toml(run / "config.toml").task if run else TaskSettings()
+    return ReadOptions(role, label_column=task.label_column, id_column=task.id_column, on_bad_row=on_bad_row)
 
 
 def _soft_labels(classifier: TextClassifier, examples: Sequence[Example]) -> SoftLabels:

@@ -1,7 +1,7 @@
 """What a run was made from, as digests: data, model, code and settings."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -10,9 +10,10 @@ import pet
 from pet.config import RunConfig
 from pet.data import TaskData, data_digest
 from pet.learners import ModelSource, model_digest
+from pet.prompts import PVP
 from pet.runs.jobs import job_hash
 
-__all__ = ["code_digest", "run_identity"]
+__all__ = ["code_digest", "pvp_key", "run_identity"]
 
 _LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
 
@@ -32,16 +33,24 @@ def _sources(folder: Path) -> Iterator[Path]:
     yield from sorted(path for path in folder.rglob("*.py") if "_builtin" not in path.parts)
 
 
-def run_identity(config: RunConfig, data: TaskData, source: ModelSource) -> dict[str, str]:
+def pvp_key(pvp: PVP) -> dict[str, object]:
+    """Return all that a PVP says, as plain values: its template and words may change under the same name."""
+    words = {label: list(words) for label, words in pvp.verbalizer.words.items()}
+    return {"name": pvp.name, "template": pvp.pattern.template, "words": list(words.items())}
+
+
+def run_identity(config: RunConfig, data: TaskData, source: ModelSource, pvps: Sequence[PVP]) -> dict[str, str]:
     """Return the digests that a run directory is checked against.
 
     Paths are left out of the settings: files count by what is in them.
     """
-    settings = config.model_dump(mode="json", exclude={"data": {"train", "unlabeled", "test"}, "model": {"name"}})
+    paths = {"data": {"train", "unlabeled", "test"}, "model": {"name"}, "prompts": {"registry"}}
+    settings = config.model_dump(mode="json", exclude=paths)
     return {
-        "config": job_hash(settings=settings),
+        "config": job_hash(settings=settings, pvps=[pvp_key(pvp) for pvp in pvps]),
         "data": job_hash(
             labels=list(data.task.labels),
+            columns=list(data.columns.items()),
             sets=[data_digest(rows) for rows in (data.labeled, data.unlabeled, data.test)],
         ),
         "model": model_digest(source.folder),

@@ -1,21 +1,25 @@
 """From a config to a plan: everything it names is read and checked before anything is trained."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
 from pet.config import DistillSettings, OptimizerSettings, RunConfig
-from pet.data import TaskData, load_task_data
+from pet.data import Example, TaskData, load_task_data
 from pet.errors import ConfigError
 from pet.learners import Machine, ModelSource, default_schedule, find_model, parameter_count, quiet_transformers
-from pet.prompts import PVP, Pattern, Registry, Verbalizer, load_patterns, load_verbalizers
+from pet.learners.backbone import load_tokenizer, longest_input, masked_lm_config
+from pet.learners.encoding import PatternEncoder
+from pet.learners.tokens import PieceTokenizer
+from pet.learners.words import label_words
+from pet.prompts import PVP, Field, Pattern, Registry, Verbalizer, load_patterns, load_verbalizers
 from pet.runs.identity import run_identity
 from pet.runs.stages import StageInputs, VoterSpec
 from pet.seeding import rng_for
 
-__all__ = ["Plan", "build_pvps", "prepare"]
+__all__ = ["Plan", "build_pvps", "check_prompts", "prepare", "resolve"]
 
 S = TypeVar("S", bound=OptimizerSettings)
 
@@ -42,6 +46,11 @@ class Plan:
         """Every PVP with every seed."""
         return tuple(VoterSpec(pvp, i) for i in range(self.config.train.seeds) for pvp in self.pvps)
 
+    @property
+    def has_baseline(self) -> bool:
+        """Whether the supervised baseline is trained for comparison."""
+        return bool(self.data.labeled) and self.config.run.baseline
+
     def student(self) -> tuple[ModelSource, DistillSettings]:
         """Return the model that the final classifier starts from, and its settings without gaps."""
         name = self.config.distill.model
@@ -56,21 +65,23 @@ def resolve(settings: S, source: ModelSource, voter: bool) -> S:
 
 
 def prepare(config: RunConfig) -> Plan:
-    """Read and check the data, the prompts and the model of a config.
+    """Read and check the data, the prompts and the model of a config; its relative paths become absolute.
 
     Raises
     ------
     UsageError
         If something in them is wrong.
     """
+    config = config.absolute()
     registry, verbalizer = _prompts(config)
     data = load_task_data(config.task, config.data, config.run.seed, verbalizer.labels if verbalizer else ())
     pvps = build_pvps(config, data, registry, verbalizer)
     quiet_transformers()
     source = find_model(config.model.name, config.model.revision)
+    masked_lm_config(source)
     sample = min(COMPARED_ROWS, len(data.unlabeled))
     rows = rng_for(config.run.seed, "compare").choice(len(data.unlabeled), size=sample, replace=False)
-    identity = run_identity(config, data, source)
+    identity = run_identity(config, data, source, pvps)
     inputs = StageInputs(
         data=data,
         source=source,
@@ -112,3 +123,32 @@ def build_pvps(
     for pvp in pvps:
         pvp.check(data.task)
     return pvps
+
+
+def check_prompts(plan: Plan) -> Plan:
+    """Check words and templates against the tokenizer before anything is trained, and return the plan.
+
+    Raises
+    ------
+    PromptError
+        If a label word cannot be used, or a template leaves no room for the text of a row.
+    """
+    inputs = plan.inputs
+    pieces = PieceTokenizer(load_tokenizer(inputs.source.folder))
+    longest = longest_input(masked_lm_config(inputs.source), pieces.tokenizer)
+    for pvp in plan.pvps:
+        words = label_words(pvp, pieces, inputs.multi_token)
+        encoder = PatternEncoder(pvp.pattern, pieces, min(inputs.model.max_length, longest), inputs.model.truncation)
+        encoder.encode(_longest_rows(pvp.pattern, plan.data), words.slots)
+    return plan
+
+
+def _longest_rows(pattern: Pattern, data: TaskData) -> list[Example]:
+    """Return the row of each set whose kept fields, which are never shortened, have the most characters."""
+    kept = [item for item in pattern.segments if isinstance(item, Field) and item.keep]
+
+    def size(example: Example) -> int:
+        return sum(len(item.read(example.fields[item.name])) for item in kept)
+
+    sets: Sequence[Sequence[Example]] = (data.labeled, data.unlabeled, data.test)
+    return [max(rows, key=size) for rows in sets if rows]

@@ -10,6 +10,7 @@ and ends at once.
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,8 +21,9 @@ from safetensors.numpy import load_file, save_file
 
 from pet.config import DistillSettings, ModelSettings, OptimizerSettings, TrainSettings
 from pet.data import Example, TaskData, data_digest
-from pet.learners import Backbone, ClassifierForm, Machine, ModelSource, TextClassifier, TrainLog, Voter
+from pet.learners import Backbone, ClassifierForm, Machine, ModelSource, TextClassifier, TrainLog, Voter, model_digest
 from pet.prompts import PVP
+from pet.runs.identity import pvp_key
 from pet.runs.jobs import Job, JobStore, job_hash
 from pet.runs.progress import Stages
 from pet.seeding import derive_seed, rng_for
@@ -71,11 +73,13 @@ class StageInputs:
 
 @dataclass
 class Workbench:
-    """Does the jobs of a run, each once; finished ones are read from the store."""
+    """Does the jobs of a run, each once; finished ones are read from the store. `note` hears of every job done."""
 
     inputs: StageInputs
     store: JobStore
     stages: Stages = field(default_factory=lambda: Stages(0))
+    note: Callable[[str], None] = lambda _: None
+    _found: dict[str, Arrays] = field(default_factory=dict, init=False, repr=False)
 
     def zero_shot(self, pvp: PVP) -> Arrays:
         """Return raw scores of the untrained PVP: `labeled`, `pool` (the compared rows) and `test`, each [n, k]."""
@@ -98,11 +102,15 @@ class Workbench:
 
         def work(folder: Path) -> None:
             data, inputs = self.inputs.data, self.inputs
-            total = (inputs.train.steps or 0) + len(data.unlabeled) + len(data.test)
+            steps = inputs.train.steps or 0 if data.labeled else 0
+            total = steps + len(data.unlabeled) + len(data.test)
             with self.stages.stage(f"training and voting {spec.name}", total) as advance:
-                voter = self._voter(spec.pvp)
-                rng = rng_for(inputs.seed, "train", spec.pvp.name, spec.seed_index, 0)
-                log = voter.train(data.labeled, inputs.train, rng, data.unlabeled, advance)
+                voter, log = self._voter(spec.pvp), TrainLog(())
+                if data.labeled:
+                    rng = rng_for(inputs.seed, "train", spec.pvp.name, spec.seed_index, 0)
+                    log = voter.train(data.labeled, inputs.train, rng, data.unlabeled, advance)
+                else:  # nothing to learn from: the pretrained model votes as it is
+                    voter.backbone.reset()
                 arrays = {
                     "pool": voter.scores(data.unlabeled, advance),
                     "test": voter.scores(data.test, advance),
@@ -127,7 +135,7 @@ class Workbench:
     def distill(
         self, examples: Sequence[Example], probs: np.ndarray, settings: DistillSettings, source: ModelSource
     ) -> tuple[Path, Arrays]:
-        """Train the final classifier on soft labels [n, k]; return its folder and its probabilities (see `supervised`)."""
+        """Train the final classifier on soft labels [n, k]; return its folder and its probabilities."""
         lesson = _Lesson(examples, probs, settings, source, settings.temperature)
         job = self.distill_job(lesson)
 
@@ -139,12 +147,12 @@ class Workbench:
 
     def zero_shot_job(self, pvp: PVP) -> Job:
         """Name the zero-shot job of a PVP by what it depends on."""
-        return self._job(f"zero-shot/{pvp.name}", pvp=_pvp_key(pvp), compared=self.inputs.compared.tolist())
+        return self._job(f"zero-shot/{pvp.name}", pvp=pvp_key(pvp), compared=self.inputs.compared.tolist())
 
     def voter_job(self, spec: VoterSpec) -> Job:
         """Name the job of a voter by what it depends on."""
         train = self.inputs.train.model_dump(mode="json", exclude={"seeds"})
-        return self._job(f"voter/{spec.name}", pvp=_pvp_key(spec.pvp), seed_index=spec.seed_index, train=train)
+        return self._job(f"voter/{spec.name}", pvp=pvp_key(spec.pvp), seed_index=spec.seed_index, train=train)
 
     def supervised_job(self) -> Job:
         """Name the job of the baseline by what it depends on."""
@@ -158,7 +166,7 @@ class Workbench:
             rows=data_digest(lesson.examples),
             probs=job_hash(probs=lesson.targets.astype(np.float32).tobytes().hex()),
             settings=lesson.settings.model_dump(mode="json"),
-            source=lesson.source.name,
+            source=model_digest(lesson.source.folder),
             compared=self.inputs.compared.tolist(),
         )
 
@@ -174,10 +182,14 @@ class Workbench:
         return Job(name, job_hash(name=name, shared=shared, **parts))
 
     def _arrays(self, job: Job, work: Callable[[Path], None]) -> Arrays:
-        if self.store.done(job):
-            self.stages.skip()
-        arrays: Arrays = load_file(self.store.run(job, work) / "scores.safetensors")
-        return arrays
+        if job.key not in self._found:
+            done, started = self.store.done(job), time.monotonic()
+            if done:
+                self.stages.skip()
+            self._found[job.key] = load_file(self.store.run(job, work) / "scores.safetensors")
+            if not done:
+                self.note(f"job {job.name} ({job.key}) done in {time.monotonic() - started:.1f} s")
+        return self._found[job.key]
 
     @cached_property
     def _masked_lm(self) -> Backbone:
@@ -211,11 +223,6 @@ class _Lesson:
     settings: OptimizerSettings
     source: ModelSource
     temperature: float = 1.0
-
-
-def _pvp_key(pvp: PVP) -> dict[str, object]:
-    words = {label: list(words) for label, words in pvp.verbalizer.words.items()}
-    return {"name": pvp.name, "template": pvp.pattern.template, "words": list(words.items())}
 
 
 def _write_log(folder: Path, log: TrainLog) -> None:

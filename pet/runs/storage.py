@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pet.errors import RunError
+from pet.errors import StorageError
 
 __all__ = ["storage_errors"]
 
@@ -23,11 +23,11 @@ _DENIED = (errno.EACCES, errno.EPERM)
 
 @contextmanager
 def storage_errors(target: Path) -> Iterator[None]:
-    """Turn "disk full" and "may not be written", from any library, into a `RunError` that names `target`.
+    """Turn "disk full" and "may not be written", from any library, into a `StorageError` that names `target`.
 
     Raises
     ------
-    RunError
+    StorageError
         In place of such an error; every other error is passed on.
     """
     try:
@@ -37,7 +37,7 @@ def storage_errors(target: Path) -> Iterator[None]:
         if reason is None:
             raise
         message = f"{reason.format(what=target)} and run the same command again; nothing finished is lost."
-        raise RunError(message) from error
+        raise StorageError(message) from error
 
 
 def _storage_code(error: Exception, folder: Path) -> int:

@@ -1,0 +1,89 @@
+"""What the tests of this room share: tiny models of nine families, and rows about two topics to learn."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import FAMILIES, save_tiny
+
+from pet.data import Example
+from pet.learners import Backbone, ClassifierForm, Machine, ModelSource, TextClassifier, quiet_transformers
+from pet.learners.backbone import load_tokenizer
+from pet.learners.tokens import PieceTokenizer
+from pet.prompts import PVP, Pattern, Verbalizer
+
+CPU = torch.device("cpu")
+TOPICS = {"Sports": "team game match won coach goal score", "Tech": "phone chip code software robot data quick"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet() -> None:
+    quiet_transformers()
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One folder per family."""
+    return {family: save_tiny(family, tmp_path_factory.mktemp(family)) for family in FAMILIES}
+
+
+@pytest.fixture(scope="session")
+def backbones(folders: dict[str, Path]) -> dict[str, Backbone]:
+    """One loaded masked language model per family; a test that trains one resets it."""
+    return {name: Backbone.masked_lm(ModelSource(name, folder), CPU) for name, folder in folders.items()}
+
+
+@pytest.fixture(scope="session")
+def pieces(folders: dict[str, Path]) -> dict[str, PieceTokenizer]:
+    """One tokenizer per family."""
+    return {name: PieceTokenizer(load_tokenizer(folder)) for name, folder in folders.items()}
+
+
+@pytest.fixture(scope="session")
+def machine() -> Machine:
+    return Machine(CPU, "fp32")
+
+
+@pytest.fixture(scope="session")
+def new_classifier(folders: dict[str, Path], machine: Machine) -> Callable[..., TextClassifier]:
+    """Build an untrained classifier of a family that reads the given fields."""
+
+    def build(family: str, *fields: str, max_length: int = 64, seed: int = 0) -> TextClassifier:
+        form = ClassifierForm(("Sports", "Tech"), {field: field.upper() for field in fields or ("text",)}, max_length)
+        return TextClassifier.from_source(ModelSource(family, folders[family]), form, machine, seed)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def rows() -> list[Example]:
+    """32 labeled rows of 3 to 12 words, the topics in turn."""
+    rng = np.random.default_rng(0)
+    labels = list(TOPICS)
+    return [
+        Example(str(i), {"text": " ".join(rng.choice(TOPICS[labels[i % 2]].split(), 3 + i % 10))}, labels[i % 2])
+        for i in range(32)
+    ]
+
+
+@pytest.fixture(scope="session")
+def pvp() -> PVP:
+    words = Verbalizer("toy/words", {"Sports": ("sports",), "Tech": ("tech", "phone")})
+    return PVP(Pattern.parse("toy/about", "It was {mask}. {text}"), words)
+
+
+@pytest.fixture
+def refuses(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Check that a call raises this error, with a message of one line that holds all these words."""
+
+    def check(error: type[Exception], call: Callable[[], object], *words: str) -> None:
+        with pytest.raises(error) as caught:
+            call()
+        message = str(caught.value)
+        assert "\n" not in message
+        for word in words:
+            assert word in message
+
+    return check

@@ -1,0 +1,49 @@
+import pytest
+import torch
+
+from pet.config import RunSettings
+from pet.errors import ConfigError
+from pet.learners import Machine
+
+
+def pick(monkeypatch, cuda=False, cuda_bf16=False, cpu_bf16=False, **settings):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: cuda_bf16)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: cpu_bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    return Machine.pick(RunSettings(**settings))
+
+
+@pytest.mark.parametrize(
+    ("hardware", "settings", "device", "precision"),
+    [
+        ({}, {}, "cpu", "fp32"),
+        ({"cpu_bf16": True}, {}, "cpu", "bf16"),
+        ({"cpu_bf16": True}, {"precision": "fp32"}, "cpu", "fp32"),
+        ({}, {"precision": "bf16"}, "cpu", "bf16"),
+        ({"cuda": True, "cuda_bf16": True}, {}, "cuda", "bf16"),
+        ({"cuda": True}, {}, "cuda", "fp32"),
+        ({"cuda": True, "cuda_bf16": True}, {"device": "cpu"}, "cpu", "fp32"),
+    ],
+)
+def test_pick(monkeypatch, hardware, settings, device, precision):
+    machine = pick(monkeypatch, **hardware, **settings)
+    assert (machine.device.type, machine.precision) == (device, precision)
+
+
+def test_a_gpu_takes_larger_batches():
+    budgets = [Machine(torch.device(name), "fp32").token_budget for name in ("cpu", "cuda")]
+    assert 0 < budgets[0] < budgets[1]
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:7", "gpu", "", "tpu:0"])
+def test_a_device_that_is_not_there(refuses, name):
+    if name.startswith("cuda") and torch.cuda.device_count() > 7:
+        pytest.skip("there are eight GPUs here")
+    if name == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    refuses(ConfigError, lambda: Machine.pick(RunSettings(device=name)), f'run.device = "{name}"', '"auto"')
+
+
+def test_devices_with_a_number():
+    assert Machine.pick(RunSettings(device="cpu")).device == torch.device("cpu")

@@ -1,0 +1,149 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from tiny import FAMILIES
+
+from pet.data import Example
+from pet.errors import ModelError
+from pet.learners.batching import collate
+from pet.learners.encoding import PatternEncoder
+from pet.learners.masked_lm import autocast, keep_rows, label_scores, logits_at, mask_logits, word_scores
+from pet.learners.words import LabelWords
+from pet.prompts import Pattern
+
+TEMPLATES = ("It was {mask}. {text}", "{text} ? || {mask}, {text}")
+TEXTS = ("good", "man plays outside at my city", "phone code data")
+
+
+def batch_of(backbone, template, slots=1):
+    backbone.reset()
+    encoder = PatternEncoder(Pattern.parse("p", template), backbone.pieces, 64)
+    rows = encoder.encode([Example(text, {"text": text}) for text in TEXTS], slots)
+    return collate(rows, backbone.tokenizer.pad_token_id, backbone.uses_segments, "cpu")
+
+
+def hooks(backbone):
+    return len(backbone.model.base_model._forward_hooks)
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_head_on_the_mask_rows_equals_the_full_computation(backbones, family, template, slots):
+    backbone = backbones[family]
+    batch = batch_of(backbone, template, slots)
+    with torch.inference_mode():
+        full = backbone.model(**batch.inputs).logits  # [b, t, v]
+        found = mask_logits(backbone.model, batch, "fp32")
+    mask_id = backbone.tokenizer.mask_token_id
+    places = (batch.inputs["input_ids"] == mask_id).nonzero()
+    expected = full[places[:, 0], places[:, 1]].view(len(TEXTS), slots, -1)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert hooks(backbone) == 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_gradient_is_that_of_the_full_computation(backbones, family):
+    backbone = backbones[family]
+    batch = batch_of(backbone, TEMPLATES[0])
+    weight = backbone.model.get_input_embeddings().weight
+    mask_logits(backbone.model, batch, "fp32").square().mean().backward()
+    found, weight.grad = weight.grad, None
+    backbone.model(**batch.inputs).logits[batch.rows, batch.positions].square().mean().backward()
+    torch.testing.assert_close(found, weight.grad, atol=1e-6, rtol=1e-4)
+    backbone.reset()
+    assert weight.grad is None
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_bfloat16_comes_close(backbones, family):
+    backbone = backbones[family]
+    batch = batch_of(backbone, TEMPLATES[0])
+    with torch.inference_mode():
+        exact, rough = (mask_logits(backbone.model, batch, precision) for precision in ("fp32", "bf16"))
+    assert rough.dtype == torch.float32
+    assert not torch.equal(exact, rough)
+    torch.testing.assert_close(rough, exact, atol=0.05, rtol=0.05)
+
+
+def test_the_head_computes_in_float32_and_autocast_ends_with_the_call(backbones):
+    backbone = backbones["bert"]
+    batch = batch_of(backbone, TEMPLATES[0])
+    seen = []
+    handle = backbone.model.cls.register_forward_hook(lambda *parts: seen.append((parts[2].dtype, parts[2].shape)))
+    with torch.inference_mode():
+        mask_logits(backbone.model, batch, "bf16")
+    handle.remove()
+    assert seen == [(torch.float32, (1, 3, len(backbone.tokenizer)))]
+    assert not torch.is_autocast_enabled("cpu")
+    with autocast(torch.device("cpu"), "bf16"):
+        assert torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_hook_is_removed_after_an_exception(backbones, precision):
+    backbone = backbones["bert"]
+    batch = batch_of(backbone, TEMPLATES[0])
+
+    def fail(*_):
+        raise RuntimeError("head")
+
+    handle = backbone.model.cls.register_forward_hook(fail)
+    with pytest.raises(RuntimeError, match="head"):
+        mask_logits(backbone.model, batch, precision)
+    handle.remove()
+    assert hooks(backbone) == 0
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_a_model_whose_head_does_not_read_its_base_model(backbones, refuses):
+    backbone = backbones["bert"]
+    batch = batch_of(backbone, TEMPLATES[0])
+
+    class Odd(torch.nn.Module):
+        base_model = torch.nn.Identity()
+        config = SimpleNamespace(model_type="odd")
+
+        def forward(self, **inputs):
+            return backbone.model(**inputs)
+
+    refuses(ModelError, lambda: logits_at(Odd(), batch, batch.rows, batch.positions, "fp32"), "'odd'", "choose another")
+
+
+def test_rows_may_be_any_positions(backbones):
+    backbone = backbones["roberta"]
+    batch = batch_of(backbone, TEMPLATES[0])
+    rows, positions = torch.tensor([2, 0]), torch.tensor([1, 4])
+    with torch.inference_mode(), keep_rows(backbone.model, rows, positions):
+        kept = backbone.model(**batch.inputs).logits
+    with torch.inference_mode():
+        full = backbone.model(**batch.inputs).logits
+    torch.testing.assert_close(kept[0], full[rows, positions], atol=1e-5, rtol=1e-5)
+
+
+def test_the_score_of_a_label_is_the_mean_over_its_words():
+    """Label a has the words 1 and 3, label b the word 0."""
+    logits = torch.tensor([[[1.0, 2.0, 3.0, 6.0]], [[0.0, -1.0, 9.0, 0.5]]])
+    words = LabelWords(("a", "b"), np.array([[[1], [3]], [[0], [-1]]]))
+    torch.testing.assert_close(word_scores(logits, words), torch.tensor([[4.0, 1.0], [-0.25, 0.0]]))
+
+
+def test_the_score_of_a_long_word_is_its_mean_log_probability_per_piece():
+    """Label a: the word (0, 1) and the word (1); label b: the word (2). Two slots over three tokens."""
+    probs = torch.tensor([[[0.5, 0.2, 0.3], [0.1, 0.8, 0.1]]])
+    words = LabelWords(("a", "b"), np.array([[[0, 1], [1, -1]], [[2, -1], [-1, -1]]]))
+    a = ((np.log(0.5) + np.log(0.8)) / 2 + np.log(0.2)) / 2
+    expected = torch.tensor([[a, np.log(0.3)]], dtype=torch.float32)
+    torch.testing.assert_close(word_scores(probs.log() + 7.0, words), expected)
+
+
+def test_label_scores_read_the_words_at_the_masks(backbones):
+    backbone = backbones["bert"]
+    batch = batch_of(backbone, TEMPLATES[0])
+    words = LabelWords(("a", "b"), np.array([[[9]], [[30]]]))
+    with torch.inference_mode():
+        full = backbone.model(**batch.inputs).logits[batch.rows, batch.positions]
+        found = label_scores(backbone.model, batch, words, "fp32")
+    torch.testing.assert_close(found, full[:, [9, 30]], atol=1e-5, rtol=1e-5)

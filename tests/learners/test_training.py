@@ -1,0 +1,199 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from torch import nn
+
+from pet.config import OptimizerSettings
+from pet.errors import RunError
+from pet.learners.training import _parameter_groups, default_schedule, fit, row_stream
+
+POINTS = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
+TARGETS = (POINTS.sum(1) > 0).long()
+
+
+def settings_of(**values):
+    return OptimizerSettings(**{"steps": 5, "batch_size": 4, "learning_rate": 0.05, **values})
+
+
+def train(rng=0, n=24, dropout=0.0, watch=None, **values):
+    """Train a line on points; return its weights and the log."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Dropout(dropout), nn.Linear(3, 2))
+
+    def loss(rows):
+        if watch is not None:
+            watch.append(rows)
+        return nn.functional.cross_entropy(model(POINTS[rows]), TARGETS[rows])
+
+    log = fit(model, loss, n, settings_of(**values), np.random.default_rng(rng))
+    return torch.cat([weight.detach().flatten() for weight in model.parameters()]), log
+
+
+@pytest.mark.parametrize(
+    ("steps", "batch_size", "accumulation", "n"),
+    [
+        (7, 4, 1, 24),
+        (7, 4, 2, 24),
+        (3, 8, 8, 24),
+        (5, 16, 4, 1),
+        (5, 16, 1, 3),
+        (1, 1, 1, 1),
+        (40, 24, 1, 24),
+        (0, 4, 1, 24),
+    ],
+)
+def test_updates_equal_steps(steps, batch_size, accumulation, n):
+    watch = []
+    _, log = train(n=n, watch=watch, steps=steps, batch_size=batch_size, accumulation=accumulation)
+    assert log.updates == steps
+    assert [len(rows) for rows in watch] == [batch_size // accumulation] * (steps * accumulation)
+
+
+def test_the_optimizer_steps_as_often(monkeypatch):
+    count = itertools.count()
+    step = torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self, *args: (next(count), step(self, *args))[1])
+    train(steps=6, accumulation=4)
+    assert next(count) == 6
+
+
+def test_no_steps_and_no_rows_end():
+    assert train(steps=0, n=0)[1].updates == 0
+
+
+def test_accumulation_changes_nothing():
+    whole, log = train(steps=9, batch_size=8)
+    for accumulation in (2, 4, 8):
+        parts, other = train(steps=9, batch_size=8, accumulation=accumulation)
+        torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)
+        assert other.losses == pytest.approx(log.losses, abs=1e-5)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_the_seed_decides(dropout):
+    first, again, other = (train(seed, dropout=dropout)[0] for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_the_seed_decides_dropout_alone():
+    """One row has one order: only the dropout differs."""
+    first, again, other = (train(seed, n=1, dropout=0.5)[0] for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_the_loss_falls_and_every_weight_moves():
+    torch.manual_seed(0)
+    before = torch.cat([weight.detach().flatten() for weight in nn.Linear(3, 2).parameters()])
+    after, log = train(steps=60)
+    assert np.mean(log.losses[-10:]) < 0.5 * log.losses[0]
+    assert (before != after).all()
+
+
+def test_the_rate_warms_up_and_decays(monkeypatch):
+    rates = []
+    step = torch.optim.AdamW.step
+    spy = lambda self, *args: (rates.append(self.param_groups[0]["lr"]), step(self, *args))[1]  # noqa: E731
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    train(steps=10, warmup=0.2, learning_rate=1.0)
+    assert rates == pytest.approx([0.0, 0.5, 1.0, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
+
+
+def test_gradients_are_clipped():
+    """The first update of plain AdamW is the sign of the gradient; with a tiny norm its eps shows."""
+    loose, tight = train(steps=1, warmup=0.0)[0], train(steps=1, warmup=0.0, max_grad_norm=1e-9)[0]
+    assert not torch.allclose(loose, tight, atol=1e-3)
+
+
+def test_progress_is_told():
+    told = []
+    model = nn.Linear(3, 2)
+    fit(model, lambda rows: model(POINTS[rows]).sum(), 24, settings_of(), np.random.default_rng(0), told.append)
+    assert told == [1] * 5
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite(refuses, bad):
+    model = nn.Linear(3, 2)
+    model.train()
+    values = iter([1.0, bad])
+
+    def loss(rows):
+        return model(POINTS[rows]).square().mean() * 0 + next(values)
+
+    def call():
+        fit(model, loss, 24, settings_of(), np.random.default_rng(0))
+
+    refuses(RunError, call, f"became {bad}", "update 2 of 5", "learning_rate (now 0.05)")
+    assert not model.training
+
+
+def test_a_gradient_that_is_not_finite(refuses):
+    model = nn.Linear(3, 2)
+    loss = lambda rows: (model(POINTS[rows]) * 0).square().mean().sqrt()  # noqa: E731
+    refuses(
+        RunError, lambda: fit(model, loss, 24, settings_of(), np.random.default_rng(0)), "became 0.0", "gradient nan"
+    )
+    assert all(torch.isfinite(weight).all() for weight in model.parameters())
+
+
+def test_accelerate_neither_moves_nor_wraps_the_model(monkeypatch):
+    """What another library or the environment asked of accelerate does not reach a training."""
+    plain, _ = train()
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    model = nn.Linear(3, 2)
+    fit(model, lambda rows: model(POINTS[rows]).sum(), 24, settings_of(), np.random.default_rng(0))
+    assert "forward" not in vars(model)
+    assert torch.equal(train()[0], plain)
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_the_model_is_in_training_mode_only_while_it_trains():
+    model, modes = nn.Linear(3, 2).eval(), []
+    loss = lambda rows: (modes.append(model.training), model(POINTS[rows]).sum())[1]  # noqa: E731
+    fit(model, loss, 24, settings_of(), np.random.default_rng(0))
+    assert modes == [True] * 5
+    assert not model.training
+
+
+def test_matrices_decay_and_vectors_do_not():
+    model = nn.Sequential(nn.Embedding(5, 3), nn.LayerNorm(3), nn.Linear(3, 2))
+    model[2].weight.requires_grad_(False)
+    decay, rest = _parameter_groups(model, 0.1)
+    assert [tuple(weight.shape) for weight in decay["params"]] == [(5, 3)]
+    assert [tuple(weight.shape) for weight in rest["params"]] == [(3,), (3,), (2,)]
+    assert (decay["weight_decay"], rest["weight_decay"]) == (0.1, 0.0)
+    assert len(_parameter_groups(nn.LayerNorm(3), 0.1)) == 1
+
+
+@pytest.mark.parametrize(("n", "size"), [(1, 4), (3, 2), (5, 5), (7, 3), (4, 9)])
+def test_a_pass_visits_each_row_once(n, size):
+    stream = row_stream(n, size, np.random.default_rng(0))
+    drawn = np.concatenate([next(stream) for _ in range(n * 3)])
+    for start in range(0, len(drawn) - n + 1, n):
+        assert sorted(drawn[start : start + n]) == list(range(n))
+
+
+def test_passes_are_shuffled_by_the_seed():
+    first, again, other = (next(row_stream(50, 50, np.random.default_rng(seed))).tolist() for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+    assert first != sorted(first)
+
+
+def test_no_rows():
+    with pytest.raises(ValueError, match="at least one row"):
+        next(row_stream(0, 4, np.random.default_rng(0)))
+
+
+def test_default_schedule():
+    small, base = 10_000_000, 110_000_000
+    assert [default_schedule(small, voter).steps for voter in (True, False)] == [100, 500]
+    assert [default_schedule(base, voter).steps for voter in (True, False)] == [250, 1000]
+    assert default_schedule(small, True).learning_rate == 1e-4
+    assert default_schedule(base, False).learning_rate == 1e-5

@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+import torch
+from tiny import FAMILIES
+
+from pet.config import ModelSettings, TrainSettings
+from pet.data import Example
+from pet.learners import Backbone, Machine, Voter
+from pet.learners.backbone import find_model
+from pet.prompts import PVP, Pattern, Verbalizer
+
+
+def settings_of(**values):
+    return TrainSettings(**{"steps": 30, "batch_size": 8, "learning_rate": 5e-3, "warmup": 0.0, **values})
+
+
+def generator(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def voter(backbones, pvp, machine):
+    return Voter(backbones["bert"], pvp, ModelSettings(), machine)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_learns(backbones, pvp, machine, rows, family):
+    voter = Voter(backbones[family], pvp, ModelSettings(), machine)
+    log = voter.train(rows, settings_of(), generator())
+    scores = voter.scores(rows)
+    gold = [voter.words.labels.index(row.label) for row in rows]
+    assert np.mean(log.losses[-5:]) < 0.7 * np.mean(log.losses[:3])
+    assert (scores.argmax(1) == gold).mean() > 0.9
+    assert (scores.shape, scores.dtype) == ((32, 2), np.float32)
+    assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_training_starts_from_the_pretrained_weights_each_time(backbones, pvp, machine, rows, family):
+    voter = Voter(backbones[family], pvp, ModelSettings(), machine)
+    found = []
+    for seed in (0, 0, 1):
+        voter.train(rows, settings_of(steps=4), generator(seed))
+        found.append(voter.scores(rows))
+    assert np.array_equal(found[0], found[1])
+    assert not np.array_equal(found[0], found[2])
+
+
+def test_another_voter_in_between_changes_nothing(backbones, pvp, machine, rows, voter):
+    other = Voter(
+        backbones["bert"], PVP(Pattern.parse("toy/q", "{text} {mask}"), pvp.verbalizer), ModelSettings(), machine
+    )
+    voter.train(rows, settings_of(steps=4), generator())
+    first = voter.scores(rows)
+    other.train(rows, settings_of(steps=4), generator(7))
+    voter.train(rows, settings_of(steps=4), generator())
+    assert np.array_equal(voter.scores(rows), first)
+
+
+def test_scores_are_in_the_order_of_the_rows(voter, rows):
+    voter.train(rows, settings_of(steps=4), generator())
+    told = []
+    scores, order = voter.scores(rows, told.append), generator().permutation(len(rows))
+    assert sum(told) == len(rows)
+    assert voter.scores([rows[i] for i in order]) == pytest.approx(scores[order], abs=1e-5)
+    assert np.concatenate([voter.scores([row]) for row in rows]) == pytest.approx(scores, abs=1e-5)
+    assert voter.scores([]).shape == (0, 2)
+
+
+def test_many_small_batches_give_the_same_scores(voter, rows, monkeypatch):
+    whole = voter.scores(rows)
+    monkeypatch.setattr(Machine, "token_budget", 20)
+    assert voter.scores(rows) == pytest.approx(whole, abs=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_auxiliary_loss_runs_and_changes_the_result(backbones, pvp, machine, rows, family):
+    voter = Voter(backbones[family], pvp, ModelSettings(), machine)
+    found = {}
+    for alpha in (0.0, 0.5):
+        log = voter.train(rows, settings_of(steps=4, auxiliary_mlm=alpha), generator(), unlabeled=rows[:6])
+        assert log.updates == 4
+        found[alpha] = voter.scores(rows)
+    assert not np.array_equal(found[0.0], found[0.5])
+
+
+def test_unlabeled_rows_serve_the_auxiliary_loss_only(voter, rows):
+    found = {}
+    for alpha in (0.0, 0.5):
+        for pool in ((), rows[:4]):
+            voter.train(rows[4:], settings_of(steps=4, auxiliary_mlm=alpha), generator(), unlabeled=pool)
+            found[alpha, len(pool)] = voter.scores(rows)
+    assert np.array_equal(found[0.0, 0], found[0.0, 4])
+    assert not np.array_equal(found[0.5, 0], found[0.5, 4])
+
+
+def test_the_losses_are_mixed_by_alpha(backbones, pvp, machine, rows, monkeypatch):
+    """With an MLM loss of exactly 3, (1 - alpha) CE + alpha MLM is known from the plain run."""
+    voter = Voter(backbones["modernbert"], pvp, ModelSettings(), machine)  # has no dropout
+    plain = voter.train(rows, settings_of(steps=1), generator()).losses[0]
+    monkeypatch.setattr("pet.learners.voter.masked_lm_loss", lambda *_: torch.tensor(3.0))
+    mixed = voter.train(rows, settings_of(steps=1, auxiliary_mlm=0.25), generator()).losses[0]
+    assert mixed == pytest.approx(0.75 * plain + 0.25 * 3.0, abs=1e-5)
+
+
+def test_words_of_several_tokens(backbones, machine, rows):
+    words = Verbalizer("toy/long", {"Sports": ("sports game",), "Tech": ("tech", "smart phone")})
+    pvp = PVP(Pattern.parse("toy/p", "{text} It was {mask}."), words)
+    voter = Voter(backbones["bert"], pvp, ModelSettings(), machine, multi_token=True)
+    assert voter.words.slots == len(backbones["bert"].pieces.ids("smart phone"))
+    assert {len(row.mask_positions) for row in voter.encode(rows)} == {voter.words.slots}
+    log = voter.train(rows, settings_of(), generator())
+    assert np.mean(log.losses[-5:]) < 0.7 * np.mean(log.losses[:3])
+
+
+def test_no_labeled_rows_and_no_steps_leave_the_pretrained_model(voter, rows):
+    voter.backbone.reset()
+    before = voter.scores(rows)
+    assert voter.train([], settings_of(steps=0), generator()).updates == 0
+    assert np.array_equal(voter.scores(rows), before)
+
+
+def test_rows_are_cut_to_what_the_model_reads(backbones, pvp, machine):
+    for family in FAMILIES:
+        voter = Voter(backbones[family], pvp, ModelSettings(max_length=256), machine)
+        long = [Example("1", {"text": "good bad " * 300})]
+        assert len(voter.encode(long)[0]) == 64
+        assert np.isfinite(voter.scores(long)).all()
+    assert len(Voter(backbones["bert"], pvp, ModelSettings(max_length=16), machine).encode(long)[0]) == 16
+
+
+@pytest.mark.slow
+def test_the_bundled_model_learns(pvp, machine, rows):
+    voter = Voter(Backbone.masked_lm(find_model("pet-mini"), machine.device), pvp, ModelSettings(), machine)
+    log = voter.train(rows, settings_of(steps=10, learning_rate=1e-4), generator())
+    assert np.mean(log.losses[-3:]) < np.mean(log.losses[:3])

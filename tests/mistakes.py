@@ -1,0 +1,211 @@
+"""Mistakes that a person can make in a toy task: what is done to it, and what the one line of the answer has to say."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toy import rows_of, write_rows
+from typer.testing import CliRunner, Result
+
+from pet.cli import app
+
+__all__ = ["CASES", "Toy", "command", "other_folder"]
+
+
+def command(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A copy of the toy task to break."""
+
+    folder: Path
+    model: Path
+
+    def run(self, *options: str | Path, command_name: str = "label") -> Result:
+        return command(command_name, self.folder / "toy.toml", "--output-dir", self.folder / "run", *options)
+
+    def patterns(self, text: str) -> None:
+        (self.folder / "registry" / "patterns" / "toy.toml").write_text(text, encoding="utf-8")
+
+    def words(self, text: str) -> None:
+        (self.folder / "registry" / "verbalizers" / "toy.toml").write_text(f"[words]\n{text}", encoding="utf-8")
+
+    def rows(self, part: str, rows: list[dict[str, Any]]) -> None:
+        write_rows(self.folder / f"{part}.jsonl", rows)
+
+    def raw(self, part: str, data: bytes) -> None:
+        (self.folder / f"{part}.jsonl").write_bytes(data)
+
+    def settings(self, old: str, new: str) -> None:
+        path = self.folder / "toy.toml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+
+def unlink(toy: Toy) -> None:
+    (toy.folder / "train.jsonl").unlink()
+    toy.raw("trian", b"")
+
+
+def pickled_model(toy: Toy) -> None:
+    folder = toy.folder / "pickled"
+    shutil.copytree(toy.model, folder)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    toy.settings(toy.model.as_posix(), "pickled")
+
+
+def causal_model(toy: Toy) -> None:
+    import transformers
+
+    folder = toy.folder / "causal"
+    shutil.copytree(toy.model, folder)
+    config = transformers.GPT2Config(n_layer=1, n_head=1, n_embd=8, vocab_size=300)
+    transformers.GPT2LMHeadModel(config).save_pretrained(folder)
+    toy.settings(toy.model.as_posix(), "causal")
+
+
+def headless_model(toy: Toy) -> None:
+    import transformers
+
+    folder = toy.folder / "headless"
+    shutil.copytree(toy.model, folder)
+    transformers.AutoModel.from_pretrained(toy.model).save_pretrained(folder)
+    toy.settings(toy.model.as_posix(), "headless")
+
+
+def other_folder(toy: Toy) -> None:
+    (toy.folder / "run").mkdir()
+    (toy.folder / "run" / "thesis.txt").write_text("years of work")
+
+
+def no_patterns_folder(toy: Toy) -> None:
+    shutil.rmtree(toy.folder / "registry")
+
+
+GOOD = b'{"text": "game", "label": "Sports"}\n'
+Break = Callable[[Toy], object]
+CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
+    "missing file": (unlink, ("No file at", "train.jsonl", "Did you mean trian.jsonl")),
+    "missing column": (
+        lambda toy: toy.settings("[data]", '[task.fields]\ntext = "txt"\n[data]'),
+        ("has no column 'txt'", "map it in [task.fields]", "Did you mean text?"),
+    ),
+    "missing label column": (
+        lambda toy: toy.rows("train", [{"text": "game", "labl": "Sports"}]),
+        ("has no column 'label'", "Did you mean labl?"),
+    ),
+    "empty file": (lambda toy: toy.raw("unlabeled", b""), ("unlabeled.jsonl has no rows",)),
+    "no unlabeled file": (
+        lambda toy: toy.settings('unlabeled = "unlabeled.jsonl"\n', ""),
+        ("[data] unlabeled is missing",),
+    ),
+    "unknown format": (lambda toy: toy.settings("train.jsonl", "./train.xlsx"), ("train.xlsx does not end in .csv",)),
+    "label outside the task": (
+        lambda toy: toy.rows("train", [*rows_of("train", 4), {"text": "game", "label": "sports"}]),
+        ("line 13", "the label 'sports' is none of 'Sports', 'Business', 'Tech'", "Did you mean"),
+    ),
+    "one label only in the settings": (
+        lambda toy: toy.settings('["Sports", "Business", "Tech"]', '["Sports"]'),
+        ("expected at least two different labels",),
+    ),
+    "one label only in the train file": (
+        lambda toy: (
+            toy.settings('labels = ["Sports", "Business", "Tech"]\n', ""),
+            toy.settings('test = "test.jsonl"\n', ""),
+            toy.rows("train", [{"text": f"game {i}", "label": "Sports"} for i in range(4)]),
+        ),
+        ("has 1 label(s) ['Sports']", "at least two are needed"),
+    ),
+    "not UTF-8": (lambda toy: toy.raw("train", GOOD + '{"text": "café"}'.encode("latin-1")), ("line 2", "not UTF-8")),
+    "UTF-16": (lambda toy: toy.raw("train", GOOD.decode().encode("utf-16")), ("not UTF-8", "UTF-16")),
+    "half a surrogate pair": (
+        lambda toy: toy.raw("train", GOOD + b'{"text": "half \\ud83d pair", "label": "Sports"}'),
+        ("line 2", "half a surrogate pair", "--on-bad-row skip"),
+    ),
+    "NUL": (
+        lambda toy: toy.raw("train", GOOD + b'{"text": "nul \\u0000", "label": "Sports"}'),
+        ("line 2", "a NUL character"),
+    ),
+    "a row without text": (
+        lambda toy: toy.raw("unlabeled", GOOD + b'{"text": "  "}\n'),
+        ("unlabeled.jsonl, line 2", "only blank text", "--on-bad-row skip"),
+    ),
+    "a row that is no JSON": (lambda toy: toy.raw("train", GOOD + b"{text: 1}\n"), ("line 2", "no JSON object")),
+    "duplicate ids": (
+        lambda toy: toy.rows("unlabeled", [{"id": "x", "text": "game"}, {"id": "x", "text": "bank"}]),
+        ("line 2", "the id 'x' stands in line 1 already", "make the ids unique"),
+    ),
+    "a word of several tokens": (
+        lambda toy: toy.words('Sports = ["zebra"]\nBusiness = ["bank"]\nTech = ["chip"]'),
+        ("'zebra' of label 'Sports'", "5 tokens", "pet check", "prompts.multi_token"),
+    ),
+    "an unknown word": (
+        lambda toy: toy.words('Sports = ["Ω"]\nBusiness = ["bank"]\nTech = ["chip"]'),
+        ("'Ω' of label 'Sports'", "unknown to this tokenizer"),
+    ),
+    "a word of two labels": (
+        lambda toy: toy.words('Sports = ["game"]\nBusiness = ["game"]\nTech = ["chip"]'),
+        ("uses the word 'game' 2 times", "['Sports', 'Business']"),
+    ),
+    "words that are one to the tokenizer": (
+        lambda toy: toy.words('Sports = ["Game"]\nBusiness = ["game"]\nTech = ["chip"]'),
+        ("the word 'game' of label 'Business'", "as a word of label 'Sports'"),
+    ),
+    "a label without words": (
+        lambda toy: toy.words('Sports = ["game"]\nBusiness = ["bank"]'),
+        ("has no words for the label 'Tech'",),
+    ),
+    "words of an unknown label": (
+        lambda toy: toy.words('Sports = ["game"]\nBusiness = ["bank"]\nTech = ["chip"]\nTekh = ["code"]'),
+        ("'Tekh', which is no label of the task", "Did you mean Tech?"),
+    ),
+    "a pattern without a mask": (
+        lambda toy: toy.patterns('[bare]\ntemplate = "It is {text}."'),
+        ("toy.toml [bare]", "has no {mask}"),
+    ),
+    "a pattern with two masks": (
+        lambda toy: toy.patterns('[two]\ntemplate = "{mask} {text} {mask}"'),
+        ("2 times {mask}",),
+    ),
+    "a pattern with an unknown field": (
+        lambda toy: toy.patterns('[wrong]\ntemplate = "{txt} {mask}"'),
+        ("needs the field 'txt'", "Did you mean text?"),
+    ),
+    "no such pattern": (
+        lambda toy: toy.settings('["toy/*"]', '["tpy/*"]'),
+        ("No pattern fits 'tpy/*'", "Did you mean toy/*"),
+    ),
+    "no pattern named": (lambda toy: toy.settings('["toy/*"]', "[]"), ("No pattern is named", "pet patterns")),
+    "no such verbalizer": (lambda toy: toy.settings('"toy/words"', '"toy/wrods"'), ("'toy/wrods'", "toy/words")),
+    "no such registry": (no_patterns_folder, ("registry",)),
+    "a template longer than the model allows": (
+        lambda toy: toy.patterns(f'[long]\ntemplate = "{"the " * 70}{{mask}} {{text}}"'),
+        ("Pattern 'toy/long' needs 7", "model.max_length"),
+    ),
+    "a kept field longer than the model allows": (
+        lambda toy: (
+            toy.patterns('[kept]\ntemplate = "{mask}: {text:keep}"'),
+            toy.rows("unlabeled", [{"text": "game"}, {"text": "game " * 80}]),
+        ),
+        ("Pattern 'toy/kept' needs 8", "unlabeled-2"),
+    ),
+    "no such model": (
+        lambda toy: toy.settings(toy.model.as_posix(), "./gone"),
+        ("No model", "gone", "no bundled name, no folder"),
+    ),
+    "a model that is not a masked LM": (causal_model, ("'gpt2' model, expected a masked language model",)),
+    "a model without its head": (headless_model, ("has no masked-LM head",)),
+    "only pickled weights": (pickled_model, ("only pickled weights (pytorch_model.bin)", "save_pretrained")),
+    "no such device": (lambda toy: toy.settings('"cpu"', '"warp"'), ('run.device = "warp"', '"auto"')),
+    "unknown key": (
+        lambda toy: toy.settings("steps = 16", "stesp = 16"),
+        ("unknown key 'stesp'", "Did you mean steps"),
+    ),
+    "unknown section": (lambda toy: toy.settings("[distill]", "[distil]"), ("[distil]", "Did you mean distill?")),
+    "a folder of somebody else": (other_folder, ("is not empty and holds no run of pet", "thesis.txt", "--output-dir")),
+}

@@ -1,0 +1,95 @@
+"""`pet check`: what the model reads, how words are split, what is cut, and what to change."""
+
+from pathlib import Path
+
+import pytest
+from tiny import save_tiny
+from toy import write_rows, write_task
+
+import pet
+from pet.reports.check import CheckReport, check, report_lines
+from pet.runs.plan import prepare
+
+
+def checked(pipeline: Path, *overrides: str) -> CheckReport:
+    return check(prepare(pet.RunConfig.from_toml(pipeline, overrides)))
+
+
+def test_each_pattern_is_shown_on_a_real_row_as_the_model_reads_it(toy_pipeline: Path) -> None:
+    report = checked(toy_pipeline)
+    colon, category = report.patterns
+    assert colon.name == "toy/colon+words"
+    assert colon.example.startswith("[MASK]: news ")
+    assert category.example.startswith("[ news Category: [MASK] ] news ")
+    assert category.pieces.startswith("[CLS] [ news category : [MASK] ] news ")
+    assert category.pieces.endswith(" [SEP]")
+    assert [(word.label, word.word, word.pieces, word.problem) for word in colon.words] == [
+        ("Sports", "sports", ("sports",), ""),
+        ("Sports", "team", ("team",), ""),
+        ("Business", "business", ("business",), ""),
+        ("Tech", "tech", ("tech",), ""),
+    ]
+    assert colon.truncated == 0.0
+    assert colon.accuracy is not None and 0 <= colon.accuracy <= 1
+    assert colon.calibrated is not None
+    assert report.advice == ()
+    text = "\n".join(report_lines(report))
+    assert "zero-shot on the labeled rows" in text
+    assert text.endswith("change: nothing")
+
+
+def test_words_that_cannot_be_used_are_reported_and_not_raised(tmp_path: Path, tiny_model: Path) -> None:
+    pipeline = write_task(tmp_path, tiny_model)
+    words = tmp_path / "registry" / "verbalizers" / "toy.toml"
+    words.write_text('[words]\nSports = ["Team"]\nBusiness = ["zebra"]\nTech = ["team", "Ω"]\n')
+    report = checked(pipeline)
+    problems = {(word.label, word.word): word.problem for word in report.patterns[0].words}
+    assert problems["Sports", "Team"] == ""
+    assert problems["Business", "zebra"].startswith("5 tokens for this tokenizer (z ##e")
+    assert problems["Tech", "team"] == "the same for this tokenizer as a word of label 'Sports'"
+    assert problems["Tech", "Ω"] == "unknown to this tokenizer"
+    assert report.patterns[0].accuracy is None
+    assert len(report.advice) == 3  # each once, though two patterns share the words
+    lines = report_lines(report)
+    assert sum("zebra" in line and "tokens" in line for line in lines) == 2  # in the table, and what to change
+    assert "zero-shot" not in "\n".join(lines)
+
+
+def test_words_of_several_tokens_get_as_many_masks(tmp_path: Path, tiny_model: Path) -> None:
+    pipeline = write_task(tmp_path, tiny_model)
+    words = tmp_path / "registry" / "verbalizers" / "toy.toml"
+    words.write_text('[words]\nSports = ["team game"]\nBusiness = ["bank"]\nTech = ["data code chip"]\n')
+    report = checked(pipeline, "prompts.multi_token=true")
+    assert report.patterns[0].pieces.startswith("[CLS] [MASK] [MASK] [MASK] : news")
+    assert report.advice == ()
+    assert any("ok, several tokens" in line for line in report_lines(report))
+
+
+def test_words_are_listed_once_for_each_way_they_are_split(tmp_path: Path) -> None:
+    pipeline = write_task(tmp_path, save_tiny("roberta", tmp_path / "model"))
+    patterns = tmp_path / "registry" / "patterns" / "toy.toml"
+    patterns.write_text('[spaced]\ntemplate = "{text} It was {mask}."\n[glued]\ntemplate = "({mask}) {text}"\n')
+    words = [line for line in report_lines(checked(pipeline)) if line.startswith("  Business ")]
+    assert [line.split()[2] for line in words] == ["Ġbusiness", "business"]
+
+
+def test_truncation_is_measured_and_advised_on(tmp_path: Path, tiny_model: Path) -> None:
+    pipeline = write_task(tmp_path, tiny_model)
+    rows = [{"text": "game " * (60 if row % 4 == 0 else 5) + f"number {row}"} for row in range(40)]
+    write_rows(tmp_path / "unlabeled.jsonl", rows)
+    report = checked(pipeline)
+    assert report.patterns[0].truncated == pytest.approx(0.25)
+    assert sum("25% of the texts are cut under toy/colon+words" in advice for advice in report.advice) == 1
+    assert any("cut     25.0% of the rows" in line for line in report_lines(report))
+
+
+def test_messages_about_the_data_come_first(tmp_path: Path, tiny_model: Path) -> None:
+    pipeline = write_task(tmp_path, tiny_model)
+    (tmp_path / "train.jsonl").write_text('{"text": "game", "label": "Sports"}\n')
+    assert report_lines(checked(pipeline))[0].startswith("note: labels without a labeled row")
+
+
+def test_checking_changes_nothing_on_the_disk(toy_pipeline: Path) -> None:
+    before = sorted(path.stat().st_mtime_ns for path in toy_pipeline.parent.rglob("*"))
+    assert report_lines(checked(toy_pipeline)) == report_lines(checked(toy_pipeline))
+    assert sorted(path.stat().st_mtime_ns for path in toy_pipeline.parent.rglob("*")) == before

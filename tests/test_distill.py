@@ -1,0 +1,122 @@
+"""Training a classifier from the labeled data set of a run, also after a person has corrected it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from toy import content, rows_of, write_task
+
+import pet
+from pet.errors import ConfigError, DataError
+from pet.learners import TextClassifier
+from pet.pipeline import distill, label
+
+Config = Callable[..., pet.RunConfig]
+
+
+def correct(run: Path, new_label: str) -> None:
+    """Give every row of the pool one label, by hand."""
+    import pyarrow as pa
+
+    table = pq.read_table(run / "pseudo_labels.parquet").to_pydict()
+    table["label"] = [new_label] * len(table["label"])
+    pq.write_table(pa.table(table), run / "pseudo_labels.parquet")
+
+
+def test_distill_learns_from_corrected_labels_and_puts_the_model_where_it_is_wanted(
+    copied: Path, tmp_path: Path
+) -> None:
+    correct(copied, "Business")
+    before = content(copied)
+    target = distill(copied, ["distill.steps=30"], tmp_path / "models" / "mine", quiet=True)
+    assert target == tmp_path / "models" / "mine"
+    texts = [str(row["text"]) for row in rows_of("test", 4)]
+    assert {found.label for found in pet.predict(target, texts)} == {"Business"}
+    assert "steps = 30" in (target / "README.md").read_text()
+    after = content(copied)
+    assert {name: after[name] for name in before} == before  # the run's own model and labels stay
+    # The same again does no job.
+    jobs = sorted(path.name for path in (copied / "jobs").iterdir())
+    distill(copied, ["distill.steps=30"], tmp_path / "models" / "mine", quiet=True)
+    assert sorted(path.name for path in (copied / "jobs").iterdir()) == jobs
+
+
+def test_distill_in_place_and_from_another_model(copied: Path, tmp_path: Path) -> None:
+    from tiny import save_tiny
+
+    other = save_tiny("distilbert", tmp_path / "other")
+    assert distill(copied, [f"distill.model={other}"], quiet=True) == copied / "model"
+    assert json.loads((copied / "model" / "config.json").read_text())["model_type"] == "distilbert"
+    assert json.loads((copied / "model" / "config.json").read_text())["pet"]["columns"] == {"text": "text"}
+    first = (copied / "model" / "model.safetensors").read_bytes()
+    # Another model under the same name is another job.
+    save_tiny("distilbert", other, seed=5)
+    distill(copied, [f"distill.model={other}"], quiet=True)
+    assert (copied / "model" / "model.safetensors").read_bytes() != first
+
+
+def test_distill_without_gold_rows_uses_the_pool_alone(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    original = TextClassifier.fit
+
+    def fit(self: TextClassifier, examples: list[object], *given: object) -> object:
+        seen.append(len(examples))
+        return original(self, examples, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(TextClassifier, "fit", fit)
+    distill(copied, ["distill.gold_rows=false"], quiet=True)
+    assert seen == [36]
+    distill(copied, ["distill.gold_rows=true", "distill.steps=9"], quiet=True)
+    assert seen == [36, 48]
+    table = pq.read_table(copied / "pseudo_labels.parquet").slice(0, 12)  # the gold rows only
+    pq.write_table(table, copied / "pseudo_labels.parquet")
+    with pytest.raises(DataError, match="no rows to train on"):
+        distill(copied, ["distill.gold_rows=false"], quiet=True)
+
+
+def test_distill_refuses_what_would_destroy_or_change_something_else(copied: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "papers"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    for target in (mine, copied, mine / "thesis.txt"):
+        with pytest.raises(ConfigError, match="holds something else than a classifier"):
+            distill(copied, [], target, quiet=True)
+    assert (mine / "thesis.txt").read_text() == "years of work"
+    with pytest.raises(ConfigError, match=r"train\.steps=3: only distill\.\* can change here"):
+        distill(copied, ["distill.steps=3", "train.steps=3"], quiet=True)
+    with pytest.raises(ConfigError, match="is no run directory"):
+        distill(mine, quiet=True)
+
+
+def test_corrections_are_not_overwritten_unless_forced(copied: Path, config: Config, finished: pet.RunResult) -> None:
+    correct(copied, "Tech")
+    for command in (pet.run, label):
+        with pytest.raises(ConfigError, match=r"has been changed since it was written.*pet distill"):
+            command(config(), copied, quiet=True)
+    assert set(pq.read_table(copied / "pseudo_labels.parquet").to_pydict()["label"]) == {"Tech"}
+    label(config(), copied, force=True, quiet=True)
+    assert (copied / "pseudo_labels.parquet").read_bytes() == finished.pseudo_labels.read_bytes()
+
+
+def test_a_config_with_relative_paths_can_be_distilled_from_anywhere(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_task(tmp_path / "task", tiny_model)
+    monkeypatch.chdir(tmp_path / "task")
+    files = {"train": "train.jsonl", "unlabeled": "unlabeled.jsonl"}
+    small = {"steps": 1, "batch_size": 2}
+    settings = pet.RunConfig.from_mapping(
+        {
+            "data": files,
+            "prompts": {"patterns": "toy/*", "registry": "registry"},
+            "model": {"name": str(tiny_model), "max_length": 32},
+            "train": small,
+            "distill": small,
+            "run": {"precision": "fp32"},
+        }
+    )
+    label(settings, "run", quiet=True)
+    monkeypatch.chdir("/")
+    assert distill(tmp_path / "task" / "run", quiet=True).is_dir()

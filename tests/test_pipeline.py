@@ -1,0 +1,225 @@
+"""The method from a few rows to a classifier, on a tiny model and a toy task."""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from toy import LABELS, rows_of, write_rows, write_task
+
+import pet
+from pet.config import RunSettings
+from pet.pipeline import distill, label
+from pet.runs.stages import Workbench
+
+Config = Callable[..., pet.RunConfig]
+
+
+def table_of(result: pet.RunResult) -> dict[str, list[object]]:
+    return dict(pq.read_table(result.pseudo_labels).to_pydict())
+
+
+def test_a_run_leaves_every_file_of_the_run_directory(finished: pet.RunResult) -> None:
+    names = {path.name for path in finished.directory.iterdir() if not path.name.startswith(".lock")}
+    expected = {"config.toml", "manifest.json", "run.log", "jobs", "pseudo_labels.parquet", "model", "metrics.json"}
+    assert names == expected
+    manifest = json.loads((finished.directory / "manifest.json").read_text())
+    assert set(manifest["jobs"]) == {"voter/toy/colon+words", "voter/toy/category+words"}
+    for job in (finished.directory / "jobs").iterdir():
+        assert (job / "_SUCCESS").is_file()
+    assert pet.RunConfig.from_toml(finished.directory / "config.toml").task.labels == LABELS
+    model = {path.name for path in (finished.directory / "model").iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= model
+    suffixes = {path.suffix for path in finished.directory.rglob("*") if path.is_file() and path.name[0] not in "._"}
+    assert suffixes == {".toml", ".json", ".log", ".parquet", ".safetensors", ".md"}  # nothing pickled
+
+
+def test_every_way_to_label_has_a_line_with_figures(finished: pet.RunResult) -> None:
+    assert finished.summary is not None
+    names = [row.name for row in finished.summary.rows]
+    voters = ["toy/colon+words", "toy/category+words"]
+    assert names == ["zero-shot", *voters, "ensemble", "distilled classifier", "supervised baseline"]
+    assert all(row.test is not None and row.test.n == 12 for row in finished.summary.rows)
+    metrics = json.loads((finished.directory / "metrics.json").read_text())
+    assert metrics["rows"][3]["name"] == "ensemble"
+    assert metrics["rows"][3]["agreement"] == 1.0
+    assert metrics["labels"] == list(LABELS)
+
+
+def test_the_labeled_data_set_has_the_gold_rows_then_the_pool_with_their_ids(finished: pet.RunResult) -> None:
+    table = table_of(finished)
+    train, pool = rows_of("train", 4), rows_of("unlabeled", 12)
+    assert table["source"] == ["gold"] * 12 + ["pseudo"] * 36
+    assert table["id"] == [row["id"] for row in train + pool]
+    assert table["text"] == [row["text"] for row in train + pool]
+    assert table["shelf"] == [row["shelf"] for row in train + pool]
+    assert table["label"][:12] == [row["label"] for row in train]
+    # The pool's label is that of the ensemble, its vote that of the voter.
+    assert table["label"][12:] == [LABELS[k] for k in finished.soft_labels.hard()]
+    assert finished.soft_labels.ids == tuple(row["id"] for row in pool)
+    assert len(set(map(str, table["vote_toy/colon+words"][12:]))) > 1, "this tiny model learned nothing to test with"
+
+
+def test_the_same_seed_gives_the_same_bytes_elsewhere_and_another_seed_others(
+    finished: pet.RunResult, config: Config, tmp_path: Path
+) -> None:
+    again = label(config(), tmp_path / "again", quiet=True)
+    assert again.pseudo_labels.read_bytes() == finished.pseudo_labels.read_bytes()
+    other = label(config("run.seed=43"), tmp_path / "other", quiet=True)
+    assert other.soft_labels.probs.tobytes() != finished.soft_labels.probs.tobytes()
+
+
+def test_without_a_test_file_the_ways_are_compared_on_the_pool_only(config: Config, tmp_path: Path) -> None:
+    settings = config()
+    data = settings.data.model_copy(update={"test": None})
+    result = pet.run(settings.model_copy(update={"data": data}), tmp_path / "run", quiet=True)
+    assert result.summary is not None
+    assert all(row.test is None and row.agreement is not None for row in result.summary.rows)
+
+
+def test_the_test_rows_are_only_ever_measured(finished: pet.RunResult, tmp_path: Path, tiny_model: Path) -> None:
+    pipeline = write_task(tmp_path / "task", tiny_model)
+    rows = [{**row, "label": LABELS[0]} for row in rows_of("test", 4)]
+    write_rows(tmp_path / "task" / "test.jsonl", rows)
+    other = label(pet.RunConfig.from_toml(pipeline), tmp_path / "run", quiet=True)
+    assert other.pseudo_labels.read_bytes() == finished.pseudo_labels.read_bytes()
+
+
+def test_labels_in_the_unlabeled_file_change_nothing(
+    finished: pet.RunResult, tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline = write_task(tmp_path / "task", tiny_model)
+    write_rows(tmp_path / "task" / "unlabeled.jsonl", rows_of("unlabeled", 12))
+    other = label(pet.RunConfig.from_toml(pipeline), tmp_path / "run")
+    assert other.pseudo_labels.read_bytes() == finished.pseudo_labels.read_bytes()
+    assert "labels seen in the unlabeled file: ignored" in capsys.readouterr().err
+
+
+def test_no_labeled_rows_at_all(config: Config, tmp_path: Path) -> None:
+    settings = config()
+    data = settings.data.model_copy(update={"train": None, "examples_per_label": None})
+    result = pet.run(settings.model_copy(update={"data": data}), tmp_path / "run", quiet=True)
+    assert result.summary is not None
+    assert [row.name for row in result.summary.rows][-1] == "distilled classifier"
+    assert set(table_of(result)["source"]) == {"pseudo"}
+    # Calibrated on the pool: no pattern's own preference decides everything.
+    assert len(set(result.soft_labels.hard().tolist())) == 3
+    # The untrained voters are the zero-shot line, on the test rows as on the pool.
+    zero, first, second, ensemble = result.summary.rows[:4]
+    assert zero.test == ensemble.test
+    assert zero.agreement == pytest.approx(1.0)
+    assert first.test != second.test or first.test == ensemble.test
+
+
+def test_a_label_without_a_labeled_row_is_allowed_and_said(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline = write_task(tmp_path / "task", tiny_model)
+    rows = [row for row in rows_of("train", 4) if row["label"] != "Tech"]
+    write_rows(tmp_path / "task" / "train.jsonl", rows)
+    result = pet.run(pet.RunConfig.from_toml(pipeline), tmp_path / "run")
+    assert "labels without a labeled row: 'Tech'" in capsys.readouterr().err
+    assert result.soft_labels.labels == LABELS
+
+
+def test_weightings_and_seeds_change_what_they_name(
+    finished: pet.RunResult, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracies = {"toy/colon+words": 1.0, "toy/category+words": 0.0}
+    monkeypatch.setattr("pet.pipeline._untrained_accuracies", lambda *_: accuracies)
+    result = label(config("ensemble.weighting=accuracy"), tmp_path / "accuracy", quiet=True)
+    table = table_of(result)
+    # The voter with weight zero has no say: label and agreement are those of the other one.
+    assert table["label"][12:] == table["vote_toy/colon+words"][12:]
+    assert set(table["agreement"][12:]) == {1.0}
+    assert table["label"][12:] != table["vote_toy/category+words"][12:]
+    assert result.soft_labels.probs.tobytes() != finished.soft_labels.probs.tobytes()
+
+
+def test_the_accuracy_weight_is_that_of_the_untrained_pattern_on_the_labeled_rows(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = [LABELS.index(row["label"]) for row in rows_of("train", 4)]
+    right, half = np.eye(3, dtype=np.float32)[columns], np.eye(3, dtype=np.float32)[[c if c else 1 for c in columns]]
+    scores = {"toy/colon+words": right, "toy/category+words": half}
+    monkeypatch.setattr(Workbench, "zero_shot", lambda self, pvp: {"labeled": scores[pvp.name]})
+    seen: list[dict[str, float]] = []
+    original = pet.pipeline.weigh  # type: ignore[attr-defined]
+    monkeypatch.setattr("pet.pipeline.weigh", lambda *given: (seen.append(given[2]), original(*given))[1])
+    label(config("ensemble.weighting=accuracy"), tmp_path / "run", quiet=True)
+    # The second pattern is wrong on the third of the rows that are Sports.
+    assert seen == [pytest.approx({"toy/colon+words": 1.0, "toy/category+words": 2 / 3})]
+
+
+def test_two_seeds_are_twice_the_voters(finished: pet.RunResult, config: Config, tmp_path: Path) -> None:
+    result = label(config("train.seeds=2", "ensemble.weighting=agreement"), tmp_path / "run", quiet=True)
+    names = [name for name in table_of(result) if name.startswith("vote_")]
+    first = ["vote_toy/colon+words", "vote_toy/category+words"]
+    assert names == [*first, *(f"{name}#1" for name in first)]
+    table, one = table_of(result), table_of(finished)
+    assert [table[name] for name in first] == [one[name] for name in first]  # more seeds leave the first as they are
+    assert table[f"{first[0]}#1"] != table[first[0]] or table[f"{first[1]}#1"] != table[first[1]]
+
+
+def test_the_model_is_a_stock_one(finished: pet.RunResult) -> None:
+    import transformers
+
+    assert finished.model is not None
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    classify = transformers.pipeline("text-classification", model=str(finished.model), top_k=None)
+    texts = [str(row["text"]) for row in rows_of("test", 4)]
+    plain = RunSettings(precision="fp32")
+    for found, ours in zip(classify(texts), pet.predict(finished.model, texts, plain), strict=True):
+        assert {one["label"]: one["score"] for one in found} == pytest.approx(ours.probs, abs=1e-5)
+        assert found[0]["label"] == ours.label
+
+
+def test_a_task_of_pairs_with_columns_of_other_names(tmp_path: Path, tiny_model: Path) -> None:
+    pipeline = write_task(tmp_path, tiny_model)
+    for part, count in (("train", 4), ("unlabeled", 12), ("test", 4)):
+        rows = [
+            {"body": row["text"], "source": f"in my news {row['id'].rpartition('-')[2]}", "label": row["label"]}
+            for row in rows_of(part, count)
+        ]
+        write_rows(tmp_path / f"{part}.jsonl", rows)
+    text = pipeline.read_text().replace("[data]", '[task.fields]\ntext = "body"\nplace = "source"\n[data]')
+    pipeline.write_text(text)
+    patterns = tmp_path / "registry" / "patterns" / "toy.toml"
+    patterns.write_text('[pair]\ntemplate = "{text} || {mask}: {place}"\n')
+    result = pet.run(pet.RunConfig.from_toml(pipeline), tmp_path / "run", quiet=True)
+    table = table_of(result)
+    assert list(table)[:3] == ["id", "body", "input_source"]  # `source` is a column of ours
+    assert table["id"][0] == "train-1"
+    assert table["source"][0] == "gold"
+    assert table["input_source"][0] == "in my news 0"
+    assert result.model is not None
+    found = pet.predict(result.model, [("team match", "in my news"), ["bank", "in my news"]])
+    assert len(found) == 2
+    assert '"text_pair"' in (result.model / "README.md").read_text()
+    distill(result.directory, ["distill.steps=2"], quiet=True)
+
+
+def test_label_words_and_templates_are_checked_before_anything_is_trained(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("weights are read before the words are checked")
+
+    monkeypatch.setattr("pet.learners.backbone._load", fail)
+    settings = config()
+    prompts = settings.prompts.model_copy(update={"verbalizer": "intent/support"})
+    with pytest.raises(pet.PetError):
+        label(settings.model_copy(update={"prompts": prompts}), tmp_path / "run", quiet=True)
+    short = settings.model.model_copy(update={"max_length": 8})
+    with pytest.raises(pet.PetError, match="Pattern 'toy/category' needs"):
+        label(settings.model_copy(update={"model": short}), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_place_of_a_run_has_a_default(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert label(config(), quiet=True).directory == Path("runs") / "toy"
+    assert (tmp_path / "runs" / "toy" / "pseudo_labels.parquet").is_file()

@@ -1,0 +1,154 @@
+"""Whole runs that are killed, interrupted or met by a second one: the same command ends with the same bytes."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy import content, rows_of
+
+import pet
+from pet.config import RunSettings
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are needed"),
+]
+
+KILLS = 12
+
+
+class Server:
+    """Starts commands (see `fork_server.py`)."""
+
+    def __init__(self, folder: Path, pipeline: Path) -> None:
+        self.errors = folder / "stderr.txt"
+        self.pipeline = pipeline
+        self.started: list[int] = []
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+        environment["PYTHONPATH"] = str(Path(pet.__file__).parents[1])
+        script = str(Path(__file__).with_name("fork_server.py"))
+        self.process = subprocess.Popen(
+            [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        self._answer()
+
+    def start(self, root: Path) -> int:
+        arguments = ["run", str(self.pipeline), "--output-dir", str(root)]
+        pid = int(self._ask({"arguments": arguments, "stderr": str(self.errors)})["pid"])
+        self.started.append(pid)
+        return pid
+
+    def wait(self, pid: int) -> int:
+        code = int(self._ask({"wait": pid})["code"])
+        self.started.remove(pid)
+        return code
+
+    def complete(self, root: Path) -> None:
+        assert self.wait(self.start(root)) == 0, self.errors.read_text()
+
+    def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        return dict(json.loads(self.process.stdout.readline()))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, toy_pipeline: Path) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"), toy_pipeline)
+    yield server
+    for pid in server.started:
+        os.kill(pid, signal.SIGKILL)
+    server.process.kill()
+    server.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def whole(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """An uninterrupted run, and how long one takes."""
+    root = tmp_path_factory.mktemp("whole") / "run"
+    server.complete(root)
+    begin = time.monotonic()
+    server.complete(root.with_name("again"))
+    return root, time.monotonic() - begin
+
+
+def predictions(root: Path) -> list[pet.Prediction]:
+    texts = [str(row["text"]) for row in rows_of("test", 4)]
+    return pet.predict(root, texts, RunSettings(device="cpu", precision="fp32"))
+
+
+def eventually(there: Callable[[], object]) -> None:
+    limit = time.monotonic() + 60
+    while not there():
+        assert time.monotonic() < limit, "nothing happened"
+        time.sleep(0.002)
+
+
+def test_a_dozen_kills_at_random_moments_change_no_byte(
+    server: Server, whole: tuple[Path, float], tmp_path: Path
+) -> None:
+    reference, seconds = whole
+    expected, said = content(reference), predictions(reference)
+    moments, kills, unfinished, attempt = random.Random(11), 0, 0, 0
+    while kills < KILLS:
+        attempt += 1
+        assert attempt < 10 * KILLS, "the run is always faster than the kill"
+        root = tmp_path / f"run-{attempt}"
+        for _ in range(1 + attempt % 3):  # up to three kills of one run, each after a start that resumes
+            pid = server.start(root)
+            time.sleep(moments.uniform(0.0, seconds))
+            os.kill(pid, signal.SIGKILL)
+            if server.wait(pid) != -signal.SIGKILL:
+                break
+            kills += 1
+            unfinished += not (root / "metrics.json").exists()
+        server.complete(root)
+        assert content(root) == expected
+        assert predictions(root) == said
+        assert not list(root.rglob(".tmp-*"))
+    assert unfinished >= KILLS // 2, "most kills came too late to mean anything"
+
+
+def test_an_interrupted_run_says_so_and_goes_on(server: Server, whole: tuple[Path, float], tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    server.errors.write_text("")
+    pid = server.start(root)
+    eventually(lambda: list(root.glob("jobs/[!.]*")))
+    os.kill(pid, signal.SIGINT)
+    assert server.wait(pid) == 130
+    assert server.errors.read_text() == "interrupted: the same command goes on where it stopped\n"
+    assert not (root / "metrics.json").exists()
+    done = {str(path): path.stat().st_mtime_ns for path in root.glob("jobs/[!.]*/_SUCCESS")}
+    server.complete(root)
+    assert content(root) == content(whole[0])
+    assert done.items() <= {str(path): path.stat().st_mtime_ns for path in root.glob("jobs/[!.]*/_SUCCESS")}.items()
+
+
+def test_the_second_of_two_runs_at_once_refuses_in_one_line(
+    server: Server, whole: tuple[Path, float], tmp_path: Path
+) -> None:
+    root = tmp_path / "run"
+    first = server.start(root)
+    eventually(lambda: list(root.glob("jobs")))
+    os.kill(first, signal.SIGSTOP)
+    server.errors.write_text("")
+    assert server.wait(server.start(root)) == 2
+    (line,) = server.errors.read_text().splitlines()
+    assert line.startswith(f"error: Another run works in {root} (process {first} on host ")
+    assert line.endswith("wait for it or choose another --output-dir.")
+    os.kill(first, signal.SIGCONT)
+    assert server.wait(first) == 0
+    assert content(root) == content(whole[0])

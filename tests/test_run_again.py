@@ -1,0 +1,115 @@
+"""Starting a run again: nothing is done twice, nothing of another run is mixed in, nothing missing goes unnoticed."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from toy import content, write_task
+
+import pet
+from pet.errors import ConfigError, RunError
+from pet.learners import TextClassifier, Voter
+from pet.pipeline import label
+from pet.runs.stages import Workbench
+
+Config = Callable[..., pet.RunConfig]
+
+
+def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every training and every scoring fail."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("a finished job is done again")
+
+    for owner, name in (
+        (Voter, "train"),
+        (Voter, "scores"),
+        (TextClassifier, "fit"),
+        (TextClassifier, "probabilities"),
+    ):
+        monkeypatch.setattr(owner, name, fail)
+
+
+def test_a_second_run_does_no_job_and_leaves_all_bytes(
+    copied: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = content(copied)
+    no_work(monkeypatch)
+    pet.run(config(), copied, quiet=True)
+    assert content(copied) == before
+
+
+def test_label_then_run_trains_no_voter_again(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labeled = label(config(), tmp_path / "run", quiet=True)
+    assert labeled.model is None and labeled.summary is None
+    assert not (labeled.directory / "model").exists()
+    before = content(labeled.directory)
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("a voter is trained again")
+
+    monkeypatch.setattr(Voter, "train", fail)
+    whole = pet.run(config(), tmp_path / "run", quiet=True)
+    after = content(whole.directory)
+    assert {name: after[name] for name in before} == before
+    assert whole.model is not None
+
+
+def test_changed_data_and_changed_settings_are_refused_and_forced(
+    copied: Path, tmp_path: Path, tiny_model: Path, config: Config
+) -> None:
+    pipeline = write_task(tmp_path / "task", tiny_model, seed=1)
+    other = pet.RunConfig.from_toml(pipeline)
+    with pytest.raises(ConfigError, match=r"holds another run \(the data files have changed\)"):
+        label(other, copied, quiet=True)
+    with pytest.raises(ConfigError, match=r"train\.steps was 16 and is 9"):
+        label(config("train.steps=9"), copied, quiet=True)
+    label(other, copied, force=True, quiet=True)
+    assert not (copied / "model").exists()
+
+
+def test_a_pattern_that_says_something_else_under_its_name_is_another_run(tmp_path: Path, tiny_model: Path) -> None:
+    pipeline = write_task(tmp_path / "task", tiny_model)
+    label(pet.RunConfig.from_toml(pipeline), tmp_path / "run", quiet=True)
+    patterns = tmp_path / "task" / "registry" / "patterns" / "toy.toml"
+    patterns.write_text(patterns.read_text().replace("{mask}: {text}", "{mask} - {text}"))
+    with pytest.raises(ConfigError, match="holds another run"):
+        label(pet.RunConfig.from_toml(pipeline), tmp_path / "run", quiet=True)
+
+
+def test_the_files_of_a_run_may_move(
+    copied: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = write_task(tmp_path / "elsewhere", tiny_model)
+    no_work(monkeypatch)
+    pet.run(pet.RunConfig.from_toml(moved), copied, quiet=True)
+
+
+def test_a_missing_voter_is_an_error_that_names_it(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Workbench.vote
+
+    def vote_then_lose(self: Workbench, spec: object) -> object:
+        arrays = original(self, spec)  # type: ignore[arg-type]
+        if spec.pvp.pattern.name == "toy/category":  # type: ignore[attr-defined]
+            shutil.rmtree(self.store.path(self.voter_job(spec)))  # type: ignore[arg-type]
+        return arrays
+
+    monkeypatch.setattr(Workbench, "vote", vote_then_lose)
+    with pytest.raises(RunError, match=r"votes of voter/toy/category\+words are missing") as caught:
+        label(config(), tmp_path / "run", quiet=True)
+    assert "colon" not in str(caught.value)
+    assert not (tmp_path / "run" / "pseudo_labels.parquet").exists()
+
+
+def test_a_damaged_job_is_done_again(copied: Path, config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    before = content(copied)
+    for scores in (copied / "jobs").glob("*/scores.safetensors"):
+        scores.write_bytes(scores.read_bytes()[:-4])
+    pet.run(config(), copied)
+    assert "is damaged" in capsys.readouterr().err
+    after = content(copied)
+    assert after["pseudo_labels.parquet"] == before["pseudo_labels.parquet"]
+    assert after["model/model.safetensors"] == before["model/model.safetensors"]
