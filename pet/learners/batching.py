@@ -28,10 +28,14 @@ class Batch:
         return len(self.inputs["input_ids"])
 
 
-def collate(encoded: Sequence[Encoded], pad_id: int, segments: bool, device: torch.device | str) -> Batch:
-    """Pad rows on the right to the longest of them. `segments` adds `token_type_ids`."""
-    longest = max(map(len, encoded))
-    shape = (len(encoded), longest)
+def collate(
+    encoded: Sequence[Encoded], pad_id: int, segments: bool, device: torch.device | str, width: int = 0
+) -> Batch:
+    """Pad rows on the right to the longest of them, or to `width` if that is more.
+
+    `segments` adds `token_type_ids`.
+    """
+    shape = (len(encoded), max(width, *map(len, encoded)))
     ids, attention = np.full(shape, pad_id, np.int64), np.zeros(shape, np.int64)
     types = np.zeros(shape, np.int64)
     for i, row in enumerate(encoded):

@@ -14,7 +14,7 @@ from pet.config import OptimizerSettings
 from pet.data import Example
 from pet.errors import ModelError
 from pet.learners.backbone import Backbone, ModelSource
-from pet.learners.batching import Batch, collate, token_budget_batches
+from pet.learners.batching import Batch, token_budget_batches
 from pet.learners.encoding import Encoded
 from pet.learners.losses import distillation_loss, soften
 from pet.learners.machine import Machine
@@ -84,7 +84,7 @@ class TextClassifier:
         softened = torch.from_numpy(soften(targets, temperature)).to(self.machine.device)
 
         def loss(rows: np.ndarray) -> torch.Tensor:
-            logits = self._logits(self._collate([encoded[i] for i in rows]))
+            logits = self._logits(self.backbone.training_batch([encoded[i] for i in rows]))
             return distillation_loss(logits, softened[torch.from_numpy(rows)], temperature)
 
         return fit(self.backbone.model, loss, len(encoded), settings, rng, advance)
@@ -95,7 +95,7 @@ class TextClassifier:
         found = np.empty((len(encoded), len(self.form.labels)), np.float32)
         with torch.inference_mode():
             for rows in token_budget_batches([len(row) for row in encoded], self.machine.token_budget):
-                logits = self._logits(self._collate([encoded[i] for i in rows]))
+                logits = self._logits(self.backbone.batch([encoded[i] for i in rows]))
                 found[rows] = torch.softmax(logits, dim=-1).cpu().numpy()
                 advance(len(rows))
         return found
@@ -130,9 +130,6 @@ class TextClassifier:
         model.config.pet = {"columns": dict(self.form.columns), "max_length": self.form.max_length}
         model.save_pretrained(folder)
         _stock_tokenizer(self.backbone.tokenizer, self.form.max_length).save_pretrained(folder)
-
-    def _collate(self, encoded: list[Encoded]) -> Batch:
-        return collate(encoded, self.backbone.tokenizer.pad_token_id, self.backbone.uses_segments, self.machine.device)
 
     def _logits(self, batch: Batch) -> torch.Tensor:
         with autocast(self.machine.device, self.machine.precision):

@@ -124,5 +124,5 @@ def default_schedule(parameters: int, voter: bool) -> Schedule:
     For a base-size model those of 2001.07676, appendix B; a small one needs larger steps.
     """
     if parameters < SMALL_MODEL:
-        return Schedule(100, 1e-4) if voter else Schedule(500, 1e-4)
+        return Schedule(60, 1e-4) if voter else Schedule(300, 1e-4)
     return Schedule(250, 1e-5) if voter else Schedule(1000, 1e-5)

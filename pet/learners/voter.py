@@ -9,7 +9,7 @@ import torch
 from pet.config import ModelSettings, TrainSettings
 from pet.data import Example
 from pet.learners.backbone import Backbone
-from pet.learners.batching import Batch, collate, token_budget_batches
+from pet.learners.batching import token_budget_batches
 from pet.learners.encoding import Encoded, PatternEncoder
 from pet.learners.losses import mask_tokens, masked_lm_loss, pet_loss
 from pet.learners.machine import Machine
@@ -79,16 +79,13 @@ class Voter:
         found = np.empty((len(encoded), len(self.words.labels)), np.float32)
         with torch.inference_mode():
             for rows in token_budget_batches([len(row) for row in encoded], self.machine.token_budget):
-                batch = self._collate([encoded[i] for i in rows])
+                batch = self.backbone.batch([encoded[i] for i in rows])
                 found[rows] = label_scores(self.backbone.model, batch, self.words, self.machine.precision).cpu().numpy()
                 advance(len(rows))
         return found
 
-    def _collate(self, encoded: list[Encoded]) -> Batch:
-        return collate(encoded, self.backbone.tokenizer.pad_token_id, self.backbone.uses_segments, self.machine.device)
-
     def _pet_loss(self, rows: _Rows, chosen: np.ndarray) -> torch.Tensor:
-        batch = self._collate([rows.encoded[i] for i in chosen])
+        batch = self.backbone.training_batch([rows.encoded[i] for i in chosen])
         scores = label_scores(self.backbone.model, batch, self.words, self.machine.precision)
         return pet_loss(scores, torch.from_numpy(rows.targets[chosen]).to(self.machine.device))
 
@@ -103,6 +100,8 @@ class Voter:
         def loss() -> torch.Tensor:
             rows = [encoded[i] for i in next(stream)]
             masked, targets = mask_tokens(rows, len(tokenizer), tokenizer.mask_token_id, rng)
-            return masked_lm_loss(self.backbone.model, self._collate(masked), targets, self.machine.precision)
+            return masked_lm_loss(
+                self.backbone.model, self.backbone.training_batch(masked), targets, self.machine.precision
+            )
 
         return loss

@@ -193,7 +193,7 @@ def test_no_rows():
 
 def test_default_schedule():
     small, base = 10_000_000, 110_000_000
-    assert [default_schedule(small, voter).steps for voter in (True, False)] == [100, 500]
+    assert [default_schedule(small, voter).steps for voter in (True, False)] == [60, 300]
     assert [default_schedule(base, voter).steps for voter in (True, False)] == [250, 1000]
     assert default_schedule(small, True).learning_rate == 1e-4
     assert default_schedule(base, False).learning_rate == 1e-5

@@ -7,6 +7,7 @@ from pet.config import ModelSettings, TrainSettings
 from pet.data import Example
 from pet.learners import Backbone, Machine, Voter
 from pet.learners.backbone import find_model
+from pet.learners.encoding import Encoded
 from pet.prompts import PVP, Pattern, Verbalizer
 
 
@@ -134,3 +135,14 @@ def test_the_bundled_model_learns(pvp, machine, rows):
     voter = Voter(Backbone.masked_lm(find_model("pet-mini"), machine.device), pvp, ModelSettings(), machine)
     log = voter.train(rows, settings_of(steps=10, learning_rate=1e-4), generator())
     assert np.mean(log.losses[-3:]) < np.mean(log.losses[:3])
+
+
+def test_a_training_batch_is_as_wide_as_eight_divides_but_never_wider_than_the_model(backbones):
+    backbone = backbones["bert"]
+
+    def width(size: int) -> int:
+        ids = np.full(size, 5, np.int32)
+        row = Encoded(ids, np.zeros(size, np.int32), np.asarray([1]), np.ones(size, np.bool_))
+        return backbone.training_batch([row]).inputs["input_ids"].shape[1]
+
+    assert [width(size) for size in (1, 8, 9, 61, backbone.longest_input)] == [8, 8, 16, 64, backbone.longest_input]
