@@ -154,6 +154,7 @@ def _workplace(
     """Open the run directory and tell what was noticed in the data; `stages` jobs will be asked for."""
     root = Path(output_dir) if output_dir else Path("runs") / plan.data.task.name
     with RunDirectory.open(root, plan.config.to_toml(), plan.identity, force) as directory:
+        _remove_drafts(directory)
         log = RunLog(directory.log_path, io.StringIO() if quiet else None)
         for message in plan.data.messages:
             log.say(message)
@@ -168,6 +169,13 @@ def _workplace(
         expected = [bench.voter_job(spec) for spec in plan.voters]
         directory.expect({job.name: job.key for job in expected})
         yield directory, bench
+
+
+def _remove_drafts(directory: RunDirectory) -> None:
+    """Remove what `write_table` left of a table when it was killed; only for the one who holds the lock."""
+    for table in (directory.pseudo_labels, directory.rejected_path):
+        for draft in directory.root.glob(f".{table.name}.*.tmp"):
+            draft.unlink(missing_ok=True)
 
 
 def _write_labels(plan: Plan, directory: RunDirectory, votes: Sequence[Votes], force: bool) -> None:

@@ -113,3 +113,10 @@ def test_a_damaged_job_is_done_again(copied: Path, config: Config, capsys: pytes
     after = content(copied)
     assert after["pseudo_labels.parquet"] == before["pseudo_labels.parquet"]
     assert after["model/model.safetensors"] == before["model/model.safetensors"]
+
+
+def test_the_draft_of_a_killed_table_goes(copied: Path, config: Config) -> None:
+    before = content(copied)
+    (copied / ".pseudo_labels.parquet.2c6387b2.tmp").write_bytes(b"PAR1 half")
+    pet.run(config(), copied, quiet=True)
+    assert content(copied) == before
