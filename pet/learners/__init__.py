@@ -1,8 +1,9 @@
 """What learns: masked language models under a PVP, and the stock classifier. Needs torch."""
 
-from pet.learners.backbone import Backbone, ModelSource, find_model, model_digest, parameter_count, quiet_transformers
+from pet.learners.backbone import Backbone
 from pet.learners.classifier import ClassifierForm, TextClassifier
 from pet.learners.machine import Machine
+from pet.learners.sources import ModelSource, find_model, model_digest, parameter_count, quiet_transformers
 from pet.learners.training import Schedule, TrainLog, default_schedule
 from pet.learners.voter import Voter
 

@@ -13,12 +13,13 @@ from transformers import PreTrainedTokenizerFast
 from pet.config import OptimizerSettings
 from pet.data import Example
 from pet.errors import ModelError
-from pet.learners.backbone import Backbone, ModelSource
+from pet.learners.backbone import Backbone
 from pet.learners.batching import Batch, token_budget_batches
 from pet.learners.encoding import Encoded
 from pet.learners.losses import distillation_loss, soften
 from pet.learners.machine import Machine
 from pet.learners.masked_lm import autocast
+from pet.learners.sources import ModelSource
 from pet.learners.training import TrainLog, fit
 
 __all__ = ["ClassifierForm", "TextClassifier"]

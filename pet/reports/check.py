@@ -12,6 +12,7 @@ from pet.learners.encoding import PatternEncoder
 from pet.learners.words import WordReport, word_reports
 from pet.prompts import PVP
 from pet.reports.metrics import gold_columns
+from pet.runs import stage_progress
 from pet.runs.plan import Plan
 from pet.seeding import rng_for
 
@@ -52,8 +53,12 @@ def check(plan: Plan) -> CheckReport:
     size = min(SAMPLED_ROWS, len(plan.data.unlabeled))
     chosen = rng_for(plan.inputs.seed, "check").choice(len(plan.data.unlabeled), size=size, replace=False)
     pool = [plan.data.unlabeled[i] for i in np.sort(chosen)]
-    reports = tuple(_pattern_report(plan, backbone, pvp, pool) for pvp in plan.pvps)
-    return CheckReport(reports, plan.data.messages, tuple(_advice(reports)))
+    with stage_progress("checking", len(plan.pvps)) as advance:
+        reports = []
+        for pvp in plan.pvps:
+            reports.append(_pattern_report(plan, backbone, pvp, pool))
+            advance(1)
+    return CheckReport(tuple(reports), plan.data.messages, tuple(_advice(reports)))
 
 
 def _pattern_report(plan: Plan, backbone: Backbone, pvp: PVP, pool: Sequence[Example]) -> PatternReport:

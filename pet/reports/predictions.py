@@ -14,6 +14,7 @@ from pet.labeling import SoftLabels
 from pet.learners import Machine, TextClassifier, quiet_transformers
 from pet.reports.labeled import user_columns
 from pet.reports.metrics import Evaluation, evaluate, gold_columns
+from pet.runs import stage_progress
 
 __all__ = ["Prediction", "evaluate_file", "load_classifier", "predict", "predict_file", "prediction_columns"]
 
@@ -138,5 +139,6 @@ def _options(model: str | Path, role: Role, on_bad_row: Any) -> ReadOptions:
 
 
 def _soft_labels(classifier: TextClassifier, examples: Sequence[Example]) -> SoftLabels:
-    probs = classifier.probabilities(examples)
+    with stage_progress("labeling", len(examples)) as advance:
+        probs = classifier.probabilities(examples, advance)
     return SoftLabels(tuple(example.id for example in examples), classifier.form.labels, probs)

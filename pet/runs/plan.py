@@ -10,8 +10,8 @@ from pet.config import DistillSettings, OptimizerSettings, RunConfig
 from pet.data import Example, TaskData, load_task_data
 from pet.errors import ConfigError
 from pet.learners import Machine, ModelSource, default_schedule, find_model, parameter_count, quiet_transformers
-from pet.learners.backbone import load_tokenizer, longest_input, masked_lm_config
 from pet.learners.encoding import PatternEncoder
+from pet.learners.sources import load_tokenizer, longest_input, masked_lm_config
 from pet.learners.tokens import PieceTokenizer
 from pet.learners.words import label_words
 from pet.prompts import PVP, Field, Pattern, Registry, Verbalizer, load_patterns, load_verbalizers

@@ -10,7 +10,7 @@ from tiny import FAMILIES, save_tiny
 
 from pet.data import Example
 from pet.learners import Backbone, ClassifierForm, Machine, ModelSource, TextClassifier, quiet_transformers
-from pet.learners.backbone import load_tokenizer
+from pet.learners.sources import load_tokenizer
 from pet.learners.tokens import PieceTokenizer
 from pet.prompts import PVP, Pattern, Verbalizer
 

@@ -12,7 +12,7 @@ from transformers import AutoModel, AutoModelForMaskedLM
 
 from pet.errors import ModelError
 from pet.learners import Backbone, ModelSource, find_model, model_digest, parameter_count
-from pet.learners.backbone import load_tokenizer, longest_input, masked_lm_config
+from pet.learners.sources import load_tokenizer, longest_input, masked_lm_config
 from pet.library import BUNDLED_MODELS
 
 CPU = torch.device("cpu")
@@ -127,7 +127,7 @@ def test_a_hub_id_is_downloaded_in_its_revision_without_pickles_or_code(folder, 
         asked.update(name=name, revision=revision, patterns=allow_patterns)
         return str(folder)
 
-    monkeypatch.setattr("pet.learners.backbone.snapshot_download", download)
+    monkeypatch.setattr("pet.learners.sources.snapshot_download", download)
     assert find_model("some/model", "v2") == ModelSource("some/model", folder)
     assert asked == {
         "name": "some/model",
@@ -140,7 +140,7 @@ def test_a_hub_id_that_is_not_there(monkeypatch, refuses):
     def download(*_, **__):
         raise OSError("404 Client Error.\nRepository Not Found for url: ...\n")
 
-    monkeypatch.setattr("pet.learners.backbone.snapshot_download", download)
+    monkeypatch.setattr("pet.learners.sources.snapshot_download", download)
     refuses(ModelError, lambda: find_model("some/model"), "'some/model'", "404 Client Error)")
     refuses(ModelError, lambda: find_model("pet-mimi"), "pet-mini")
 

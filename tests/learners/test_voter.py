@@ -6,8 +6,8 @@ from tiny import FAMILIES
 from pet.config import ModelSettings, TrainSettings
 from pet.data import Example
 from pet.learners import Backbone, Machine, Voter
-from pet.learners.backbone import find_model
 from pet.learners.encoding import Encoded
+from pet.learners.sources import find_model
 from pet.prompts import PVP, Pattern, Verbalizer
 
 
