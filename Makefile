@@ -8,7 +8,7 @@ export TOKENIZERS_PARALLELISM := true
 .PHONY: demo test lint bench wheel-test clean
 
 demo: $(DEMO_ENV)/ready  ## the real pipeline on the bundled data
-	$(DEMO_ENV)/bin/pet run quickstart --output-dir runs/quickstart
+	$(DEMO_ENV)/bin/pet run quickstart --output-dir runs/quickstart --force
 
 test: $(TEST_ENV)/ready  ## unit tests first, then the slow ones
 	$(TEST_ENV)/bin/pytest -m "not slow"

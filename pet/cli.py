@@ -4,6 +4,7 @@ Nothing heavy is imported before a command needs it, so that ``pet --help`` answ
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,8 +35,12 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            typer.echo("interrupted: the same command goes on where it stopped", err=True)
+            resumes = ctx.invoked_subcommand in ("run", "label", "distill")
+            typer.echo(f"interrupted{': the same command goes on where it stopped' if resumes else ''}", err=True)
             raise typer.Exit(130) from None
+        except BrokenPipeError:  # as of `pet patterns | head -1`; nor shall what is left be written at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(141) from None
         except Exception as error:
             if ctx.obj or isinstance(error, typer.Exit | typer.Abort | typer.TyperException):
                 raise
@@ -101,21 +106,22 @@ def run_command(
     """
     loaded = _load(config, settings, registry, on_bad_row)  # a slip in it is told before torch is loaded
     from pet.pipeline import run
+    from pet.reports.cards import stock_call
     from pet.reports.labeled import sample_lines
     from pet.reports.summary import summary_table
 
     result = run(loaded, _place(config, output_dir), force=force)
     if result.summary is not None:
         _print_table(summary_table(result.summary))
-    _say("", "label, confidence, agreement, text (a sample of the pool)")
-    _say(*sample_lines(result.pseudo_labels, result.columns))
+    sample = sample_lines(result.pseudo_labels, result.columns)
+    _say("", "label, confidence, agreement, text (a sample of the pool)", *sample)
     _say(
         "",
         f"labeled data set   {result.pseudo_labels}",
         f"figures            {result.directory / 'metrics.json'}",
         f"classifier         {result.model}",
         f"label new texts    pet predict {result.directory} INPUT --output FILE",
-        f'or from Python     transformers.pipeline("text-classification", model="{result.model}")',
+        f"or from Python     {stock_call(str(result.model), tuple(result.columns))}",
     )
 
 
@@ -134,9 +140,12 @@ def label_command(
     Example: `pet label my.toml --jsonl labeled.jsonl`
     """
     loaded = _load(config, settings, registry, on_bad_row)
+    from pet.data import check_output
     from pet.pipeline import label
     from pet.reports.labeled import export_jsonl
 
+    if jsonl is not None:
+        check_output(jsonl, *loaded.data.sources())
     result = label(loaded, _place(config, output_dir), force=force)
     if jsonl is not None:
         export_jsonl(result.pseudo_labels, jsonl)
@@ -146,9 +155,7 @@ def label_command(
 @app.command("distill")
 def distill_command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory with pseudo_labels.parquet.")],
-    model: Annotated[
-        str | None, typer.Option(help="Start from this model instead (bundled, folder or hub id).")
-    ] = None,
+    model: Annotated[str | None, typer.Option(help="Start from this model (bundled, folder or hub id).")] = None,
     output_dir: Annotated[Path | None, typer.Option(help="Where the model goes (default: RUN/model).")] = None,
     settings: Settings = None,
 ) -> None:
@@ -220,17 +227,14 @@ def patterns_command(name: Name = None, registry: Registry = None) -> None:
         _say(*_aligned((pattern.name, pattern.template) for pattern in patterns))
         return
     pattern = patterns.get(name)
-    _say(
-        *_aligned(
-            {
-                "name": name,
-                "template": pattern.template,
-                "fields": ", ".join(pattern.fields),
-                "about": pattern.description,
-                "file": patterns.origin(name),
-            }.items()
-        )
-    )
+    facts = {
+        "name": name,
+        "template": pattern.template,
+        "fields": ", ".join(pattern.fields),
+        "about": pattern.description,
+        "file": patterns.origin(name),
+    }
+    _say(*_aligned(facts.items()))
 
 
 @app.command("verbalizers")
@@ -258,11 +262,8 @@ def pipelines_command(name: Name = None) -> None:
     from pet.library import pipeline_files, pipeline_text
 
     if name is None:
-        _say(
-            *_aligned(
-                (path.stem, path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")) for path in pipeline_files()
-            )
-        )
+        heads = {path.stem: path.read_text(encoding="utf-8").splitlines()[0] for path in pipeline_files()}
+        _say(*_aligned((stem, head.lstrip("# ")) for stem, head in heads.items()))
         return
     _say(pipeline_text(name).rstrip())
 

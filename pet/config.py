@@ -4,12 +4,13 @@ Each section is a model of its own, so that a stage takes its section and never 
 refused with the near match. Paths are relative to the pipeline file; `[task.fields]` maps fields to columns.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pet.errors import ConfigError, near_matches
 from pet.toml import absolute, merged, overrides_as_tables, read_toml
@@ -28,9 +29,20 @@ __all__ = [
     "TrainSettings",
 ]
 
+
+def _not_blank(name: str) -> str:
+    if not name.strip():
+        raise ValueError("expected a bundled name, a folder or a hub id")
+    return name
+
+
 PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
+ModelName = Annotated[str, AfterValidator(_not_blank)]
+
+
+_TASK_NAME = re.compile(r"[\w-][\w .-]*")  # it names the folder of a run, and must not lead out of runs/
 
 
 class _Section(BaseModel):
@@ -49,6 +61,13 @@ class TaskSettings(_Section):
     label_column: str = "label"
     id_column: str = "id"
 
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, value: str) -> str:
+        if not _TASK_NAME.fullmatch(value):
+            raise ValueError("expected letters, digits, spaces, '.', '_' and '-', neither '.' nor a space first")
+        return value
+
     @field_validator("labels", mode="before")
     @classmethod
     def _labels_are_words(cls, value: Any) -> Any:
@@ -58,7 +77,7 @@ class TaskSettings(_Section):
     @classmethod
     def _at_least_two(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(value) == 1 or len(set(value)) != len(value):
-            raise ValueError(f"expected at least two different labels, found {list(value)}")
+            raise ValueError("expected at least two different labels")
         return value
 
 
@@ -72,6 +91,15 @@ class DataSettings(_Section):
     max_unlabeled: PositiveInt | None = None
     max_test: PositiveInt | None = None
     on_bad_row: Literal["error", "skip"] = "error"
+
+    def sources(self) -> tuple[str, ...]:
+        """Return the files and data sets that are named."""
+        return tuple(source for source in (self.train, self.unlabeled, self.test) if source)
+
+    @field_validator("train", "unlabeled", "test", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        return None if isinstance(value, str) and not value.strip() else value
 
 
 class PromptSettings(_Section):
@@ -91,7 +119,7 @@ class PromptSettings(_Section):
 class ModelSettings(_Section):
     """`[model]`: the masked language model: a bundled name, a folder, or a hub id."""
 
-    name: str = "pet-mini"
+    name: ModelName = "pet-mini"
     revision: str | None = None
     max_length: Annotated[int, Field(ge=8)] = 256
     truncation: Literal["tail", "head+tail"] = "tail"
@@ -147,7 +175,7 @@ class IpetSettings(_Section):
 class DistillSettings(OptimizerSettings):
     """`[distill]`: the final classifier. `model = "same"` starts from the voters' model."""
 
-    model: str = "same"
+    model: ModelName = "same"
     temperature: PositiveFloat = 2.0
     gold_rows: bool = True
 
@@ -162,7 +190,11 @@ class RunSettings(_Section):
 
 
 class RunConfig(_Section):
-    """A whole pipeline."""
+    """A whole pipeline.
+
+    `from_toml` and `from_mapping` say in one sentence what is wrong, as a `ConfigError`; built by keywords, a config
+    raises pydantic's `ValidationError`.
+    """
 
     task: TaskSettings = TaskSettings()
     data: DataSettings = DataSettings()

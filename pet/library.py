@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pet.errors import ConfigError, near_matches
 
-__all__ = ["BUILTIN", "BUNDLED_MODELS", "pipeline_files", "pipeline_path", "pipeline_text"]
+__all__ = ["BUILTIN", "BUNDLED_MODELS", "bundled_models", "pipeline_files", "pipeline_path", "pipeline_text"]
 
 _PACKAGE = Path(__file__).parent
 
@@ -14,6 +14,11 @@ BUILTIN = _PACKAGE / "_builtin" if (_PACKAGE / "_builtin").is_dir() else _PACKAG
 
 BUNDLED_MODELS = BUILTIN / "data" / "models"
 """One folder per model that ships with the package, named as in `model.name`."""
+
+
+def bundled_models() -> list[str]:
+    """Return the names of the models that ship with the package, sorted."""
+    return sorted(path.name for path in BUNDLED_MODELS.glob("*") if path.is_dir())
 
 
 def pipeline_files() -> list[Path]:

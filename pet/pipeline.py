@@ -5,25 +5,26 @@ trained on the labeled rows; their weighted ensemble labels the pool; a stock cl
 """
 
 import io
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pet.config import RunConfig
-from pet.data import write_table
+from pet.data import Example, load_test_rows, write_table
 from pet.errors import ConfigError, DataError, RunError
 from pet.labeling import SoftLabels, Votes, batch_calibrated, combine, weigh
-from pet.reports.cards import CardFacts, model_card
+from pet.learners import quiet_transformers
+from pet.reports.cards import CardFacts
 from pet.reports.labeled import LabeledRows, differs, pseudo_label_columns, read_labeled_rows
-from pet.reports.metrics import gold_columns
-from pet.reports.summary import Summary, SummaryRow, summary_row
-from pet.runs import RunDirectory, RunLog, Stages, write_folder, write_json
-from pet.runs.atomic import SUCCESS
-from pet.runs.plan import Plan, check_prompts, prepare
+from pet.reports.metrics import evaluate, gold_columns
+from pet.reports.publish import publish_model, replace_distilled, write_metrics
+from pet.reports.summary import DISTILLED, Summary, SummaryRow, summary_row
+from pet.runs import RunDirectory, RunLog, Stages
+from pet.runs.lock import run_lock
+from pet.runs.plan import Plan, check_prompts, prepare, student_source, with_distillation, without_pool
 from pet.runs.stages import Arrays, VoterSpec, Workbench
 
 __all__ = ["RunResult", "distill", "label", "run"]
@@ -64,10 +65,10 @@ def run(
         soft_labels = combine(votes)
         _write_labels(plan, directory, votes, force)
         rows = read_labeled_rows(directory.pseudo_labels, plan.data.columns, plan.data.task.labels)
-        model, student = _train_student(plan, bench, rows)
+        model, student = _train_student(plan.config, bench, rows)
         summary = _compare(plan, bench, votes, student)
-        _publish_model(plan, directory.model, model, summary)
-        _write_metrics(plan, directory, summary)
+        publish_model(directory.model, model, _card_facts(plan.config, rows), summary.test_figures())
+        write_metrics(directory.metrics_path, _facts(plan), summary)
     return RunResult(directory.root, directory.pseudo_labels, plan.data.columns, soft_labels, directory.model, summary)
 
 
@@ -90,12 +91,13 @@ def distill(
     """Train a classifier from the `pseudo_labels.parquet` of a run as it is now, corrections included.
 
     `overrides` such as ``distill.steps=300`` or ``distill.model="my/model"`` change the run's settings; the classifier
-    goes to `output_dir`, or in the place of the run's own.
+    goes to `output_dir`, or in the place of the run's own. Of the run's input files only the test file is read, if it
+    is still there.
 
     Raises
     ------
     ConfigError
-        If an override is about anything but `[distill]`, or `output_dir` holds something else than a classifier.
+        If an override is about anything but `[distill]`, or `output_dir` holds something.
     DataError
         If there is no labeled data set.
     """
@@ -103,16 +105,33 @@ def distill(
     target = Path(output_dir) if output_dir else directory.model
     if not directory.manifest_path.is_file():
         raise ConfigError(f"{run_dir} is no run directory: give one that `pet label` or `pet run` has made.")
-    if other := [change for change in overrides if not change.strip().startswith("distill.")]:
-        raise ConfigError(f"--set {other[0]}: only distill.* can change here; use `pet run` for the rest.")
-    _refuse_foreign(target)
-    plan = prepare(RunConfig.from_toml(directory.config_path))
-    changed = replace(plan, config=RunConfig.from_toml(directory.config_path, overrides))
-    rows = read_labeled_rows(directory.pseudo_labels, plan.data.columns, plan.data.task.labels)
-    with _workplace(plan, run_dir, 1, quiet=quiet) as (directory, bench):
-        model, _ = _train_student(changed, bench, rows)
-        _publish_model(changed, target, model, None)
+    config = with_distillation(RunConfig.from_toml(directory.config_path), overrides)
+    if target != directory.model and target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise ConfigError(f"{target} exists already: choose a new --output-dir.")
+    quiet_transformers()
+    rows = read_labeled_rows(directory.pseudo_labels, config.task.fields, config.task.labels)
+    with run_lock(directory.root):
+        log = RunLog(directory.log_path, io.StringIO() if quiet else None)
+        inputs = without_pool(config, _test_rows(config, log))
+        bench = Workbench(inputs, directory.store(log), Stages(1), log.say)
+        model, arrays = _train_student(config, bench, rows)
+        gold = gold_columns(inputs.data.test, config.task.labels)
+        found = evaluate(arrays["test"].argmax(axis=1), gold, config.task.labels) if len(gold) else None
+        publish_model(target, model, _card_facts(config, rows), {DISTILLED: found} if found else {})
+        if target == directory.model:
+            replace_distilled(directory.metrics_path, found)
+        if found:
+            log.say(f"on the test rows: accuracy {found.accuracy:.1%}, macro-F1 {found.macro_f1:.1%}")
     return target
+
+
+def _test_rows(config: RunConfig, log: RunLog) -> tuple[Example, ...]:
+    """Return the test rows of a finished run, or none where its test file is gone or has changed beyond use."""
+    try:
+        return load_test_rows(config.task, config.data, config.run.seed)
+    except DataError as error:
+        log.warn(f"the classifier is not measured: {error}")
+        return ()
 
 
 def cast_votes(plan: Plan, bench: Workbench) -> list[Votes]:
@@ -195,14 +214,17 @@ def _write_labels(plan: Plan, directory: RunDirectory, votes: Sequence[Votes], f
     write_table(directory.pseudo_labels, columns)
 
 
-def _train_student(plan: Plan, bench: Workbench, rows: LabeledRows) -> tuple[Path, Arrays]:
+def _train_student(config: RunConfig, bench: Workbench, rows: LabeledRows) -> tuple[Path, Arrays]:
     """Distill the labeled data set into a classifier: soft labels of the pool, and the gold rows if wanted."""
-    source, settings = plan.student()
-    used = np.ones(len(rows.gold), np.bool_) if settings.gold_rows else ~rows.gold
+    used = _used(config, rows)
     examples = [example for example, is_used in zip(rows.examples, used, strict=True) if is_used]
     if not examples:
         raise DataError("The labeled data set has no rows to train on: keep some, or set distill.gold_rows = true.")
-    return bench.distill(examples, rows.probs[used], settings, source)
+    return bench.distill(examples, rows.probs[used], config.distill, student_source(config))
+
+
+def _used(config: RunConfig, rows: LabeledRows) -> np.ndarray:
+    return np.ones(len(rows.gold), np.bool_) if config.distill.gold_rows else ~rows.gold
 
 
 def _compare(plan: Plan, bench: Workbench, votes: Sequence[Votes], student: Arrays) -> Summary:
@@ -215,13 +237,13 @@ def _compare(plan: Plan, bench: Workbench, votes: Sequence[Votes], student: Arra
         return summary_row(name, pool.argmax(axis=1), ensemble, test.argmax(axis=1), gold, data.task.labels)
 
     zero = [bench.zero_shot(pvp) for pvp in plan.pvps]
-    rows = [row("zero-shot", *(_calibrated_mean(zero, part) for part in ("pool", "test")))]
+    rows = [row("zero-shot (calibrated)", *(_calibrated_mean(zero, part) for part in ("pool", "test")))]
     tests = [_scores(plan, bench, spec)["test"] for spec in plan.voters]
     rows += [row(vote.voter, vote.scores[compared], test) for vote, test in zip(votes, tests, strict=True)]
     weights = np.asarray([vote.weight for vote in votes])
     together = np.tensordot(weights / weights.sum(), np.stack(tests).astype(np.float64), axes=1)
     rows.append(row("ensemble", combine(votes).probs[compared], together))
-    rows.append(row("distilled classifier", student["pool"], student["test"]))
+    rows.append(row(DISTILLED, student["pool"], student["test"]))
     if plan.has_baseline:
         baseline = bench.supervised()
         rows.append(row("supervised baseline", baseline["pool"], baseline["test"]))
@@ -234,35 +256,33 @@ def _calibrated_mean(scores: Sequence[Arrays], part: str) -> np.ndarray:
     return mean
 
 
-def _refuse_foreign(target: Path) -> None:
-    """Refuse to put a classifier in the place of anything but another one."""
-    taken = target.exists() and not (target.is_dir() and not any(target.iterdir()))
-    if taken and not ((target / SUCCESS).is_file() and (target / "config.json").is_file()):
-        raise ConfigError(f"{target} holds something else than a classifier of pet: choose a new --output-dir.")
-
-
-def _publish_model(plan: Plan, target: Path, model: Path, summary: Summary | None) -> None:
-    """Put the classifier with its card in its place."""
-    data, (source, settings) = plan.data, plan.student()
-    facts = CardFacts(
-        task=data.task.name,
-        labels=data.task.labels,
-        fields=data.task.fields,
-        base_model=source.name,
-        gold_rows=len(data.labeled),
-        pool_rows=len(data.unlabeled),
-        settings=settings.model_dump(mode="json", exclude={"model"}),
+def _card_facts(config: RunConfig, rows: LabeledRows) -> CardFacts:
+    used = _used(config, rows)
+    return CardFacts(
+        task=config.task.name,
+        labels=config.task.labels,
+        fields=tuple(config.task.fields),
+        # A folder's own name: where it lies on this machine is nobody's business.
+        base_model=_shown(config.model.name if config.distill.model == "same" else config.distill.model),
+        gold_rows=int((rows.gold & used).sum()),
+        pool_rows=int((~rows.gold & used).sum()),
+        settings=config.distill.model_dump(mode="json", exclude={"model"}),
     )
 
-    def write(folder: Path) -> None:
-        shutil.copytree(model, folder, dirs_exist_ok=True)
-        (folder / "README.md").write_text(model_card(facts, summary), encoding="utf-8")
 
-    write_folder(target, write)
+def _shown(name: str) -> str:
+    return Path(name).name if Path(name).is_dir() else name
 
 
-def _write_metrics(plan: Plan, directory: RunDirectory, summary: Summary) -> None:
-    data = plan.data
-    rows = {"labeled": len(data.labeled), "unlabeled": len(data.unlabeled), "test": len(data.test)}
-    figures = {"task": data.task.name, "labels": list(data.task.labels), "seed": plan.inputs.seed, "rows": rows}
-    write_json(directory.metrics_path, {**figures, **summary.as_json()})
+def _facts(plan: Plan) -> dict[str, object]:
+    """Return what `metrics.json` says besides the summary."""
+    data, config = plan.data, plan.config
+    return {
+        "task": data.task.name,
+        "labels": list(data.task.labels),
+        "seed": config.run.seed,
+        "rows": {"labeled": len(data.labeled), "unlabeled": len(data.unlabeled), "test": len(data.test)},
+        "train": config.train.model_dump(mode="json"),
+        "distill": config.distill.model_dump(mode="json"),
+        "precision": plan.inputs.machine.precision,
+    }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pet.errors import ConfigError
-from pet.library import BUNDLED_MODELS
+from pet.library import bundled_models
 
 __all__ = ["absolute", "merged", "overrides_as_tables", "read_toml"]
 
@@ -63,7 +63,7 @@ def _as_path(section: str, value: Any, base: Path) -> Any:
         return place if plain or exists or _FILE.search(value) else value
     if section == "prompts":
         return place
-    named = value == "same" or (BUNDLED_MODELS / value).is_dir()
+    named = value == "same" or value in bundled_models()
     return place if not named and (plain or os.path.isdir(place)) else value
 
 

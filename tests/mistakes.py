@@ -52,6 +52,11 @@ def unlink(toy: Toy) -> None:
     toy.raw("trian", b"")
 
 
+def unknown_format(toy: Toy) -> None:
+    (toy.folder / "train.xlsx").write_bytes(b"PK")
+    toy.settings("train.jsonl", "./train.xlsx")
+
+
 def pickled_model(toy: Toy) -> None:
     folder = toy.folder / "pickled"
     shutil.copytree(toy.model, folder)
@@ -104,7 +109,28 @@ CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
         lambda toy: toy.settings('unlabeled = "unlabeled.jsonl"\n', ""),
         ("[data] unlabeled is missing",),
     ),
-    "unknown format": (lambda toy: toy.settings("train.jsonl", "./train.xlsx"), ("train.xlsx does not end in .csv",)),
+    "unknown format": (unknown_format, ("train.xlsx does not end in .csv",)),
+    "no such file and no suffix": (
+        lambda toy: toy.settings('"train.jsonl"', '"./train"'),
+        ("No file at", "Did you mean train.jsonl?", "Files end in .csv, .tsv, .jsonl"),
+    ),
+    "an empty model name": (
+        lambda toy: toy.settings(toy.model.as_posix(), ""),
+        ("model.name: expected a bundled name, a folder or a hub id",),
+    ),
+    "a task name that leads elsewhere": (
+        lambda toy: toy.settings('"toy"', '"../toy"'),
+        ("task.name: expected letters, digits", "found '../toy'"),
+    ),
+    "a label name of several tokens": (
+        lambda toy: (
+            toy.settings('verbalizer = "toy/words"\n', ""),
+            toy.settings('"Tech"]', '"Tech news zebra"]'),
+            toy.rows("train", rows_of("train", 4)[:2]),
+            toy.rows("test", rows_of("test", 4)[:2]),
+        ),
+        ("label name 'Tech news zebra'", "[prompts] verbalizer", "prompts.multi_token = true"),
+    ),
     "label outside the task": (
         lambda toy: toy.rows("train", [*rows_of("train", 4), {"text": "game", "label": "sports"}]),
         ("line 13", "the label 'sports' is none of 'Sports', 'Business', 'Tech'", "Did you mean"),

@@ -69,7 +69,13 @@ def test_run_prints_the_summary_and_the_places_on_stdout_and_messages_on_stderr(
     result = command("run", toy_pipeline, "--output-dir", tmp_path / "run")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    for name in ("zero-shot", "toy/colon+words", "ensemble", "distilled classifier", "supervised baseline"):
+    for name in (
+        "zero-shot (calibrated)",
+        "toy/colon+words",
+        "ensemble",
+        "distilled classifier",
+        "supervised baseline",
+    ):
         assert any(re.match(rf"{re.escape(name)}( +\d+\.\d){{3}}$", line.rstrip()) for line in lines), name
     shown = [line for line in lines if re.match(r"(Sports|Business|Tech) +\d\.\d\d +\d\.\d\d +news ", line)]
     assert len(shown) == 5
@@ -222,6 +228,29 @@ def test_whatever_happens_is_one_line_and_an_exit_code(
     monkeypatch.setattr("pet.pipeline.label", fail)
     result = command("label", toy_pipeline)
     assert (result.exit_code, result.stderr) == (code, f"{message}\n")
+
+
+def test_only_what_goes_on_again_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pet.prompts.load_patterns", stop)
+    result = command("patterns")
+    assert (result.exit_code, result.stderr) == (130, "interrupted\n")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    code = "import os, sys; os.read(0, 1); from pet.cli import app; app(['patterns'])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdin and process.stdout and process.stderr
+    process.stdout.close()  # before the command writes its first line
+    process.stdin.write(b"x")
+    process.stdin.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(), errors) == (141, b"")
 
 
 def test_the_package_offers_its_parts_without_loading_them() -> None:

@@ -40,8 +40,16 @@ def write(folder: Path, text: str) -> Path:
         ("[distill]\ntemperature = 0.0", "distill.temperature: input should be greater than 0"),
         ("[run]\nseed = -1", "run.seed: input should be greater than or equal to 0"),
         ("[model]\nmax_length = 4", "model.max_length: input should be greater than or equal to 8"),
+        ("[model]\nname = ''", "model.name: expected a bundled name, a folder or a hub id, found ''"),
+        ("[distill]\nmodel = ' '", "distill.model: expected a bundled name, a folder or a hub id"),
+        ("[task]\nname = ''", "task.name: expected letters, digits, spaces"),
+        ("[task]\nname = '../x'", "task.name: expected letters, digits, spaces"),
+        ("[task]\nname = 'a/b'", "found 'a/b'."),
+        ("[task]\nname = '.hidden'", "neither '.' nor a space first, found '.hidden'."),
+        ('[task]\nname = "a\\nb"', "task.name: expected letters"),
         ("[model]\nname = true", "model.name: input should be a valid string, found True"),
         ("[task]\nlabels = ['a']", "task.labels: expected at least two different labels, found ['a']"),
+        ("[task]\nlabels = ['1']", "task.labels: expected at least two different labels, found ['1']."),
         ("[task]\nlabels = ['a', 'a']", "at least two different labels"),
         ("[task]\nlabels = [1, true, 1]", "at least two different labels"),
         ("[task]\nlabels = [['a'], ['b']]", "task.labels.0: input should be a valid string"),
@@ -126,7 +134,22 @@ def test_an_override_below_a_value_is_refused_and_an_unknown_one_has_the_near_ma
 
 
 def test_a_line_break_in_an_override_sets_nothing_else(tmp_path: Path) -> None:
-    assert RunConfig.from_toml(write(tmp_path, ""), ["task.name=1\nseed = 3"]).task.name == "1\nseed = 3"
+    config = RunConfig.from_toml(write(tmp_path, ""), ["task.label_column=1\nseed = 3"])
+    assert config.task.label_column == "1\nseed = 3"
+
+
+@pytest.mark.parametrize("name", ["my task", "v1.2_b-c", "Größe 3", "a..b", "-x"])
+def test_a_task_name_is_that_of_a_folder(name: str) -> None:
+    assert RunConfig.from_mapping({"task": {"name": name}}).task.name == name
+
+
+@pytest.mark.parametrize("override", ["data.test=", 'data.test=""', "data.test= "])
+def test_an_empty_data_set_is_unset(tmp_path: Path, override: str) -> None:
+    path = write(tmp_path, '[data]\ntrain = ""\ntest = "t.csv"')
+    assert RunConfig.from_toml(path).data.test is not None
+    config = RunConfig.from_toml(path, [override])
+    assert (config.data.test, config.data.train) == (None, None)
+    assert config.absolute() == config
 
 
 def test_paths_of_the_file_are_relative_to_it_and_those_of_overrides_to_the_working_directory(
@@ -174,6 +197,11 @@ def test_models_are_bundled_names_hub_ids_or_folders(tmp_path: Path) -> None:
     assert config.model.name == str(tmp_path / "models" / "mine")
     assert config.distill.model == "same"
     assert RunConfig.from_toml(write(tmp_path, '[model]\nname = "./gone"')).model.name == str(tmp_path / "gone")
+    # Folders beside and around the bundled models are none of them.
+    for name in (".", "../models", "./pet-mini"):
+        assert RunConfig.from_mapping({"model": {"name": name}}).absolute().model.name == os.path.normpath(
+            Path.cwd() / name
+        )
 
 
 def test_a_home_folder_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

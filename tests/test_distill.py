@@ -1,6 +1,7 @@
 """Training a classifier from the labeled data set of a run, also after a person has corrected it."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def test_distill_learns_from_corrected_labels_and_puts_the_model_where_it_is_wan
     assert {name: after[name] for name in before} == before  # the run's own model and labels stay
     # The same again does no job.
     jobs = sorted(path.name for path in (copied / "jobs").iterdir())
-    distill(copied, ["distill.steps=30"], tmp_path / "models" / "mine", quiet=True)
+    distill(copied, ["distill.steps=30"], tmp_path / "models" / "again", quiet=True)
     assert sorted(path.name for path in (copied / "jobs").iterdir()) == jobs
 
 
@@ -80,8 +81,10 @@ def test_distill_refuses_what_would_destroy_or_change_something_else(copied: Pat
     mine = tmp_path / "papers"
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")
-    for target in (mine, copied, mine / "thesis.txt"):
-        with pytest.raises(ConfigError, match="holds something else than a classifier"):
+    other = tmp_path / "other"
+    shutil.copytree(copied / "model", other)  # another classifier is somebody's too
+    for target in (mine, copied, mine / "thesis.txt", other):
+        with pytest.raises(ConfigError, match="exists already: choose a new --output-dir"):
             distill(copied, [], target, quiet=True)
     assert (mine / "thesis.txt").read_text() == "years of work"
     with pytest.raises(ConfigError, match=r"train\.steps=3: only distill\.\* can change here"):
@@ -120,3 +123,59 @@ def test_a_config_with_relative_paths_can_be_distilled_from_anywhere(
     label(settings, "run", quiet=True)
     monkeypatch.chdir("/")
     assert distill(tmp_path / "task" / "run", quiet=True).is_dir()
+
+
+def test_any_cell_changed_by_hand_counts_as_a_correction(copied: Path, config: Config) -> None:
+    import pyarrow as pa
+
+    path = copied / "pseudo_labels.parquet"
+    original = pq.read_table(path).to_pydict()
+    for name, value in (("text", "mended"), ("confidence", 0.5), ("source", "mine")):
+        changed = {**original, name: [*original[name][:-1], value]}
+        pq.write_table(pa.table(changed), path)
+        with pytest.raises(ConfigError, match="has been changed since it was written"):
+            label(config(), copied, quiet=True)
+    pq.write_table(pa.table(original), path, compression="none")  # the same cells in other bytes are no change
+    label(config(), copied, quiet=True)
+
+
+def test_distill_needs_neither_the_input_files_nor_the_same_version(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_task(tmp_path / "task", tiny_model)
+    files = {role: str(tmp_path / "task" / f"{role}.jsonl") for role in ("train", "unlabeled", "test")}
+    small = {"steps": 1, "batch_size": 2}
+    settings = pet.RunConfig.from_mapping(
+        {
+            "data": files,
+            "prompts": {"patterns": "toy/*", "registry": [str(tmp_path / "task" / "registry")]},
+            "model": {"name": str(tiny_model), "max_length": 32},
+            "train": small,
+            "distill": small,
+            "run": {"precision": "fp32"},
+        }
+    )
+    run = tmp_path / "run"
+    result = pet.run(settings, run, quiet=True)
+    assert result.summary is not None
+    before = json.loads((run / "metrics.json").read_text())
+    assert before["rows"] == {"labeled": 12, "unlabeled": 36, "test": 12}
+    assert before["train"]["learning_rate"] == 1e-4  # what was unset is written as it was used
+    correct(run, "Tech")
+    for path in (files["train"], files["unlabeled"]):
+        Path(path).unlink()
+    monkeypatch.setattr("pet.runs.plan.code_digest", lambda: "another version")
+    distill(run, ["distill.steps=40", "distill.learning_rate=1e-2"], quiet=True)
+    after = json.loads((run / "metrics.json").read_text())
+    lines = {row["name"]: row for row in after["summary"]["rows"]}
+    tested = lines["distilled classifier"]["test"]
+    assert (tested["n"], tested["confusion"]) == (12, [[0, 0, 4]] * 3)  # it says Tech to everything, as it was taught
+    assert [row for row in after["summary"]["rows"] if row["name"] != "distilled classifier"] == [
+        row for row in before["summary"]["rows"] if row["name"] != "distilled classifier"
+    ]
+    assert "| distilled classifier |" in (run / "model" / "README.md").read_text()
+    # Without the test file the old figures go too: they were another classifier's.
+    Path(files["test"]).unlink()
+    distill(run, ["distill.steps=3"], quiet=True)
+    lines = {row["name"]: row for row in json.loads((run / "metrics.json").read_text())["summary"]["rows"]}
+    assert lines["distilled classifier"]["test"] is None

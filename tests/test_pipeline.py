@@ -13,7 +13,9 @@ from toy import LABELS, rows_of, write_rows, write_task
 import pet
 from pet.config import RunSettings
 from pet.pipeline import distill, label
-from pet.runs.stages import Workbench
+from pet.runs.plan import prepare
+from pet.runs.stages import VoterSpec, Workbench
+from pet.seeding import rng_for
 
 Config = Callable[..., pet.RunConfig]
 
@@ -41,11 +43,11 @@ def test_every_way_to_label_has_a_line_with_figures(finished: pet.RunResult) -> 
     assert finished.summary is not None
     names = [row.name for row in finished.summary.rows]
     voters = ["toy/colon+words", "toy/category+words"]
-    assert names == ["zero-shot", *voters, "ensemble", "distilled classifier", "supervised baseline"]
+    assert names == ["zero-shot (calibrated)", *voters, "ensemble", "distilled classifier", "supervised baseline"]
     assert all(row.test is not None and row.test.n == 12 for row in finished.summary.rows)
     metrics = json.loads((finished.directory / "metrics.json").read_text())
-    assert metrics["rows"][3]["name"] == "ensemble"
-    assert metrics["rows"][3]["agreement"] == 1.0
+    assert metrics["summary"]["rows"][3]["name"] == "ensemble"
+    assert metrics["summary"]["rows"][3]["agreement"] == 1.0
     assert metrics["labels"] == list(LABELS)
 
 
@@ -152,6 +154,67 @@ def test_the_accuracy_weight_is_that_of_the_untrained_pattern_on_the_labeled_row
     label(config("ensemble.weighting=accuracy"), tmp_path / "run", quiet=True)
     # The second pattern is wrong on the third of the rows that are Sports.
     assert seen == [pytest.approx({"toy/colon+words": 1.0, "toy/category+words": 2 / 3})]
+
+
+def vote_with(monkeypatch: pytest.MonkeyPatch, scores: Callable[[VoterSpec, str, int], np.ndarray]) -> None:
+    """Put other scores [n, k] of a voter, by part and number of rows, in the place of its own."""
+    original = Workbench.vote
+
+    def vote(self: Workbench, spec: VoterSpec) -> dict[str, np.ndarray]:
+        found = original(self, spec)
+        return {part: scores(spec, part, len(found[part])).astype(np.float32) for part in ("pool", "test")}
+
+    monkeypatch.setattr(Workbench, "vote", vote)
+
+
+QUICK = ("train.steps=3", "distill.steps=2")
+
+
+@pytest.mark.parametrize("weighting", ["accuracy", "agreement"])
+def test_the_ensemble_is_weighted_on_the_test_rows_as_on_the_pool(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weighting: str
+) -> None:
+    gold = [LABELS.index(row["label"]) for row in rows_of("test", 4)]
+    odd = "toy/category+words#1"  # wrong and little trusted, but louder on the test rows than the others together
+
+    def scores(spec: VoterSpec, part: str, count: int) -> np.ndarray:
+        labels = np.resize(gold, count)
+        loud = 4.0 if part == "test" else 1.0
+        return loud * np.eye(3)[(labels + 1) % 3] if spec.name == odd else np.eye(3)[labels]
+
+    vote_with(monkeypatch, scores)
+    names = ["toy/colon+words", "toy/category+words", "toy/colon+words#1", odd]
+    accuracies = {**dict.fromkeys(names, 0.9), odd: 0.1}
+    monkeypatch.setattr("pet.pipeline._untrained_accuracies", lambda *_: accuracies)
+    result = pet.run(config(*QUICK, "train.seeds=2", f"ensemble.weighting={weighting}"), tmp_path / "run", quiet=True)
+    assert result.summary is not None
+    accuracy = {row.name: row.test.accuracy for row in result.summary.rows if row.test is not None}
+    assert [accuracy[name] for name in names] == [1.0, 1.0, 1.0, 0.0]
+    assert accuracy["ensemble"] == 1.0
+
+
+def test_a_sample_of_the_pool_is_compared_row_by_row(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pet.runs.plan.COMPARED_ROWS", 10)
+    vote_with(monkeypatch, lambda spec, part, count: rng_for(1, spec.name, part).normal(size=(count, 3)))
+    compared = prepare(config()).inputs.compared
+    assert len(compared) == 10 and compared.tolist() != list(range(10))
+    result = pet.run(config(*QUICK), tmp_path / "run", quiet=True)
+    assert result.summary is not None and result.summary.compared == 10
+    agreement = {row.name: row.agreement for row in result.summary.rows}
+    table = table_of(result)
+    for name in ("toy/colon+words", "toy/category+words"):
+        same = np.asarray(table[f"vote_{name}"][12:]) == np.asarray(table["label"][12:])
+        assert agreement[name] == pytest.approx(same[compared].mean())
+    assert agreement["ensemble"] == 1.0
+
+
+def test_every_training_makes_the_updates_of_its_own_section(config: Config, tmp_path: Path) -> None:
+    settings = config(*QUICK)
+    result = pet.run(settings, tmp_path / "run", quiet=True)
+    logs = [json.loads(path.read_text()) for path in result.directory.glob("jobs/*/training.json")]
+    assert sorted(log["updates"] for log in logs) == [2, 3, 3, 3]  # the classifier; two voters and the baseline
 
 
 def test_two_seeds_are_twice_the_voters(finished: pet.RunResult, config: Config, tmp_path: Path) -> None:

@@ -9,14 +9,14 @@
 Neither torch nor transformers is imported here; pyarrow and datasets are, where a file needs them.
 """
 
-from pet.data.dataset import TaskData, data_digest, load_task_data
+from pet.data.dataset import TaskData, data_digest, load_task_data, load_test_rows
 from pet.data.examples import Example, Task
 from pet.data.formats import SUFFIXES, read_rows
 from pet.data.hub import is_hub_name, read_hub_rows
 from pet.data.overlap import Overlap, Overlaps, find_overlaps, normalise, remove_overlaps
 from pet.data.readers import ReadOptions, ReadResult, RejectedRow, Role, read_examples
 from pet.data.sampling import SampleResult, limit, sample_per_label
-from pet.data.writers import write_table
+from pet.data.writers import check_output, write_table
 
 __all__ = [
     "SUFFIXES",
@@ -30,11 +30,13 @@ __all__ = [
     "SampleResult",
     "Task",
     "TaskData",
+    "check_output",
     "data_digest",
     "find_overlaps",
     "is_hub_name",
     "limit",
     "load_task_data",
+    "load_test_rows",
     "normalise",
     "read_examples",
     "read_hub_rows",

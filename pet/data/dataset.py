@@ -15,7 +15,7 @@ from pet.data.streams import shown
 from pet.errors import DataError
 from pet.seeding import rng_for
 
-__all__ = ["TaskData", "data_digest", "load_task_data"]
+__all__ = ["TaskData", "data_digest", "load_task_data", "load_test_rows"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,20 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
         messages=(*_read_messages(reads), *_label_messages(settled, pool, data), *messages),
         rejected=tuple(row for read in reads.values() for row in read.rejected),
     )
+
+
+def load_test_rows(task: TaskSettings, data: DataSettings, seed: int) -> tuple[Example, ...]:
+    """Read the test rows alone, the same that `load_task_data` gives; none where no test file is named.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or a row has no label of the task.
+    """
+    if data.test is None:
+        return ()
+    options = ReadOptions("test", task.fields, task.label_column, task.id_column, task.labels, data.on_bad_row)
+    return limit(read_examples(data.test, options).examples, data.max_test, rng_for(seed, "sample", "test"))
 
 
 def data_digest(examples: Iterable[Example]) -> str:

@@ -47,11 +47,3 @@ class Task:
             raise DataError(f"Task {self.name!r} names a label twice in {list(self.labels)}: remove one.")
         if not self.fields:
             raise DataError(f"Task {self.name!r} has no text field: map one in [task.fields].")
-
-    def index(self, label: str) -> int:
-        """Return the column of a label.
-
-        >>> Task("t", ("no", "yes"), ("text",)).index("yes")
-        1
-        """
-        return self.labels.index(label)

@@ -2,11 +2,12 @@
 
 import csv
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pet.data.streams import close_match, file_suffix, is_packed, open_binary, shown, text_lines
+from pet.data.streams import close_match, file_suffix, is_packed, missing_file, open_binary, shown, text_lines
 from pet.errors import DataError
 
 __all__ = ["SUFFIXES", "TEXT_COLUMN", "Malformed", "Scanned", "read_rows", "row_unit", "scan_rows"]
@@ -56,6 +57,8 @@ def scan_rows(path: Path) -> Iterator[Scanned]:
     scanner = _SCANNERS.get(file_suffix(path))
     if scanner is None:
         known = ", ".join(SUFFIXES)
+        if not os.path.lexists(path):
+            raise DataError(f"{missing_file(path)} Files end in {known} (or one of them with .gz).")
         hint = close_match(file_suffix(path), SUFFIXES)
         raise DataError(f"{path} does not end in {known} (or one of them with .gz): rename or convert it.{hint}")
     return scanner(path)

@@ -88,11 +88,12 @@ def _load(name: str, base: str, split: str) -> Any:
 
 
 def _datasets() -> Any:
-    """Return the library, which takes half a second to load and is needed for few sources."""
+    """Return the library without its progress bars; it takes half a second to load and is needed for few sources."""
     try:
         import datasets
     except ImportError:
         raise DataError("Hub data sets need the package datasets: pip install datasets, or give a file.") from None
+    datasets.disable_progress_bars()
     return datasets
 
 
@@ -101,7 +102,7 @@ def _attempt(name: str, load: Callable[[], Any]) -> Any:
     try:
         return load()
     except Exception as error:
-        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+        reason = ": ".join(_brief(one) for one in (error, error.__cause__) if one is not None)
         if _folder_of(name) is not None:
             raise DataError(
                 f"The data set folder {name!r} could not be read ({reason}): check its files and the split "
@@ -112,6 +113,10 @@ def _attempt(name: str, load: Callable[[], Any]) -> Any:
             "name: check the spelling and the split (owner/name:split), the network, and that HF_HUB_OFFLINE "
             "is not set."
         ) from error
+
+
+def _brief(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
 
 
 def _label_names(table: Any) -> dict[str, Callable[[int], str]]:

@@ -18,6 +18,7 @@ __all__ = [
     "close_match",
     "file_suffix",
     "is_packed",
+    "missing_file",
     "open_binary",
     "shown",
     "text_lines",
@@ -84,7 +85,7 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
     """
     try:
         if not os.path.lexists(path):
-            raise DataError(_missing(path))
+            raise DataError(missing_file(path))
         with io.BufferedReader(_CappedGzip(path)) if is_packed(path) else path.open("rb") as stream:
             yield cast(BinaryIO, stream)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -144,7 +145,7 @@ class _CappedGzip(io.RawIOBase):
         super().close()
 
 
-def _missing(path: Path) -> str:
+def missing_file(path: Path) -> str:
     """Say that a file is missing, and which names beside it are near."""
     folder = path.parent
     if not folder.is_dir():

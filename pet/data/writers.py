@@ -18,9 +18,33 @@ import numpy as np
 from pet.data.streams import close_match, file_suffix, is_packed, shown
 from pet.errors import DataError
 
-__all__ = ["write_table"]
+__all__ = ["check_output", "write_table"]
 
 _Columns = Mapping[str, Sequence[object]]
+
+
+def check_output(path: Path, *inputs: str | Path) -> None:
+    """Check, before long work, that a table can be written to `path` and that it is none of the `inputs`.
+
+    Raises
+    ------
+    DataError
+        If the suffix is not known, the folder is missing, or the file is an input.
+    """
+    _writer(path)
+    if not path.absolute().parent.is_dir():
+        raise DataError(f"{path} cannot be written: there is no folder {path.parent}; make it, or give another place.")
+    for source in inputs:
+        if path.exists() and Path(source).exists() and path.samefile(source):
+            raise DataError(f"{path} is the input itself: give another place, so that nothing is lost.")
+
+
+def _writer(path: Path) -> "Callable[[BinaryIO, _Columns], None]":
+    writer = _WRITERS.get(file_suffix(path))
+    if writer is None or (writer is _write_parquet and is_packed(path)):
+        hint = close_match(file_suffix(path), tuple(_WRITERS))
+        raise DataError(f"{path} does not end in .csv, .tsv, .jsonl (each with or without .gz) or .parquet.{hint}")
+    return writer
 
 
 def write_table(path: Path, columns: _Columns) -> None:
@@ -36,10 +60,7 @@ def write_table(path: Path, columns: _Columns) -> None:
         If the suffix is not known, the lengths differ, a cell cannot be written, or the place is not
         writable.
     """
-    writer = _WRITERS.get(file_suffix(path))
-    if writer is None or (writer is _write_parquet and is_packed(path)):
-        hint = close_match(file_suffix(path), tuple(_WRITERS))
-        raise DataError(f"{path} does not end in .csv, .tsv, .jsonl (each with or without .gz) or .parquet.{hint}")
+    writer = _writer(path)
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         raise DataError(f"{path}: the columns differ in length, {shown(lengths, 200)}: give each as many values.")

@@ -64,10 +64,6 @@ class Backbone:
         longest = max(map(len, encoded))
         return self.batch(encoded, min(-(-longest // 8) * 8, self.longest_input))
 
-    def parameters(self) -> int:
-        """Return the number of parameters."""
-        return sum(weight.numel() for weight in self.model.parameters())
-
     def reset(self) -> None:
         """Copy the loaded weights back into the model, in memory."""
         with torch.no_grad():

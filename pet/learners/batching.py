@@ -1,6 +1,6 @@
 """Batches of rows as tensors: filled by tokens from rows sorted by length, padded on the right."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,10 @@ import torch
 
 from pet.learners.encoding import Encoded
 
-__all__ = ["Batch", "collate", "padding_waste", "token_budget_batches"]
+__all__ = ["CHUNK_ROWS", "Batch", "collate", "padding_waste", "row_chunks", "token_budget_batches"]
+
+CHUNK_ROWS = 4096
+"""So many rows of a pool are held as tokens at a time: enough to fill batches with rows of like lengths."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,11 @@ def collate(
         positions=torch.from_numpy(np.concatenate([row.mask_positions for row in encoded])).to(device),
         slots=slots,
     )
+
+
+def row_chunks(count: int) -> Iterator[slice]:
+    """Yield slices of at most `CHUNK_ROWS` over `count` rows, in order."""
+    return (slice(start, start + CHUNK_ROWS) for start in range(0, count, CHUNK_ROWS))
 
 
 def token_budget_batches(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from pet.config import OptimizerSettings
 from pet.data import Example
 from pet.errors import ModelError
 from pet.learners.backbone import Backbone
-from pet.learners.batching import Batch, token_budget_batches
+from pet.learners.batching import Batch, row_chunks, token_budget_batches
 from pet.learners.encoding import Encoded
 from pet.learners.losses import distillation_loss, soften
 from pet.learners.machine import Machine
@@ -29,11 +29,16 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True)
 class ClassifierForm:
-    """What a classifier reads and says: its labels, the column behind each field, and its longest input."""
+    """What a classifier reads and says: its labels, the column behind each field, and its longest input.
+
+    `label_column` and `id_column` are where its task's files have labels and ids.
+    """
 
     labels: tuple[str, ...]
     columns: Mapping[str, str]
     max_length: int
+    label_column: str = "label"
+    id_column: str = "id"
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class TextClassifier:
         """
         config = _read_config(folder)
         labels = tuple(label for _, label in sorted((int(i), name) for i, name in config["id2label"].items()))
-        form = ClassifierForm(labels, dict(config["pet"]["columns"]), int(config["pet"]["max_length"]))
+        form = ClassifierForm(labels, **config["pet"])
         backbone = Backbone.classifier(ModelSource(str(folder), folder), labels, machine.device, seed=None)
         return cls(backbone, form, machine)
 
@@ -91,14 +96,20 @@ class TextClassifier:
         return fit(self.backbone.model, loss, len(encoded), settings, rng, advance)
 
     def probabilities(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
-        """Return label probabilities, float32 [n, k], in the order of `examples`."""
+        """Return label probabilities, float32 [n, k], in the order of `examples`; only a chunk is held as tokens."""
+        found = np.empty((len(examples), len(self.form.labels)), np.float32)
+        for chunk in row_chunks(len(examples)):
+            found[chunk] = self._chunk_probabilities(examples[chunk], advance)
+        return found
+
+    @torch.inference_mode()
+    def _chunk_probabilities(self, examples: Sequence[Example], advance: Advance) -> np.ndarray:
         encoded = self.encode(examples)
         found = np.empty((len(encoded), len(self.form.labels)), np.float32)
-        with torch.inference_mode():
-            for rows in token_budget_batches([len(row) for row in encoded], self.machine.token_budget):
-                logits = self._logits(self.backbone.batch([encoded[i] for i in rows]))
-                found[rows] = torch.softmax(logits, dim=-1).cpu().numpy()
-                advance(len(rows))
+        for rows in token_budget_batches([len(row) for row in encoded], self.machine.token_budget):
+            logits = self._logits(self.backbone.batch([encoded[i] for i in rows]))
+            found[rows] = torch.softmax(logits, dim=-1).cpu().numpy()
+            advance(len(rows))
         return found
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
@@ -128,7 +139,8 @@ class TextClassifier:
     def save(self, folder: Path) -> None:
         """Write a stock model folder: safetensors, id2label, tokenizer."""
         model = self.backbone.model
-        model.config.pet = {"columns": dict(self.form.columns), "max_length": self.form.max_length}
+        model.config.pet = {**asdict(self.form)}
+        del model.config.pet["labels"]  # they are id2label
         model.save_pretrained(folder)
         _stock_tokenizer(self.backbone.tokenizer, self.form.max_length).save_pretrained(folder)
 
@@ -155,7 +167,7 @@ def _stock_tokenizer(tokenizer: Any, max_length: int) -> Any:
 def _read_config(folder: Path) -> Any:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        config["id2label"], config["pet"]["columns"], config["pet"]["max_length"]
+        ClassifierForm((), **config["pet"]), config["id2label"]
     except (OSError, ValueError, KeyError, TypeError):
         raise ModelError(
             f"{folder} is no classifier written by pet (no config.json with its labels and columns): give a run "

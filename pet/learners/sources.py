@@ -14,7 +14,7 @@ from transformers import MODEL_FOR_MASKED_LM_MAPPING, AutoConfig, AutoTokenizer
 
 from pet.errors import ModelError, near_matches
 from pet.learners.tokens import keep_specials_apart
-from pet.library import BUNDLED_MODELS
+from pet.library import BUNDLED_MODELS, bundled_models
 
 __all__ = [
     "ModelSource",
@@ -58,9 +58,11 @@ def find_model(name: str, revision: str | None = None) -> ModelSource:
     ModelError
         If there is no such model, or it holds no safetensors weights.
     """
-    bundled, folder = BUNDLED_MODELS / name, Path(name)
-    if "/" not in name and bundled.is_dir():
-        folder = bundled
+    if not name.strip():
+        raise ModelError("The name of the model is empty: give a bundled name, a folder, or a hub id.")
+    folder = Path(name)
+    if name in bundled_models():
+        folder = BUNDLED_MODELS / name
     elif not folder.is_dir():
         folder = _download(name, revision)
     if not (folder / "config.json").is_file():
@@ -78,10 +80,9 @@ def _download(name: str, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(_USED_FILES)))
     except Exception as error:  # the client's errors differ between its versions: each means "not to be had"
-        known = [path.name for path in BUNDLED_MODELS.iterdir()] if BUNDLED_MODELS.is_dir() else []
         raise ModelError(
             f"No model {name!r}: it is no bundled name, no folder, and the hub did not give it ({first_line(error)})."
-            f"{near_matches(name, known)}"
+            f"{near_matches(name, bundled_models())}"
         ) from None
 
 

@@ -7,7 +7,8 @@ byte-level BPE writes the blank into the token, SentencePiece writes it in front
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -91,7 +92,7 @@ def _runs(values: Sequence[int]) -> list[tuple[int, int, int]]:
 
 
 class PieceTokenizer:
-    """Tokenizes pieces of text, each text once, and keeps the ids."""
+    """Tokenizes pieces of text, each text once, and keeps the ids, but for those learned inside `forgetting`."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
@@ -108,6 +109,16 @@ class PieceTokenizer:
         if pair not in self._layouts:
             self._layouts[pair] = Layout.learn(self.tokenizer, pair)
         return self._layouts[pair]
+
+    @contextmanager
+    def forgetting(self) -> Iterator[None]:
+        """Forget at the end what was learned meanwhile, so that memory does not grow with the rows of a pool."""
+        kept = len(self._known)
+        try:
+            yield
+        finally:
+            while len(self._known) > kept:
+                self._known.popitem()  # the latest
 
     def learn(self, pieces: Iterable[tuple[str, bool]]) -> None:
         """Tokenize all (text, spaced) pieces that are not known yet, in one call of the tokenizer."""

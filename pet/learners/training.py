@@ -90,7 +90,7 @@ def fit(
             if not np.isfinite([total, norm]).all():
                 raise RunError(
                     f"The loss became {total} (gradient {norm}) at update {len(losses) + 1} of {steps}: lower "
-                    f'train.learning_rate (now {learning_rate:g}), or set run.precision = "fp32".'
+                    f'the learning rate (now {learning_rate:g}), or set run.precision = "fp32".'
                 )
             optimizer.step()
             schedule.step()

@@ -9,7 +9,7 @@ import torch
 from pet.config import ModelSettings, TrainSettings
 from pet.data import Example
 from pet.learners.backbone import Backbone
-from pet.learners.batching import token_budget_batches
+from pet.learners.batching import row_chunks, token_budget_batches
 from pet.learners.encoding import Encoded, PatternEncoder
 from pet.learners.losses import mask_tokens, masked_lm_loss, pet_loss
 from pet.learners.machine import Machine
@@ -74,15 +74,25 @@ class Voter:
         return fit(self.backbone.model, loss, len(labeled), settings, order_rng, advance)
 
     def scores(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
-        """Return raw label scores, float32 [n, k], in the order of `examples`."""
-        encoded = self.encode(examples)
-        found = np.empty((len(encoded), len(self.words.labels)), np.float32)
-        with torch.inference_mode():
-            for rows in token_budget_batches([len(row) for row in encoded], self.machine.token_budget):
-                batch = self.backbone.batch([encoded[i] for i in rows])
-                found[rows] = label_scores(self.backbone.model, batch, self.words, self.machine.precision).cpu().numpy()
-                advance(len(rows))
+        """Return raw label scores, float32 [n, k], in the order of `examples`; only a chunk is held as tokens."""
+        found = np.empty((len(examples), len(self.words.labels)), np.float32)
+        for chunk in row_chunks(len(examples)):
+            found[chunk] = self._chunk_scores(examples[chunk], advance)
         return found
+
+    @torch.inference_mode()
+    def _chunk_scores(self, examples: Sequence[Example], advance: Advance) -> np.ndarray:
+        encoded = self._encode_in_passing(examples)
+        found = np.empty((len(encoded), len(self.words.labels)), np.float32)
+        for rows in token_budget_batches([len(row) for row in encoded], self.machine.token_budget):
+            batch = self.backbone.batch([encoded[i] for i in rows])
+            found[rows] = label_scores(self.backbone.model, batch, self.words, self.machine.precision).cpu().numpy()
+            advance(len(rows))
+        return found
+
+    def _encode_in_passing(self, examples: Sequence[Example]) -> list[Encoded]:
+        with self.backbone.pieces.forgetting():
+            return self.encode(examples)
 
     def _pet_loss(self, rows: _Rows, chosen: np.ndarray) -> torch.Tensor:
         batch = self.backbone.training_batch([rows.encoded[i] for i in chosen])
@@ -92,13 +102,12 @@ class Voter:
     def _auxiliary(
         self, examples: Sequence[Example], settings: TrainSettings, rng: np.random.Generator
     ) -> Callable[[], torch.Tensor]:
-        """Return a function that gives the masked-LM loss of the next batch of patterned rows."""
-        encoded = self.encode(examples)
-        stream = row_stream(len(encoded), settings.batch_size // settings.accumulation, rng)
+        """Return a function that gives the masked-LM loss of the next batch of patterned rows, encoded when drawn."""
+        stream = row_stream(len(examples), settings.batch_size // settings.accumulation, rng)
         tokenizer = self.backbone.tokenizer
 
         def loss() -> torch.Tensor:
-            rows = [encoded[i] for i in next(stream)]
+            rows = self._encode_in_passing([examples[i] for i in next(stream)])
             masked, targets = mask_tokens(rows, len(tokenizer), tokenizer.mask_token_id, rng)
             return masked_lm_loss(
                 self.backbone.model, self.backbone.training_batch(masked), targets, self.machine.precision

@@ -73,6 +73,19 @@ def _mask_is_spaced(pvp: PVP) -> bool:
     return next(part.spaced for part in pvp.pattern.render(blank) if part.kind == "mask")
 
 
+def _complaint(verbalizer: str, report: WordReport) -> str:
+    """Say what is wrong with a word; without a verbalizer (`Verbalizer.from_labels`) the label names are the words."""
+    if verbalizer == "labels":
+        return (
+            f"The label name {report.word!r} cannot stand at the mask itself, it is {report.problem}: name a word that "
+            "is one token for each label with [prompts] verbalizer"
+        )
+    return (
+        f"Verbalizer {verbalizer!r}: the word {report.word!r} of label {report.label!r} is {report.problem}: choose a "
+        "common word that is one token"
+    )
+
+
 def label_words(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) -> LabelWords:
     """Return the token ids of all label words of a PVP.
 
@@ -85,10 +98,7 @@ def label_words(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) -> 
     for report in reports:
         if report.problem:
             way_out = ", or set prompts.multi_token = true" if len(report.ids) > 1 and not multi_token else ""
-            raise PromptError(
-                f"Verbalizer {pvp.verbalizer.name!r}: the word {report.word!r} of label {report.label!r} is "
-                f"{report.problem}: choose a common word that is one token (`pet check` shows the splits){way_out}."
-            )
+            raise PromptError(f"{_complaint(pvp.verbalizer.name, report)} (`pet check` shows the splits){way_out}.")
     labels = tuple(pvp.verbalizer.words)
     width = max(len(words) for words in pvp.verbalizer.words.values())
     ids = np.full((len(labels), width, max(len(report.ids) for report in reports)), -1, np.int64)

@@ -76,10 +76,6 @@ class Registry(Generic[T]):
         self._require(name)
         return self._values[name]
 
-    def names(self) -> tuple[str, ...]:
-        """Return all names, in order."""
-        return tuple(self._values)
-
     def origin(self, name: str) -> str:
         """Return where a value comes from: the path of its file, or "code".
 

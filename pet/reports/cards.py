@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pet.reports.summary import Summary
+from pet.reports.metrics import Evaluation
 
-__all__ = ["CardFacts", "model_card"]
+__all__ = ["CardFacts", "model_card", "stock_call"]
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,14 @@ class CardFacts:
     settings: Mapping[str, object]
 
 
-def model_card(facts: CardFacts, summary: Summary | None) -> str:
-    """Return the Markdown card of a distilled classifier."""
-    # The first field is the first segment, all others together the second.
-    row = '"..."' if len(facts.fields) == 1 else '{"text": "...", "text_pair": "..."}'
+def stock_call(model: str, fields: Sequence[str]) -> str:
+    """Return the Python that labels a row without pet: the first field is `text`, all others are `text_pair`."""
+    row = '"..."' if len(fields) == 1 else '{"text": "...", "text_pair": "..."}'
+    return f'transformers.pipeline("text-classification", model="{model}")({row}, truncation=True)'
+
+
+def model_card(facts: CardFacts, figures: Mapping[str, Evaluation]) -> str:
+    """Return the Markdown card of a distilled classifier; `figures` are test figures by name (there may be none)."""
     lines = [
         "---",
         "pipeline_tag: text-classification",
@@ -39,19 +43,16 @@ def model_card(facts: CardFacts, summary: Summary | None) -> str:
         f"Start: `{facts.base_model}`; {facts.gold_rows} labeled rows; soft labels for {facts.pool_rows} rows.",
         "",
         "```python",
-        "from transformers import pipeline",
+        "import transformers",
         "",
-        'classify = pipeline("text-classification", model="path/to/this/folder")',
-        f"classify({row}, truncation=True)",
+        stock_call("path/to/this/folder", facts.fields),
         "```",
         "",
         "Settings: " + ", ".join(f"{name} = {value}" for name, value in facts.settings.items()) + ".",
     ]
-    if summary is not None and any(row.test for row in summary.rows):
+    if figures:
         lines += ["", "| test | accuracy | macro-F1 |", "| --- | ---: | ---: |"]
         lines += [
-            f"| {row.name} | {100 * row.test.accuracy:.1f} | {100 * row.test.macro_f1:.1f} |"
-            for row in summary.rows
-            if row.test
+            f"| {name} | {100 * found.accuracy:.1f} | {100 * found.macro_f1:.1f} |" for name, found in figures.items()
         ]
     return "\n".join(lines) + "\n"

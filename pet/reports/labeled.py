@@ -1,5 +1,6 @@
 """`pseudo_labels.parquet`: the labeled data set a run gives back, and reading it again."""
 
+import tempfile
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,14 +90,21 @@ def pseudo_label_columns(
 
 
 def differs(path: Path, columns: Columns) -> bool:
-    """Say whether a labeled data set at `path` has other rows, labels or columns than those given."""
+    """Say whether a labeled data set at `path` differs from one of the given columns in any cell."""
     if not path.is_file():
         return False
     try:
-        found = pq.read_table(path).to_pydict()
+        found = pq.read_table(path)
     except (pyarrow.ArrowException, OSError):
         return False  # no table: nobody's work
-    return set(found) != set(columns) or any(found[name] != columns[name] for name in ("id", "label"))
+    with tempfile.TemporaryDirectory() as scratch:
+        # Written and read as well, so that both have passed through the same types.
+        write_table(Path(scratch) / "new.parquet", columns)
+        new = pq.read_table(Path(scratch) / "new.parquet")
+    # As text, since NaN in a column of the user's would not equal itself.
+    return found.column_names != new.column_names or any(
+        repr(found[name].to_pylist()) != repr(new[name].to_pylist()) for name in new.column_names
+    )
 
 
 @dataclass(frozen=True)

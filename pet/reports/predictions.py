@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pet.config import RunConfig, RunSettings, TaskSettings
-from pet.data import Example, ReadOptions, ReadResult, Role, read_examples, write_table
+from pet.config import RunSettings
+from pet.data import Example, ReadOptions, ReadResult, Role, check_output, read_examples, write_table
 from pet.errors import DataError, ModelError
 from pet.labeling import SoftLabels
 from pet.learners import Machine, TextClassifier, quiet_transformers
@@ -91,8 +91,9 @@ def predict_file(model: str | Path, source: str, output: Path, on_bad_row: str =
     UsageError
         If the model or the file cannot be used.
     """
+    check_output(output, source)
     classifier = load_classifier(model)
-    found = _read(classifier, source, _options(model, "input", on_bad_row))
+    found = read_examples(source, _options(classifier, "input", on_bad_row))
     write_table(output, prediction_columns(found.examples, found.fields, _soft_labels(classifier, found.examples)))
     return found
 
@@ -120,22 +121,15 @@ def evaluate_file(model: str | Path, source: str, on_bad_row: str = "error") -> 
     """
     classifier = load_classifier(model)
     labels = classifier.form.labels
-    options = _options(model, "test", on_bad_row)
-    found = _read(classifier, source, replace(options, labels=labels))
+    options = _options(classifier, "test", on_bad_row)
+    found = read_examples(source, replace(options, labels=labels))
     hard = _soft_labels(classifier, found.examples).hard()
     return evaluate(np.asarray(hard), gold_columns(found.examples, labels), labels)
 
 
-def _read(classifier: TextClassifier, source: str, options: ReadOptions) -> ReadResult:
-    return read_examples(source, replace(options, fields=classifier.form.columns))
-
-
-def _options(model: str | Path, role: Role, on_bad_row: Any) -> ReadOptions:
-    """Return how a file is read: for a model inside its run, labels and ids stand where they stood for the run."""
-    folder = Path(model)
-    run = next((place for place in (folder, folder.absolute().parent) if (place / "manifest.json").is_file()), None)
-    task = RunConfig.from_toml(run / "config.toml").task if run else TaskSettings()
-    return ReadOptions(role, label_column=task.label_column, id_column=task.id_column, on_bad_row=on_bad_row)
+def _options(classifier: TextClassifier, role: Role, on_bad_row: Any) -> ReadOptions:
+    form = classifier.form
+    return ReadOptions(role, form.columns, form.label_column, form.id_column, on_bad_row=on_bad_row)
 
 
 def _soft_labels(classifier: TextClassifier, examples: Sequence[Example]) -> SoftLabels:

@@ -8,7 +8,11 @@ from rich.table import Table
 
 from pet.reports.metrics import Evaluation, evaluate
 
-__all__ = ["Summary", "SummaryRow", "summary_row", "summary_table"]
+__all__ = ["DISTILLED", "Summary", "SummaryRow", "summary_row", "summary_table"]
+
+
+DISTILLED = "distilled classifier"
+"""The name of the final classifier's line."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,10 @@ class Summary:
 
     rows: tuple[SummaryRow, ...]
     compared: int
+
+    def test_figures(self) -> dict[str, Evaluation]:
+        """Return the test figures by name, of the lines that have them."""
+        return {row.name: row.test for row in self.rows if row.test}
 
     def as_json(self) -> dict[str, object]:
         """Return plain values."""

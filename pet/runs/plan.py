@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from pet.config import DistillSettings, OptimizerSettings, RunConfig
-from pet.data import Example, TaskData, load_task_data
+from pet.config import OptimizerSettings, RunConfig
+from pet.data import Example, Task, TaskData, load_task_data
 from pet.errors import ConfigError
 from pet.learners import Machine, ModelSource, default_schedule, find_model, parameter_count, quiet_transformers
 from pet.learners.encoding import PatternEncoder
@@ -15,11 +16,21 @@ from pet.learners.sources import load_tokenizer, longest_input, masked_lm_config
 from pet.learners.tokens import PieceTokenizer
 from pet.learners.words import label_words
 from pet.prompts import PVP, Field, Pattern, Registry, Verbalizer, load_patterns, load_verbalizers
-from pet.runs.identity import run_identity
+from pet.runs.identity import code_digest, run_identity
 from pet.runs.stages import StageInputs, VoterSpec
 from pet.seeding import rng_for
+from pet.toml import absolute, merged, overrides_as_tables
 
-__all__ = ["Plan", "build_pvps", "check_prompts", "prepare", "resolve"]
+__all__ = [
+    "Plan",
+    "build_pvps",
+    "check_prompts",
+    "prepare",
+    "resolve",
+    "student_source",
+    "with_distillation",
+    "without_pool",
+]
 
 S = TypeVar("S", bound=OptimizerSettings)
 
@@ -51,17 +62,68 @@ class Plan:
         """Whether the supervised baseline is trained for comparison."""
         return bool(self.data.labeled) and self.config.run.baseline
 
-    def student(self) -> tuple[ModelSource, DistillSettings]:
-        """Return the model that the final classifier starts from, and its settings without gaps."""
-        name = self.config.distill.model
-        source = self.inputs.source if name == "same" else find_model(name)
-        return source, resolve(self.config.distill, source, voter=False)
+
+def without_pool(config: RunConfig, test: tuple[Example, ...]) -> StageInputs:
+    """Return the inputs of a stage that needs no rows but those it is handed, and `test` to be measured on."""
+    task = Task(config.task.name, config.task.labels, tuple(config.task.fields))
+    return StageInputs(
+        data=TaskData(task, (), (), test, config.task.fields, (), ()),
+        source=find_model(config.model.name, config.model.revision),
+        model=config.model,
+        train=config.train,
+        task=config.task,
+        machine=Machine.pick(config.run),
+        seed=config.run.seed,
+        multi_token=config.prompts.multi_token,
+        base={"code": code_digest()},
+        compared=np.empty(0, np.int64),
+    )
+
+
+def with_distillation(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
+    """Return the settings of a run with changes to its `[distill]`, such as ``distill.steps=300``.
+
+    Raises
+    ------
+    ConfigError
+        If a change is about another section.
+    """
+    if other := [change for change in overrides if not change.strip().startswith("distill.")]:
+        raise ConfigError(f"--set {other[0]}: only distill.* can change here; use `pet run` for the rest.")
+    if any(change.strip().startswith("distill.model") for change in overrides):
+        # The stored schedule is that of the stored model's size.
+        unset = config.distill.model_copy(update={"steps": None, "learning_rate": None})
+        config = config.model_copy(update={"distill": unset})
+    changes = absolute(overrides_as_tables(overrides), Path.cwd())
+    changed = RunConfig.from_mapping(merged(config.model_dump(exclude_none=True), changes))
+    settled = resolve(changed.distill, student_source(changed), voter=False)
+    return changed.model_copy(update={"distill": settled})
+
+
+def student_source(config: RunConfig) -> ModelSource:
+    """Return the model that the final classifier starts from."""
+    return (
+        find_model(config.model.name, config.model.revision)
+        if config.distill.model == "same"
+        else find_model(config.distill.model)
+    )
 
 
 def resolve(settings: S, source: ModelSource, voter: bool) -> S:
     """Return settings whose steps and learning rate, where unset, follow the model's size."""
     schedule = default_schedule(parameter_count(source.folder), voter)
     return settings.resolved(schedule.steps, schedule.learning_rate)
+
+
+def _resolved(config: RunConfig, data: TaskData, source: ModelSource) -> RunConfig:
+    """Return a config without gaps: the labels and fields that were found, steps and learning rates."""
+    return config.model_copy(
+        update={
+            "task": config.task.model_copy(update={"labels": data.task.labels, "fields": dict(data.columns)}),
+            "train": resolve(config.train, source, voter=True),
+            "distill": resolve(config.distill, student_source(config), voter=False),
+        }
+    )
 
 
 def prepare(config: RunConfig) -> Plan:
@@ -79,6 +141,7 @@ def prepare(config: RunConfig) -> Plan:
     quiet_transformers()
     source = find_model(config.model.name, config.model.revision)
     masked_lm_config(source)
+    config = _resolved(config, data, source)
     sample = min(COMPARED_ROWS, len(data.unlabeled))
     rows = rng_for(config.run.seed, "compare").choice(len(data.unlabeled), size=sample, replace=False)
     identity = run_identity(config, data, source, pvps)
@@ -86,7 +149,8 @@ def prepare(config: RunConfig) -> Plan:
         data=data,
         source=source,
         model=config.model,
-        train=resolve(config.train, source, voter=True),
+        train=config.train,
+        task=config.task,
         machine=Machine.pick(config.run),
         seed=config.run.seed,
         multi_token=config.prompts.multi_token,

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from pet.config import DistillSettings, ModelSettings, OptimizerSettings, TrainSettings
+from pet.config import DistillSettings, ModelSettings, OptimizerSettings, TaskSettings, TrainSettings
 from pet.data import Example, TaskData, data_digest
 from pet.learners import Backbone, ClassifierForm, Machine, ModelSource, TextClassifier, TrainLog, Voter, model_digest
 from pet.prompts import PVP
@@ -54,6 +54,7 @@ class StageInputs:
     source: ModelSource
     model: ModelSettings
     train: TrainSettings
+    task: TaskSettings
     machine: Machine
     seed: int
     multi_token: bool
@@ -63,7 +64,10 @@ class StageInputs:
     @property
     def form(self) -> ClassifierForm:
         """What the classifiers of this run read and say."""
-        return ClassifierForm(self.data.task.labels, self.data.columns, self.model.max_length)
+        task = self.data.task
+        return ClassifierForm(
+            task.labels, self.data.columns, self.model.max_length, self.task.label_column, self.task.id_column
+        )
 
     @property
     def pool_sample(self) -> list[Example]:

@@ -1,6 +1,6 @@
 """Accuracy with few labels: every line of the summary, mean and standard deviation over samples of the labeled rows.
 
-    python tests/benchmarks/accuracy.py DATA_DIR [--tasks agnews mr] [--samples 3] [--set train.steps=60] [--dev]
+    python tests/benchmarks/accuracy.py DATA_DIR [--tasks agnews mr] [--seeds 0 1 2] [--set train.steps=60] [--dev]
 
 DATA_DIR has one folder per task with train, unlabeled and test .jsonl.gz files. All lines of one sample share its
 labeled rows. `--dev` measures on rows of the train file that were not drawn, which is where settings are chosen;
@@ -33,7 +33,7 @@ TASKS: dict[str, dict[str, object]] = {
         "task": {"fields": {"premise": "text_a", "hypothesis": "text_b"}},
     },
 }
-GROUPS = ("zero-shot", "single PVP (mean)", "ensemble", "distilled classifier", "supervised baseline")
+GROUPS = ("zero-shot (calibrated)", "single PVP (mean)", "ensemble", "distilled classifier", "supervised baseline")
 
 
 def development_rows(train: Path, folder: Path, seed: int, per_label: int, most: int) -> tuple[Path, Path]:
@@ -83,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
-    parser.add_argument("--samples", type=int, default=3)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--per-label", type=int, default=10)
     parser.add_argument("--unlabeled", type=int, default=2000)
     parser.add_argument("--max-test", type=int, default=2000)
@@ -94,7 +94,7 @@ def main() -> None:
     table: dict[str, dict[str, list[float]]] = {}
     for task in options.tasks:
         found = []
-        for seed in range(options.samples):
+        for seed in options.seeds:
             with tempfile.TemporaryDirectory() as scratch:
                 found.append(measure(task, options.data, seed, options, Path(scratch)))
             print(task, seed, {name: round(100 * value, 1) for name, value in found[-1].items()}, flush=True)

@@ -10,10 +10,6 @@ def test_an_example_is_never_changed():
         Example("1", {"text": "a"}).label = "x"
 
 
-def test_the_index_of_a_label_is_its_column():
-    assert Task("t", ("b", "a"), ("text",)).index("a") == 1
-
-
 @pytest.mark.parametrize(
     ("labels", "fields", "word"),
     [

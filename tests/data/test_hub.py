@@ -153,6 +153,29 @@ def test_a_folder_of_data_files_is_read(tmp_path, refused):
         list(read_hub_rows(f"{folder}:dev", "train"))
 
 
+def test_what_a_folder_cannot_be_read_for_is_said(tmp_path, refused):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "train.jsonl").write_text('{"text": "a", "label": "x"}\n{"text": nonsense\n')
+    with refused("files", "check its files", "JSON parse error"):
+        list(read_hub_rows(str(folder), "train"))
+
+
+def test_the_underlying_cause_is_said_in_the_same_sentence(monkeypatch, refused):
+    def load_dataset(name, *, split):
+        raise RuntimeError("it went wrong.") from ValueError("line 3 has\nno end.")
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with refused("(it went wrong: line 3 has no end)"):
+        list(read_hub_rows("owner/name", "train"))
+
+
+def test_no_progress_bar_is_shown(hub):
+    datasets.enable_progress_bars()
+    list(read_hub_rows("owner/name", "train"))
+    assert datasets.are_progress_bars_disabled()
+
+
 def test_an_empty_folder_is_one_sentence(tmp_path, refused):
     (tmp_path / "empty").mkdir()
     with refused("empty", "check its files"):

@@ -48,6 +48,16 @@ def test_find_a_folder_and_a_bundled_model(folder):
     assert find_model("pet-mini") == ModelSource("pet-mini", BUNDLED_MODELS / "pet-mini")
 
 
+def test_a_folder_is_never_taken_for_a_bundled_name(tmp_path, monkeypatch, refuses):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    monkeypatch.setattr("pet.learners.sources._download", lambda name, revision: tmp_path / "hub")
+    for name, holder in ((".", "."), ("./models", "models"), ("../models", str(tmp_path / "hub"))):
+        refuses(ModelError, lambda name=name: find_model(name), f"{holder} holds no config.json")
+    for name in ("", " "):
+        refuses(ModelError, lambda name=name: find_model(name), "name of the model is empty")
+
+
 def test_no_config(folder, refuses):
     (folder / "config.json").unlink()
     refuses(ModelError, lambda: find_model(str(folder)), "no config.json", str(folder))
@@ -176,7 +186,7 @@ def test_reset_brings_back_every_bit(backbones, family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_parameters_are_counted_from_the_headers(backbones, folders, family):
-    assert parameter_count(folders[family]) == backbones[family].parameters()
+    assert parameter_count(folders[family]) == sum(weight.numel() for weight in backbones[family].model.parameters())
 
 
 def test_the_digest_sees_every_byte(folder):

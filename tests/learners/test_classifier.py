@@ -70,6 +70,17 @@ def test_every_family_learns_from_soft_labels(new_classifier, rows, family):
     assert probs.sum(1) == pytest.approx(np.ones(32), abs=1e-5)
 
 
+@pytest.mark.parametrize("size", [1, 5, 32])
+def test_chunks_give_the_same_probabilities(new_classifier, rows, monkeypatch, size):
+    classifier, told = new_classifier("bert"), []
+    whole = classifier.probabilities(rows)
+    monkeypatch.setattr("pet.learners.batching.CHUNK_ROWS", size)
+    assert classifier.probabilities(tuple(rows), told.append) == pytest.approx(whole, abs=1e-5)
+    assert sum(told) == 32
+    assert max(told) <= size
+    assert classifier.probabilities([]).shape == (0, 2)
+
+
 def test_the_student_comes_to_the_teacher(new_classifier, rows):
     """Taught long enough, the probabilities are the teacher's and not more certain."""
     classifier = new_classifier("modernbert")
@@ -206,7 +217,12 @@ def test_a_saved_folder_holds_no_pickle_and_says_its_labels(saved, family):
     config = json.loads((folder / "config.json").read_text())
     assert config["id2label"] == {"0": "Sports", "1": "Tech"}
     assert config["label2id"] == {"Sports": 0, "Tech": 1}
-    assert config["pet"] == {"columns": {"first": "FIRST"}, "max_length": 64}
+    assert config["pet"] == {
+        "columns": {"first": "FIRST"},
+        "max_length": 64,
+        "label_column": "label",
+        "id_column": "id",
+    }
     assert json.loads((folder / "tokenizer_config.json").read_text())["model_max_length"] == 64
 
 

@@ -155,6 +155,18 @@ def test_special_tokens_are_kept_apart_without_a_pre_tokenizer():
     assert tokenizer.convert_ids_to_tokens(ids) == ["<", "s", ">"]
 
 
+def test_what_is_learned_in_passing_is_forgotten_also_after_an_error(pieces):
+    fresh = PieceTokenizer(pieces["roberta"].tokenizer)
+    fresh.learn([("good", True)])
+    kept = fresh.ids("good")
+    with fresh.forgetting():
+        fresh.learn([("bad", True), ("good", True), ("bad", False)])
+    with pytest.raises(AttributeError), fresh.forgetting():
+        fresh.learn([("bad", True), (None, True)])
+    assert list(fresh._known) == [("good", True)]
+    assert fresh.ids("good") is kept
+
+
 def test_each_text_is_tokenized_once(pieces, monkeypatch):
     fresh = PieceTokenizer(pieces["roberta"].tokenizer)
     fresh.learn([("good", True), ("bad", False), ("good ", True)])

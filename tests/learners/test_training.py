@@ -128,7 +128,7 @@ def test_a_loss_that_is_not_finite(refuses, bad):
     def call():
         fit(model, loss, 24, settings_of(), np.random.default_rng(0))
 
-    refuses(RunError, call, f"became {bad}", "update 2 of 5", "learning_rate (now 0.05)")
+    refuses(RunError, call, f"became {bad}", "update 2 of 5", "the learning rate (now 0.05)")
     assert not model.training
 
 

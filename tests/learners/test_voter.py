@@ -74,6 +74,32 @@ def test_many_small_batches_give_the_same_scores(voter, rows, monkeypatch):
     assert voter.scores(rows) == pytest.approx(whole, abs=1e-5)
 
 
+@pytest.mark.parametrize("size", [1, 5, 31, 32])
+def test_chunks_give_the_same_scores_and_leave_no_text_behind(backbones, pvp, machine, rows, monkeypatch, size):
+    voter = Voter(backbones["bert"], pvp, ModelSettings(), machine)
+    voter.train(rows[:8], settings_of(steps=4), generator())
+    whole, told, sizes = voter.scores(rows), [], []
+    known = set(voter.backbone.pieces._known)
+    encode = voter.encoder.encode
+    monkeypatch.setattr("pet.learners.batching.CHUNK_ROWS", size)
+    spy = lambda given, slots: (sizes.append(len(given)), encode(given, slots))[1]  # noqa: E731
+    monkeypatch.setattr(voter.encoder, "encode", spy)
+    assert voter.scores(tuple(rows), told.append) == pytest.approx(whole, abs=1e-5)
+    assert (sum(told), sum(sizes), max(sizes)) == (32, 32, size)
+    assert set(voter.backbone.pieces._known) == known
+
+
+def test_the_auxiliary_loss_encodes_only_the_rows_it_draws(backbones, pvp, machine, rows, monkeypatch):
+    voter = Voter(backbones["bert"], pvp, ModelSettings(), machine)
+    pool = [Example(f"p{i}", {"text": f"good game {i}"}) for i in range(1000)]
+    encode, seen = voter.encoder.encode, []
+    spy = lambda given, slots: (seen.append(len(given)), encode(given, slots))[1]  # noqa: E731
+    monkeypatch.setattr(voter.encoder, "encode", spy)
+    voter.train(rows, settings_of(steps=3, auxiliary_mlm=0.5), generator(), unlabeled=pool)
+    assert seen == [32, 8, 8, 8]
+    assert not any(text.startswith("good game ") and text[-1].isdigit() for text, _ in voter.backbone.pieces._known)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_auxiliary_loss_runs_and_changes_the_result(backbones, pvp, machine, rows, family):
     voter = Voter(backbones[family], pvp, ModelSettings(), machine)

@@ -63,6 +63,20 @@ def test_a_word_of_several_tokens(pieces, refuses):
     assert (words.ids[1] >= 0).sum() == 1
 
 
+def test_without_a_verbalizer_the_label_name_is_to_blame(pieces, refuses):
+    pvp = PVP(Pattern.parse("toy/p", "It was {mask}. {text}"), Verbalizer.from_labels(["good game", "bad"]))
+    call = lambda **given: label_words(pvp, pieces["bert"], **given)  # noqa: E731
+    refuses(PromptError, call, "label name 'good game'", "2 tokens", "[prompts] verbalizer", "multi_token = true")
+    assert call(multi_token=True).slots == 2
+    with pytest.raises(PromptError) as caught:
+        call()
+    assert "Verbalizer" not in str(caught.value)
+    unknown = PVP(pvp.pattern, Verbalizer.from_labels(["ß", "bad"]))
+    with pytest.raises(PromptError, match="'ß' cannot stand at the mask itself, it is unknown") as caught:
+        label_words(unknown, pieces["bert"])
+    assert "multi_token" not in str(caught.value)
+
+
 def test_a_shared_word_by_lower_casing(pieces, refuses):
     pvp = pvp_of(a=["World"], b=["world"])
     assert label_words(pvp, pieces["roberta"]).ids.shape == (2, 1, 1)

@@ -171,3 +171,17 @@ def test_what_is_no_classifier_is_said(
     (torn / "model.safetensors").write_bytes(b"torn")
     with pytest.raises(ModelError, match="cannot be loaded"):
         pet.predict(torn, TEXTS)
+
+
+def test_an_output_that_is_the_input_or_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("text\nhello\n")
+    nothing = tmp_path / "no-model"  # what is wrong with the output is told first
+    for output, reason in (
+        (source, "is the input itself"),
+        (tmp_path / "nowhere" / "out.csv", "there is no folder"),
+        (tmp_path / "out.xlsx", "does not end in"),
+    ):
+        with pytest.raises(DataError, match=reason):
+            predict_file(nothing, str(source), output)
+    assert source.read_text() == "text\nhello\n"

@@ -53,7 +53,7 @@ def test_the_json_has_every_figure() -> None:
 
 def test_the_card_says_what_the_model_reads_says_and_is_worth() -> None:
     facts = CardFacts("mail", LABELS, ("text",), "pet-mini", 12, 345, {"steps": 7, "temperature": 2.0})
-    card = model_card(facts, with_test())
+    card = model_card(facts, with_test().test_figures())
     for part in (
         "# mail",
         "`no`, `yes`",
@@ -65,11 +65,11 @@ def test_the_card_says_what_the_model_reads_says_and_is_worth() -> None:
     ):
         assert part in card
     assert "| ensemble | 100.0 | 100.0 |" in card
-    assert 'classify("...", truncation=True)' in card
+    assert 'model="path/to/this/folder")("...", truncation=True)' in card
     assert card.startswith("---\n") and card.endswith("\n")
 
 
 def test_the_card_of_a_task_with_pairs_calls_the_pipeline_with_pairs_and_none_has_figures_without_a_test() -> None:
     facts = CardFacts("nli", LABELS, ("premise", "hypothesis"), "pet-mini", 1, 2, {})
-    assert 'classify({"text": "...", "text_pair": "..."}, truncation=True)' in model_card(facts, None)
-    assert "accuracy" not in model_card(facts, None)
+    assert '({"text": "...", "text_pair": "..."}, truncation=True)' in model_card(facts, {})
+    assert "accuracy" not in model_card(facts, {})

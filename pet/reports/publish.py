@@ -1,0 +1,50 @@
+"""Putting results in their places: the classifier with its card, and the figures."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pet.reports.cards import CardFacts, model_card
+from pet.reports.metrics import Evaluation
+from pet.reports.summary import DISTILLED, Summary
+from pet.runs import write_folder, write_json
+
+__all__ = ["publish_model", "replace_distilled", "write_metrics"]
+
+
+def publish_model(target: Path, model: Path, facts: CardFacts, figures: Mapping[str, Evaluation]) -> None:
+    """Copy a classifier to `target`, with a card that has the test `figures` by name.
+
+    Raises
+    ------
+    RunError
+        If the disk is full or may not be written.
+    """
+
+    def write(folder: Path) -> None:
+        shutil.copytree(model, folder, dirs_exist_ok=True)
+        (folder / "README.md").write_text(model_card(facts, figures), encoding="utf-8")
+
+    write_folder(target, write)
+
+
+def write_metrics(path: Path, facts: Mapping[str, Any], summary: Summary) -> None:
+    """Write `metrics.json`: facts of the run, then the lines of its summary."""
+    write_json(path, {**facts, "summary": summary.as_json()})
+
+
+def replace_distilled(path: Path, found: Evaluation | None) -> None:
+    """Give the line of the distilled classifier in `metrics.json` the figures of another one.
+
+    Without a metrics file, as after `pet label`, nothing is done.
+    """
+    try:
+        figures = json.loads(path.read_bytes())
+        rows = figures["summary"]["rows"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    new = {"name": DISTILLED, "agreement": None, "test": found.as_json() if found else None}
+    figures["summary"]["rows"] = [new if row["name"] == DISTILLED else row for row in rows]
+    write_json(path, figures)
