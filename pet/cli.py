@@ -4,61 +4,19 @@ Nothing heavy is imported before a command needs it, so that ``pet --help`` answ
 """
 
 import json
-import os
-import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
-from typer.core import TyperGroup
 
-from pet.errors import PetError
-
-if TYPE_CHECKING:
-    from pet.config import RunConfig
+from pet.terminal import CommandGroup, aligned, load_config, print_table, run_place, say
 
 __all__ = ["app"]
 
 
-class _Group(TyperGroup):
-    """Turns errors into one line and an exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take --debug from anywhere on the line."""
-        ctx.obj = "--debug" in args
-        rest: list[str] = super().parse_args(ctx, [argument for argument in args if argument != "--debug"])
-        return rest
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            resumes = ctx.invoked_subcommand in ("run", "label", "distill")
-            typer.echo(f"interrupted{': the same command goes on where it stopped' if resumes else ''}", err=True)
-            raise typer.Exit(130) from None
-        except BrokenPipeError:  # as of `pet patterns | head -1`; nor shall what is left be written at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(141) from None
-        except Exception as error:
-            if ctx.obj or isinstance(error, typer.Exit | typer.Abort | typer.TyperException):
-                raise
-            typer.echo(f"error: {_one_line(error)}", err=True)
-            raise typer.Exit(error.exit_code if isinstance(error, PetError) else 1) from None
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, PetError):
-        return " ".join(str(error).split())
-    if isinstance(error, MemoryError):
-        return "The memory is full: lower data.max_unlabeled or model.max_length."
-    return f"{type(error).__name__}: {' '.join(str(error).split())} (unexpected; --debug shows where)"
-
-
 app = typer.Typer(
     name="pet",
-    cls=_Group,
+    cls=CommandGroup,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -79,6 +37,11 @@ Force = Annotated[bool, typer.Option("--force", help="Delete the results of anot
 BadRow = Annotated[
     Literal["error", "skip"] | None, typer.Option(help="What to do with a row that cannot be used (default: error).")
 ]
+AcceptAll = Annotated[
+    bool,
+    typer.Option("--accept-all", help="Keep every generation of iPET, also one that the guard rails would reject."),
+]
+KeepModels = Annotated[bool, typer.Option("--keep-models", help="Keep the weights of every trained voter (large).")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A run directory, or its model folder.")]
 Input = Annotated[str, typer.Argument(metavar="INPUT", help="CSV, TSV, JSONL, JSON, Parquet or text; also .gz.")]
 Name = Annotated[str | None, typer.Argument(help="Show this one.")]
@@ -99,30 +62,35 @@ def run_command(
     registry: Registry = None,
     on_bad_row: BadRow = None,
     force: Force = False,
+    accept_all: AcceptAll = False,
+    keep_models: KeepModels = False,
 ) -> None:
     """Label the pool, distill a classifier, and compare it with what else could have been done.
 
     Example: `pet run my.toml --set train.steps=60 --output-dir runs/first`
     """
-    loaded = _load(config, settings, registry, on_bad_row)  # a slip in it is told before torch is loaded
+    # A slip in it is told before torch is loaded.
+    loaded = load_config(config, settings, registry, on_bad_row, accept_all, keep_models)
     from pet.pipeline import run
     from pet.reports.cards import stock_call
     from pet.reports.labeled import sample_lines
     from pet.reports.summary import summary_table
 
-    result = run(loaded, _place(config, output_dir), force=force)
+    result = run(loaded, run_place(config, output_dir), force=force)
     if result.summary is not None:
-        _print_table(summary_table(result.summary))
+        print_table(summary_table(result.summary))
+    say(*(line for line in (result.verdict, result.work) if line is not None))
     sample = sample_lines(result.pseudo_labels, result.columns)
-    _say("", "label, confidence, agreement, text (a sample of the pool)", *sample)
-    _say(
-        "",
-        f"labeled data set   {result.pseudo_labels}",
-        f"figures            {result.directory / 'metrics.json'}",
-        f"classifier         {result.model}",
-        f"label new texts    pet predict {result.directory} INPUT --output FILE",
-        f"or from Python     {stock_call(str(result.model), tuple(result.columns))}",
-    )
+    say("", "label, confidence, agreement, text (a sample of the pool)", *sample)
+    places = {
+        "labeled data set": str(result.pseudo_labels),
+        "figures": str(result.directory / "metrics.json"),
+        "classifier": str(result.model),
+        "label new texts": f"pet predict {result.directory} INPUT --output FILE",
+        "or from Python": stock_call(str(result.model), tuple(result.columns)),
+        "why a row has its label": f"pet explain {result.directory} ROW_ID",
+    }
+    say("", *aligned(places.items()))
 
 
 @app.command("label")
@@ -133,23 +101,25 @@ def label_command(
     registry: Registry = None,
     on_bad_row: BadRow = None,
     force: Force = False,
+    accept_all: AcceptAll = False,
+    keep_models: KeepModels = False,
     jsonl: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the rows as JSON lines too.")] = None,
 ) -> None:
     """Label the pool and stop at pseudo_labels.parquet.
 
     Example: `pet label my.toml --jsonl labeled.jsonl`
     """
-    loaded = _load(config, settings, registry, on_bad_row)
+    loaded = load_config(config, settings, registry, on_bad_row, accept_all, keep_models)
     from pet.data import check_output
     from pet.pipeline import label
     from pet.reports.labeled import export_jsonl
 
     if jsonl is not None:
         check_output(jsonl, *loaded.data.sources())
-    result = label(loaded, _place(config, output_dir), force=force)
+    result = label(loaded, run_place(config, output_dir), force=force)
     if jsonl is not None:
         export_jsonl(result.pseudo_labels, jsonl)
-    _say(f"labeled data set  {jsonl or result.pseudo_labels}")
+    say(f"labeled data set  {jsonl or result.pseudo_labels}")
 
 
 @app.command("distill")
@@ -166,7 +136,7 @@ def distill_command(
     from pet.pipeline import distill
 
     changes = [*(settings or []), *([f"distill.model={json.dumps(model)}"] if model else [])]
-    _say(f"classifier        {distill(run, changes, output_dir)}")
+    say(f"classifier        {distill(run, changes, output_dir)}")
 
 
 @app.command("predict")
@@ -196,7 +166,24 @@ def evaluate_command(model: Model, source: Input, on_bad_row: BadRow = None) -> 
     """
     from pet.reports.predictions import evaluate_file
 
-    _say(json.dumps(evaluate_file(model, source, on_bad_row or "error").as_json(), ensure_ascii=False, indent=2))
+    say(json.dumps(evaluate_file(model, source, on_bad_row or "error").as_json(), ensure_ascii=False, indent=2))
+
+
+@app.command("explain")
+def explain_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run directory.")],
+    row_id: Annotated[str, typer.Argument(metavar="ROW_ID", help="The id of a row in its pseudo_labels.parquet.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON, no text shortened.")] = False,
+) -> None:
+    """Say why a row has its label: who voted for what, who was trained on it, and what the voters read.
+
+    Example: `pet explain runs/quickstart unlabeled-17`
+    """
+    from pet.reports.explain import explain
+    from pet.reports.explain_lines import explanation_lines
+
+    found = explain(run, row_id)
+    say(*([json.dumps(found.as_json(), ensure_ascii=False, indent=2)] if as_json else explanation_lines(found)))
 
 
 @app.command("check")
@@ -207,11 +194,11 @@ def check_command(
 
     Example: `pet check my.toml`
     """
-    loaded = _load(config, settings, registry, on_bad_row)
+    loaded = load_config(config, settings, registry, on_bad_row)
     from pet.reports.check import check, report_lines
     from pet.runs.plan import prepare
 
-    _say(*report_lines(check(prepare(loaded))))
+    say(*report_lines(check(prepare(loaded))))
 
 
 @app.command("patterns")
@@ -224,7 +211,7 @@ def patterns_command(name: Name = None, registry: Registry = None) -> None:
 
     patterns = load_patterns(registry or [])
     if name is None:
-        _say(*_aligned((pattern.name, pattern.template) for pattern in patterns))
+        say(*aligned((pattern.name, pattern.template) for pattern in patterns))
         return
     pattern = patterns.get(name)
     facts = {
@@ -234,7 +221,7 @@ def patterns_command(name: Name = None, registry: Registry = None) -> None:
         "about": pattern.description,
         "file": patterns.origin(name),
     }
-    _say(*_aligned(facts.items()))
+    say(*aligned(facts.items()))
 
 
 @app.command("verbalizers")
@@ -248,9 +235,9 @@ def verbalizers_command(name: Name = None, registry: Registry = None) -> None:
     verbalizers = load_verbalizers(registry or [])
     if name is None:
         words = {one.name: "; ".join(f"{k}: {', '.join(v)}" for k, v in one.words.items()) for one in verbalizers}
-        _say(*_aligned(words.items()))
+        say(*aligned(words.items()))
         return
-    _say(*_aligned((label, ", ".join(words)) for label, words in verbalizers.get(name).words.items()))
+    say(*aligned((label, ", ".join(words)) for label, words in verbalizers.get(name).words.items()))
 
 
 @app.command("pipelines")
@@ -263,37 +250,6 @@ def pipelines_command(name: Name = None) -> None:
 
     if name is None:
         heads = {path.stem: path.read_text(encoding="utf-8").splitlines()[0] for path in pipeline_files()}
-        _say(*_aligned((stem, head.lstrip("# ")) for stem, head in heads.items()))
+        say(*aligned((stem, head.lstrip("# ")) for stem, head in heads.items()))
         return
-    _say(pipeline_text(name).rstrip())
-
-
-def _load(config: str, settings: list[str] | None, registry: list[Path] | None, on_bad_row: str | None) -> "RunConfig":
-    from pet.config import RunConfig
-    from pet.library import pipeline_path
-
-    changes = [*(settings or []), *([f'data.on_bad_row="{on_bad_row}"'] if on_bad_row else [])]
-    loaded = RunConfig.from_toml(pipeline_path(config), changes)
-    return loaded.with_registries(registry or [])
-
-
-def _place(config: str, output_dir: Path | None) -> Path:
-    return output_dir or Path("runs") / Path(config).stem
-
-
-def _say(*lines: str) -> None:
-    for line in lines:
-        typer.echo(line)
-
-
-def _print_table(table: Any) -> None:
-    from rich.console import Console
-
-    # A pipe has no width: never fold the table there.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-
-def _aligned(rows: Iterable[tuple[str, str]]) -> list[str]:
-    pairs = list(rows)
-    width = max((len(name) for name, _ in pairs), default=0)
-    return [f"{name:<{width}}  {text}" for name, text in pairs]
+    say(pipeline_text(name).rstrip())

@@ -1,13 +1,14 @@
-"""The method, top to bottom: voters, their votes, the ensemble's soft labels, the distilled classifier.
+"""The method, top to bottom: generations of voters, the ensemble's soft labels, the distilled classifier.
 
 Pattern-Exploiting Training (Schick and Schütze, 2001.07676): one masked language model per pattern-verbalizer pair is
-trained on the labeled rows; their weighted ensemble labels the pool; a stock classifier learns from those soft labels.
+trained on the labeled rows; their weighted ensemble labels the pool; iPET draws larger training sets from these labels,
+generation by generation; a stock classifier learns from the last soft labels.
 """
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +16,20 @@ import numpy as np
 from pet.config import RunConfig
 from pet.data import Example, load_test_rows, write_table
 from pet.errors import ConfigError, DataError, RunError
-from pet.labeling import SoftLabels, Votes, batch_calibrated, combine, weigh
+from pet.labeling import SoftLabels, combine
 from pet.learners import quiet_transformers
 from pet.reports.cards import CardFacts
-from pet.reports.labeled import LabeledRows, differs, pseudo_label_columns, read_labeled_rows
+from pet.reports.comparison import compare
+from pet.reports.labeled import History, LabeledRows, differs, pseudo_label_columns, read_labeled_rows
 from pet.reports.metrics import evaluate, gold_columns
+from pet.reports.provenance import first_labeled, training_set_counts, write_generation
 from pet.reports.publish import publish_model, replace_distilled, write_metrics
-from pet.reports.summary import DISTILLED, Summary, SummaryRow, summary_row
+from pet.reports.summary import DISTILLED, Summary, verdict
 from pet.runs import RunDirectory, RunLog, Stages
+from pet.runs.generations import Generation, Generations
 from pet.runs.lock import run_lock
 from pet.runs.plan import Plan, check_prompts, prepare, student_source, with_distillation, without_pool
-from pet.runs.stages import Arrays, VoterSpec, Workbench
+from pet.runs.stages import Arrays, Work, Workbench
 
 __all__ = ["RunResult", "distill", "label", "run"]
 
@@ -34,7 +38,8 @@ __all__ = ["RunResult", "distill", "label", "run"]
 class RunResult:
     """Where the results lie, and the figures. `model` and `summary` are None after `label`.
 
-    `columns` maps the task's fields to the columns of the labeled data set.
+    `columns` maps the task's fields to the columns of the labeled data set. `verdict` says whether something simpler
+    would have done better, and `work` what was computed.
     """
 
     directory: Path
@@ -43,6 +48,8 @@ class RunResult:
     soft_labels: SoftLabels
     model: Path | None = None
     summary: Summary | None = None
+    verdict: str | None = None
+    work: str | None = None
 
 
 def run(
@@ -59,17 +66,25 @@ def run(
         If an input is wrong, the directory holds another run, or the work fails.
     """
     plan = check_prompts(prepare(config))
-    stages = len(plan.voters) + len(plan.pvps) + 1 + plan.has_baseline
-    with _workplace(plan, output_dir, stages, force=force, quiet=quiet) as (directory, bench):
-        votes = cast_votes(plan, bench)
-        soft_labels = combine(votes)
-        _write_labels(plan, directory, votes, force)
+    with _workplace(plan, output_dir, plan.stage_count, force=force, quiet=quiet) as (directory, bench, log):
+        generations = _label_pool(plan, directory, bench, log, force)
         rows = read_labeled_rows(directory.pseudo_labels, plan.data.columns, plan.data.task.labels)
         model, student = _train_student(plan.config, bench, rows)
-        summary = _compare(plan, bench, votes, student)
+        summary = compare(plan, bench, generations, student)
         publish_model(directory.model, model, _card_facts(plan.config, rows), summary.test_figures())
-        write_metrics(directory.metrics_path, _facts(plan), summary)
-    return RunResult(directory.root, directory.pseudo_labels, plan.data.columns, soft_labels, directory.model, summary)
+        work = sum(bench.work.values(), Work())
+        write_metrics(directory.metrics_path, _facts(plan, generations, work), summary)
+    soft_labels = combine(_accepted(generations)[-1].votes)
+    return RunResult(
+        directory=directory.root,
+        pseudo_labels=directory.pseudo_labels,
+        columns=plan.data.columns,
+        soft_labels=soft_labels,
+        model=directory.model,
+        summary=summary,
+        verdict=verdict(summary),
+        work=f"{work.forwards:,} rows went forward through a model, {work.steps:,} optimizer steps",
+    )
 
 
 def label(
@@ -77,12 +92,30 @@ def label(
 ) -> RunResult:
     """Label the pool and stop at `pseudo_labels.parquet`; `run` on the same directory goes on from there."""
     plan = check_prompts(prepare(config))
-    stages = len(plan.voters) + (len(plan.pvps) if plan.config.ensemble.weighting == "accuracy" else 0)
-    with _workplace(plan, output_dir, stages, force=force, quiet=quiet) as (directory, bench):
-        votes = cast_votes(plan, bench)
-        soft_labels = combine(votes)
-        _write_labels(plan, directory, votes, force)
+    stages = plan.generations * len(plan.voters)
+    with _workplace(plan, output_dir, stages, force=force, quiet=quiet) as (directory, bench, log):
+        generations = _label_pool(plan, directory, bench, log, force)
+    soft_labels = combine(_accepted(generations)[-1].votes)
     return RunResult(directory.root, directory.pseudo_labels, plan.data.columns, soft_labels)
+
+
+def _label_pool(
+    plan: Plan, directory: RunDirectory, bench: Workbench, log: RunLog, force: bool
+) -> tuple[Generation, ...]:
+    """Train the generations, and label the pool with the last one accepted."""
+    found: dict[int, Generation] = {}
+    for generation in Generations(plan, bench, log.say, log.warn).train():
+        directory.expect(bench.voter_jobs)
+        write_generation(directory.generations, generation, plan.voters, plan.data)
+        found[generation.number] = generation  # one that labels the whole pool later replaces itself
+    generations = tuple(found.values())
+    _write_labels(plan, directory, generations, force)
+    return generations
+
+
+def _accepted(generations: Sequence[Generation]) -> list[Generation]:
+    """Return the generations that decide; the last of them has labeled the whole pool."""
+    return [generation for generation in generations if generation.rejected is None]
 
 
 def distill(
@@ -134,48 +167,16 @@ def _test_rows(config: RunConfig, log: RunLog) -> tuple[Example, ...]:
         return ()
 
 
-def cast_votes(plan: Plan, bench: Workbench) -> list[Votes]:
-    """Return the weighted votes of all voters on the pool."""
-    ids = tuple(example.id for example in plan.data.unlabeled)
-    votes = [
-        Votes(spec.name, spec.seed_index, ids, plan.data.task.labels, _scores(plan, bench, spec)["pool"])
-        for spec in plan.voters
-    ]
-    weighting = plan.config.ensemble.weighting
-    accuracies = _untrained_accuracies(plan, bench) if weighting == "accuracy" else {}
-    return weigh(votes, weighting, accuracies)
-
-
-def _scores(plan: Plan, bench: Workbench, spec: VoterSpec) -> Arrays:
-    """Return a voter's scores on the pool and the test rows, float32 [n, k] each.
-
-    Without labeled rows the voters stay untrained, and what a pattern prefers by itself is taken off their scores.
-    """
-    scores = bench.vote(spec)
-    if plan.data.labeled:
-        return scores
-    return {part: batch_calibrated(rows, scores["pool"]).astype(np.float32) for part, rows in scores.items()}
-
-
-def _untrained_accuracies(plan: Plan, bench: Workbench) -> dict[str, float]:
-    """Return the accuracy of each voter's PVP on the labeled rows before training: the paper's weight."""
-    gold = gold_columns(plan.data.labeled, plan.data.task.labels)
-    return {
-        spec.name: float((bench.zero_shot(spec.pvp)["labeled"].argmax(axis=1) == gold).mean()) if len(gold) else 1.0
-        for spec in plan.voters
-    }
-
-
 @contextmanager
 def _workplace(
     plan: Plan, output_dir: str | Path | None, stages: int, *, force: bool = False, quiet: bool = False
-) -> Iterator[tuple[RunDirectory, Workbench]]:
+) -> Iterator[tuple[RunDirectory, Workbench, RunLog]]:
     """Open the run directory and tell what was noticed in the data; `stages` jobs will be asked for."""
     root = Path(output_dir) if output_dir else Path("runs") / plan.data.task.name
     with RunDirectory.open(root, plan.config.to_toml(), plan.identity, force) as directory:
         _remove_drafts(directory)
         log = RunLog(directory.log_path, io.StringIO() if quiet else None)
-        for message in plan.data.messages:
+        for message in (*plan.data.messages, *plan.notes):
             log.say(message)
         if rejected := plan.data.rejected:
             columns = {name: [getattr(row, name) for row in rejected] for name in ("file", "line", "reason", "row")}
@@ -184,10 +185,7 @@ def _workplace(
         history = RunLog(directory.log_path, io.StringIO())  # for the file alone
         history.say(f"started: {len(plan.voters)} voters, {len(plan.data.unlabeled)} rows to label")
         bench = Workbench(plan.inputs, directory.store(log), Stages(stages), history.say)
-        # The jobs without which the labels would be those of a smaller ensemble.
-        expected = [bench.voter_job(spec) for spec in plan.voters]
-        directory.expect({job.name: job.key for job in expected})
-        yield directory, bench
+        yield directory, bench, log
 
 
 def _remove_drafts(directory: RunDirectory) -> None:
@@ -197,15 +195,17 @@ def _remove_drafts(directory: RunDirectory) -> None:
             draft.unlink(missing_ok=True)
 
 
-def _write_labels(plan: Plan, directory: RunDirectory, votes: Sequence[Votes], force: bool) -> None:
+def _write_labels(plan: Plan, directory: RunDirectory, generations: Sequence[Generation], force: bool) -> None:
     """Write the labeled data set, unless that would undo what a person has corrected in it."""
     missing = directory.missing()
     if missing:
         raise RunError(
             f"The votes of {', '.join(missing)} are missing in {directory.jobs}: run the same command again."
         )
-    data = plan.data
-    columns = pseudo_label_columns(data.labeled, data.unlabeled, data.columns, combine(votes), votes)
+    data, pool = plan.data, len(plan.data.unlabeled)
+    accepted = _accepted(generations)
+    history = History(first_labeled(accepted, pool), training_set_counts(accepted, pool))
+    columns = pseudo_label_columns(data.labeled, data.unlabeled, data.columns, accepted[-1].votes, history)
     if not force and differs(directory.pseudo_labels, columns):
         raise ConfigError(
             f"{directory.pseudo_labels} has been changed since it was written: train on it as it is with "
@@ -227,35 +227,6 @@ def _used(config: RunConfig, rows: LabeledRows) -> np.ndarray:
     return np.ones(len(rows.gold), np.bool_) if config.distill.gold_rows else ~rows.gold
 
 
-def _compare(plan: Plan, bench: Workbench, votes: Sequence[Votes], student: Arrays) -> Summary:
-    """Set every way to label side by side, on the test rows and on a sample of the pool."""
-    data, compared = plan.data, plan.inputs.compared
-    gold = gold_columns(data.test, data.task.labels)
-    ensemble = combine(votes).hard()[compared]
-
-    def row(name: str, pool: np.ndarray, test: np.ndarray) -> SummaryRow:
-        return summary_row(name, pool.argmax(axis=1), ensemble, test.argmax(axis=1), gold, data.task.labels)
-
-    zero = [bench.zero_shot(pvp) for pvp in plan.pvps]
-    rows = [row("zero-shot (calibrated)", *(_calibrated_mean(zero, part) for part in ("pool", "test")))]
-    tests = [_scores(plan, bench, spec)["test"] for spec in plan.voters]
-    rows += [row(vote.voter, vote.scores[compared], test) for vote, test in zip(votes, tests, strict=True)]
-    weights = np.asarray([vote.weight for vote in votes])
-    together = np.tensordot(weights / weights.sum(), np.stack(tests).astype(np.float64), axes=1)
-    rows.append(row("ensemble", combine(votes).probs[compared], together))
-    rows.append(row(DISTILLED, student["pool"], student["test"]))
-    if plan.has_baseline:
-        baseline = bench.supervised()
-        rows.append(row("supervised baseline", baseline["pool"], baseline["test"]))
-    return Summary(tuple(rows), len(compared))
-
-
-def _calibrated_mean(scores: Sequence[Arrays], part: str) -> np.ndarray:
-    """Return the mean over untrained PVPs of scores [n, k] without each pattern's own preference."""
-    mean: np.ndarray = np.mean([batch_calibrated(arrays[part], arrays["pool"]) for arrays in scores], axis=0)
-    return mean
-
-
 def _card_facts(config: RunConfig, rows: LabeledRows) -> CardFacts:
     used = _used(config, rows)
     return CardFacts(
@@ -274,7 +245,7 @@ def _shown(name: str) -> str:
     return Path(name).name if Path(name).is_dir() else name
 
 
-def _facts(plan: Plan) -> dict[str, object]:
+def _facts(plan: Plan, generations: Sequence[Generation], work: Work) -> dict[str, object]:
     """Return what `metrics.json` says besides the summary."""
     data, config = plan.data, plan.config
     return {
@@ -284,5 +255,18 @@ def _facts(plan: Plan) -> dict[str, object]:
         "rows": {"labeled": len(data.labeled), "unlabeled": len(data.unlabeled), "test": len(data.test)},
         "train": config.train.model_dump(mode="json"),
         "distill": config.distill.model_dump(mode="json"),
+        "ipet": config.ipet.model_dump(mode="json"),
+        "generations": [
+            {
+                "generation": one.number,
+                "continues": one.continues,
+                "rejected": one.rejected,
+                "training_rows": [len(training) for training in one.sets],
+                "labeled_rows": len(one.rows),
+                **one.figures.as_json(),
+            }
+            for one in generations
+        ],
+        "work": asdict(work),
         "precision": plan.inputs.machine.precision,
     }

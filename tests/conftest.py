@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from tiny import save_tiny
-from toy import write_task
+from toy import THREE, write_task
 
 import pet
 
@@ -36,6 +36,25 @@ def finished(tmp_path_factory: pytest.TempPathFactory, toy_pipeline: Path) -> pe
 def config(toy_pipeline: Path) -> Callable[..., pet.RunConfig]:
     """Build the config of the toy task with overrides."""
     return lambda *overrides: pet.RunConfig.from_toml(toy_pipeline, overrides)
+
+
+@pytest.fixture(scope="session")
+def larger_pipeline(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """The toy task with 8 gold rows and 40 unlabeled ones per label; do not change what lies beside it."""
+    return write_task(tmp_path_factory.mktemp("larger"), tiny_model, train=8, unlabeled=40)
+
+
+@pytest.fixture
+def larger(larger_pipeline: Path) -> Callable[..., pet.RunConfig]:
+    """Build the config of the larger toy task with overrides."""
+    return lambda *overrides: pet.RunConfig.from_toml(larger_pipeline, overrides)
+
+
+@pytest.fixture(scope="session")
+def three(tmp_path_factory: pytest.TempPathFactory, larger_pipeline: Path) -> pet.RunResult:
+    """A finished run of three generations on the larger toy task, none rejected; do not change it."""
+    config = pet.RunConfig.from_toml(larger_pipeline, (*THREE, "ipet.accept_all=true"))
+    return pet.run(config, tmp_path_factory.mktemp("runs") / "three", quiet=True)
 
 
 @pytest.fixture

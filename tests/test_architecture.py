@@ -14,7 +14,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_builtin" not in pat
 # In the order of the data; a room imports from those above it. One rank: leaves that may use each other.
 ROOMS = (
     ("errors",),
-    ("library", "seeding", "toml", "config"),
+    ("library", "seeding", "toml", "settings", "config"),
     ("data",),
     ("prompts",),
     ("labeling",),
@@ -22,6 +22,7 @@ ROOMS = (
     ("runs",),
     ("reports",),
     ("pipeline",),
+    ("terminal",),
     ("cli",),
 )
 RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names}

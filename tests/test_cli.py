@@ -1,5 +1,6 @@
 """The command: what goes where, what is listed, the exit codes, and that help answers at once."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -7,14 +8,27 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from explained import labels_of, parquet
 from toy import LABELS, content, rows_of, write_rows
 from typer.testing import CliRunner, Result
 
 import pet
 from pet.cli import app
 
-COMMANDS = ("run", "label", "distill", "predict", "evaluate", "check", "patterns", "verbalizers", "pipelines")
+COMMANDS = (
+    "run",
+    "label",
+    "distill",
+    "predict",
+    "evaluate",
+    "explain",
+    "check",
+    "patterns",
+    "verbalizers",
+    "pipelines",
+)
 
 
 def command(*arguments: str | Path) -> Result:
@@ -82,10 +96,26 @@ def test_run_prints_the_summary_and_the_places_on_stdout_and_messages_on_stderr(
     for name in ("pseudo_labels.parquet", "metrics.json", "model"):
         assert str(tmp_path / "run" / name) in result.stdout
     assert "transformers.pipeline(" in result.stdout
+    assert any(re.fullmatch(rf"why a row has its label  pet explain {tmp_path / 'run'} ROW_ID", line) for line in lines)
     assert "warning" not in result.stdout
     assert "\x1b" not in result.stdout + result.stderr  # neither colours nor progress where nobody watches
     again = command("run", toy_pipeline, "--output-dir", tmp_path / "run")
     assert again.stdout == result.stdout
+
+
+def test_run_says_whether_something_simpler_would_have_won_and_what_it_cost(
+    toy_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pet.labeling import SoftLabels
+
+    labeled = tmp_path / "pseudo_labels.parquet"
+    parquet(labeled, labels_of())
+    result = pet.RunResult(tmp_path, labeled, {"text": "body"}, SoftLabels((), (), np.zeros((0, 0), np.float32)))
+    for verdict, work in (("a simpler way is as good", "12 updates"), (None, None)):
+        told = dataclasses.replace(result, verdict=verdict, work=work)
+        monkeypatch.setattr("pet.pipeline.run", lambda *_, told=told, **__: told)
+        lines = command("run", toy_pipeline).stdout.splitlines()
+        assert lines[: lines.index("")] == [line for line in (verdict, work) if line]
 
 
 def test_messages_about_the_data_go_to_stderr(toy_pipeline: Path, tmp_path: Path) -> None:
@@ -208,49 +238,6 @@ def test_the_default_place_is_named_after_the_pipeline(
     monkeypatch.chdir(tmp_path)
     assert command("label", toy_pipeline).exit_code == 0
     assert (tmp_path / "runs" / "toy" / "pseudo_labels.parquet").is_file()
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "message"),
-    [
-        (KeyboardInterrupt(), 130, "interrupted: the same command goes on where it stopped"),
-        (pet.PetError("two\nlines"), 1, "error: two lines"),
-        (MemoryError(), 1, "error: The memory is full: lower data.max_unlabeled or model.max_length."),
-        (ValueError("odd\nthing"), 1, "error: ValueError: odd thing (unexpected; --debug shows where)"),
-    ],
-)
-def test_whatever_happens_is_one_line_and_an_exit_code(
-    error: BaseException, code: int, message: str, toy_pipeline: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise error
-
-    monkeypatch.setattr("pet.pipeline.label", fail)
-    result = command("label", toy_pipeline)
-    assert (result.exit_code, result.stderr) == (code, f"{message}\n")
-
-
-def test_only_what_goes_on_again_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("pet.prompts.load_patterns", stop)
-    result = command("patterns")
-    assert (result.exit_code, result.stderr) == (130, "interrupted\n")
-
-
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    code = "import os, sys; os.read(0, 1); from pet.cli import app; app(['patterns'])"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert process.stdin and process.stdout and process.stderr
-    process.stdout.close()  # before the command writes its first line
-    process.stdin.write(b"x")
-    process.stdin.close()
-    errors = process.stderr.read()
-    process.stderr.close()
-    assert (process.wait(), errors) == (141, b"")
 
 
 def test_the_package_offers_its_parts_without_loading_them() -> None:

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from stand_ins import Asked, vote_with
 from toy import LABELS, rows_of, write_rows, write_task
 
 import pet
 from pet.config import RunSettings
 from pet.pipeline import distill, label
+from pet.runs.generations import Generations
 from pet.runs.plan import prepare
-from pet.runs.stages import VoterSpec, Workbench
+from pet.runs.stages import Workbench
 from pet.seeding import rng_for
 
 Config = Callable[..., pet.RunConfig]
@@ -26,8 +28,9 @@ def table_of(result: pet.RunResult) -> dict[str, list[object]]:
 
 def test_a_run_leaves_every_file_of_the_run_directory(finished: pet.RunResult) -> None:
     names = {path.name for path in finished.directory.iterdir() if not path.name.startswith(".lock")}
-    expected = {"config.toml", "manifest.json", "run.log", "jobs", "pseudo_labels.parquet", "model", "metrics.json"}
-    assert names == expected
+    files = {"config.toml", "manifest.json", "run.log", "pseudo_labels.parquet", "metrics.json"}
+    assert names == files | {"jobs", "generations", "model"}
+    assert [path.name for path in (finished.directory / "generations").iterdir()] == ["0"]
     manifest = json.loads((finished.directory / "manifest.json").read_text())
     assert set(manifest["jobs"]) == {"voter/toy/colon+words", "voter/toy/category+words"}
     for job in (finished.directory / "jobs").iterdir():
@@ -43,7 +46,9 @@ def test_every_way_to_label_has_a_line_with_figures(finished: pet.RunResult) -> 
     assert finished.summary is not None
     names = [row.name for row in finished.summary.rows]
     voters = ["toy/colon+words", "toy/category+words"]
-    assert names == ["zero-shot (calibrated)", *voters, "ensemble", "distilled classifier", "supervised baseline"]
+    ours = ["ensemble", "distilled classifier"]
+    simpler = ["embeddings + logistic regression", "embeddings + self-training"]
+    assert names == ["zero-shot (calibrated)", *voters, *ours, "supervised baseline", *simpler]
     assert all(row.test is not None and row.test.n == 12 for row in finished.summary.rows)
     metrics = json.loads((finished.directory / "metrics.json").read_text())
     assert metrics["summary"]["rows"][3]["name"] == "ensemble"
@@ -105,7 +110,7 @@ def test_no_labeled_rows_at_all(config: Config, tmp_path: Path) -> None:
     data = settings.data.model_copy(update={"train": None, "examples_per_label": None})
     result = pet.run(settings.model_copy(update={"data": data}), tmp_path / "run", quiet=True)
     assert result.summary is not None
-    assert [row.name for row in result.summary.rows][-1] == "distilled classifier"
+    assert [row.name for row in result.summary.rows][-1] == "distilled classifier"  # the others learn from gold rows
     assert set(table_of(result)["source"]) == {"pseudo"}
     # Calibrated on the pool: no pattern's own preference decides everything.
     assert len(set(result.soft_labels.hard().tolist())) == 3
@@ -131,7 +136,7 @@ def test_weightings_and_seeds_change_what_they_name(
     finished: pet.RunResult, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accuracies = {"toy/colon+words": 1.0, "toy/category+words": 0.0}
-    monkeypatch.setattr("pet.pipeline._untrained_accuracies", lambda *_: accuracies)
+    monkeypatch.setattr(Generations, "_untrained_accuracies", lambda _: accuracies)
     result = label(config("ensemble.weighting=accuracy"), tmp_path / "accuracy", quiet=True)
     table = table_of(result)
     # The voter with weight zero has no say: label and agreement are those of the other one.
@@ -149,22 +154,11 @@ def test_the_accuracy_weight_is_that_of_the_untrained_pattern_on_the_labeled_row
     scores = {"toy/colon+words": right, "toy/category+words": half}
     monkeypatch.setattr(Workbench, "zero_shot", lambda self, pvp: {"labeled": scores[pvp.name]})
     seen: list[dict[str, float]] = []
-    original = pet.pipeline.weigh  # type: ignore[attr-defined]
-    monkeypatch.setattr("pet.pipeline.weigh", lambda *given: (seen.append(given[2]), original(*given))[1])
+    original = pet.runs.generations.weigh
+    monkeypatch.setattr("pet.runs.generations.weigh", lambda *given: (seen.append(given[2]), original(*given))[1])
     label(config("ensemble.weighting=accuracy"), tmp_path / "run", quiet=True)
     # The second pattern is wrong on the third of the rows that are Sports.
     assert seen == [pytest.approx({"toy/colon+words": 1.0, "toy/category+words": 2 / 3})]
-
-
-def vote_with(monkeypatch: pytest.MonkeyPatch, scores: Callable[[VoterSpec, str, int], np.ndarray]) -> None:
-    """Put other scores [n, k] of a voter, by part and number of rows, in the place of its own."""
-    original = Workbench.vote
-
-    def vote(self: Workbench, spec: VoterSpec) -> dict[str, np.ndarray]:
-        found = original(self, spec)
-        return {part: scores(spec, part, len(found[part])).astype(np.float32) for part in ("pool", "test")}
-
-    monkeypatch.setattr(Workbench, "vote", vote)
 
 
 QUICK = ("train.steps=3", "distill.steps=2")
@@ -174,18 +168,16 @@ QUICK = ("train.steps=3", "distill.steps=2")
 def test_the_ensemble_is_weighted_on_the_test_rows_as_on_the_pool(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weighting: str
 ) -> None:
-    gold = [LABELS.index(row["label"]) for row in rows_of("test", 4)]
     odd = "toy/category+words#1"  # wrong and little trusted, but louder on the test rows than the others together
 
-    def scores(spec: VoterSpec, part: str, count: int) -> np.ndarray:
-        labels = np.resize(gold, count)
-        loud = 4.0 if part == "test" else 1.0
-        return loud * np.eye(3)[(labels + 1) % 3] if spec.name == odd else np.eye(3)[labels]
+    def scores(asked: Asked) -> np.ndarray:
+        loud = 4.0 if asked.part == "test" else 1.0
+        return asked.wrong(loud) if asked.spec.name == odd else asked.truth(1.0)
 
     vote_with(monkeypatch, scores)
     names = ["toy/colon+words", "toy/category+words", "toy/colon+words#1", odd]
     accuracies = {**dict.fromkeys(names, 0.9), odd: 0.1}
-    monkeypatch.setattr("pet.pipeline._untrained_accuracies", lambda *_: accuracies)
+    monkeypatch.setattr(Generations, "_untrained_accuracies", lambda _: accuracies)
     result = pet.run(config(*QUICK, "train.seeds=2", f"ensemble.weighting={weighting}"), tmp_path / "run", quiet=True)
     assert result.summary is not None
     accuracy = {row.name: row.test.accuracy for row in result.summary.rows if row.test is not None}
@@ -197,7 +189,7 @@ def test_a_sample_of_the_pool_is_compared_row_by_row(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pet.runs.plan.COMPARED_ROWS", 10)
-    vote_with(monkeypatch, lambda spec, part, count: rng_for(1, spec.name, part).normal(size=(count, 3)))
+    vote_with(monkeypatch, lambda asked: rng_for(1, asked.spec.name, asked.part).normal(size=(len(asked.rows), 3)))
     compared = prepare(config()).inputs.compared
     assert len(compared) == 10 and compared.tolist() != list(range(10))
     result = pet.run(config(*QUICK), tmp_path / "run", quiet=True)

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from toy import content, write_task
@@ -11,7 +12,8 @@ import pet
 from pet.errors import ConfigError, RunError
 from pet.learners import TextClassifier, Voter
 from pet.pipeline import label
-from pet.runs.stages import Workbench
+from pet.runs.inputs import VoterSpec
+from pet.runs.stages import Arrays, Workbench
 
 Config = Callable[..., pet.RunConfig]
 
@@ -29,6 +31,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         (TextClassifier, "probabilities"),
     ):
         monkeypatch.setattr(owner, name, fail)
+    monkeypatch.setattr("pet.runs.stages.mean_pooled", fail)
 
 
 def test_a_second_run_does_no_job_and_leaves_all_bytes(
@@ -91,10 +94,10 @@ def test_a_missing_voter_is_an_error_that_names_it(
 ) -> None:
     original = Workbench.vote
 
-    def vote_then_lose(self: Workbench, spec: object) -> object:
-        arrays = original(self, spec)  # type: ignore[arg-type]
-        if spec.pvp.pattern.name == "toy/category":  # type: ignore[attr-defined]
-            shutil.rmtree(self.store.path(self.voter_job(spec)))  # type: ignore[arg-type]
+    def vote_then_lose(self: Workbench, spec: VoterSpec, *given: Any) -> Arrays:
+        arrays = original(self, spec, *given)
+        if spec.pvp.pattern.name == "toy/category":
+            shutil.rmtree(self.store.path(self.voter_job(spec, *given)))
         return arrays
 
     monkeypatch.setattr(Workbench, "vote", vote_then_lose)

@@ -12,9 +12,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["LABELS", "content", "rows_of", "write_rows", "write_task"]
+__all__ = ["LABELS", "THREE", "content", "rows_of", "write_rows", "write_task"]
 
 LABELS = ("Sports", "Business", "Tech")
+
+# With 8 gold rows per label the sets have 24 rows, 24 + 24 and 24 + 72, less those held out.
+THREE = ("ipet.generations=3", "ipet.growth=2")
 
 _WORDS = {
     "Sports": ["team", "game", "match", "won", "coach", "goal", "score"],
@@ -84,12 +87,12 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     return path
 
 
-def write_task(folder: Path, model: Path, seed: int = 0) -> Path:
-    """Write the files of the task and its prompts into a folder; return its pipeline."""
+def write_task(folder: Path, model: Path, seed: int = 0, train: int = 4, unlabeled: int = 12) -> Path:
+    """Write the files of the task, so many rows per label, and its prompts into a folder; return its pipeline."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_rows(folder / "train.jsonl", rows_of("train", 4, seed))
-    unlabeled = [{**row, "label": None} for row in rows_of("unlabeled", 12, seed)]
-    write_rows(folder / "unlabeled.jsonl", unlabeled)
+    write_rows(folder / "train.jsonl", rows_of("train", train, seed))
+    pool = [{**row, "label": None} for row in rows_of("unlabeled", unlabeled, seed)]
+    write_rows(folder / "unlabeled.jsonl", pool)
     write_rows(folder / "test.jsonl", rows_of("test", 4, seed))
     for kind, text in (("patterns", PATTERNS), ("verbalizers", VERBALIZERS)):
         (folder / "registry" / kind).mkdir(parents=True, exist_ok=True)

@@ -1,18 +1,42 @@
 """What decides which label a row gets: arithmetic on [n, k] arrays, numpy only."""
 
-from pet.labeling.calibration import batch_calibrated, log_softmax
+from pet.labeling.calibration import (
+    Calibration,
+    batch_calibrated,
+    calibration_offset,
+    prior_offset,
+    smoothed_prior,
+)
 from pet.labeling.ensemble import Weighting, agreement, combine, mean_scores, weigh
-from pet.labeling.votes import SoftLabels, Votes, softmax
+from pet.labeling.guards import FOLDS, GenerationFigures, HeldOut, gold_folds, measure, rejection
+from pet.labeling.selection import MOST_LIKELY, Confidence, Growth, Rule, Selection, select
+from pet.labeling.votes import SoftLabels, Votes, log_softmax, softmax
 
 __all__ = [
+    "FOLDS",
+    "MOST_LIKELY",
+    "Calibration",
+    "Confidence",
+    "GenerationFigures",
+    "Growth",
+    "HeldOut",
+    "Rule",
+    "Selection",
     "SoftLabels",
     "Votes",
     "Weighting",
     "agreement",
     "batch_calibrated",
+    "calibration_offset",
     "combine",
+    "gold_folds",
     "log_softmax",
     "mean_scores",
+    "measure",
+    "prior_offset",
+    "rejection",
+    "select",
+    "smoothed_prior",
     "softmax",
     "weigh",
 ]

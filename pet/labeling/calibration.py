@@ -1,30 +1,62 @@
-"""Calibration of raw scores: what a pattern prefers before it has read a text is taken off."""
+"""Calibration of raw scores: what a voter prefers whatever the text is taken off, and a known prior put in."""
+
+from typing import Literal
 
 import numpy as np
 
-__all__ = ["batch_calibrated", "log_softmax"]
+from pet.labeling.votes import log_softmax, softmax
+
+__all__ = ["Calibration", "batch_calibrated", "calibration_offset", "prior_offset", "smoothed_prior"]
+
+Calibration = Literal["none", "batch", "contextual"]
 
 
-def log_softmax(scores: np.ndarray) -> np.ndarray:
-    """Return float64 [n, k] log-probabilities of raw scores [n, k].
+def calibration_offset(how: Calibration, pool: np.ndarray, content_free: np.ndarray) -> np.ndarray:
+    """Return float64 [k]: what to add to a voter's log-probabilities.
 
-    >>> log_softmax(np.array([[0.0, 0.0]])).round(3).tolist()
-    [[-0.693, -0.693]]
+    ``batch`` takes off each label's mean log-probability over the pool [n, k] (2309.17249, equation 3 in log form),
+    which supposes that the pool has every label about equally often. ``contextual`` takes off that over inputs without
+    content [c, k] (2102.09690, section 4).
+
+    >>> calibration_offset("batch", np.array([[2.0, 0.0], [2.0, 0.0]]), np.empty((0, 2))).round(3).tolist()
+    [0.127, 2.127]
     """
-    wide = np.asarray(scores, np.float64)
-    shifted = wide - wide.max(axis=1, keepdims=True)
-    logs: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return logs
+    if how == "none":
+        return np.zeros(pool.shape[1])
+    offset: np.ndarray = -log_softmax(pool if how == "batch" else content_free).mean(axis=0)
+    return offset
 
 
 def batch_calibrated(scores: np.ndarray, pool: np.ndarray) -> np.ndarray:
-    """Return scores [n, k] minus each label's mean log-probability over the pool's scores [m, k].
-
-    Batch calibration (2309.17249, equation 3 in log form): it corrects a pattern's preference for some labels, and
-    supposes that the pool has every label about equally often.
+    """Return scores [n, k] as log-probabilities with the batch calibration of the pool's scores [m, k].
 
     >>> batch_calibrated(np.array([[2.0, 0.0]]), np.array([[3.0, 0.0], [3.0, 0.0]])).argmax().item()
     1
     """
-    calibrated: np.ndarray = log_softmax(scores) - log_softmax(pool).mean(axis=0)
+    calibrated: np.ndarray = log_softmax(scores) + calibration_offset("batch", pool, pool)
     return calibrated
+
+
+def smoothed_prior(counts: np.ndarray) -> np.ndarray:
+    """Return float64 [k]: the label ratio of counts [k] with one row added to each label (Laplace).
+
+    >>> smoothed_prior(np.array([3, 0])).tolist()
+    [0.8, 0.2]
+    """
+    smoothed: np.ndarray = (np.asarray(counts, np.float64) + 1.0) / (np.sum(counts) + len(counts))
+    return smoothed
+
+
+def prior_offset(scores: np.ndarray, prior: np.ndarray, rounds: int = 200, tolerance: float = 1e-6) -> np.ndarray:
+    """Return float64 [k]: what to add to scores [n, k] so that their mean prediction is the prior [k].
+
+    Each round adds the log ratio of the prior and the mean of the softmax (distribution alignment, 1911.09785, section
+    3.1, repeated until it holds); the likelihood rises with every round.
+    """
+    offset = np.zeros(scores.shape[1])
+    for _ in range(rounds):
+        mean = softmax(scores + offset).mean(axis=0, dtype=np.float64)
+        if np.abs(mean - prior).max() < tolerance:
+            break
+        offset += np.log(prior) - np.log(np.maximum(mean, 1e-12))
+    return offset

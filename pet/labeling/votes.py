@@ -7,7 +7,19 @@ import numpy as np
 
 from pet.errors import RunError
 
-__all__ = ["SoftLabels", "Votes", "softmax"]
+__all__ = ["SoftLabels", "Votes", "log_softmax", "softmax", "with_some_weight"]
+
+
+def log_softmax(scores: np.ndarray) -> np.ndarray:
+    """Return float64 [n, k] log-probabilities of raw scores [n, k].
+
+    >>> log_softmax(np.array([[0.0, 0.0]])).round(3).tolist()
+    [[-0.693, -0.693]]
+    """
+    wide = np.asarray(scores, np.float64)
+    shifted = wide - wide.max(axis=1, keepdims=True)
+    logs: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return logs
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
@@ -57,9 +69,23 @@ class Votes:
         columns: np.ndarray = self.scores.argmax(axis=1)
         return columns
 
+    def probs(self) -> np.ndarray:
+        """Return the float32 [n, k] softmax of the scores."""
+        return softmax(self.scores)
+
+    def take(self, rows: np.ndarray) -> "Votes":
+        """Return the votes on some rows, in their order: int64 places [s] or a bool mask [n]."""
+        places = np.arange(len(self.ids))[rows]
+        return replace(self, ids=tuple(self.ids[i] for i in places), scores=self.scores[places])
+
     def with_weight(self, weight: float) -> "Votes":
         """Return the same votes with another weight."""
         return replace(self, weight=float(weight))
+
+
+def with_some_weight(votes: Sequence[Votes]) -> list[Votes]:
+    """Return the votes, of equal weights where all are zero: some of a weighted ensemble may have none."""
+    return list(votes) if any(vote.weight for vote in votes) else [vote.with_weight(1.0) for vote in votes]
 
 
 @dataclass(frozen=True)

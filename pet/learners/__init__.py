@@ -8,7 +8,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from pet.learners.backbone import Backbone
 from pet.learners.classifier import ClassifierForm, TextClassifier
+from pet.learners.embeddings import mean_pooled
 from pet.learners.machine import Machine
+from pet.learners.simpler import logistic_regression, out_of_fold, self_training
 from pet.learners.sources import ModelSource, find_model, model_digest, parameter_count, quiet_transformers
 from pet.learners.training import Schedule, TrainLog, default_schedule
 from pet.learners.voter import Voter
@@ -24,7 +26,11 @@ __all__ = [
     "Voter",
     "default_schedule",
     "find_model",
+    "logistic_regression",
+    "mean_pooled",
     "model_digest",
+    "out_of_fold",
     "parameter_count",
     "quiet_transformers",
+    "self_training",
 ]

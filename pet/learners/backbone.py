@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -70,6 +71,11 @@ class Backbone:
             for name, tensor in self.model.state_dict().items():
                 tensor.copy_(self._pristine[name])
         self.model.zero_grad(set_to_none=True)
+
+    def save(self, folder: Path) -> None:
+        """Write the weights as they are now, with the tokenizer, as a stock model folder."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
 
     @classmethod
     def masked_lm(cls, source: ModelSource, device: torch.device) -> "Backbone":

@@ -22,7 +22,7 @@ from pet.learners.masked_lm import autocast
 from pet.learners.sources import ModelSource
 from pet.learners.training import TrainLog, fit
 
-__all__ = ["ClassifierForm", "TextClassifier"]
+__all__ = ["ClassifierForm", "TextClassifier", "encode_rows"]
 
 Advance = Callable[[int], None]
 
@@ -114,27 +114,7 @@ class TextClassifier:
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Tokenize rows as the stock pipeline does; special tokens spelled in the text stay text."""
-        if not examples:
-            return []
-        encoding = self.backbone.tokenizer(
-            [self._segments(example) for example in examples],
-            truncation="longest_first",
-            max_length=self.form.max_length,
-            split_special_tokens=True,
-            return_token_type_ids=True,
-            verbose=False,
-        )
-        nothing = np.empty(0, np.int64)
-        return [
-            Encoded(np.asarray(ids, np.int32), np.asarray(types, np.int32), nothing, np.ones(len(ids), np.bool_))
-            for ids, types in zip(encoding["input_ids"], encoding["token_type_ids"], strict=True)
-        ]
-
-    def _segments(self, example: Example) -> str | tuple[str, str]:
-        first, *others = (example.fields[name] for name in self.form.columns)
-        second = " ".join(others)
-        # As the stock pipeline does: an empty second text is none.
-        return (first, second) if second else first
+        return encode_rows(self.backbone.tokenizer, examples, tuple(self.form.columns), self.form.max_length)
 
     def save(self, folder: Path) -> None:
         """Write a stock model folder: safetensors, id2label, tokenizer."""
@@ -148,6 +128,38 @@ class TextClassifier:
         with autocast(self.machine.device, self.machine.precision):
             logits: torch.Tensor = self.backbone.model(**batch.inputs).logits
         return logits.float()
+
+
+def encode_rows(tokenizer: Any, examples: Sequence[Example], fields: Sequence[str], max_length: int) -> list[Encoded]:
+    """Tokenize rows without a pattern, as the stock pipeline does; at most `max_length` tokens each.
+
+    The first field is the first segment; further fields, joined by blanks, are the second. The longer segment gives
+    first. Special tokens spelled in the text stay text.
+    """
+    if not examples:
+        return []
+    encoding = tokenizer(
+        [_segments(example, fields) for example in examples],
+        truncation="longest_first",
+        max_length=max_length,
+        split_special_tokens=True,
+        return_token_type_ids=True,
+        return_special_tokens_mask=True,
+        verbose=False,
+    )
+    nothing = np.empty(0, np.int64)
+    columns = (encoding[name] for name in ("input_ids", "token_type_ids", "special_tokens_mask"))
+    return [
+        Encoded(np.asarray(ids, np.int32), np.asarray(types, np.int32), nothing, ~np.asarray(special, np.bool_))
+        for ids, types, special in zip(*columns, strict=True)
+    ]
+
+
+def _segments(example: Example, fields: Sequence[str]) -> str | tuple[str, str]:
+    first, *others = (example.fields[name] for name in fields)
+    second = " ".join(others)
+    # As the stock pipeline does: an empty second text is none.
+    return (first, second) if second else first
 
 
 def _stock_tokenizer(tokenizer: Any, max_length: int) -> Any:

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 
 from pet.data import Example, write_table
 from pet.errors import DataError, near_matches
-from pet.labeling import SoftLabels, Votes, agreement
+from pet.labeling import Votes, agreement, combine
 
 __all__ = [
+    "History",
     "LabeledRows",
     "differs",
     "export_jsonl",
@@ -26,10 +27,10 @@ __all__ = [
 
 Columns = dict[str, list[Any]]
 
-_OURS = frozenset({"id", "label", "confidence", "agreement", "generation", "source"})
+_OURS = frozenset({"id", "label", "confidence", "agreement", "generation", "training_sets", "source"})
 
 
-def _is_ours(name: str) -> bool:
+def is_ours(name: str) -> bool:
     # The same answer when the table is read again, without the voters at hand: the name of each has a plus sign.
     return name in _OURS or name.startswith("prob_") or (name.startswith("vote_") and "+" in name)
 
@@ -40,7 +41,7 @@ def user_columns(examples: Sequence[Example], columns: Mapping[str, str], reserv
     A column of the user's that has a `reserved` name is kept as ``input_<name>``.
     """
     table: Columns = {"id": [example.id for example in examples]}
-    for field, name in _field_names(columns, reserved).items():
+    for field, name in field_names(columns, reserved).items():
         table[name] = [example.fields[field] for example in examples]
     names = dict.fromkeys(name for example in examples for name in example.extra)
     for name in names:
@@ -48,7 +49,7 @@ def user_columns(examples: Sequence[Example], columns: Mapping[str, str], reserv
     return table
 
 
-def _field_names(columns: Mapping[str, str], reserved: Callable[[str], bool]) -> dict[str, str]:
+def field_names(columns: Mapping[str, str], reserved: Callable[[str], bool]) -> dict[str, str]:
     """Return the column of the output that holds each field."""
     names: dict[str, str] = {}
     for field, column in columns.items():
@@ -62,18 +63,28 @@ def _free_name(name: str, taken: Container[str], reserved: Callable[[str], bool]
     return name
 
 
+@dataclass(frozen=True)
+class History:
+    """When each row of the pool was first labeled, and in how many voters' training sets it was: int64 [n] each."""
+
+    generation: np.ndarray
+    training_sets: np.ndarray
+
+
 def pseudo_label_columns(
     labeled: Sequence[Example],
     unlabeled: Sequence[Example],
     columns: Mapping[str, str],
-    soft: SoftLabels,
     votes: Sequence[Votes],
+    history: History,
 ) -> Columns:
     """Return the columns of the labeled data set: the gold rows (source "gold"), then the pool ("pseudo").
 
     Per row: id, fields, the user's columns, label, prob_<label>, confidence, agreement (the weighted share of voters
-    with this label), vote_<voter>, generation, source. Gold rows have probability 1 and no votes.
+    with this label), vote_<voter>, generation (the first that labeled the row), training_sets (how many it was in),
+    source. Gold rows have probability 1 and no votes.
     """
+    soft = combine(votes)
     hard = soft.hard()
     gold = [str(example.label) for example in labeled]
     none: list[Any] = [None] * len(labeled)
@@ -84,9 +95,10 @@ def pseudo_label_columns(
     ours["agreement"] = none + agreement(votes, hard).tolist()
     for vote in votes:
         ours[f"vote_{vote.voter}"] = none + [vote.labels[k] for k in vote.hard()]
-    ours["generation"] = none + [0] * len(unlabeled)
+    ours["generation"] = none + history.generation.tolist()
+    ours["training_sets"] = none + history.training_sets.tolist()
     ours["source"] = ["gold"] * len(labeled) + ["pseudo"] * len(unlabeled)
-    return user_columns([*labeled, *unlabeled], columns, _is_ours) | ours
+    return user_columns([*labeled, *unlabeled], columns, is_ours) | ours
 
 
 def differs(path: Path, columns: Columns) -> bool:
@@ -128,7 +140,7 @@ def read_labeled_rows(path: Path, columns: Mapping[str, str], labels: Sequence[s
         If the file is missing or no table, lacks a column or has no rows, or a row lacks its text or has a label
         outside `labels`.
     """
-    table, names = _read(path), _field_names(columns, _is_ours)
+    table, names = _read(path), field_names(columns, is_ours)
     needed = ["id", *names.values(), "label", "source", *(f"prob_{label}" for label in labels)]
     missing = [name for name in needed if name not in table]
     if missing:
@@ -177,7 +189,7 @@ def export_jsonl(labeled: Path, output: Path) -> None:
 
 def sample_lines(labeled: Path, columns: Mapping[str, str], count: int = 5, width: int = 88) -> list[str]:
     """Return some pseudo-labeled rows for a terminal, spread over the file: label, confidence, agreement, text."""
-    table, names = _read(labeled), _field_names(columns, _is_ours)
+    table, names = _read(labeled), field_names(columns, is_ours)
     pool = [i for i, source in enumerate(table["source"]) if source == "pseudo"]
     rows = [pool[i] for i in np.linspace(0, len(pool) - 1, min(count, len(pool))).astype(int)] if pool else []
     longest = max((len(str(table["label"][i])) for i in rows), default=0)

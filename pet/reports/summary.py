@@ -1,35 +1,43 @@
 """The summary of a run: one line per way to label, from zero-shot to the supervised baseline."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from rich.table import Table
 
-from pet.reports.metrics import Evaluation, evaluate
+from pet.reports.metrics import Evaluation
 
-__all__ = ["DISTILLED", "Summary", "SummaryRow", "summary_row", "summary_table"]
+__all__ = ["DISTILLED", "SIMPLER", "Summary", "SummaryRow", "summary_table", "verdict"]
 
 
 DISTILLED = "distilled classifier"
 """The name of the final classifier's line."""
 
+SIMPLER = frozenset(
+    {"generation 0", "supervised baseline", "embeddings + logistic regression", "embeddings + self-training"}
+)
+"""The lines of what someone would try first."""
+
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One way to label: its agreement with the ensemble on the pool, and its test figures where there are any."""
+    """One way to label: its agreement with the ensemble on the pool, its test figures where there are any.
+
+    `held_out` is the accuracy on gold rows that it did not learn from.
+    """
 
     name: str
     agreement: float | None
     test: Evaluation | None
+    held_out: float | None = None
 
 
 @dataclass(frozen=True)
 class Summary:
-    """All rows, and how many rows of the pool the agreement was taken over."""
+    """All rows, how many rows of the pool the agreement was taken over, and how many gold rows were held out."""
 
     rows: tuple[SummaryRow, ...]
     compared: int
+    held_out: int = 0
 
     def test_figures(self) -> dict[str, Evaluation]:
         """Return the test figures by name, of the lines that have them."""
@@ -39,38 +47,61 @@ class Summary:
         """Return plain values."""
         return {
             "agreement_rows": self.compared,
+            "held_out_rows": self.held_out,
             "rows": [
-                {"name": row.name, "agreement": row.agreement, "test": row.test.as_json() if row.test else None}
+                {
+                    "name": row.name,
+                    "agreement": row.agreement,
+                    "held_out_accuracy": row.held_out,
+                    "test": row.test.as_json() if row.test else None,
+                }
                 for row in self.rows
             ],
         }
 
 
-def summary_row(
-    name: str,
-    pool: np.ndarray | None,
-    ensemble: np.ndarray,
-    test: np.ndarray | None,
-    gold: np.ndarray,
-    labels: Sequence[str],
-) -> SummaryRow:
-    """Build a row from predicted columns on the pool rows that are compared and on the test rows (int64 each)."""
-    agreement = float((pool == ensemble).mean()) if pool is not None and len(pool) else None
-    return SummaryRow(name, agreement, evaluate(test, gold, labels) if test is not None and len(gold) else None)
+def verdict(summary: Summary) -> str | None:
+    """Say in one sentence whether something simpler would have done better; None where nothing measures it.
+
+    By the test rows where there are any: the classifier against what is simpler than it. Else by the gold rows held
+    out: the ensemble.
+    """
+    lines = {row.name: row for row in summary.rows}
+    if (ours := lines.get(DISTILLED)) and ours.test:
+        rows, found = f"{ours.test.n} test rows", {row.name: row.test.accuracy for row in summary.rows if row.test}
+        best, name = found[DISTILLED], DISTILLED
+    elif (ours := lines.get("ensemble")) and ours.held_out is not None:
+        rows = f"{summary.held_out} gold rows held out"
+        found = {row.name: row.held_out for row in summary.rows if row.held_out is not None}
+        best, name = ours.held_out, "ensemble"
+    else:
+        return None
+    simpler = {other: share for other, share in found.items() if other in SIMPLER}
+    if not simpler:
+        return None
+    top = max(simpler, key=lambda other: simpler[other])
+    figures = f"{name} {best:.1%}, {top} {simpler[top]:.1%} on {rows}"
+    if simpler[top] > best:
+        return f"something simpler would have done better: {figures}"
+    return f"nothing simpler would have done better: {figures}"
 
 
 def summary_table(summary: Summary) -> Table:
     """Return the summary for a terminal."""
     has_test = any(row.test for row in summary.rows)
+    has_held_out = any(row.held_out is not None for row in summary.rows)
     table = Table(title=None, box=None, pad_edge=False, header_style="bold")
     table.add_column("", no_wrap=True)
     if has_test:
         table.add_column("accuracy", justify="right")
         table.add_column("macro-F1", justify="right")
+    if has_held_out:
+        table.add_column("held-out gold", justify="right")
     table.add_column("agrees with ensemble", justify="right")
     for row in summary.rows:
         figures = [_percent(row.test.accuracy), _percent(row.test.macro_f1)] if row.test else ["", ""]
-        table.add_row(row.name, *(figures if has_test else []), _percent(row.agreement))
+        gold = [_percent(row.held_out)] if has_held_out else []
+        table.add_row(row.name, *(figures if has_test else []), *gold, _percent(row.agreement))
     return table
 
 

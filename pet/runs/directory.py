@@ -60,6 +60,11 @@ class RunDirectory:
         return self.root / "jobs"
 
     @property
+    def generations(self) -> Path:
+        """What each generation learned from and said, one folder per generation."""
+        return self.root / "generations"
+
+    @property
     def pseudo_labels(self) -> Path:
         """The labeled pool."""
         return self.root / "pseudo_labels.parquet"
@@ -108,6 +113,7 @@ class RunDirectory:
             with storage_errors(directory.manifest_path):
                 remove_leftovers(directory.root)
                 remove_leftovers(directory.jobs)
+                remove_leftovers(directory.generations)
                 directory._claim(config_toml, identity, force)
             yield directory
 

@@ -42,9 +42,9 @@ def pvp_key(pvp: PVP) -> dict[str, object]:
 def run_identity(config: RunConfig, data: TaskData, source: ModelSource, pvps: Sequence[PVP]) -> dict[str, str]:
     """Return the digests that a run directory is checked against.
 
-    Paths are left out of the settings: files count by what is in them.
+    Paths are left out of the settings, for files count by what is in them, and so is what changes no result.
     """
-    paths = {"data": {"train", "unlabeled", "test"}, "model": {"name"}, "prompts": {"registry"}}
+    paths = {"data": {"train", "unlabeled", "test"}, "model": {"name"}, "prompts": {"registry"}, "run": {"keep_models"}}
     settings = config.model_dump(mode="json", exclude=paths)
     return {
         "config": job_hash(settings=settings, pvps=[pvp_key(pvp) for pvp in pvps]),

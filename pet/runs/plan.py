@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,14 +11,16 @@ import numpy as np
 from pet.config import OptimizerSettings, RunConfig
 from pet.data import Example, Task, TaskData, load_task_data
 from pet.errors import ConfigError
+from pet.labeling import FOLDS, Calibration, Growth, gold_folds
 from pet.learners import Machine, ModelSource, default_schedule, find_model, parameter_count, quiet_transformers
 from pet.learners.encoding import PatternEncoder
 from pet.learners.sources import load_tokenizer, longest_input, masked_lm_config
 from pet.learners.tokens import PieceTokenizer
 from pet.learners.words import label_words
 from pet.prompts import PVP, Field, Pattern, Registry, Verbalizer, load_patterns, load_verbalizers
+from pet.runs.growth import plan_generations, plan_prior
 from pet.runs.identity import code_digest, run_identity
-from pet.runs.stages import StageInputs, VoterSpec
+from pet.runs.inputs import StageInputs, VoterSpec
 from pet.seeding import rng_for
 from pet.toml import absolute, merged, overrides_as_tables
 
@@ -40,12 +43,16 @@ COMPARED_ROWS = 500
 
 @dataclass(frozen=True)
 class Plan:
-    """A config with everything it names, read and checked. Nothing is trained yet."""
+    """A config with everything it names, read and checked. Nothing is trained yet.
+
+    `notes` are what a person should know of its generations.
+    """
 
     config: RunConfig
     inputs: StageInputs
     pvps: tuple[PVP, ...]
     identity: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def data(self) -> TaskData:
@@ -56,6 +63,47 @@ class Plan:
     def voters(self) -> tuple[VoterSpec, ...]:
         """Every PVP with every seed."""
         return tuple(VoterSpec(pvp, i) for i in range(self.config.train.seeds) for pvp in self.pvps)
+
+    @property
+    def generations(self) -> int:
+        """The ensembles to train."""
+        return int(self.config.ipet.generations)
+
+    @property
+    def stage_count(self) -> int:
+        """The jobs that a whole run does, if no generation is rejected."""
+        folds = len(np.unique(self.held_out.argmax(axis=1))) if self.held_out.any() else 0
+        baselines = 2 + folds if self.has_baseline else 0
+        return self.generations * len(self.voters) + len(self.pvps) + 1 + baselines
+
+    @property
+    def growth(self) -> Growth:
+        """How the training sets grow."""
+        counts = np.bincount(self.inputs.gold, minlength=len(self.data.task.labels))
+        return Growth(tuple(counts.tolist()), self.config.ipet.growth)
+
+    @property
+    def prior(self) -> np.ndarray:
+        """The label ratio that is expected of the pool, float64 [k]."""
+        return plan_prior(self.config.ensemble.prior, self.data.task.labels, self.inputs.gold)
+
+    def calibration(self, trained: bool) -> Calibration:
+        """Return how a voter's scores are calibrated."""
+        how = self.config.ensemble.calibration
+        if how != "auto":
+            return how
+        return "none" if trained else "batch"
+
+    @cached_property
+    def held_out(self) -> np.ndarray:
+        """Which gold rows are kept from which voter's sets, bool [m, n]: a fold each, or none."""
+        gold, voters = self.inputs.gold, len(self.voters)
+        wanted = self.config.ipet.held_out
+        folds = gold_folds(gold, rng_for(self.inputs.seed, "folds")) if len(gold) else None
+        if folds is None or not (self.generations > 1 if wanted == "auto" else wanted):
+            return np.zeros((voters, len(gold)), np.bool_)
+        kept: np.ndarray = folds == (np.arange(voters) % FOLDS)[:, None]
+        return kept
 
     @property
     def has_baseline(self) -> bool:
@@ -115,11 +163,12 @@ def resolve(settings: S, source: ModelSource, voter: bool) -> S:
     return settings.resolved(schedule.steps, schedule.learning_rate)
 
 
-def _resolved(config: RunConfig, data: TaskData, source: ModelSource) -> RunConfig:
-    """Return a config without gaps: the labels and fields that were found, steps and learning rates."""
+def _resolved(config: RunConfig, data: TaskData, source: ModelSource, generations: int) -> RunConfig:
+    """Return a config without gaps: the labels and fields that were found, generations, steps and learning rates."""
     return config.model_copy(
         update={
             "task": config.task.model_copy(update={"labels": data.task.labels, "fields": dict(data.columns)}),
+            "ipet": config.ipet.model_copy(update={"generations": generations}),
             "train": resolve(config.train, source, voter=True),
             "distill": resolve(config.distill, student_source(config), voter=False),
         }
@@ -138,10 +187,11 @@ def prepare(config: RunConfig) -> Plan:
     registry, verbalizer = _prompts(config)
     data = load_task_data(config.task, config.data, config.run.seed, verbalizer.labels if verbalizer else ())
     pvps = build_pvps(config, data, registry, verbalizer)
+    generations, notes = plan_generations(config, data, len(pvps))
     quiet_transformers()
     source = find_model(config.model.name, config.model.revision)
     masked_lm_config(source)
-    config = _resolved(config, data, source)
+    config = _resolved(config, data, source, generations)
     sample = min(COMPARED_ROWS, len(data.unlabeled))
     rows = rng_for(config.run.seed, "compare").choice(len(data.unlabeled), size=sample, replace=False)
     identity = run_identity(config, data, source, pvps)
@@ -156,8 +206,9 @@ def prepare(config: RunConfig) -> Plan:
         multi_token=config.prompts.multi_token,
         base={name: identity[name] for name in ("data", "model", "code")},
         compared=np.sort(rows),
+        keep_models=config.run.keep_models,
     )
-    return Plan(config, inputs, pvps, identity)
+    return Plan(config, inputs, pvps, identity, notes)
 
 
 def _prompts(config: RunConfig) -> tuple[Registry[Pattern], Verbalizer | None]:

@@ -1,88 +1,67 @@
 """The jobs of a run: what each is a function of, what it leaves in its folder, and how that is read again.
 
     zero-shot/<pvp>    scores of the untrained model on the labeled rows, a sample of the pool, and the test rows
-    voter/<voter>      a trained voter's scores on the pool and the test rows
-    supervised         the baseline classifier's probabilities on a sample of the pool and the test rows
-    distill            the final classifier and its probabilities on the same rows
+    voter/<voter>      a trained voter's scores on rows of the pool, the gold rows and the test rows; of generation 1
+                       and later as generation-<g>/voter/<voter>
+    embeddings         mean-pooled embeddings of the labeled rows, a sample of the pool, and the test rows
+    supervised         the baseline classifier's probabilities; of those that leave out gold rows, on these
+    distill            the final classifier and its probabilities on the compared rows and the test rows
 
-Arrays are safetensors, the rest JSON. Models are loaded when the first job needs them, so that a finished run starts
-and ends at once.
+Arrays are safetensors, the rest JSON; `work.json` counts the rows that went through a model, and its updates. Models
+are loaded when the first job needs them, so that a finished run starts and ends at once.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from pet.config import DistillSettings, ModelSettings, OptimizerSettings, TaskSettings, TrainSettings
-from pet.data import Example, TaskData, data_digest
-from pet.learners import Backbone, ClassifierForm, Machine, ModelSource, TextClassifier, TrainLog, Voter, model_digest
+from pet.config import DistillSettings, OptimizerSettings
+from pet.data import Example, data_digest
+from pet.learners import Backbone, ModelSource, TextClassifier, TrainLog, Voter, mean_pooled, model_digest
 from pet.prompts import PVP
 from pet.runs.identity import pvp_key
+from pet.runs.inputs import EMBEDDED_ROWS, StageInputs, TrainingSet, VoterSpec
 from pet.runs.jobs import Job, JobStore, job_hash
 from pet.runs.progress import Stages
 from pet.seeding import derive_seed, rng_for
 
-__all__ = ["Arrays", "StageInputs", "VoterSpec", "Workbench"]
+__all__ = ["Arrays", "Work", "Workbench"]
 
 Arrays = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class VoterSpec:
-    """A PVP with the index of its seed; `name` is unique in a run."""
+class Work:
+    """What was computed: `forwards`, rows that a model scored or embedded, and optimizer updates (`steps`)."""
 
-    pvp: PVP
-    seed_index: int = 0
+    forwards: int = 0
+    steps: int = 0
 
-    @property
-    def name(self) -> str:
-        """The PVP's name, with ``#<seed>`` for every seed after the first."""
-        return self.pvp.name + (f"#{self.seed_index}" if self.seed_index else "")
-
-
-@dataclass(frozen=True)
-class StageInputs:
-    """What all jobs of a run share. `base` has the digests of data, model and code; `compared` are pool row indices."""
-
-    data: TaskData
-    source: ModelSource
-    model: ModelSettings
-    train: TrainSettings
-    task: TaskSettings
-    machine: Machine
-    seed: int
-    multi_token: bool
-    base: Mapping[str, str]
-    compared: np.ndarray
-
-    @property
-    def form(self) -> ClassifierForm:
-        """What the classifiers of this run read and say."""
-        task = self.data.task
-        return ClassifierForm(
-            task.labels, self.data.columns, self.model.max_length, self.task.label_column, self.task.id_column
-        )
-
-    @property
-    def pool_sample(self) -> list[Example]:
-        """The pool rows that everything is compared on."""
-        return [self.data.unlabeled[i] for i in self.compared]
+    def __add__(self, other: "Work") -> "Work":
+        """Return the sum of both."""
+        return Work(self.forwards + other.forwards, self.steps + other.steps)
 
 
 @dataclass
 class Workbench:
-    """Does the jobs of a run, each once; finished ones are read from the store. `note` hears of every job done."""
+    """Does the jobs of a run, each once; finished ones are read from the store. `note` hears of every job done.
+
+    `work` counts what each cost, by key; `voter_jobs` are the keys of the voters' jobs, by name.
+    """
 
     inputs: StageInputs
     store: JobStore
     stages: Stages = field(default_factory=lambda: Stages(0))
     note: Callable[[str], None] = lambda _: None
+    work: dict[str, Work] = field(default_factory=dict, init=False, repr=False)
+    voter_jobs: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     _found: dict[str, Arrays] = field(default_factory=dict, init=False, repr=False)
 
     def zero_shot(self, pvp: PVP) -> Arrays:
@@ -94,47 +73,81 @@ class Workbench:
             with self.stages.stage(f"zero-shot {pvp.name}", sum(map(len, parts.values()))) as advance:
                 self._masked_lm.reset()
                 voter = self._voter(pvp)
-                save_file(
-                    {name: voter.scores(rows, advance) for name, rows in parts.items()},
-                    folder / "scores.safetensors",
-                )
+                _write(folder, {name: voter.scores(rows, advance) for name, rows in parts.items()})
 
         return self._arrays(self.zero_shot_job(pvp), work)
 
-    def vote(self, spec: VoterSpec) -> Arrays:
-        """Return raw scores of a trained voter: `pool` (all of it) and `test`, each [n, k]."""
+    def vote(self, spec: VoterSpec, training: TrainingSet, rows: np.ndarray, generation: int = 0) -> Arrays:
+        """Return raw scores of a voter trained on a set: `pool` (its `rows`, int64), `gold`, `content_free`, `test`.
+
+        An empty set leaves the pretrained model as it is. Its weights are dropped once it has voted, unless the run
+        keeps its models.
+        """
+        inputs, data = self.inputs, self.inputs.data
+        job = self.voter_job(spec, training, rows, generation)
+        self.voter_jobs[job.name] = job.key
 
         def work(folder: Path) -> None:
-            data, inputs = self.inputs.data, self.inputs
-            steps = inputs.train.steps or 0 if data.labeled else 0
-            total = steps + len(data.unlabeled) + len(data.test)
-            with self.stages.stage(f"training and voting {spec.name}", total) as advance:
+            parts = {
+                "pool": data.unlabeled if len(rows) == len(data.unlabeled) else [data.unlabeled[i] for i in rows],
+                "gold": data.labeled,
+                "content_free": inputs.content_free,
+                "test": data.test,
+            }
+            name = f"training and voting {spec.name}" + (f", generation {generation}" if generation else "")
+            steps = inputs.train.steps or 0 if len(training) else 0
+            with self.stages.stage(name, steps + sum(map(len, parts.values()))) as advance:
                 voter, log = self._voter(spec.pvp), TrainLog(())
-                if data.labeled:
-                    rng = rng_for(inputs.seed, "train", spec.pvp.name, spec.seed_index, 0)
-                    log = voter.train(data.labeled, inputs.train, rng, data.unlabeled, advance)
+                if len(training):
+                    rng = rng_for(inputs.seed, "train", spec.pvp.name, spec.seed_index, generation)
+                    log = voter.train(training.examples(data), inputs.train, rng, data.unlabeled, advance)
                 else:  # nothing to learn from: the pretrained model votes as it is
                     voter.backbone.reset()
-                arrays = {
-                    "pool": voter.scores(data.unlabeled, advance),
-                    "test": voter.scores(data.test, advance),
-                }
-                save_file(arrays, folder / "scores.safetensors")
-                _write_log(folder, log)
+                _write(folder, {part: voter.scores(examples, advance) for part, examples in parts.items()}, log)
+                if inputs.keep_models:
+                    voter.backbone.save(folder / "model")
 
-        return self._arrays(self.voter_job(spec), work)
+        return self._arrays(job, work)
 
-    def supervised(self) -> Arrays:
-        """Return probabilities of the baseline: same model, rows and steps, a classification head, no patterns."""
-        data, inputs = self.inputs.data, self.inputs
-        columns = {label: k for k, label in enumerate(data.task.labels)}
-        gold = np.asarray([columns[str(example.label)] for example in data.labeled], np.int64)
-        targets = np.eye(len(columns), dtype=np.float32)[gold]
+    def embeddings(self) -> Arrays:
+        """Return mean-pooled embeddings of the pretrained encoder: `labeled`, `pool` and `test`, each [n, h].
+
+        The pool's are those of the compared rows and of others, up to `EMBEDDED_ROWS`.
+        """
+        inputs, data = self.inputs, self.inputs.data
+        others = np.setdiff1d(np.arange(len(data.unlabeled)), inputs.compared)
+        more = min(len(others), max(0, EMBEDDED_ROWS - len(inputs.compared)))
+        chosen = rng_for(inputs.seed, "embeddings").choice(others, size=more, replace=False)
+        pool = [data.unlabeled[i] for i in [*inputs.compared, *chosen]]
 
         def work(folder: Path) -> None:
-            self._classify(folder, "supervised baseline", _Lesson(data.labeled, targets, inputs.train, inputs.source))
+            parts = {"labeled": data.labeled, "pool": pool, "test": data.test}
+            with self.stages.stage("embeddings", sum(map(len, parts.values()))) as advance:
+                self._masked_lm.reset()
+                form, machine = inputs.form, inputs.machine
+                arrays = {
+                    part: mean_pooled(self._masked_lm, rows, form.columns, form.max_length, machine, advance)
+                    for part, rows in parts.items()
+                }
+                _write(folder, arrays)
 
-        return self._arrays(self.supervised_job(), work)
+        return self._arrays(self._job("embeddings", compared=inputs.compared.tolist()), work)
+
+    def supervised(self, kept: np.ndarray | None = None) -> Arrays:
+        """Return probabilities of the baseline: same model, rows and steps, a classification head, no patterns.
+
+        `pool` (the compared rows) and `test`; with only the `kept` gold rows (int64) to learn from, `gold`.
+        """
+        inputs, data = self.inputs, self.inputs.data
+        rows = np.arange(len(data.labeled)) if kept is None else kept
+        targets = np.eye(len(data.task.labels), dtype=np.float32)[inputs.gold[rows]]
+        lesson = _Lesson([data.labeled[i] for i in rows], targets, inputs.train, inputs.source)
+        parts = {"gold": data.labeled} if kept is not None else None
+
+        def work(folder: Path) -> None:
+            self._classify(folder, "supervised baseline", lesson, parts)
+
+        return self._arrays(self._supervised_job(kept), work)
 
     def distill(
         self, examples: Sequence[Example], probs: np.ndarray, settings: DistillSettings, source: ModelSource
@@ -153,15 +166,23 @@ class Workbench:
         """Name the zero-shot job of a PVP by what it depends on."""
         return self._job(f"zero-shot/{pvp.name}", pvp=pvp_key(pvp), compared=self.inputs.compared.tolist())
 
-    def voter_job(self, spec: VoterSpec) -> Job:
+    def voter_job(self, spec: VoterSpec, training: TrainingSet, rows: np.ndarray, generation: int = 0) -> Job:
         """Name the job of a voter by what it depends on."""
         train = self.inputs.train.model_dump(mode="json", exclude={"seeds"})
-        return self._job(f"voter/{spec.name}", pvp=pvp_key(spec.pvp), seed_index=spec.seed_index, train=train)
+        return self._job(
+            (f"generation-{generation}/" if generation else "") + f"voter/{spec.name}",
+            pvp=pvp_key(spec.pvp),
+            seed_index=spec.seed_index,
+            train=train,
+            set=job_hash(**training.key()),
+            rows=hashlib.sha256(np.ascontiguousarray(rows, np.int64).tobytes()).hexdigest(),
+            generation=generation,
+        )
 
-    def supervised_job(self) -> Job:
-        """Name the job of the baseline by what it depends on."""
+    def _supervised_job(self, kept: np.ndarray | None) -> Job:
         train = self.inputs.train.model_dump(mode="json", exclude={"seeds"})
-        return self._job("supervised", train=train, compared=self.inputs.compared.tolist())
+        compared = self.inputs.compared.tolist()
+        return self._job("supervised", train=train, compared=compared, kept=None if kept is None else kept.tolist())
 
     def distill_job(self, lesson: "_Lesson") -> Job:
         """Name the job of the final classifier by what it depends on."""
@@ -190,7 +211,9 @@ class Workbench:
             done, started = self.store.done(job), time.monotonic()
             if done:
                 self.stages.skip()
-            self._found[job.key] = load_file(self.store.run(job, work) / "scores.safetensors")
+            folder = self.store.run(job, work)
+            self._found[job.key] = load_file(folder / "scores.safetensors")
+            self.work[job.key] = Work(**json.loads((folder / "work.json").read_text(encoding="utf-8")))
             if not done:
                 self.note(f"job {job.name} ({job.key}) done in {time.monotonic() - started:.1f} s")
         return self._found[job.key]
@@ -202,19 +225,19 @@ class Workbench:
     def _voter(self, pvp: PVP) -> Voter:
         return Voter(self._masked_lm, pvp, self.inputs.model, self.inputs.machine, self.inputs.multi_token)
 
-    def _classify(self, folder: Path, name: str, lesson: "_Lesson") -> TextClassifier:
-        """Train a classifier and leave its probabilities on the compared rows."""
+    def _classify(
+        self, folder: Path, name: str, lesson: "_Lesson", parts: Mapping[str, Sequence[Example]] | None = None
+    ) -> TextClassifier:
+        """Train a classifier and leave its probabilities on the parts: the compared rows and the test rows."""
         inputs = self.inputs
-        parts = {"pool": inputs.pool_sample, "test": inputs.data.test}
+        parts = parts or {"pool": inputs.pool_sample, "test": inputs.data.test}
         total = (lesson.settings.steps or 0) + sum(map(len, parts.values()))
         with self.stages.stage(name, total) as advance:
             seed = derive_seed(inputs.seed, name, "head")
             classifier = TextClassifier.from_source(lesson.source, inputs.form, inputs.machine, seed)
             rng = rng_for(inputs.seed, name, "train")
             log = classifier.fit(lesson.examples, lesson.targets, lesson.settings, rng, lesson.temperature, advance)
-            arrays = {part: classifier.probabilities(rows, advance) for part, rows in parts.items()}
-            save_file(arrays, folder / "scores.safetensors")
-            _write_log(folder, log)
+            _write(folder, {part: classifier.probabilities(rows, advance) for part, rows in parts.items()}, log)
         return classifier
 
 
@@ -229,6 +252,12 @@ class _Lesson:
     temperature: float = 1.0
 
 
-def _write_log(folder: Path, log: TrainLog) -> None:
-    facts = {"updates": log.updates, "losses": [round(loss, 6) for loss in log.losses]}
-    (folder / "training.json").write_text(json.dumps(facts), encoding="utf-8")
+def _write(folder: Path, arrays: Arrays, log: TrainLog | None = None) -> None:
+    """Leave what a job found, and what it cost."""
+    save_file(dict(arrays), folder / "scores.safetensors")
+    losses = log.losses if log else ()
+    if log:
+        facts = {"updates": len(losses), "losses": [round(loss, 6) for loss in losses]}
+        (folder / "training.json").write_text(json.dumps(facts), encoding="utf-8")
+    work = Work(sum(map(len, arrays.values())), len(losses))
+    (folder / "work.json").write_text(json.dumps(asdict(work)), encoding="utf-8")

@@ -1,10 +1,12 @@
 """Accuracy with few labels: every line of the summary, mean and standard deviation over samples of the labeled rows.
 
     python tests/benchmarks/accuracy.py DATA_DIR [--tasks agnews mr] [--seeds 0 1 2] [--set train.steps=60] [--dev]
+    python tests/benchmarks/accuracy.py DATA_DIR --tasks mr --ipet [--per-label 0] [--unlabeled 5000]
 
 DATA_DIR has one folder per task with train, unlabeled and test .jsonl.gz files. All lines of one sample share its
 labeled rows. `--dev` measures on rows of the train file that were not drawn, which is where settings are chosen;
-without it the test file is measured, once.
+without it the test file is measured, once. `--ipet` adds a run with generations on the same rows; `--per-label 0`
+starts without labels.
 """
 
 import argparse
@@ -27,13 +29,31 @@ def _four(family: str, names: str, verbalizer: str) -> dict[str, object]:
 TASKS: dict[str, dict[str, object]] = {
     "agnews": {"prompts": _four("agnews", "colon parenthesis-end news category", "agnews/words")},
     "mr": {"prompts": _four("sentiment", "it-was in-summary question all-in-all", "sentiment/polarity")},
+    "imdb": {"prompts": _four("sentiment", "it-was in-summary question all-in-all", "sentiment/polarity")},
+    "mpqa": {"prompts": _four("sentiment", "it-was in-summary question all-in-all", "sentiment/polarity")},
     "trec6": {"prompts": _four("question-type", "question asks-for which type", "question-type/trec")},
     "rte": {
         "prompts": _four("nli", "quoted plain swapped question", "nli/two-way"),
         "task": {"fields": {"premise": "text_a", "hypothesis": "text_b"}},
     },
 }
-GROUPS = ("zero-shot (calibrated)", "single PVP (mean)", "ensemble", "distilled classifier", "supervised baseline")
+GROUPS = (
+    "zero-shot (calibrated)",
+    "single PVP (mean)",
+    "ensemble",
+    "distilled classifier",
+    "supervised baseline",
+    "embeddings + logistic regression",
+    "embeddings + self-training",
+    "iPET generation 0",
+    "iPET ensemble",
+    "iPET distilled classifier",
+)
+LABELS = {
+    "agnews": ["World", "Sports", "Business", "Sci/Tech"],
+    "trec6": ["abbreviation", "description", "entity", "human", "location", "number"],
+    "rte": ["entailment", "not_entailment"],
+}
 
 
 def development_rows(train: Path, folder: Path, seed: int, per_label: int, most: int) -> tuple[Path, Path]:
@@ -60,22 +80,34 @@ def measure(task: str, data: Path, seed: int, options: argparse.Namespace, scrat
     tables = {
         **TASKS[task],
         "data": {
-            "train": str(train),
+            **({"train": str(train), "examples_per_label": options.per_label} if options.per_label else {}),
             "unlabeled": str(folder / "unlabeled.jsonl.gz"),
             "test": str(test),
-            "examples_per_label": options.per_label,
             "max_unlabeled": options.unlabeled,
             "max_test": options.max_test,
         },
         "run": {"seed": seed},
     }
+    tables["task"] = {**tables.get("task", {}), "labels": LABELS.get(task, ["negative", "positive"])}  # type: ignore[dict-item]
     pipeline = scratch / "pipeline.toml"
     pipeline.write_text(pet.RunConfig.from_mapping(tables).to_toml(), encoding="utf-8")
-    result = pet.run(pet.RunConfig.from_toml(pipeline, options.set), scratch / "run", quiet=True)
+    found = _figures(pet.RunConfig.from_toml(pipeline, options.set), scratch / "pet")
+    if options.ipet:
+        changes = ["ipet.generations=auto", "run.baseline=false", *options.set]
+        grown = _figures(pet.RunConfig.from_toml(pipeline, changes), scratch / "ipet")
+        found |= {f"iPET {name}": value for name, value in grown.items() if f"iPET {name}" in GROUPS}
+    return found
+
+
+def _figures(config: pet.RunConfig, place: Path) -> dict[str, float]:
+    """Run a pipeline; return test accuracy by line of the summary."""
+    result = pet.run(config, place, quiet=True)
     assert result.summary is not None
     found = {row.name: row.test.accuracy for row in result.summary.rows if row.test is not None}
-    single = [value for name, value in found.items() if name not in GROUPS]
-    return {"single PVP (mean)": mean(single), **{name: value for name, value in found.items() if name in GROUPS}}
+    print(f"  {config.ipet.generations} generations:", {name: round(100 * value, 1) for name, value in found.items()})
+    print(f"  {result.verdict}; {result.work}", flush=True)
+    single = [value for name, value in found.items() if "/" in name]
+    return {"single PVP (mean)": mean(single), **found}
 
 
 def main() -> None:
@@ -89,6 +121,7 @@ def main() -> None:
     parser.add_argument("--max-test", type=int, default=2000)
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--dev", action="store_true")
+    parser.add_argument("--ipet", action="store_true")
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
     table: dict[str, dict[str, list[float]]] = {}
@@ -99,12 +132,12 @@ def main() -> None:
                 found.append(measure(task, options.data, seed, options, Path(scratch)))
             print(task, seed, {name: round(100 * value, 1) for name, value in found[-1].items()}, flush=True)
         table[task] = {name: [100 * row[name] for row in found] for name in GROUPS if name in found[0]}
-    print(f"\n{'':<22}" + "".join(f"{task:>16}" for task in table) + f"{'mean':>10}")
+    print(f"\n{'':<34}" + "".join(f"{task:>16}" for task in table) + f"{'mean':>10}")
     for name in GROUPS:
         cells = [table[task][name] for task in table if name in table[task]]
         if cells:
             shown = [f"{mean(cell):.1f} ± {stdev(cell) if len(cell) > 1 else 0:.1f}" for cell in cells]
-            print(f"{name:<22}" + "".join(f"{cell:>16}" for cell in shown) + f"{mean(map(mean, cells)):>10.1f}")
+            print(f"{name:<34}" + "".join(f"{cell:>16}" for cell in shown) + f"{mean(map(mean, cells)):>10.1f}")
     if options.json:
         options.json.write_text(json.dumps(table, indent=2), encoding="utf-8")
 

@@ -5,6 +5,7 @@ import pytest
 
 from pet.errors import RunError
 from pet.labeling import SoftLabels, Votes, softmax
+from pet.labeling.votes import with_some_weight
 
 LABELS = ("no", "yes")
 
@@ -46,6 +47,38 @@ def test_another_weight_makes_new_votes_and_leaves_the_old() -> None:
     assert old.with_weight(0.5).weight == 0.5
     assert old.weight == 1.0
     assert old.with_weight(0.5).scores is old.scores
+
+
+def test_the_probabilities_are_the_softmax_of_the_scores() -> None:
+    # exp(ln 3) : exp(0) = 3 : 1, and equal scores
+    probs = votes([[np.log(3.0), 0.0], [7.0, 7.0]]).probs()
+    assert probs == pytest.approx(np.array([[0.75, 0.25], [0.5, 0.5]]))
+    assert probs.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("rows", "ids"),
+    [
+        (np.array([2, 0]), ("2", "0")),
+        (np.array([1, 1]), ("1", "1")),
+        (np.array([False, True, True]), ("1", "2")),
+        (np.array([True, True, True]), ("0", "1", "2")),
+        (np.array([], np.int64), ()),
+    ],
+)
+def test_votes_on_some_rows_keep_ids_and_scores_together(rows: np.ndarray, ids: tuple[str, ...]) -> None:
+    whole = votes([[0.0, 9.0], [1.0, 9.0], [2.0, 9.0]], weight=0.5)
+    part = whole.take(rows)
+    assert part.ids == ids
+    assert part.scores.tolist() == [[float(name), 9.0] for name in ids]
+    assert (part.voter, part.labels, part.weight) == (whole.voter, LABELS, 0.5)
+
+
+def test_voters_are_made_equal_only_where_none_has_a_weight() -> None:
+    none, some = votes([[0.0, 1.0]], 0.0), votes([[0.0, 1.0]], 0.25)
+    assert [vote.weight for vote in with_some_weight([none, some])] == [0.0, 0.25]
+    assert [vote.weight for vote in with_some_weight([none, none])] == [1.0, 1.0]
+    assert none.weight == 0.0
 
 
 def test_softmax_by_hand() -> None:

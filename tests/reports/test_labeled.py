@@ -12,7 +12,7 @@ import pytest
 from pet.data import Example, write_table
 from pet.errors import DataError
 from pet.labeling import Votes, combine
-from pet.reports.labeled import differs, export_jsonl, pseudo_label_columns, read_labeled_rows, sample_lines
+from pet.reports.labeled import History, differs, export_jsonl, pseudo_label_columns, read_labeled_rows, sample_lines
 
 LABELS = ("no", "yes")
 GOLD = [Example("g", {"text": "gold"}, "yes", {"shelf": 1})]
@@ -23,10 +23,11 @@ VOTES = [
     Votes("t/p+v", 0, IDS, LABELS, np.array([[0.0, 2.0], [0.0, 2.0]], np.float32)),
     Votes("t/q+v", 0, IDS, LABELS, np.array([[0.0, 1.0], [2 * np.log(3), -2.0]], np.float32)),
 ]
+HISTORY = History(generation=np.array([0, 2]), training_sets=np.array([3, 0]))
 
 
 def columns_of(pool: list[Example] = POOL, columns: dict[str, str] | None = None) -> dict[str, list[Any]]:
-    return pseudo_label_columns(GOLD, pool, columns or {"text": "text"}, combine(VOTES), VOTES)
+    return pseudo_label_columns(GOLD, pool, columns or {"text": "text"}, VOTES, HISTORY)
 
 
 def write(folder: Path, **changes: list[Any]) -> Path:
@@ -39,7 +40,7 @@ def test_every_column_in_order_gold_first() -> None:
     found = columns_of()
     assert list(found) == [
         *("id", "text", "shelf", "note", "label", "prob_no", "prob_yes", "confidence", "agreement"),
-        *("vote_t/p+v", "vote_t/q+v", "generation", "source"),
+        *("vote_t/p+v", "vote_t/q+v", "generation", "training_sets", "source"),
     ]
     assert found["id"] == ["g", "a", "b"]
     assert found["text"] == ["gold", "first", "second"]
@@ -52,7 +53,8 @@ def test_every_column_in_order_gold_first() -> None:
     assert found["agreement"] == [None, 1.0, 0.5]
     assert found["vote_t/p+v"] == [None, "yes", "yes"]
     assert found["vote_t/q+v"] == [None, "yes", "no"]
-    assert found["generation"] == [None, 0, 0]
+    assert found["generation"] == [None, 0, 2]
+    assert found["training_sets"] == [None, 3, 0]
     assert found["source"] == ["gold", "pseudo", "pseudo"]
 
 
@@ -69,7 +71,7 @@ def test_columns_of_the_users_with_our_names_are_kept_under_another() -> None:
 
 
 def test_a_field_in_a_column_with_our_name_is_read_back(tmp_path: Path) -> None:
-    for column in ("source", "id", "prob_yes", "generation"):
+    for column in ("source", "id", "prob_yes", "generation", "training_sets"):
         found = columns_of(columns={"text": column})
         assert found[f"input_{column}"] == ["gold", "first", "second"]
         path = tmp_path / "pseudo_labels.parquet"
@@ -82,7 +84,7 @@ def test_a_field_in_a_column_with_our_name_is_read_back(tmp_path: Path) -> None:
 def test_pairs_keep_both_columns_in_the_order_of_the_fields(tmp_path: Path) -> None:
     rows = [Example(name, {"premise": f"p{name}", "hypothesis": f"h{name}"}, "yes") for name in "gab"]
     columns = {"premise": "text_a", "hypothesis": "text_b"}
-    found = pseudo_label_columns(rows[:1], rows[1:], columns, combine(VOTES), VOTES)
+    found = pseudo_label_columns(rows[:1], rows[1:], columns, VOTES, HISTORY)
     assert list(found)[:3] == ["id", "text_a", "text_b"]
     write_table(tmp_path / "pairs.parquet", found)
     back = read_labeled_rows(tmp_path / "pairs.parquet", columns, LABELS)

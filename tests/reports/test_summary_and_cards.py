@@ -2,15 +2,17 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 from pet.reports.cards import CardFacts, model_card
-from pet.reports.summary import Summary, summary_row, summary_table
+from pet.reports.metrics import evaluate
+from pet.reports.summary import Summary, SummaryRow, summary_table, verdict
 
 LABELS = ["no", "yes"]
-ENSEMBLE = np.array([0, 1, 1, 1])
 
 
 def shown(summary: Summary) -> str:
@@ -21,12 +23,27 @@ def shown(summary: Summary) -> str:
 
 def with_test() -> Summary:
     gold = np.array([0, 1, 1])
-    row = summary_row("t/p+v", np.array([0, 1, 1, 0]), ENSEMBLE, np.array([0, 1, 0]), gold, LABELS)
-    best = summary_row("ensemble", ENSEMBLE, ENSEMBLE, gold, gold, LABELS)
-    return Summary((row, best), 4)
+    row = SummaryRow("t/p+v", 0.75, evaluate(np.array([0, 1, 0]), gold, LABELS))
+    return Summary((row, SummaryRow("ensemble", 1.0, evaluate(gold, gold, LABELS))), 4)
 
 
-def test_agreement_is_the_share_of_equal_labels_and_the_test_figures_are_percentages() -> None:
+def measured(**accuracies: float) -> Summary:
+    """A summary of lines with so many of 100 test rows right."""
+    gold = np.zeros(100, np.int64)
+    rows = [
+        SummaryRow(name.replace("_", " "), None, evaluate(np.arange(100) >= 100 * share, gold, LABELS))
+        for name, share in accuracies.items()
+    ]
+    return Summary(tuple(rows), 4)
+
+
+def held_out(**accuracies: float) -> Summary:
+    """A summary of lines with accuracies on 10 gold rows held out."""
+    rows = [SummaryRow(name.replace("_", " "), 1.0, None, share) for name, share in accuracies.items()]
+    return Summary(tuple(rows), 4, held_out=10)
+
+
+def test_the_figures_are_percentages() -> None:
     summary = with_test()
     assert [row.agreement for row in summary.rows] == [0.75, 1.0]
     text = shown(summary)
@@ -37,12 +54,67 @@ def test_agreement_is_the_share_of_equal_labels_and_the_test_figures_are_percent
 
 
 def test_without_test_rows_there_are_no_such_columns() -> None:
-    nothing = np.empty(0, np.int64)
-    summary = Summary((summary_row("t/p+v", ENSEMBLE, ENSEMBLE, nothing, nothing, LABELS),), 4)
-    assert summary.rows[0].test is None
-    assert "accuracy" not in shown(summary)
-    assert "100.0" in shown(summary)
-    assert json.loads(json.dumps(summary.as_json()))["rows"][0] == {"name": "t/p+v", "agreement": 1.0, "test": None}
+    summary = Summary((SummaryRow("t/p+v", 1.0, None),), 4)
+    assert "accuracy" not in shown(summary) and "held-out" not in shown(summary)
+    assert ["t/p+v", "100.0"] in [line.split() for line in shown(summary).splitlines()]
+    row = {"name": "t/p+v", "agreement": 1.0, "held_out_accuracy": None, "test": None}
+    assert json.loads(json.dumps(summary.as_json())) == {"agreement_rows": 4, "held_out_rows": 0, "rows": [row]}
+
+
+def test_the_accuracy_on_gold_rows_held_out_has_a_column_where_there_is_one() -> None:
+    lines = [line.split() for line in shown(held_out(ensemble=0.9, supervised_baseline=0.8)).splitlines()]
+    assert lines[0] == ["held-out", "gold", "agrees", "with", "ensemble"]
+    assert lines[1:3] == [["ensemble", "90.0", "100.0"], ["supervised", "baseline", "80.0", "100.0"]]
+    without = Summary((SummaryRow("zero-shot", 0.5, None), SummaryRow("ensemble", 1.0, None, 0.9)), 4, 10)
+    assert ["zero-shot", "50.0"] in [line.split() for line in shown(without).splitlines()]
+    assert without.as_json()["held_out_rows"] == 10
+
+
+@pytest.mark.parametrize(
+    ("summary", "sentence"),
+    [
+        (
+            measured(ensemble=0.99, distilled_classifier=0.9, supervised_baseline=0.8, generation_0=0.85),
+            "nothing simpler would have done better: distilled classifier 90.0%, generation 0 85.0% on 100 test rows",
+        ),
+        (
+            measured(distilled_classifier=0.9, **{"embeddings_+_self-training": 0.95, "supervised_baseline": 0.2}),
+            "something simpler would have done better: "
+            "distilled classifier 90.0%, embeddings + self-training 95.0% on 100 test rows",
+        ),
+        (  # equally good is not better
+            measured(distilled_classifier=0.9, **{"embeddings_+_logistic_regression": 0.9}),
+            "nothing simpler would have done better: "
+            "distilled classifier 90.0%, embeddings + logistic regression 90.0% on 100 test rows",
+        ),
+        (
+            held_out(ensemble=0.5, supervised_baseline=0.6, distilled_classifier=0.7),
+            "something simpler would have done better: "
+            "ensemble 50.0%, supervised baseline 60.0% on 10 gold rows held out",
+        ),
+        (
+            held_out(ensemble=0.6, supervised_baseline=0.6),
+            "nothing simpler would have done better: "
+            "ensemble 60.0%, supervised baseline 60.0% on 10 gold rows held out",
+        ),
+        (measured(ensemble=0.1, distilled_classifier=0.9), None),  # nothing simpler was tried
+        (measured(distilled_classifier=0.5, **{"generation_1": 0.9, "zero-shot_(calibrated)": 0.9}), None),
+        (held_out(ensemble=0.1, distilled_classifier=0.9), None),
+        (Summary((SummaryRow("ensemble", 1.0, None), SummaryRow("supervised baseline", 0.9, None)), 4), None),
+        (Summary((), 0), None),
+    ],
+)
+def test_one_sentence_says_whether_something_simpler_would_have_done_better(
+    summary: Summary, sentence: str | None
+) -> None:
+    assert verdict(summary) == sentence
+
+
+def test_test_rows_decide_where_there_are_both() -> None:
+    rows = measured(ensemble=0.5, distilled_classifier=0.9, supervised_baseline=0.8).rows
+    both = tuple(replace(row, held_out=share) for row, share in zip(rows, (0.0, 0.0, 1.0), strict=True))
+    found = verdict(Summary(both, 4, 10))
+    assert found is not None and found.startswith("nothing simpler") and found.endswith("on 100 test rows")
 
 
 def test_the_json_has_every_figure() -> None:

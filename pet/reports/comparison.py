@@ -1,0 +1,147 @@
+"""Would something simpler have won? Every way to label side by side, on the same rows.
+
+On the test rows where there are any, on the gold rows that were held out, and by agreement with the ensemble.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pet.labeling import batch_calibrated, combine
+from pet.learners import logistic_regression, out_of_fold, self_training
+from pet.reports.metrics import evaluate, gold_columns
+from pet.reports.summary import DISTILLED, Summary, SummaryRow
+from pet.runs.generations import Generation
+from pet.runs.plan import Plan
+from pet.runs.stages import Arrays, Workbench
+
+__all__ = ["compare"]
+
+
+@dataclass(frozen=True)
+class _Predictions:
+    """What one way to label says: probabilities or scores on the compared pool rows, the test rows, the gold rows."""
+
+    pool: np.ndarray | None = None
+    test: np.ndarray | None = None
+    gold: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """What they are compared with: the ensemble's labels, the test labels, and the gold rows that were held out."""
+
+    ensemble: np.ndarray
+    test: np.ndarray
+    gold: np.ndarray
+    measured: np.ndarray
+    labels: Sequence[str]
+
+    def row(self, name: str, found: _Predictions) -> SummaryRow:
+        """Measure one way to label."""
+        agreement = evaluation = held_out = None
+        if found.pool is not None and len(found.pool):
+            agreement = float((found.pool.argmax(axis=1) == self.ensemble).mean())
+        if found.test is not None and len(self.test):
+            evaluation = evaluate(found.test.argmax(axis=1), self.test, self.labels)
+        if found.gold is not None and self.measured.any():
+            right = found.gold.argmax(axis=1) == self.gold
+            held_out = float(right[self.measured].mean())
+        return SummaryRow(name, agreement, evaluation, held_out)
+
+
+def compare(plan: Plan, bench: Workbench, generations: Sequence[Generation], student: Arrays) -> Summary:
+    """Set every way to label side by side: patterns, voters, ensembles, the classifier, and what is simpler."""
+    data, final = plan.data, _final(generations)
+    judge = _Judge(
+        ensemble=combine(final.votes).hard()[plan.inputs.compared],
+        test=gold_columns(data.test, data.task.labels),
+        gold=plan.inputs.gold,
+        measured=np.asarray(plan.held_out.any(axis=0)),
+        labels=data.task.labels,
+    )
+    rows = [judge.row("zero-shot (calibrated)", _zero_shot(plan, bench))]
+    for i, vote in enumerate(final.votes):
+        rows.append(judge.row(vote.voter, _Predictions(vote.scores[plan.inputs.compared], final.test[i])))
+    rows += _generation_rows(judge, generations)
+    probs = combine(final.votes).probs[plan.inputs.compared]
+    ensemble = judge.row("ensemble", _Predictions(probs, final.on_test()))
+    rows.append(replace(ensemble, held_out=_held_out(final)))
+    rows.append(judge.row(DISTILLED, _Predictions(student["pool"], student["test"])))
+    rows += [judge.row(name, found) for name, found in _simpler(plan, bench).items()]
+    return Summary(tuple(rows), len(plan.inputs.compared), int(judge.measured.sum()))
+
+
+def _final(generations: Sequence[Generation]) -> Generation:
+    return [generation for generation in generations if generation.rejected is None][-1]
+
+
+def _held_out(generation: Generation) -> float | None:
+    return generation.figures.held_out.accuracy if generation.figures.held_out else None
+
+
+def _generation_rows(judge: _Judge, generations: Sequence[Generation]) -> list[SummaryRow]:
+    """Return a line per generation, where there are several, to see whether each helped."""
+    if len(generations) < 2:
+        return []
+    rows = []
+    for generation in generations:
+        row = judge.row(f"generation {generation.number}", _Predictions(test=generation.on_test()))
+        name = row.name + (" (rejected)" if generation.rejected else "")
+        rows.append(replace(row, name=name, held_out=_held_out(generation)))
+    return rows
+
+
+def _zero_shot(plan: Plan, bench: Workbench) -> _Predictions:
+    """Return the mean over untrained PVPs of scores without each pattern's own preference."""
+    found = [bench.zero_shot(pvp) for pvp in plan.pvps]
+
+    def mean(part: str) -> np.ndarray:
+        together: np.ndarray = np.mean([batch_calibrated(scores[part], scores["pool"]) for scores in found], axis=0)
+        return together
+
+    return _Predictions(mean("pool"), mean("test"), mean("labeled"))
+
+
+def _simpler(plan: Plan, bench: Workbench) -> Mapping[str, _Predictions]:
+    """Return the baselines that need labels: a fine-tuned classifier, and two on frozen embeddings."""
+    if not plan.has_baseline:
+        return {}
+    full = bench.supervised()
+    embeddings = bench.embeddings()
+    gold, k, compared = plan.inputs.gold, len(plan.data.task.labels), len(plan.inputs.compared)
+    labeled, pool, test = embeddings["labeled"], embeddings["pool"], embeddings["test"]
+    folds, used = _folds(plan.held_out)
+    found = {"supervised baseline": _Predictions(full["pool"], full["test"], _supervised_held_out(plan, bench, folds))}
+    ways: dict[str, Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]] = {
+        "embeddings + logistic regression": lambda x, y: logistic_regression(x, y, k),
+        "embeddings + self-training": lambda x, y: self_training(x, y, k, pool),
+    }
+    for name, fit in ways.items():
+        predict = fit(labeled, gold)
+        held_out = out_of_fold(fit, labeled, gold, folds, used) if used else None
+        found[name] = _Predictions(predict(pool[:compared]), predict(test), held_out)
+    return found
+
+
+def _folds(held_out: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Return the fold of each gold row, int64 [n], and the folds that were held out: the voters' own."""
+    distinct = np.unique(held_out, axis=0)
+    distinct = distinct[distinct.any(axis=1)]
+    folds = np.full(held_out.shape[1], -1, np.int64)
+    for number, rows in enumerate(distinct):
+        folds[rows] = number
+    return folds, list(range(len(distinct)))
+
+
+def _supervised_held_out(plan: Plan, bench: Workbench, folds: np.ndarray) -> np.ndarray | None:
+    """Return the baseline's probabilities [n, k] of each held-out row, trained without its fold."""
+    numbers = np.unique(folds[folds >= 0])
+    if not len(numbers):
+        return None
+    found = np.zeros((len(folds), len(plan.data.task.labels)), np.float32)
+    for number in numbers:
+        rows = folds == number
+        found[rows] = bench.supervised(np.flatnonzero(~rows))["gold"][rows]
+    return found

@@ -1,0 +1,141 @@
+"""An explanation as lines for a terminal: the answer first, then the votes, the lessons and the clozes.
+
+Nothing in the texts of a row, its labels or ids is read as markup, and no character of theirs steers the terminal.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+
+from pet.data import Example
+from pet.prompts import Pattern
+from pet.reports.explain import MASK, Explanation, GenerationView, Lesson
+
+__all__ = ["explanation_lines"]
+
+_TEXT = 200  # characters shown of a text
+_LABELS = 5  # columns of a table of votes
+_NAME = 16  # characters of the head of a column
+_VOTERS = 3  # who decided, by name
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def explanation_lines(found: Explanation) -> list[str]:
+    """Return an explanation as lines, long texts shortened."""
+    probs = found.probs or {}
+    ranked = sorted(probs, key=lambda label: -probs[label])  # of equals the first, as the ensemble chooses
+    last = max((one.number for one in found.generations if one.rejected is None), default=None)
+    lines = _table([*_head(found, ranked[:_LABELS]), *_texts(found)], left=2)
+    for one in found.generations:
+        facts = [f"rejected: {one.rejected}"] if one.rejected is not None else []
+        facts += [f"learned from the votes of generation {one.continues}"] if one.continues is not None else []
+        facts += ["its votes make the ensemble"] if one.number == last else []
+        lines += ["", f"generation {one.number}" + (f" ({'; '.join(facts)})" if facts else "")]
+        lines += _lessons_alone(one) if found.is_gold else _votes(one, ranked[:_LABELS])
+    if len(ranked) > _LABELS and not found.is_gold:
+        lines += ["", f"The {_LABELS} most probable of {len(ranked)} labels are shown; --json shows all."]
+    return [_visible(line) for line in [*lines, "", *_clozes(found)]]
+
+
+def _head(found: Explanation, ranked: Sequence[str]) -> list[tuple[str, str]]:
+    """Return pairs: what a line is about, and what it says."""
+    label, probs = str(found.example.label), found.probs or {}
+    if found.corrected_from is not None:
+        label += f", corrected by hand (it was {found.corrected_from})"
+    if found.is_gold:
+        return [("label", label), ("row", f"{found.example.id} (gold: the label was given)"), *_note(found)]
+    if found.corrected_from is None:
+        label += _sure(found)
+    origin = "pseudo: the voters labeled it" if probs else "added by hand: no voter saw it"
+    pairs = [("label", label), ("row", f"{found.example.id} ({origin})")]
+    if probs:
+        pairs.append(("ensemble", ", ".join(f"{name} {probs[name]:.2f}" for name in ranked)))
+    if found.generation is not None:
+        drawn = "" if found.training_sets is None else f", drawn for {_count(found.training_sets, 'training set')}"
+        pairs.append(("history", f"first labeled in generation {found.generation}{drawn}"))
+    return [*pairs, *_note(found)]
+
+
+def _sure(found: Explanation) -> str:
+    figures = {"confidence": found.confidence, "agreement": found.agreement}
+    return "".join(f", {name} {figure:.2f}" for name, figure in figures.items() if figure is not None)
+
+
+def _note(found: Explanation) -> list[tuple[str, str]]:
+    return [("note", f"{_count(found.namesakes, 'more row')} with this id; the first of the pool is shown")] * bool(
+        found.namesakes
+    )
+
+
+def _texts(found: Explanation) -> list[tuple[str, str]]:
+    return [(field, _short(text)) for field, text in found.example.fields.items()]
+
+
+def _votes(one: GenerationView, labels: Sequence[str]) -> list[str]:
+    """Return the votes of a generation in columns of `labels`, and who was trained on the row."""
+    lessons = [_lesson(voter.name, voter.lesson) for voter in one.voters if voter.lesson]
+    rows = [
+        ("", voter.name, str(voter.label), *(f"{voter.probs[label]:.2f}" for label in labels))
+        for voter in one.voters
+        if voter.probs
+    ]
+    if not rows:
+        return ["  not labeled in this generation", *lessons]
+    return [*_table([("", "voter", "votes for", *(_short(name, _NAME) for name in labels)), *rows], left=3), *lessons]
+
+
+def _lesson(voter: str, lesson: Lesson) -> str:
+    more = len(lesson.decided_by) - _VOTERS
+    names = ", ".join(lesson.decided_by[:_VOTERS]) + (f" and {more} more" if more > 0 else "")
+    sure = f" ({lesson.confidence:.2f})" if lesson.confidence is not None else ""
+    return f"  {voter} was trained on it as {lesson.label}{sure}{f', decided by {names}' if names else ''}"
+
+
+def _lessons_alone(one: GenerationView) -> list[str]:
+    """Say of a labeled row, on which nobody votes, how many voters learned it."""
+    trained = sum(voter.lesson is not None for voter in one.voters)
+    return [f"  {trained} of {_count(len(one.voters), 'voter')} trained on it"]
+
+
+def _clozes(found: Explanation) -> list[str]:
+    """Return what each pattern makes of the row, and the words that speak for its label."""
+    spoken = f"; for {found.example.label}: {' or '.join(found.words)}" if found.words else ""
+    rows = [("", name, _cloze(voter.pattern, found.example)) for name, voter in found.askers.items()]
+    return [f"what the voters read ({MASK} is the place of a label's word{spoken})", *_table(rows, left=3)]
+
+
+def _cloze(pattern: Pattern, row: Example) -> str:
+    """Return a row as `Pattern.describe` does, each text shortened only after the filters have seen all of it."""
+    sides = ["", ""]
+    for part in pattern.render(row):
+        text = {"mask": MASK, "field": _short(part.text)}.get(part.kind, part.text)
+        sides[part.segment] += (" " if part.spaced and sides[part.segment] else "") + text
+    return " || ".join(filter(None, sides))
+
+
+def _table(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Return rows of cells two spaces apart, all but the first `left` columns flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:left], widths, strict=False)]
+        cells += [cell.rjust(width) for cell, width in zip(row[left:], widths[left:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _short(text: str, limit: int = _TEXT) -> str:
+    """Return a text on one line; of a long one the beginning and the end."""
+    text = " ".join(text.split())
+    tail = limit // 4
+    return text if len(text) <= limit else f"{text[: limit - tail - 3].rstrip()} … {text[-tail:].lstrip()}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _visible(line: str) -> str:
+    """Return a line without characters that steer a terminal or turn the direction of writing."""
+    return "".join(
+        "\ufffd" if unicodedata.category(sign) in ("Cc", "Cs") or sign in _TURNING else sign for sign in line
+    )

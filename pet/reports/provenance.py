@@ -1,0 +1,106 @@
+"""`generations/<g>/`: what each voter learned from, what it said, and how the generation went."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pet.data import TaskData, write_table
+from pet.labeling import Votes
+from pet.runs import write_folder
+from pet.runs.generations import Generation
+from pet.runs.inputs import TrainingSet, VoterSpec
+
+__all__ = ["first_labeled", "training_set_counts", "voter_file", "write_generation"]
+
+
+def voter_file(voter: str) -> str:
+    """Return the name of the file with a voter's training set.
+
+    >>> voter_file("agnews/colon+words#1")
+    'agnews.colon+words#1.parquet'
+    """
+    return voter.replace("/", ".") + ".parquet"
+
+
+def write_generation(root: Path, generation: Generation, voters: Sequence[VoterSpec], data: TaskData) -> None:
+    """Write ``report.json``, ``votes.parquet`` and a training set per voter, all or nothing.
+
+    Raises
+    ------
+    RunError
+        If the disk is full or may not be written.
+    """
+
+    def write(folder: Path) -> None:
+        (folder / "report.json").write_text(
+            json.dumps(_report(generation, voters), ensure_ascii=False, indent=2), encoding="utf-8"
+        )
+        _write_votes(folder / "votes.parquet", generation.votes)
+        for spec, training in zip(voters, generation.sets, strict=True):
+            write_table(folder / voter_file(spec.name), _training_set(training, data))
+
+    root.mkdir(exist_ok=True)
+    write_folder(root / str(generation.number), write)
+
+
+def _report(generation: Generation, voters: Sequence[VoterSpec]) -> Mapping[str, Any]:
+    return {
+        "generation": generation.number,
+        "continues": generation.continues,
+        "rejected": generation.rejected,
+        "labeled_rows": len(generation.rows),
+        "figures": generation.figures.as_json(),
+        "voters": [
+            {
+                "name": spec.name,
+                "file": voter_file(spec.name),
+                "template": spec.pvp.pattern.template,
+                "words": {label: list(words) for label, words in spec.pvp.verbalizer.words.items()},
+            }
+            for spec in voters
+        ],
+    }
+
+
+def _write_votes(path: Path, votes: Sequence[Votes]) -> None:
+    """Write the probabilities of every voter: one list of k per row and voter."""
+    columns: dict[str, pa.Array] = {"id": pa.array(votes[0].ids, pa.string())}
+    for vote in votes:
+        flat = pa.array(vote.probs().ravel())
+        columns[vote.voter] = pa.FixedSizeListArray.from_arrays(flat, len(vote.labels))
+    pq.write_table(pa.table(columns), path)
+
+
+def _training_set(training: TrainingSet, data: TaskData) -> dict[str, list[Any]]:
+    """Return id, label, source, confidence and who decided, of the gold rows and then of the drawn ones."""
+    examples, gold, drawn = training.examples(data), len(training.gold), training.drawn
+    count = len(drawn) if drawn else 0
+    return {
+        "id": [example.id for example in examples],
+        "label": [example.label for example in examples],
+        "source": ["gold"] * gold + ["pseudo"] * count,
+        "confidence": [None] * gold + (drawn.confidence.tolist() if drawn else []),
+        "decided_by": [[]] * gold + ([list(drawn.deciders)] * count if drawn else []),
+    }
+
+
+def first_labeled(generations: Sequence[Generation], pool: int) -> np.ndarray:
+    """Return int64 [n]: the first of the generations that labeled each row of the pool; the last has labeled all."""
+    found = np.full(pool, -1, np.int64)
+    for generation in reversed(generations):
+        found[generation.rows] = generation.number
+    return found
+
+
+def training_set_counts(generations: Sequence[Generation], pool: int) -> np.ndarray:
+    """Return int64 [n]: in how many voters' training sets each row of the pool was."""
+    found = np.zeros(pool, np.int64)
+    for training in (training for generation in generations for training in generation.sets):
+        if training.drawn:
+            found[training.drawn.rows] += 1
+    return found
