@@ -160,13 +160,18 @@ class EnsembleSettings(Section):
     calibration: Literal["auto", "none", "batch", "contextual"] = "auto"
     prior: Literal["none", "labels", "uniform"] | dict[str, float] = "none"
 
-    @field_validator("prior", mode="after")
+    @field_validator("prior", mode="before")
     @classmethod
-    def _a_distribution(cls, value: str | dict[str, float]) -> str | dict[str, float]:
-        if isinstance(value, str):
-            return value
-        if any(share <= 0 for share in value.values()) or abs(sum(value.values()) - 1) > 1e-3:
-            raise ValueError(f"expected shares above 0 that sum to 1, found a sum of {sum(value.values()):g}")
+    def _a_name_or_a_distribution(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            if value in ("none", "labels", "uniform"):
+                return value
+            raise ValueError('expected "none", "labels", "uniform", or a share per label such as {yes = 0.3, no = 0.7}')
+        for label, share in value.items():
+            if isinstance(share, bool) or not isinstance(share, int | float) or not share > 0:
+                raise ValueError(f"expected a share above 0 of each label, found {share!r} of {label!r}")
+        if abs(sum(value.values()) - 1) > 1e-3:
+            raise ValueError(f"expected shares that sum to 1, found a sum of {sum(value.values()):g}")
         return value
 
 
@@ -180,7 +185,7 @@ class IpetSettings(Section):
     generations: PositiveInt | Literal["auto"] = 1
     growth: Annotated[float, Field(gt=1.0)] = 5.0
     share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
-    confidence: Literal["probability", "margin", "consensus"] = "probability"
+    confidence: Literal["probability", "margin", "consensus"] = "consensus"
     subset: bool = True
     held_out: bool | Literal["auto"] = "auto"
     accept_all: bool = False
@@ -191,6 +196,13 @@ class IpetSettings(Section):
         if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
             return value
         raise ValueError('expected a whole number from 1 on, or "auto"')
+
+    @field_validator("held_out", mode="before")
+    @classmethod
+    def _yes_no_or_auto(cls, value: Any) -> Any:
+        if value == "auto" or isinstance(value, bool):
+            return value
+        raise ValueError('expected true, false or "auto"')
 
 
 class DistillSettings(OptimizerSettings):

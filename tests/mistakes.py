@@ -92,6 +92,14 @@ def no_patterns_folder(toy: Toy) -> None:
     shutil.rmtree(toy.folder / "registry")
 
 
+def ipet(toy: Toy, text: str) -> None:
+    toy.settings("[model]", f"[ipet]\n{text}\n[model]")
+
+
+def prior(toy: Toy, text: str) -> None:
+    toy.settings("[model]", f"[ensemble.prior]\n{text}\n[model]")
+
+
 GOOD = b'{"text": "game", "label": "Sports"}\n'
 Break = Callable[[Toy], object]
 CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
@@ -233,5 +241,57 @@ CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
         ("unknown key 'stesp'", "Did you mean steps"),
     ),
     "unknown section": (lambda toy: toy.settings("[distill]", "[distil]"), ("[distil]", "Did you mean distill?")),
+    "more generations than the pool can fill": (
+        lambda toy: (ipet(toy, "generations = 3\ngrowth = 2"), toy.rows("unlabeled", rows_of("unlabeled", 12)[1:])),
+        # 4 per label and a factor of 2: 12 and then 36 rows are drawn.
+        ("ipet.generations = 3", "generation 2 draw 36 rows", "there are 35 unlabeled ones", "to 2 at most", "(now 2)"),
+    ),
+    "a single voter": (
+        lambda toy: (ipet(toy, "generations = 2\ngrowth = 2"), toy.settings('"toy/*"', '"toy/colon"')),
+        ("One pattern with one seed is a single voter", "add a pattern, or set train.seeds = 2"),
+    ),
+    "sets that do not grow": (lambda toy: ipet(toy, "growth = 1.0"), ("ipet.growth", "greater than 1, found 1.0")),
+    "a share of nobody": (lambda toy: ipet(toy, "share = 0.0"), ("ipet.share", "greater than 0, found 0.0")),
+    "a share of more than all": (lambda toy: ipet(toy, "share = 1.5"), ("ipet.share", "less than or equal to 1")),
+    "no generation": (
+        lambda toy: ipet(toy, "generations = 0"),
+        ('ipet.generations: expected a whole number from 1 on, or "auto", found 0.',),
+    ),
+    "many generations": (
+        lambda toy: ipet(toy, 'generations = "many"'),
+        ("expected a whole number from 1 on, or \"auto\", found 'many'.",),
+    ),
+    "half a generation": (lambda toy: ipet(toy, "generations = 2.5"), ("expected a whole number", "found 2.5")),
+    "rows maybe held out": (
+        lambda toy: ipet(toy, 'held_out = "maybe"'),
+        ("ipet.held_out: expected true, false or \"auto\", found 'maybe'.",),
+    ),
+    "a prior that does not sum to 1": (
+        lambda toy: prior(toy, "Sports = 0.5\nBusiness = 0.5\nTech = 0.5"),
+        ("ensemble.prior: expected shares that sum to 1, found a sum of 1.5.",),
+    ),
+    "a prior with a negative share": (
+        lambda toy: prior(toy, "Sports = 0.7\nBusiness = 0.5\nTech = -0.2"),
+        ("ensemble.prior: expected a share above 0 of each label, found -0.2 of 'Tech'.",),
+    ),
+    "a prior of a wrong label": (
+        lambda toy: prior(toy, "Sports = 0.5\nBusiness = 0.3\nTehc = 0.2"),
+        ("ensemble.prior names 'Tehc'", "Did you mean Tech?"),
+    ),
+    "a prior without a label": (
+        lambda toy: prior(toy, "Sports = 0.5\nTech = 0.5"),
+        ("ensemble.prior has no share for 'Business'", "['Sports', 'Business', 'Tech']"),
+    ),
+    "a prior of an unknown name": (
+        lambda toy: toy.settings("[model]", '[ensemble]\nprior = "best"\n[model]'),
+        ('ensemble.prior: expected "none", "labels", "uniform", or a share per label', "found 'best'."),
+    ),
+    "the prior of labels that are not there": (
+        lambda toy: (
+            toy.settings("[model]", '[ensemble]\nprior = "labels"\n[model]'),
+            toy.settings('train = "train.jsonl"\n', ""),
+        ),
+        ('ensemble.prior = "labels" needs labeled rows', '"uniform"', "a share per label"),
+    ),
     "a folder of somebody else": (other_folder, ("is not empty and holds no run of pet", "thesis.txt", "--output-dir")),
 }

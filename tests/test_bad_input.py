@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mistakes import CASES, Toy, command, other_folder
+from stand_ins import vote_with
 from toy import content, rows_of, write_rows, write_task
 from typer.testing import Result
 
@@ -123,6 +125,27 @@ def test_force_removes_nothing_of_others(toy: Toy) -> None:
     other_folder(toy)
     assert_refused(toy.run("--force"), "--force does not remove files of others")
     assert (toy.folder / "run" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_label_that_no_voter_gives_is_refused_and_the_work_done_is_kept(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ("--set", "ipet.generations=2", "--set", "ipet.growth=2")
+    with monkeypatch.context() as patch:
+        vote_with(patch, lambda asked: asked.truth() - 50.0 * np.eye(3)[2])
+        result = toy.run(*settings)
+    lines = result.stderr.splitlines()
+    assert result.exit_code == 2 and result.stdout == ""
+    assert lines[-1] == (
+        "error: No voter gives the label 'Tech' to any of 36 rows, so nothing can be learned of it: change its words, "
+        "add labeled rows of it, or use --accept-all to take the rows that score highest for it."
+    )
+    assert "Traceback" not in result.output
+    jobs = content(toy.folder / "run" / "jobs")
+    assert sum(name.endswith("_SUCCESS") for name in jobs) == 2
+    # The way out that it names goes on in the same place, from the work that is done.
+    assert toy.run(*settings, "--accept-all").exit_code == 0
+    assert content(toy.folder / "run" / "jobs").items() > jobs.items()
 
 
 @pytest.mark.parametrize(

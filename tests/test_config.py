@@ -37,6 +37,14 @@ def write(folder: Path, text: str) -> Path:
         ("[train]\nauxiliary_mlm = 1.0", "train.auxiliary_mlm: input should be less than 1"),
         ("[train]\naccumulation = 3", "accumulation = 3 does not divide batch_size = 16"),
         ("[ensemble]\nweighting = 'best'", "ensemble.weighting: input should be 'uniform', 'accuracy' or 'agreement'"),
+        ("[ensemble]\nprior = 0.5", 'ensemble.prior: expected "none", "labels", "uniform", or a share per label'),
+        ("[ensemble]\nprior = {a = 'half', b = 0.5}", "a share above 0 of each label, found 'half' of 'a'."),
+        ("[ensemble]\nprior = {a = nan, b = 0.5}", "a share above 0 of each label, found nan of 'a'."),
+        ("[ensemble]\nprior = {a = true}", "a share above 0 of each label, found True of 'a'."),
+        ("[ensemble]\nprior = {a = inf, b = 0.5}", "expected shares that sum to 1, found a sum of inf."),
+        ("[ipet]\ngenerations = true", 'ipet.generations: expected a whole number from 1 on, or "auto", found True.'),
+        ("[ipet]\nconfidence = 'best'", "ipet.confidence: input should be 'probability', 'margin' or 'consensus'"),
+        ("[ipet]\nheld_out = 1", 'ipet.held_out: expected true, false or "auto", found 1.'),
         ("[distill]\ntemperature = 0.0", "distill.temperature: input should be greater than 0"),
         ("[run]\nseed = -1", "run.seed: input should be greater than or equal to 0"),
         ("[model]\nmax_length = 4", "model.max_length: input should be greater than or equal to 8"),
@@ -231,6 +239,8 @@ def test_a_config_survives_its_own_toml_from_anywhere(tmp_path: Path, monkeypatc
         "prompts": {"patterns": ["topic/*"], "registry": ["mine"]},
         "train": {"learning_rate": 1e-7, "steps": 0},
         "distill": {"model": "owner/other", "gold_rows": False},
+        "ensemble": {"prior": {"no": 0.25, "Sci/Tech": 0.75}},
+        "ipet": {"generations": "auto", "held_out": False},
     }
     config = RunConfig.from_mapping(tables).absolute()
     assert config.data.train == str(tmp_path / "t.csv")

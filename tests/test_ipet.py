@@ -52,7 +52,7 @@ def test_a_run_of_three_generations_leaves_each_of_them(three: pet.RunResult) ->
     assert sorted(path.name for path in folder.iterdir()) == ["0", "1", "2"]
     for number in ("0", "1", "2"):
         names = {path.name for path in (folder / number).iterdir()}
-        sets = {"toy.colon+words.parquet", "toy.category+words.parquet"}
+        sets = {"toy+colon+words.parquet", "toy+category+words.parquet"}
         assert names == {"report.json", "votes.parquet", "_SUCCESS", *sets}
     manifest = json.loads((three.directory / "manifest.json").read_text())
     prefixes = ("", "generation-1/", "generation-2/")
@@ -134,7 +134,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(
     other = label(larger(*ACCEPTED, "run.seed=43"), tmp_path / "other", quiet=True)
     for number in ("1", "2"):
         ours, theirs = (root / "generations" / number for root in (three.directory, other.directory))
-        for name in ("toy.colon+words.parquet", "toy.category+words.parquet"):
+        for name in ("toy+colon+words.parquet", "toy+category+words.parquet"):
             assert table(ours / name)["id"] != table(theirs / name)["id"]
 
 
@@ -235,7 +235,7 @@ def test_auto_is_written_resolved_and_said_and_is_the_same_run(
 ) -> None:
     settings = ("ipet.generations=auto", "ipet.growth=5", "train.steps=1", "ipet.accept_all=true")
     result = label(larger(*settings), tmp_path / "run")
-    said = "2 generations, as many as 120 unlabeled rows can fill: training sets of 24, 120 rows"
+    said = "2 generations, as many as 120 unlabeled rows can fill: training sets of up to 24, 120 rows"
     assert said in capsys.readouterr().err
     assert pet.RunConfig.from_toml(result.directory / "config.toml").ipet.generations == 2
     before = content(result.directory)

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from toy import content, rows_of
+from toy import THREE, content, rows_of
 
 import pet
 from pet.config import RunSettings
@@ -28,9 +29,10 @@ KILLS = 12
 class Server:
     """Starts commands (see `fork_server.py`)."""
 
-    def __init__(self, folder: Path, pipeline: Path) -> None:
+    def __init__(self, folder: Path, pipeline: Path, settings: Sequence[str] = ()) -> None:
         self.errors = folder / "stderr.txt"
         self.pipeline = pipeline
+        self.options = [word for setting in settings for word in ("--set", setting)]
         self.started: list[int] = []
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
         environment["PYTHONPATH"] = str(Path(pet.__file__).parents[1])
@@ -41,7 +43,7 @@ class Server:
         self._answer()
 
     def start(self, root: Path) -> int:
-        arguments = ["run", str(self.pipeline), "--output-dir", str(root)]
+        arguments = ["run", str(self.pipeline), "--output-dir", str(root), *self.options]
         pid = int(self._ask({"arguments": arguments, "stderr": str(self.errors)})["pid"])
         self.started.append(pid)
         return pid
@@ -65,20 +67,30 @@ class Server:
         return dict(json.loads(self.process.stdout.readline()))
 
 
+@contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    try:
+        yield server
+    finally:
+        for pid in server.started:
+            os.kill(pid, signal.SIGKILL)
+        server.process.kill()
+        server.process.communicate()
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, toy_pipeline: Path) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server"), toy_pipeline)
-    yield server
-    for pid in server.started:
-        os.kill(pid, signal.SIGKILL)
-    server.process.kill()
-    server.process.communicate()
+    with serving(Server(tmp_path_factory.mktemp("server"), toy_pipeline)) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def whole(server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    return uninterrupted(server, tmp_path_factory.mktemp("whole") / "run")
+
+
+def uninterrupted(server: Server, root: Path) -> tuple[Path, float]:
     """An uninterrupted run, and how long one takes."""
-    root = tmp_path_factory.mktemp("whole") / "run"
     server.complete(root)
     begin = time.monotonic()
     server.complete(root.with_name("again"))
@@ -100,12 +112,40 @@ def eventually(there: Callable[[], object]) -> None:
 def test_a_dozen_kills_at_random_moments_change_no_byte(
     server: Server, whole: tuple[Path, float], tmp_path: Path
 ) -> None:
+    kill_at_random(server, whole, tmp_path, KILLS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "labeled", "rejected"),
+    [
+        (("ipet.accept_all=true",), [96, 120, 120], []),
+        # The later two collapse, and the first, which had labeled 24 rows, labels the whole pool in the end.
+        (
+            ("ipet.growth=1.5", "data.examples_per_label=4", "train.learning_rate=5e-3", "run.seed=43"),
+            [120, 60, 120],
+            [1, 2],
+        ),
+    ],
+)
+def test_kills_amid_generations_change_no_byte(
+    larger_pipeline: Path, tmp_path: Path, settings: tuple[str, ...], labeled: list[int], rejected: list[int]
+) -> None:
+    with serving(Server(tmp_path, larger_pipeline, (*THREE, "distill.steps=3", *settings))) as server:
+        whole = uninterrupted(server, tmp_path / "whole" / "run")
+        found = json.loads((whole[0] / "metrics.json").read_text())["generations"]
+        assert [one["labeled_rows"] for one in found] == labeled
+        assert [one["generation"] for one in found if one["rejected"]] == rejected
+        kill_at_random(server, whole, tmp_path, KILLS // 3)
+
+
+def kill_at_random(server: Server, whole: tuple[Path, float], tmp_path: Path, wanted: int) -> None:
+    """Kill runs at random moments, start them again, and compare every byte with a run that nobody killed."""
     reference, seconds = whole
     expected, said = content(reference), predictions(reference)
     moments, kills, unfinished, attempt = random.Random(11), 0, 0, 0
-    while kills < KILLS:
+    while kills < wanted:
         attempt += 1
-        assert attempt < 10 * KILLS, "the run is always faster than the kill"
+        assert attempt < 10 * wanted, "the run is always faster than the kill"
         root = tmp_path / f"run-{attempt}"
         for _ in range(1 + attempt % 3):  # up to three kills of one run, each after a start that resumes
             pid = server.start(root)
@@ -119,7 +159,7 @@ def test_a_dozen_kills_at_random_moments_change_no_byte(
         assert content(root) == expected
         assert predictions(root) == said
         assert not list(root.rglob(".tmp-*"))
-    assert unfinished >= KILLS // 2, "most kills came too late to mean anything"
+    assert unfinished >= wanted // 2, "most kills came too late to mean anything"
 
 
 def test_an_interrupted_run_says_so_and_goes_on(server: Server, whole: tuple[Path, float], tmp_path: Path) -> None:

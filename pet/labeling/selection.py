@@ -108,8 +108,8 @@ class Selection:
 class Rule:
     """How rows are chosen: `share` (lambda) of the other voters decide; `confidence` weighs the rows of a label.
 
-    `from_most_likely` draws from the rows that score highest for a label instead of those that have it, by their
-    probability of it: the start without gold rows (2001.07676, section 3.4).
+    `from_most_likely` draws from the rows that score highest for a label instead of those that have it: the start
+    without gold rows (2001.07676, section 3.4).
     """
 
     share: float = 0.25
@@ -129,14 +129,15 @@ def select(votes: Sequence[Votes], voter: str, wanted: np.ndarray, rule: Rule, r
     RunError
         If there is no other voter.
     """
-    others = [vote for vote in votes if vote.voter != voter]
+    # By name, so that the order in which patterns are listed decides nothing.
+    others = sorted((vote for vote in votes if vote.voter != voter), key=lambda vote: vote.voter)
     if not others:
         raise RunError(f"No voter but {voter!r} is there to label its rows: add a pattern, or set train.seeds = 2.")
     count = max(1, round(rule.share * len(others)))
     deciders = [others[i] for i in sorted(rng.choice(len(others), size=count, replace=False))]
     # Not the float32 softmax: many rows of it are exactly 1, and those would be ranked by their place in the pool.
     probs = np.exp(log_softmax(mean_scores(with_some_weight(deciders))))
-    weights = CONFIDENCES[rule.confidence](probs, others)
+    weights = _weights(probs, others, rule.confidence)
     drawn = _draw(probs, weights, wanted, rng, MOST_LIKELY if rule.from_most_likely else 0)
     filled = _fill(probs, drawn, wanted)
     rows = np.concatenate([*drawn, *filled.values()]).astype(np.int64)
@@ -156,6 +157,16 @@ def select(votes: Sequence[Votes], voter: str, wanted: np.ndarray, rule: Rule, r
     )
 
 
+def _weights(probs: np.ndarray, others: Sequence[Votes], confidence: Confidence) -> np.ndarray:
+    """Return float64 [n, k]: the confidence in each label of a row.
+
+    In a label that another one outscores it is the label's probability; margins have no confidence in it.
+    """
+    weights = probs.copy() if confidence == "probability" else np.zeros_like(probs)
+    weights[np.arange(len(probs)), probs.argmax(axis=1)] = CONFIDENCES[confidence](probs, others)
+    return weights
+
+
 def _draw(
     probs: np.ndarray, weights: np.ndarray, wanted: np.ndarray, rng: np.random.Generator, most_likely: int
 ) -> list[np.ndarray]:
@@ -165,11 +176,9 @@ def _draw(
         if most_likely:
             top = np.argsort(-probs[:, k], kind="stable")[: max(most_likely, size)]
             rows = top[free[top]]
-            weight = probs[rows, k]
         else:
             rows = np.flatnonzero(hard == k)
-            weight = weights[rows]
-        chosen = _weighted(rows, weight, min(int(size), len(rows)), rng)
+        chosen = _weighted(rows, weights[rows, k], min(int(size), len(rows)), rng)
         free[chosen] = False
         drawn.append(chosen)
     return drawn

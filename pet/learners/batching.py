@@ -8,7 +8,7 @@ import torch
 
 from pet.learners.encoding import Encoded
 
-__all__ = ["CHUNK_ROWS", "Batch", "collate", "padding_waste", "row_chunks", "token_budget_batches"]
+__all__ = ["CHUNK_ROWS", "Batch", "collate", "length_groups", "padding_waste", "row_chunks", "token_budget_batches"]
 
 CHUNK_ROWS = 4096
 """So many rows of a pool are held as tokens at a time: enough to fill batches with rows of like lengths."""
@@ -84,6 +84,31 @@ def token_budget_batches(
         batches.append(order[start : start + size])
         start += size
     return batches
+
+
+def length_groups(lengths: Sequence[int], overhead: int) -> list[np.ndarray]:
+    """Divide the rows of a batch into groups of like lengths, int64 each, so that computing all of them costs least.
+
+    A group costs its padded tokens and `overhead` tokens, which stand for the fixed cost of a forward and a backward.
+
+    >>> [group.tolist() for group in length_groups([9, 2, 8, 2], overhead=4)]
+    [[1, 3], [0, 2]]
+    >>> [group.tolist() for group in length_groups([9, 2, 8, 2], overhead=40)]
+    [[0, 1, 2, 3]]
+    """
+    order = np.argsort(np.asarray(lengths, np.int64), kind="stable")
+    sizes = np.asarray(lengths, np.int64)[order]
+    cheapest, starts = np.zeros(len(sizes) + 1), np.zeros(len(sizes) + 1, np.int64)
+    for end in range(1, len(sizes) + 1):
+        # The last group begins at `start`; what is before it is divided at best already.
+        costs = cheapest[:end] + (end - np.arange(end)) * sizes[end - 1] + overhead
+        starts[end] = int(costs.argmin())
+        cheapest[end] = costs.min()
+    groups, end = [], len(sizes)
+    while end:
+        groups.append(np.sort(order[starts[end] : end]))
+        end = int(starts[end])
+    return groups[::-1]
 
 
 def padding_waste(lengths: Sequence[int], batches: Sequence[np.ndarray]) -> float:

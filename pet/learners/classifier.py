@@ -14,7 +14,7 @@ from pet.config import OptimizerSettings
 from pet.data import Example
 from pet.errors import ModelError
 from pet.learners.backbone import Backbone
-from pet.learners.batching import Batch, row_chunks, token_budget_batches
+from pet.learners.batching import Batch, length_groups, row_chunks, token_budget_batches
 from pet.learners.encoding import Encoded
 from pet.learners.losses import distillation_loss, soften
 from pet.learners.machine import Machine
@@ -89,9 +89,12 @@ class TextClassifier:
         encoded = self.encode(examples)
         softened = torch.from_numpy(soften(targets, temperature)).to(self.machine.device)
 
+        lengths = np.asarray([len(row) for row in encoded], np.int64)
+
         def loss(rows: np.ndarray) -> torch.Tensor:
-            logits = self._logits(self.backbone.training_batch([encoded[i] for i in rows]))
-            return distillation_loss(logits, softened[torch.from_numpy(rows)], temperature)
+            groups = [rows[group] for group in length_groups(lengths[rows], self.machine.group_overhead)]
+            logits = [self._logits(self.backbone.training_batch([encoded[i] for i in group])) for group in groups]
+            return distillation_loss(torch.cat(logits), softened[torch.from_numpy(np.concatenate(groups))], temperature)
 
         return fit(self.backbone.model, loss, len(encoded), settings, rng, advance)
 

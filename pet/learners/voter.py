@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ import torch
 from pet.config import ModelSettings, TrainSettings
 from pet.data import Example
 from pet.learners.backbone import Backbone
-from pet.learners.batching import row_chunks, token_budget_batches
+from pet.learners.batching import length_groups, row_chunks, token_budget_batches
 from pet.learners.encoding import Encoded, PatternEncoder
 from pet.learners.losses import mask_tokens, masked_lm_loss, pet_loss
 from pet.learners.machine import Machine
@@ -27,6 +28,11 @@ Advance = Callable[[int], None]
 class _Rows:
     encoded: list[Encoded]
     targets: np.ndarray
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Tokens per row, int64 [n]."""
+        return np.asarray([len(row) for row in self.encoded], np.int64)
 
 
 class Voter:
@@ -95,9 +101,12 @@ class Voter:
             return self.encode(examples)
 
     def _pet_loss(self, rows: _Rows, chosen: np.ndarray) -> torch.Tensor:
-        batch = self.backbone.training_batch([rows.encoded[i] for i in chosen])
-        scores = label_scores(self.backbone.model, batch, self.words, self.machine.precision)
-        return pet_loss(scores, torch.from_numpy(rows.targets[chosen]).to(self.machine.device))
+        """Return the mean loss of a batch, computed in groups of rows of like lengths."""
+        groups = [chosen[group] for group in length_groups(rows.lengths[chosen], self.machine.group_overhead)]
+        batches = [self.backbone.training_batch([rows.encoded[i] for i in group]) for group in groups]
+        scores = [label_scores(self.backbone.model, batch, self.words, self.machine.precision) for batch in batches]
+        targets = torch.from_numpy(rows.targets[np.concatenate(groups)]).to(self.machine.device)
+        return pet_loss(torch.cat(scores), targets)
 
     def _auxiliary(
         self, examples: Sequence[Example], settings: TrainSettings, rng: np.random.Generator

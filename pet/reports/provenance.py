@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pet.data import TaskData, write_table
+from pet.data import TaskData
 from pet.labeling import Votes
 from pet.runs import write_folder
 from pet.runs.generations import Generation
@@ -17,14 +17,26 @@ from pet.runs.inputs import TrainingSet, VoterSpec
 
 __all__ = ["first_labeled", "training_set_counts", "voter_file", "write_generation"]
 
+# Of the same types in every file, whatever is in it.
+_TRAINING_SET = pa.schema(
+    [
+        ("id", pa.string()),
+        ("label", pa.string()),
+        ("source", pa.string()),
+        ("confidence", pa.float32()),
+        ("decided_by", pa.list_(pa.string())),
+    ]
+)
+
 
 def voter_file(voter: str) -> str:
     """Return the name of the file with a voter's training set.
 
     >>> voter_file("agnews/colon+words#1")
-    'agnews.colon+words#1.parquet'
+    'agnews+colon+words#1.parquet'
     """
-    return voter.replace("/", ".") + ".parquet"
+    # Names may have dots, but no plus sign: no two voters share a file.
+    return voter.replace("/", "+") + ".parquet"
 
 
 def write_generation(root: Path, generation: Generation, voters: Sequence[VoterSpec], data: TaskData) -> None:
@@ -42,7 +54,7 @@ def write_generation(root: Path, generation: Generation, voters: Sequence[VoterS
         )
         _write_votes(folder / "votes.parquet", generation.votes)
         for spec, training in zip(voters, generation.sets, strict=True):
-            write_table(folder / voter_file(spec.name), _training_set(training, data))
+            pq.write_table(_training_set(training, data), folder / voter_file(spec.name))
 
     root.mkdir(exist_ok=True)
     write_folder(root / str(generation.number), write)
@@ -76,17 +88,18 @@ def _write_votes(path: Path, votes: Sequence[Votes]) -> None:
     pq.write_table(pa.table(columns), path)
 
 
-def _training_set(training: TrainingSet, data: TaskData) -> dict[str, list[Any]]:
+def _training_set(training: TrainingSet, data: TaskData) -> pa.Table:
     """Return id, label, source, confidence and who decided, of the gold rows and then of the drawn ones."""
     examples, gold, drawn = training.examples(data), len(training.gold), training.drawn
     count = len(drawn) if drawn else 0
-    return {
+    columns = {
         "id": [example.id for example in examples],
         "label": [example.label for example in examples],
         "source": ["gold"] * gold + ["pseudo"] * count,
         "confidence": [None] * gold + (drawn.confidence.tolist() if drawn else []),
         "decided_by": [[]] * gold + ([list(drawn.deciders)] * count if drawn else []),
     }
+    return pa.table(columns, schema=_TRAINING_SET)
 
 
 def first_labeled(generations: Sequence[Generation], pool: int) -> np.ndarray:

@@ -54,7 +54,7 @@ def plan_generations(config: RunConfig, data: TaskData, pvps: int) -> tuple[int,
 
 def _sizes(growth: Growth, steps: int) -> str:
     rows = [sum(growth.counts), *(sum(growth.counts) + int(growth.wanted(i + 1).sum()) for i in range(steps))]
-    return f"training sets of {', '.join(map(str, rows))} rows"
+    return f"training sets of up to {', '.join(map(str, rows))} rows"
 
 
 def _check_prior(prior: str | Mapping[str, float], labels: Sequence[str], gold: int) -> None:

@@ -42,10 +42,12 @@ def pvp_key(pvp: PVP) -> dict[str, object]:
 def run_identity(config: RunConfig, data: TaskData, source: ModelSource, pvps: Sequence[PVP]) -> dict[str, str]:
     """Return the digests that a run directory is checked against.
 
-    Paths are left out of the settings, for files count by what is in them, and so is what changes no result.
+    Paths are left out of the settings, for files count by what is in them, and so is what no job depends on.
     """
-    paths = {"data": {"train", "unlabeled", "test"}, "model": {"name"}, "prompts": {"registry"}, "run": {"keep_models"}}
-    settings = config.model_dump(mode="json", exclude=paths)
+    paths = {"data": {"train", "unlabeled", "test"}, "model": {"name"}, "prompts": {"registry"}}
+    # What may be added to a run that is under way: no job depends on it.
+    additions = {"run": {"keep_models"}, "ipet": {"accept_all"}}
+    settings = config.model_dump(mode="json", exclude=paths | additions)
     return {
         "config": job_hash(settings=settings, pvps=[pvp_key(pvp) for pvp in pvps]),
         "data": job_hash(

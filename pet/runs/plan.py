@@ -102,7 +102,10 @@ class Plan:
         folds = gold_folds(gold, rng_for(self.inputs.seed, "folds")) if len(gold) else None
         if folds is None or not (self.generations > 1 if wanted == "auto" else wanted):
             return np.zeros((voters, len(gold)), np.bool_)
-        kept: np.ndarray = folds == (np.arange(voters) % FOLDS)[:, None]
+        # The fold follows the name, so that the order in which patterns are listed decides nothing.
+        names = sorted(spec.name for spec in self.voters)
+        own = np.asarray([names.index(spec.name) % FOLDS for spec in self.voters])
+        kept: np.ndarray = folds == own[:, None]
         return kept
 
     @property

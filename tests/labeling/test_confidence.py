@@ -77,8 +77,19 @@ def test_the_rows_of_each_label_have_their_own_probabilities() -> None:
 
 def test_the_start_without_gold_rows_draws_by_the_probability_of_the_label_itself() -> None:
     votes = [voter(binary(0.6, 0.8, 0.9))]
-    counts = frequencies(drawn_rows(votes, [0, 1], Rule(1.0, "margin", from_most_likely=True), 3000), 3)
+    counts = frequencies(drawn_rows(votes, [0, 1], Rule(1.0, "probability", from_most_likely=True), 3000), 3)
     assert not far_from(counts, np.array([0.4, 0.2, 0.1]))
+
+
+@pytest.mark.parametrize("confidence", ["margin", "consensus"])
+def test_margins_start_without_gold_rows_from_those_that_have_the_label(confidence: Confidence) -> None:
+    votes = [voter(binary(0.6, 0.45, 0.1, 0.9))]  # margins of label 1: none, 0.1, 0.8, none
+    counts = frequencies(drawn_rows(votes, [0, 1], Rule(1.0, confidence, from_most_likely=True), 3000), 4)
+    assert not far_from(counts[[1, 2]], np.array([0.1, 0.8]))
+    assert counts[[0, 3]].sum() == 0
+    # Rows that another label outscores are the last resort.
+    rows = drawn_rows(votes, [0, 3], Rule(1.0, confidence, from_most_likely=True), 20)
+    assert all({1, 2} < set(drawn) for drawn in rows)
 
 
 def test_a_random_part_of_the_pool_gives_every_row_the_chance_it_has_in_the_whole() -> None:
@@ -116,7 +127,7 @@ def test_consensus_is_the_mean_margin_of_the_voters_minus_its_spread() -> None:
         [
             0.5,  # margins 0.5 0.5 0.5: no spread
             0.6 - np.sqrt(0.08 / 3),  # 0.8 0.6 0.4
-            17 / 30 - np.sqrt(2) / 3,  # 0.9 0.9 -0.1: the last would give another label
+            17 / 30 - np.sqrt(2) / 3,  # -0.1 0.9 0.9: the first would give another label
             0.0,  # 0.8 0.4 -0.6: mean 0.2, spread 0.59
             0.5,  # of the second label
         ],
@@ -124,7 +135,7 @@ def test_consensus_is_the_mean_margin_of_the_voters_minus_its_spread() -> None:
     )
 
 
-CONSENSUS = [(0.75, 0.75, 0.75), (0.9, 0.8, 0.7), (0.95, 0.95, 0.45), (0.9, 0.7, 0.2), (0.25, 0.25, 0.25)]
+CONSENSUS = [(0.75, 0.75, 0.75), (0.9, 0.8, 0.7), (0.45, 0.95, 0.95), (0.9, 0.7, 0.2), (0.25, 0.25, 0.25)]
 """The first label's probability by three voters, for five rows."""
 
 

@@ -91,6 +91,7 @@ def test_nothing_is_measured_where_every_voter_has_seen_every_row() -> None:
         (1, 1, 0, False),  # 1 / 3 and 1.96 * 0.5443 = 1.0669
         (3, 3, 0, False),  # 3 / 5 and 1.96 * 0.3578 = 0.7012
         (4, 4, 0, True),  # 2 / 3 and 1.96 * 0.3043 = 0.5964
+        (6, 4, 0, True),  # 1 / 2 and 1.96 * 0.2500 = 0.4900
         (1, 0, 0, False),
         (1, 0, 1, False),
     ],

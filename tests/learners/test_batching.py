@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import FAMILIES
 
-from pet.learners.batching import collate, padding_waste, token_budget_batches
+from pet.learners.batching import collate, length_groups, padding_waste, token_budget_batches
 from pet.learners.encoding import Encoded, PatternEncoder
 from pet.learners.masked_lm import mask_logits
 
@@ -38,6 +38,23 @@ def test_batches_keep_the_budget_and_hold_each_row_once(lengths, budget, max_row
         longest = max(lengths[i] for i in batch)
         assert 1 <= len(batch) <= max_rows
         assert len(batch) == 1 or len(batch) * longest <= budget
+
+
+@given(st.lists(st.integers(1, 90), min_size=1, max_size=8), st.integers(0, 60))
+def test_groups_hold_each_row_once_and_no_division_is_cheaper(lengths, overhead):
+    def cost(groups):
+        return sum(len(group) * max(lengths[i] for i in group) + overhead for group in groups)
+
+    groups = length_groups(lengths, overhead)
+    assert sorted(np.concatenate(groups).tolist()) == list(range(len(lengths)))
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    for cuts in range(2 ** (len(lengths) - 1)):
+        ends = [i + 1 for i in range(len(lengths) - 1) if cuts >> i & 1] + [len(lengths)]
+        assert cost(groups) <= cost([order[a:b] for a, b in zip([0, *ends], ends, strict=False)])
+
+
+def test_rows_of_one_group_keep_their_order():
+    assert [group.tolist() for group in length_groups([5, 3, 4], overhead=1000)] == [[0, 1, 2]]
 
 
 def test_padding_waste_by_hand():

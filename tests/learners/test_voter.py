@@ -1,3 +1,5 @@
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from pet.data import Example
 from pet.learners import Backbone, Machine, Voter
 from pet.learners.encoding import Encoded
 from pet.learners.sources import find_model
+from pet.learners.voter import _Rows
 from pet.prompts import PVP, Pattern, Verbalizer
 
 
@@ -161,6 +164,33 @@ def test_the_bundled_model_learns(pvp, machine, rows):
     voter = Voter(Backbone.masked_lm(find_model("pet-mini"), machine.device), pvp, ModelSettings(), machine)
     log = voter.train(rows, settings_of(steps=10, learning_rate=1e-4), generator())
     assert np.mean(log.losses[-3:]) < np.mean(log.losses[:3])
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "deberta-v2"])
+def test_groups_of_like_lengths_give_the_loss_and_the_gradient_of_one_batch(backbones, pvp, rows, family):
+    backbone = backbones[family]
+    longer = [Example(str(i), {"text": "coach " * (3 * i + 1)}, row.label) for i, row in enumerate(rows[:12])]
+    chosen, found = np.random.default_rng(3).permutation(12)[:10], []
+    for overhead in (0, 2**20):
+        machine = _Grouping(torch.device("cpu"), "fp32", overhead)
+        voter = Voter(backbone, pvp, ModelSettings(), machine)
+        backbone.reset()
+        targets = np.asarray([voter.words.labels.index(row.label) for row in longer])
+        loss = voter._pet_loss(_Rows(voter.encode(longer), targets), chosen)
+        loss.backward()
+        weights = [weight.grad for weight in backbone.model.parameters() if weight.grad is not None]
+        found.append((loss.detach(), torch.cat([gradient.flatten() for gradient in weights])))
+    backbone.reset()
+    torch.testing.assert_close(found[0], found[1], atol=1e-6, rtol=1e-4)
+
+
+@dataclass(frozen=True)
+class _Grouping(Machine):
+    overhead: int = 0
+
+    @property
+    def group_overhead(self):
+        return self.overhead
 
 
 def test_a_training_batch_is_as_wide_as_eight_divides_but_never_wider_than_the_model(backbones):

@@ -22,18 +22,22 @@ def without_gold(config: pet.RunConfig) -> pet.RunConfig:
     ("settings", "generations", "note"),
     [
         # log5(1000 / 24) = 2.3: three steps; 24 * 4 = 96 rows fit 120, 24 * 24 do not.
-        (("ipet.growth=5",), 2, "2 generations, as many as 120 unlabeled rows can fill: training sets of 24, 120 rows"),
+        (
+            ("ipet.growth=5",),
+            2,
+            "2 generations, as many as 120 unlabeled rows can fill: training sets of up to 24, 120 rows",
+        ),
         # log2(1000 / 24) = 5.4: six steps; 24, 72 rows fit, 168 do not.
         (
             ("ipet.growth=2",),
             3,
-            "3 generations, as many as 120 unlabeled rows can fill: training sets of 24, 48, 96 rows",
+            "3 generations, as many as 120 unlabeled rows can fill: training sets of up to 24, 48, 96 rows",
         ),
         # log100(1000 / 3) = 1.26: two steps; 3 * 99 rows do not fit.
         (
             ("ipet.growth=100", "data.examples_per_label=1"),
             1,
-            "1 generation, as many as 120 unlabeled rows can fill: training sets of 3 rows",
+            "1 generation, as many as 120 unlabeled rows can fill: training sets of up to 3 rows",
         ),
     ],
 )
@@ -48,7 +52,7 @@ def test_auto_is_as_many_generations_as_the_paper_has_or_the_pool_can_fill(
 def test_auto_stops_where_the_paper_does(larger: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pet.labeling.selection.TARGET_ROWS", 40)  # log2(40 / 24) = 0.7: one step
     plan = prepare(larger("ipet.generations=auto", "ipet.growth=2"))
-    assert (plan.generations, plan.notes) == (2, ("2 generations: training sets of 24, 48 rows",))
+    assert (plan.generations, plan.notes) == (2, ("2 generations: training sets of up to 24, 48 rows",))
 
 
 def test_auto_of_a_single_voter_is_refused_only_where_another_is_needed(larger: Config) -> None:
@@ -63,7 +67,7 @@ def test_without_gold_rows_the_sets_begin_with_ten(larger: Config) -> None:
     plan = prepare(without_gold(larger("ipet.generations=auto", "ipet.growth=3")))
     # 10, 30, 90 rows fit 120; 270 do not.
     assert plan.generations == 4
-    assert plan.notes[0].endswith("training sets of 0, 10, 30, 90 rows")
+    assert plan.notes[0].endswith("training sets of up to 0, 10, 30, 90 rows")
 
 
 def test_what_the_pool_can_just_fill_is_allowed_and_one_row_more_is_not(larger: Config) -> None:
