@@ -1,6 +1,7 @@
 """The summary of a run: one line per way to label, from zero-shot to the supervised baseline."""
 
 from dataclasses import dataclass
+from math import sqrt
 
 from rich.table import Table
 
@@ -16,6 +17,9 @@ SIMPLER = frozenset(
     {"generation 0", "supervised baseline", "embeddings + logistic regression", "embeddings + self-training"}
 )
 """The lines of what someone would try first."""
+
+SIGMAS = 1.96
+"""Half-width of the 95 % interval, in standard errors of the difference of two proportions."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,11 @@ def verdict(summary: Summary) -> str | None:
     """
     lines = {row.name: row for row in summary.rows}
     if (ours := lines.get(DISTILLED)) and ours.test:
-        rows, found = f"{ours.test.n} test rows", {row.name: row.test.accuracy for row in summary.rows if row.test}
+        n, rows = ours.test.n, "test rows"
+        found = {row.name: row.test.accuracy for row in summary.rows if row.test}
         best, name = found[DISTILLED], DISTILLED
     elif (ours := lines.get("ensemble")) and ours.held_out is not None:
-        rows = f"{summary.held_out} gold rows held out"
+        n, rows = summary.held_out, "gold rows held out"
         found = {row.name: row.held_out for row in summary.rows if row.held_out is not None}
         best, name = ours.held_out, "ensemble"
     else:
@@ -80,10 +85,12 @@ def verdict(summary: Summary) -> str | None:
     if not simpler:
         return None
     top = max(simpler, key=lambda other: simpler[other])
-    figures = f"{name} {best:.1%}, {top} {simpler[top]:.1%} on {rows}"
-    if simpler[top] > best:
-        return f"something simpler would have done better: {figures}"
-    return f"nothing simpler would have done better: {figures}"
+    figures = f"{name} {best:.1%}, {top} {simpler[top]:.1%} on {n} {rows}"
+    if simpler[top] <= best:
+        return f"nothing simpler would have done better: {figures}"
+    interval = SIGMAS * sqrt((best * (1 - best) + simpler[top] * (1 - simpler[top])) / n)
+    chance = ", a difference that chance explains" if simpler[top] - best <= interval else ""
+    return f"something simpler would have done better: {figures}{chance}"
 
 
 def summary_table(summary: Summary) -> Table:
