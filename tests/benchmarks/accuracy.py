@@ -73,7 +73,7 @@ def development_rows(train: Path, folder: Path, seed: int, per_label: int, most:
 
 def measure(task: str, data: Path, seed: int, options: argparse.Namespace, scratch: Path) -> dict[str, float]:
     """Run one sample of one task; return accuracy by line of the summary."""
-    folder = data / task
+    folder = data.absolute() / task  # the pipeline lies elsewhere
     train, test = folder / "train.jsonl.gz", folder / "test.jsonl.gz"
     if options.dev:
         train, test = development_rows(train, scratch, seed, options.per_label, options.max_test)
