@@ -64,7 +64,7 @@ def compare(plan: Plan, bench: Workbench, generations: Sequence[Generation], stu
     rows = [judge.row("zero-shot (calibrated)", _zero_shot(plan, bench))]
     for i, vote in enumerate(final.votes):
         rows.append(judge.row(vote.voter, _Predictions(vote.scores[plan.inputs.compared], final.test[i])))
-    rows += _generation_rows(judge, generations)
+    rows += _generation_rows(judge, generations, combine(final.votes).hard())
     probs = combine(final.votes).probs[plan.inputs.compared]
     ensemble = judge.row("ensemble", _Predictions(probs, final.on_test()))
     rows.append(replace(ensemble, held_out=_held_out(final)))
@@ -81,15 +81,19 @@ def _held_out(generation: Generation) -> float | None:
     return generation.figures.held_out.accuracy if generation.figures.held_out else None
 
 
-def _generation_rows(judge: _Judge, generations: Sequence[Generation]) -> list[SummaryRow]:
-    """Return a line per generation, where there are several, to see whether each helped."""
+def _generation_rows(judge: _Judge, generations: Sequence[Generation], final: np.ndarray) -> list[SummaryRow]:
+    """Return a line per generation, where there are several, to see whether each helped.
+
+    Each agrees with the `final` labels of the pool, int64 [n], on the rows that it labeled itself.
+    """
     if len(generations) < 2:
         return []
     rows = []
     for generation in generations:
         row = judge.row(f"generation {generation.number}", _Predictions(test=generation.on_test()))
         name = row.name + (" (rejected)" if generation.rejected else "")
-        rows.append(replace(row, name=name, held_out=_held_out(generation)))
+        agreement = float((combine(generation.votes).hard() == final[generation.rows]).mean())
+        rows.append(replace(row, name=name, agreement=agreement, held_out=_held_out(generation)))
     return rows
 
 

@@ -94,9 +94,9 @@ def test_every_line_is_measured_on_the_same_rows(larger: Config) -> None:
         "zero-shot (calibrated)": (1.0, 0.5, 0.5),
         COLON: (1.0, 1.0, None),
         CATEGORY: (1.0, 0.0, None),
-        "generation 0": (None, 1.0, 1.0),
-        "generation 1": (None, 1.0, 1.0),
-        "generation 2": (None, 1.0, 1.0),
+        "generation 0": (1.0, 1.0, 1.0),
+        "generation 1": (1.0, 1.0, 1.0),
+        "generation 2": (1.0, 1.0, 1.0),
         "ensemble": (1.0, 1.0, 1.0),
         "distilled classifier": (0.9, 0.75, None),
         "supervised baseline": (0.7, 1.0, 0.8),
@@ -156,3 +156,19 @@ def test_the_supervised_baseline_never_learns_from_the_rows_it_is_measured_on(
     whole = bench.supervised()
     assert {part: len(scores) for part, scores in whole.items()} == {"pool": 120, "test": 12}
     assert len(lessons[1]) == 24
+
+
+@pytest.mark.usefixtures("small_sample")
+def test_a_generation_agrees_with_the_ensemble_on_the_rows_that_it_labeled(
+    larger: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def voter(asked: Asked) -> np.ndarray:
+        scores = asked.truth()
+        if asked.generation == 0 and asked.part == "pool":
+            scores[::4] = np.roll(scores[::4], 1, axis=1)  # every fourth row another label
+        return scores
+
+    monkeypatch.setattr(Bench, "voter", staticmethod(voter))
+    summary, _ = compared(larger(*THREE))
+    found = {row.name: row.agreement for row in summary.rows}
+    assert [found[f"generation {number}"] for number in range(3)] == [0.75, 1.0, 1.0]
