@@ -26,7 +26,7 @@ from pet.reports.provenance import first_labeled, training_set_counts, write_gen
 from pet.reports.publish import publish_model, replace_distilled, write_metrics
 from pet.reports.summary import DISTILLED, Summary, verdict
 from pet.runs import RunDirectory, RunLog, Stages
-from pet.runs.generations import Generation, Generations
+from pet.runs.generations import Generation, Generations, accepted
 from pet.runs.lock import run_lock
 from pet.runs.plan import Plan, check_prompts, prepare, student_source, with_distillation, without_pool
 from pet.runs.stages import Arrays, Work, Workbench
@@ -74,7 +74,7 @@ def run(
         publish_model(directory.model, model, _card_facts(plan.config, rows), summary.test_figures())
         work = sum(bench.work.values(), Work())
         write_metrics(directory.metrics_path, _facts(plan, generations, work), summary)
-    soft_labels = combine(_accepted(generations)[-1].votes)
+    soft_labels = combine(accepted(generations)[-1].votes)
     return RunResult(
         directory=directory.root,
         pseudo_labels=directory.pseudo_labels,
@@ -95,7 +95,7 @@ def label(
     stages = plan.generations * len(plan.voters)
     with _workplace(plan, output_dir, stages, force=force, quiet=quiet) as (directory, bench, log):
         generations = _label_pool(plan, directory, bench, log, force)
-    soft_labels = combine(_accepted(generations)[-1].votes)
+    soft_labels = combine(accepted(generations)[-1].votes)
     return RunResult(directory.root, directory.pseudo_labels, plan.data.columns, soft_labels)
 
 
@@ -111,11 +111,6 @@ def _label_pool(
     generations = tuple(found.values())
     _write_labels(plan, directory, generations, force)
     return generations
-
-
-def _accepted(generations: Sequence[Generation]) -> list[Generation]:
-    """Return the generations that decide; the last of them has labeled the whole pool."""
-    return [generation for generation in generations if generation.rejected is None]
 
 
 def distill(
@@ -203,9 +198,9 @@ def _write_labels(plan: Plan, directory: RunDirectory, generations: Sequence[Gen
             f"The votes of {', '.join(missing)} are missing in {directory.jobs}: run the same command again."
         )
     data, pool = plan.data, len(plan.data.unlabeled)
-    accepted = _accepted(generations)
-    history = History(first_labeled(accepted, pool), training_set_counts(accepted, pool))
-    columns = pseudo_label_columns(data.labeled, data.unlabeled, data.columns, accepted[-1].votes, history)
+    deciding = accepted(generations)
+    history = History(first_labeled(deciding, pool), training_set_counts(deciding, pool))
+    columns = pseudo_label_columns(data.labeled, data.unlabeled, data.columns, deciding[-1].votes, history)
     if not force and differs(directory.pseudo_labels, columns):
         raise ConfigError(
             f"{directory.pseudo_labels} has been changed since it was written: train on it as it is with "

@@ -12,7 +12,7 @@ from pet.labeling import batch_calibrated, combine
 from pet.learners import logistic_regression, out_of_fold, self_training
 from pet.reports.metrics import evaluate, gold_columns
 from pet.reports.summary import DISTILLED, Summary, SummaryRow
-from pet.runs.generations import Generation
+from pet.runs.generations import Generation, accepted
 from pet.runs.plan import Plan
 from pet.runs.stages import Arrays, Workbench
 
@@ -53,7 +53,7 @@ class _Judge:
 
 def compare(plan: Plan, bench: Workbench, generations: Sequence[Generation], student: Arrays) -> Summary:
     """Set every way to label side by side: patterns, voters, ensembles, the classifier, and what is simpler."""
-    data, final = plan.data, _final(generations)
+    data, final = plan.data, accepted(generations)[-1]
     judge = _Judge(
         ensemble=combine(final.votes).hard()[plan.inputs.compared],
         test=gold_columns(data.test, data.task.labels),
@@ -71,10 +71,6 @@ def compare(plan: Plan, bench: Workbench, generations: Sequence[Generation], stu
     rows.append(judge.row(DISTILLED, _Predictions(student["pool"], student["test"])))
     rows += [judge.row(name, found) for name, found in _simpler(plan, bench).items()]
     return Summary(tuple(rows), len(plan.inputs.compared), int(judge.measured.sum()))
-
-
-def _final(generations: Sequence[Generation]) -> Generation:
-    return [generation for generation in generations if generation.rejected is None][-1]
 
 
 def _held_out(generation: Generation) -> float | None:

@@ -31,7 +31,7 @@ from pet.runs.plan import Plan
 from pet.runs.stages import Arrays, Workbench
 from pet.seeding import rng_for
 
-__all__ = ["Generation", "Generations"]
+__all__ = ["Generation", "Generations", "accepted"]
 
 SUBSET_TIMES = 4
 """An intermediate generation labels so many times the rows that are drawn from it."""
@@ -72,6 +72,11 @@ class Generation:
         """Return the ensemble's scores on the test rows, float64 [r, k]."""
         mean: np.ndarray = np.tensordot(self.weights, self.test, axes=1)
         return mean
+
+
+def accepted(generations: Sequence[Generation]) -> list[Generation]:
+    """Return the generations that decide; the last of them has labeled the whole pool."""
+    return [generation for generation in generations if generation.rejected is None]
 
 
 @dataclass
