@@ -201,6 +201,26 @@ def check_command(
     say(*report_lines(check(prepare(loaded))))
 
 
+@app.command("explain-prompt")
+def explain_prompt_command(
+    prompt: Annotated[
+        str, typer.Argument(metavar="PATTERN", help="Its name, a template with a {mask}, or a saved voter's folder.")
+    ],
+    row: Annotated[int, typer.Option(metavar="N", help="The row of the pipeline to show, counted from 1.")] = 1,
+    config: Annotated[str, typer.Option(metavar="CONFIG", help="The pipeline that the row comes from.")] = "quickstart",
+    settings: Settings = None,
+    registry: Registry = None,
+) -> None:
+    """Show a row token by token as the model reads it: text, template, virtual tokens, mask, and what is cut.
+
+    Example: `pet explain-prompt topic/about --row 3 --set train.preset=p-tuning`
+    """
+    loaded = load_config(config, settings, registry, None)
+    from pet.reports.prompt import explain_prompt, prompt_lines
+
+    say(*prompt_lines(explain_prompt(loaded, prompt, row)))
+
+
 @app.command("patterns")
 def patterns_command(name: Name = None, registry: Registry = None) -> None:
     """List the patterns, or show one.

@@ -12,6 +12,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from pet.errors import ConfigError, near_matches
+from pet.sections import Section
 from pet.settings import (
     DataSettings,
     DistillSettings,
@@ -21,11 +22,12 @@ from pet.settings import (
     OptimizerSettings,
     PromptSettings,
     RunSettings,
-    Section,
     TaskSettings,
     TrainSettings,
+    VoterSettings,
 )
 from pet.toml import absolute, merged, overrides_as_tables, read_toml
+from pet.variants import VariantSettings
 
 __all__ = [
     "DataSettings",
@@ -39,6 +41,8 @@ __all__ = [
     "RunSettings",
     "TaskSettings",
     "TrainSettings",
+    "VariantSettings",
+    "VoterSettings",
 ]
 
 

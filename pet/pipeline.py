@@ -26,6 +26,7 @@ from pet.reports.provenance import first_labeled, training_set_counts, write_gen
 from pet.reports.publish import publish_model, replace_distilled, write_metrics
 from pet.reports.summary import DISTILLED, Summary, verdict
 from pet.runs import RunDirectory, RunLog, Stages
+from pet.runs.footprint import footprint
 from pet.runs.generations import Generation, Generations, accepted
 from pet.runs.lock import run_lock
 from pet.runs.plan import Plan, check_prompts, prepare, student_source, with_distillation, without_pool
@@ -83,7 +84,8 @@ def run(
         model=directory.model,
         summary=summary,
         verdict=verdict(summary),
-        work=f"{work.forwards:,} rows went forward through a model, {work.steps:,} optimizer steps",
+        work=f"{work.forwards:,} rows went forward through a model, {work.steps:,} optimizer steps; "
+        f"{footprint(directory.root)}",
     )
 
 

@@ -3,7 +3,17 @@
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from pet.sections import PositiveFloat, PositiveInt, Section, Share
+from pet.variants import PRESETS, VariantSettings
 
 __all__ = [
     "DataSettings",
@@ -14,9 +24,9 @@ __all__ = [
     "OptimizerSettings",
     "PromptSettings",
     "RunSettings",
-    "Section",
     "TaskSettings",
     "TrainSettings",
+    "VoterSettings",
 ]
 
 
@@ -26,20 +36,11 @@ def _not_blank(name: str) -> str:
     return name
 
 
-PositiveInt = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
-PositiveFloat = Annotated[float, Field(gt=0.0)]
+Steps = Annotated[int, Field(ge=0)]
 ModelName = Annotated[str, AfterValidator(_not_blank)]
 
 
 _TASK_NAME = re.compile(r"[\w-][\w .-]*")  # it names the folder of a run, and must not lead out of runs/
-
-
-class Section(BaseModel):
-    """One frozen table of a pipeline."""
-
-    # A number where a name belongs (`--set task.name=2024`) is that name; infinity and NaN are no settings.
-    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False)
 
 
 class TaskSettings(Section):
@@ -118,7 +119,7 @@ class ModelSettings(Section):
 class OptimizerSettings(Section):
     """What every training shares. `steps` are optimizer updates; None is derived from the model's size."""
 
-    steps: Annotated[int, Field(ge=0)] | None = None
+    steps: Steps | None = None
     batch_size: PositiveInt = 16
     accumulation: PositiveInt = 1
     learning_rate: PositiveFloat | None = None
@@ -142,12 +143,48 @@ class OptimizerSettings(Section):
         )
 
 
-class TrainSettings(OptimizerSettings):
-    """`[train]`: how one voter (a pattern with a seed) is trained."""
+class VoterSettings(VariantSettings):
+    """`[[train.voters]]`: some of an ensemble's voters, their patterns and what of them trains.
 
-    preset: Literal["pet"] = "pet"
+    What a table leaves out is as in `[train]`; but one with a preset of its own takes neither the parts of another
+    preset from there nor its learning rates. `name` tells tables of one preset apart.
+    """
+
+    name: str = ""
+    patterns: tuple[str, ...] = ()
+    steps: Steps | None = None
+    learning_rate: PositiveFloat | None = None
+
+    @field_validator("patterns", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @model_serializer(mode="wrap")
+    def _only_what_is_said(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not set, so that a table read back inherits as much."""
+        return {name: value for name, value in dump(self).items() if name in self.model_fields_set}
+
+
+class TrainSettings(OptimizerSettings, VariantSettings):
+    """`[train]`: how one voter (a pattern with a seed) is trained, and what of it; `voters` mix variants."""
+
     seeds: PositiveInt = 1
     auxiliary_mlm: Share = 0.0
+    voters: tuple[VoterSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _adapet_has_its_own_masked_lm_loss(self) -> Self:
+        if self.auxiliary_mlm and self.with_preset().loss == "adapet":
+            raise ValueError(f'expected auxiliary_mlm = 0 with loss = "adapet", found {self.auxiliary_mlm:g}')
+        return self
+
+    def of(self, voters: VoterSettings) -> Self:
+        """Return the settings of the voters of one table."""
+        said = voters.model_dump(exclude={"name", "patterns"})
+        preset = dict.fromkeys((*PRESETS["pet"], "learning_rate", "prompt_learning_rate", "peft"))
+        inherited = preset if "preset" in said else {}
+        return self.model_copy(update={**inherited, **said, "voters": ()})
 
 
 class EnsembleSettings(Section):

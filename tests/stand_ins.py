@@ -13,9 +13,10 @@ import pytest
 
 from pet.data import Example
 from pet.prompts import PVP
-from pet.runs.inputs import StageInputs, TrainingSet, VoterSpec
+from pet.runs.inputs import StageInputs, TrainingSet
 from pet.runs.jobs import JobStore
 from pet.runs.stages import Arrays, Workbench
+from pet.runs.voters import VoterSpec
 
 __all__ = ["Asked", "FakeBench", "Scores", "truth", "vote_with"]
 

@@ -1,6 +1,7 @@
 """What the settings of generations, calibration and kept models do in a run, and what a run costs."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +41,13 @@ def test_the_work_of_a_run_is_counted_by_hand(three: pet.RunResult) -> None:
     forwards = voting + zero_shot + embeddings + supervised + distilled
     steps = 16 * (3 * 2 + 1 + 2 + 1)  # voters, baseline, folds, classifier
     assert metrics(three.directory)["work"] == {"forwards": forwards, "steps": steps}
-    assert three.work == f"{forwards:,} rows went forward through a model, {steps:,} optimizer steps"
+    assert three.work is not None
+    done, _, taken = three.work.partition("; ")
+    assert done == f"{forwards:,} rows went forward through a model, {steps:,} optimizer steps"
+    memory, disk = re.fullmatch(r"(.*) GB of memory at the peak, (.*) MB on disk", taken).groups()  # type: ignore[union-attr]
+    size = sum(path.stat().st_size for path in three.directory.rglob("*") if path.is_file())
+    assert 0.05 < float(memory) < 20
+    assert float(disk) == pytest.approx(size / 1e6, abs=0.2)
 
 
 def test_a_run_that_goes_on_counts_what_was_done_before(larger: Config, tmp_path: Path) -> None:

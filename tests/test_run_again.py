@@ -12,8 +12,8 @@ import pet
 from pet.errors import ConfigError, RunError
 from pet.learners import TextClassifier, Voter
 from pet.pipeline import label
-from pet.runs.inputs import VoterSpec
 from pet.runs.stages import Arrays, Workbench
+from pet.runs.voters import VoterSpec
 
 Config = Callable[..., pet.RunConfig]
 

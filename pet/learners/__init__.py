@@ -10,9 +10,11 @@ from pet.learners.backbone import Backbone
 from pet.learners.classifier import ClassifierForm, TextClassifier
 from pet.learners.embeddings import mean_pooled
 from pet.learners.machine import Machine
+from pet.learners.saved import load_voter, save_voter
+from pet.learners.schedules import scheduled, scheduled_voter
 from pet.learners.simpler import logistic_regression, out_of_fold, self_training
 from pet.learners.sources import ModelSource, find_model, model_digest, parameter_count, quiet_transformers
-from pet.learners.training import Schedule, TrainLog, default_schedule
+from pet.learners.training import TrainLog
 from pet.learners.voter import Voter
 
 __all__ = [
@@ -20,17 +22,19 @@ __all__ = [
     "ClassifierForm",
     "Machine",
     "ModelSource",
-    "Schedule",
     "TextClassifier",
     "TrainLog",
     "Voter",
-    "default_schedule",
     "find_model",
+    "load_voter",
     "logistic_regression",
     "mean_pooled",
     "model_digest",
     "out_of_fold",
     "parameter_count",
     "quiet_transformers",
+    "save_voter",
+    "scheduled",
+    "scheduled_voter",
     "self_training",
 ]

@@ -14,6 +14,7 @@ from transformers import (
 
 from pet.errors import ModelError
 from pet.learners.batching import Batch, collate
+from pet.learners.deltas.base import Delta
 from pet.learners.encoding import Encoded
 from pet.learners.sources import (
     ModelSource,
@@ -40,6 +41,7 @@ class Backbone:
     pieces: PieceTokenizer
     uses_segments: bool
     _pristine: Mapping[str, torch.Tensor] = field(default_factory=dict, repr=False)
+    _worn: Delta | None = field(default=None, init=False, repr=False)
 
     @property
     def tokenizer(self) -> Any:
@@ -65,8 +67,18 @@ class Backbone:
         longest = max(map(len, encoded))
         return self.batch(encoded, min(-(-longest // 8) * 8, self.longest_input))
 
+    def wear(self, delta: Delta) -> None:
+        """Let the model compute with one voter's weights from now on; those of another go first."""
+        if self._worn is not delta:
+            self.reset()
+            delta.attach()
+            self._worn = delta
+
     def reset(self) -> None:
-        """Copy the loaded weights back into the model, in memory."""
+        """Take off what the model wears, and copy the loaded weights back into it, in memory."""
+        if self._worn is not None:
+            self._worn.detach()
+            self._worn = None
         with torch.no_grad():
             for name, tensor in self.model.state_dict().items():
                 tensor.copy_(self._pristine[name])

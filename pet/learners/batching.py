@@ -19,13 +19,15 @@ class Batch:
     """Rows ready for a model.
 
     `inputs` are int64 [b, t] tensors by argument name; `rows` and `positions` int64 [b * p] say where the cloze masks
-    are; `slots` is p.
+    are; `slots` is p. `soft_slots` int64 [b, t] are rows of the table of trained vectors, -1 elsewhere (None: no row
+    has any).
     """
 
     inputs: dict[str, torch.Tensor]
     rows: torch.Tensor
     positions: torch.Tensor
     slots: int
+    soft_slots: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.inputs["input_ids"])
@@ -40,11 +42,13 @@ def collate(
     """
     shape = (len(encoded), max(width, *map(len, encoded)))
     ids, attention = np.full(shape, pad_id, np.int64), np.zeros(shape, np.int64)
-    types = np.zeros(shape, np.int64)
+    types, soft = np.zeros(shape, np.int64), np.full(shape, -1, np.int64)
     for i, row in enumerate(encoded):
         ids[i, : len(row)] = row.input_ids
         attention[i, : len(row)] = 1
         types[i, : len(row)] = row.segment_ids
+        if row.soft_slots is not None:
+            soft[i, : len(row)] = row.soft_slots
     inputs = {"input_ids": ids, "attention_mask": attention} | ({"token_type_ids": types} if segments else {})
     slots = len(encoded[0].mask_positions)
     return Batch(
@@ -52,6 +56,7 @@ def collate(
         rows=torch.arange(len(encoded), device=device).repeat_interleave(slots),
         positions=torch.from_numpy(np.concatenate([row.mask_positions for row in encoded])).to(device),
         slots=slots,
+        soft_slots=None if all(row.soft_slots is None for row in encoded) else torch.from_numpy(soft).to(device),
     )
 
 

@@ -20,7 +20,7 @@ from pet.learners.losses import distillation_loss, soften
 from pet.learners.machine import Machine
 from pet.learners.masked_lm import autocast
 from pet.learners.sources import ModelSource
-from pet.learners.training import TrainLog, fit
+from pet.learners.training import Trained, TrainLog, fit
 
 __all__ = ["ClassifierForm", "TextClassifier", "encode_rows"]
 
@@ -96,7 +96,8 @@ class TextClassifier:
             logits = [self._logits(self.backbone.training_batch([encoded[i] for i in group])) for group in groups]
             return distillation_loss(torch.cat(logits), softened[torch.from_numpy(np.concatenate(groups))], temperature)
 
-        return fit(self.backbone.model, loss, len(encoded), settings, rng, advance)
+        trained = Trained.weights_of(self.backbone.model, settings)
+        return fit(trained, loss, len(encoded), settings, rng, advance)
 
     def probabilities(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
         """Return label probabilities, float32 [n, k], in the order of `examples`; only a chunk is held as tokens."""

@@ -1,7 +1,9 @@
 """One example under one PVP as token ids: pieces spliced around the mask, shortened without touching the template."""
 
-from collections.abc import Sequence
+import string
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Literal
 
@@ -12,7 +14,7 @@ from pet.errors import ModelError, PromptError
 from pet.learners.tokens import Layout, PieceTokenizer
 from pet.prompts import Part, Pattern
 
-__all__ = ["Encoded", "PatternEncoder", "Truncation", "shorten", "shortened_lengths"]
+__all__ = ["Encoded", "PatternEncoder", "Truncation", "VirtualTokens", "shorten", "shortened_lengths"]
 
 Truncation = Literal["tail", "head+tail"]
 
@@ -23,7 +25,8 @@ class Encoded:
 
     `input_ids` int32 [t]; `segment_ids` int32 [t]; `mask_positions` int64 [p], the cloze slots (empty for a
     classifier); `text_positions` bool [t], true for tokens that come from the row's text; `cut`, the number of text
-    tokens left out.
+    tokens left out; `soft_slots` int32 [t], the row of the table of trained vectors that stands at a token, -1 where
+    its own does (None: everywhere).
     """
 
     input_ids: np.ndarray
@@ -31,9 +34,27 @@ class Encoded:
     mask_positions: np.ndarray
     text_positions: np.ndarray
     cut: int = 0
+    soft_slots: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+
+@dataclass(frozen=True)
+class VirtualTokens:
+    """Neighboring rows of a pattern's table of trained vectors: those of one `{soft:...}` or `{tune:...}`.
+
+    `key` is unique in the pattern and shared by slots of one id; `offset` and `size` say which rows; `init` is how they
+    start: "uniform", "normal", "vocab", "label_words", "words" (with their int32 `ids`), or "" for what the voter's
+    settings say. A tuned word starts as "words".
+    """
+
+    key: str
+    kind: Literal["soft", "tune"]
+    offset: int
+    size: int
+    init: str
+    ids: np.ndarray
 
 
 def shortened_lengths(lengths: Sequence[int], budget: int) -> list[int]:
@@ -76,7 +97,18 @@ def shorten(ids: np.ndarray, length: int, truncation: Truncation) -> np.ndarray:
 
 
 class PatternEncoder:
-    """Encodes examples under one pattern for one tokenizer."""
+    """Encodes examples under one pattern for one tokenizer.
+
+    `virtual` has the rows of the pattern's table of trained vectors, those of an id once, in the order of first use;
+    `virtual_size` is the number of all rows.
+
+    Raises
+    ------
+    ModelError
+        If the tokenizer has no mask token.
+    PromptError
+        If tuned words, or words to start from, are no tokens of this tokenizer.
+    """
 
     def __init__(
         self, pattern: Pattern, pieces: PieceTokenizer, max_length: int, truncation: Truncation = "tail"
@@ -91,6 +123,23 @@ class PatternEncoder:
                 f"The tokenizer of {pieces.tokenizer.name_or_path} has no mask token: choose a masked language model."
             )
         self._mask_id = int(mask_token_id)
+        self._table = _table(pattern, pieces)
+        self.virtual = tuple(self._table.values())
+        self.virtual_size = sum(item.size for item in self.virtual)
+
+    @cached_property
+    def placeholder_id(self) -> int:
+        """The token that stands in the ids where a virtual token is: the first letter that is one token of its own.
+
+        An ordinary token: RoBERTa counts no position for a pad, a mask would be a second cloze, and special tokens
+        are treated apart by some models. Its own vector is never read.
+        """
+        special = set(self.pieces.tokenizer.all_special_ids)
+        for letter in string.ascii_lowercase:
+            ids = self.pieces.ids(letter).tolist()
+            if len(ids) == 1 and special.isdisjoint(ids):
+                return int(ids[0])
+        return min(set(range(len(self.pieces.tokenizer))) - special)
 
     def encode(self, examples: Sequence[Example], slots: int = 1) -> list[Encoded]:
         """Encode rows, with `slots` mask tokens at the place of the mask.
@@ -100,49 +149,105 @@ class PatternEncoder:
         PromptError
             If the template and its kept fields alone do not fit into `max_length`.
         """
-        rendered = [self.pattern.render(example) for example in examples]
-        self.pieces.learn((part.text, part.spaced) for parts in rendered for part in parts if part.kind != "mask")
-        return [self._splice(parts, example, slots) for parts, example in zip(rendered, examples, strict=True)]
+        rendered = (part for example in examples for part in self.pattern.render(example))
+        self.pieces.learn((part.text, part.spaced) for part in rendered if part.kind not in ("mask", "soft"))
+        return [self._splice(example, slots) for example in examples]
 
-    def _splice(self, parts: Sequence[Part], example: Example, slots: int) -> Encoded:
-        layout = self.pieces.layout(pair=any(part.segment for part in parts))
+    def fitted(self, example: Example, slots: int = 1) -> list[tuple[Part, np.ndarray, int]]:
+        """Return the parts of a row, the ids of each, int32, and how many of them are read.
+
+        Raises
+        ------
+        PromptError
+            As `encode`.
+        """
+        parts = self.pattern.render(example)
         ids = [self._ids(part, slots) for part in parts]
         given = [len(piece) for piece, part in zip(ids, parts, strict=True) if part.shorten]
-        fixed = layout.size + sum(len(piece) for piece, part in zip(ids, parts, strict=True) if not part.shorten)
+        fixed = sum(len(piece) for piece, part in zip(ids, parts, strict=True) if not part.shorten)
+        fixed += self.layout_of(parts).size
         if fixed + min(1, len(given)) > self.max_length:
             raise PromptError(
                 f"Pattern {self.pattern.name!r} needs {fixed} tokens besides the text of row {example.id!r}, and "
                 f"{self.max_length} at most are read: shorten it, or raise model.max_length as far as the model allows."
             )
         lengths = iter(shortened_lengths(given, self.max_length - fixed))
-        kept = [
-            shorten(piece, next(lengths), self.truncation) if part.shorten else piece
-            for piece, part in zip(ids, parts, strict=True)
+        return [
+            (part, piece, next(lengths) if part.shorten else len(piece)) for part, piece in zip(parts, ids, strict=True)
         ]
-        cut = fixed - layout.size + sum(given) - sum(len(piece) for piece in kept)
-        return _assemble(parts, kept, layout, cut)
+
+    def layout_of(self, parts: Sequence[Part]) -> Layout:
+        """Return the special tokens around the parts of a row."""
+        return self.pieces.layout(pair=any(part.segment for part in parts))
+
+    def _splice(self, example: Example, slots: int) -> Encoded:
+        fitted = self.fitted(example, slots)
+        parts = [part for part, _, _ in fitted]
+        kept = [shorten(piece, length, self.truncation) for _, piece, length in fitted]
+        cut = sum(len(piece) - length for _, piece, length in fitted)
+        return _assemble(parts, kept, self.layout_of(parts), cut, self._table)
 
     def _ids(self, part: Part, slots: int) -> np.ndarray:
         if part.kind == "mask":
             return np.full(slots, self._mask_id, dtype=np.int32)
+        if part.kind == "soft":
+            return np.full(part.size, self.placeholder_id, dtype=np.int32)
         return self.pieces.ids(part.text, part.spaced)
 
 
-def _assemble(parts: Sequence[Part], kept: Sequence[np.ndarray], layout: Layout, cut: int) -> Encoded:
-    """Put the special tokens around the segments; remember which tokens are text and where the mask is."""
+def _table(pattern: Pattern, pieces: PieceTokenizer) -> dict[str, VirtualTokens]:
+    """Return by key which rows of the table of trained vectors a slot has, and how they start."""
+    table: dict[str, VirtualTokens] = {}
+    offset = 0
+    for part in pattern.virtual_parts:
+        if part.key in table:
+            continue
+        kind: Literal["soft", "tune"] = "tune" if part.kind == "tune" else "soft"
+        ids = np.empty(0, np.int32)
+        if part.init == "words":
+            # A tuned word has the ids that it has as a plain one; other starts are words of a sentence.
+            ids = pieces.ids(part.text, part.spaced or kind == "soft")
+            if not len(ids):
+                raise PromptError(
+                    f"Pattern {pattern.name!r} trains the words {part.text!r}, which are no tokens for the tokenizer "
+                    f"of {pieces.tokenizer.name_or_path}: write other words."
+                )
+        size = len(ids) if kind == "tune" else part.size
+        table[part.key] = VirtualTokens(part.key, kind, offset, size, part.init, ids[:size])
+        offset += size
+    return table
+
+
+def _assemble(
+    parts: Sequence[Part],
+    kept: Sequence[np.ndarray],
+    layout: Layout,
+    cut: int,
+    table: Mapping[str, VirtualTokens],
+) -> Encoded:
+    """Put the special tokens around the segments; remember which tokens are text, the mask, and rows of the table."""
     kinds = layout.segments
-    chunks: list[tuple[np.ndarray, int, str]] = [(np.asarray(layout.prefix, np.int32), kinds[0], "special")]
+    chunks: list[tuple[np.ndarray, int, str, str]] = [(np.asarray(layout.prefix, np.int32), kinds[0], "special", "")]
     for segment, group in groupby(zip(parts, kept, strict=True), key=lambda pair: pair[0].segment):
         if segment:
-            chunks.append((np.asarray(layout.middle, np.int32), kinds[2], "special"))
-        chunks += [(ids, kinds[3 if segment else 1], part.kind) for part, ids in group]
-    chunks.append((np.asarray(layout.suffix, np.int32), kinds[4], "special"))
-    sizes = [len(ids) for ids, _, _ in chunks]
-    kind_of = np.repeat([kind for _, _, kind in chunks], sizes)
+            chunks.append((np.asarray(layout.middle, np.int32), kinds[2], "special", ""))
+        chunks += [(ids, kinds[3 if segment else 1], part.kind, part.key) for part, ids in group]
+    chunks.append((np.asarray(layout.suffix, np.int32), kinds[4], "special", ""))
+    sizes = [len(ids) for ids, _, _, _ in chunks]
+    kind_of = np.repeat([kind for _, _, kind, _ in chunks], sizes)
     return Encoded(
-        input_ids=np.concatenate([ids for ids, _, _ in chunks]),
-        segment_ids=np.repeat(np.asarray([segment for _, segment, _ in chunks], np.int32), sizes),
+        input_ids=np.concatenate([ids for ids, _, _, _ in chunks]),
+        segment_ids=np.repeat(np.asarray([segment for _, segment, _, _ in chunks], np.int32), sizes),
         mask_positions=np.flatnonzero(kind_of == "mask"),
         text_positions=kind_of == "field",
         cut=cut,
+        soft_slots=_slots(table, sizes, [key for _, _, _, key in chunks]) if table else None,
     )
+
+
+def _slots(table: Mapping[str, VirtualTokens], sizes: Sequence[int], keys: Sequence[str]) -> np.ndarray:
+    """Return int32 [t]: the row of the table at the tokens of a slot, -1 elsewhere."""
+    rows = [
+        np.arange(size) + table[key].offset if key else np.full(size, -1) for size, key in zip(sizes, keys, strict=True)
+    ]
+    return np.concatenate(rows).astype(np.int32)

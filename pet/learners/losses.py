@@ -1,6 +1,7 @@
 """The losses of the method: PET with the auxiliary masked-LM loss, and distillation."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ def mask_tokens(
 ) -> tuple[list[Encoded], list[np.ndarray]]:
     """Mask text tokens for the auxiliary loss: 80 % mask, 10 % random, 10 % kept.
 
-    Only tokens of the row's text are chosen: never padding, special tokens, the template or the cloze mask. Returns the
-    changed rows and, per row, int64 [t] targets with `IGNORED` elsewhere.
+    Only tokens of the row's text are chosen: never padding, special tokens, the template with its virtual tokens or the
+    cloze mask. Returns the changed rows and, per row, int64 [t] targets with `IGNORED` elsewhere.
     """
     changed, targets = [], []
     for row in encoded:
@@ -39,7 +40,7 @@ def mask_tokens(
         swapped = chosen & (kind >= 0.8) & (kind < 0.9)
         ids[swapped] = rng.integers(vocabulary, size=int(swapped.sum()))
         targets.append(np.where(chosen, row.input_ids, IGNORED).astype(np.int64))
-        changed.append(Encoded(ids, row.segment_ids, row.mask_positions, row.text_positions, row.cut))
+        changed.append(replace(row, input_ids=ids))
     return changed, targets
 
 

@@ -16,7 +16,19 @@ from pet.errors import ModelError
 from pet.learners.batching import Batch
 from pet.learners.words import LabelWords
 
-__all__ = ["autocast", "keep_rows", "label_scores", "logits_at", "mask_logits", "word_scores"]
+__all__ = [
+    "autocast",
+    "decoder_inputs",
+    "first_token_states",
+    "keep_rows",
+    "label_scores",
+    "logits_at",
+    "mask_logits",
+    "mean_over_words",
+    "vocabulary_decoder",
+    "word_scores",
+    "word_values",
+]
 
 
 @contextmanager
@@ -68,21 +80,97 @@ def mask_logits(model: Any, batch: Batch, precision: str) -> torch.Tensor:
     return logits.view(len(batch), batch.slots, -1)
 
 
-def word_scores(logits: torch.Tensor, words: LabelWords) -> torch.Tensor:
-    """Return label scores [b, k] from logits at the masks [b, p, v].
+def decoder_inputs(model: Any, batch: Batch, precision: str) -> torch.Tensor:
+    """Return what the vocabulary decoder reads at the masks, float32 [b, p, d]: the output of the head's transform.
 
-    The score of a label is the mean over its words of the logit at the mask (2001.07676, section 3.1). With several
-    slots a word scores the mean log-probability of its pieces, piece i at slot i, so that words of different length
-    compare.
+    d is the decoder's own width, which in ALBERT and ELECTRA is not the hidden size. The logits at the masks are
+    these times the decoder's weight [v, d], plus its bias; they are not computed.
+
+    Raises
+    ------
+    ModelError
+        If the model has no such decoder, or it reads anything but the mask rows.
+    """
+    rows = batch.rows
+    with _decoder_reads(model) as read, keep_rows(model, rows, batch.positions), autocast(rows.device, precision):
+        model(**batch.inputs)
+    if len(read) != 1 or read[0].shape[:2] != (1, len(rows)):
+        raise _unknown_decoder(model)
+    return read[0][0].float().view(len(batch), batch.slots, -1)
+
+
+@contextmanager
+def _decoder_reads(model: Any) -> Iterator[list[torch.Tensor]]:
+    """While active, collect what the decoder is given, and give it no rows: no product with the whole vocabulary."""
+    read: list[torch.Tensor] = []
+
+    def catch(_module: Any, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+        read.append(inputs[0])
+        return (inputs[0][:, :0],)
+
+    handle = vocabulary_decoder(model).register_forward_pre_hook(catch)
+    try:
+        yield read
+    finally:
+        handle.remove()
+
+
+def vocabulary_decoder(model: Any) -> Any:
+    """Return the linear layer that maps what the head makes of a token to vocabulary logits.
+
+    Its `weight` is [v, d]; its `bias`, [v], may be None.
+
+    Raises
+    ------
+    ModelError
+        If the model has none.
+    """
+    decoder = model.get_output_embeddings()
+    if not hasattr(decoder, "weight"):
+        raise _unknown_decoder(model)
+    return decoder
+
+
+def _unknown_decoder(model: Any) -> ModelError:
+    return ModelError(
+        f"The vocabulary decoder of {model.config.model_type!r} models is not known: choose another model, or "
+        'train.output = "words".'
+    )
+
+
+def first_token_states(model: Any, batch: Batch, precision: str) -> torch.Tensor:
+    """Return the last hidden states of the first token, float32 [b, h]; the masked-LM head is not run."""
+    with autocast(batch.rows.device, precision):
+        states: torch.Tensor = model.base_model(**batch.inputs).last_hidden_state[:, 0]
+    return states.float()
+
+
+def word_values(logits: torch.Tensor, words: LabelWords) -> torch.Tensor:
+    """Return the score of each word of each label, [b, k, w], from logits at the masks [b, p, v]; 0 for absent words.
+
+    It is the logit at the mask. With several slots it is the mean log-probability of the word's pieces, piece i at
+    slot i, so that words of different length compare.
     """
     ids = torch.from_numpy(words.ids).to(logits.device)
     used = ids >= 0
     values = logits if words.slots == 1 else functional.log_softmax(logits, dim=-1)
     slot = torch.arange(words.slots, device=logits.device).expand_as(ids)
     picked = values[:, slot, ids.clamp_min(0)] * used  # [b, k, w, p]
-    pieces = used.sum(-1)
-    per_word = picked.sum(-1) / pieces.clamp_min(1)
-    return per_word.sum(-1) / (pieces > 0).sum(-1)
+    return picked.sum(-1) / used.sum(-1).clamp_min(1)
+
+
+def mean_over_words(values: torch.Tensor, words: LabelWords) -> torch.Tensor:
+    """Return the mean over the words of each label, [..., k], of values [..., k, w] that are 0 for absent words."""
+    present = torch.from_numpy(words.ids[:, :, 0] >= 0).to(values.device)
+    return values.sum(-1) / present.sum(-1)
+
+
+def word_scores(logits: torch.Tensor, words: LabelWords) -> torch.Tensor:
+    """Return label scores [b, k] from logits at the masks [b, p, v]: the mean over a label's words of `word_values`.
+
+    This is the score of 2001.07676, section 3.1, for labels of several words.
+    """
+    return mean_over_words(word_values(logits, words), words)
 
 
 def label_scores(model: Any, batch: Batch, words: LabelWords, precision: str) -> torch.Tensor:

@@ -1,52 +1,57 @@
 """One voter: a masked language model under one PVP, trained on labeled rows and asked for the scores of others."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
 
-from pet.config import ModelSettings, TrainSettings
+from pet.config import ModelSettings, TrainSettings, VariantSettings
 from pet.data import Example
 from pet.learners.backbone import Backbone
-from pet.learners.batching import length_groups, row_chunks, token_budget_batches
+from pet.learners.batching import row_chunks, token_budget_batches
 from pet.learners.encoding import Encoded, PatternEncoder
-from pet.learners.losses import mask_tokens, masked_lm_loss, pet_loss
 from pet.learners.machine import Machine
-from pet.learners.masked_lm import label_scores
-from pet.learners.training import TrainLog, fit, row_stream
+from pet.learners.objectives import Lesson, adapet_objective, pet_objective
+from pet.learners.parts import Parts
+from pet.learners.training import LossFunction, TrainLog, fit, row_stream
 from pet.learners.words import label_words
 from pet.prompts import PVP
+from pet.variants import PET
 
 __all__ = ["Voter"]
 
 Advance = Callable[[int], None]
 
-
-@dataclass(frozen=True)
-class _Rows:
-    encoded: list[Encoded]
-    targets: np.ndarray
-
-    @cached_property
-    def lengths(self) -> np.ndarray:
-        """Tokens per row, int64 [n]."""
-        return np.asarray([len(row) for row in self.encoded], np.int64)
+SUPPORT_ROWS = 256
+"""Rows of the pool that calibrated words are averaged over."""
 
 
 class Voter:
-    """A PVP on a backbone. The backbone is shared: `train` resets it first."""
+    """A PVP on a backbone, with what of it trains.
+
+    The backbone is shared: it wears the parts of one voter at a time, each voter puts its own on when it computes. One
+    that trains all weights loses them when another computes; save it before.
+    """
 
     def __init__(
-        self, backbone: Backbone, pvp: PVP, settings: ModelSettings, machine: Machine, multi_token: bool = False
+        self,
+        backbone: Backbone,
+        pvp: PVP,
+        settings: ModelSettings,
+        machine: Machine,
+        multi_token: bool = False,
+        variant: VariantSettings = PET,
     ) -> None:
         self.backbone = backbone
         self.pvp = pvp
+        self.settings = settings
         self.machine = machine
+        self.multi_token = multi_token
+        self.variant = variant.with_preset()
         self.words = label_words(pvp, backbone.pieces, multi_token)
         length = min(settings.max_length, backbone.longest_input)
         self.encoder = PatternEncoder(pvp.pattern, backbone.pieces, length, settings.truncation)
+        self.parts: Parts | None = None
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Encode rows under the pattern, with as many mask tokens as the words need."""
@@ -59,67 +64,119 @@ class Voter:
         rng: np.random.Generator,
         unlabeled: Sequence[Example] = (),
         advance: Advance = lambda _: None,
+        *,
+        anew: bool = True,
     ) -> TrainLog:
-        """Train from the pretrained weights on labeled rows; `unlabeled` rows serve the auxiliary loss only.
+        """Train on labeled rows, from the pretrained weights unless `anew` is false.
 
-        The loss is (1 - alpha) * CE + alpha * MLM with alpha = `settings.auxiliary_mlm` (2001.07676, section 3.1).
+        `unlabeled` rows serve the auxiliary loss and calibrated words only. Of `restarts` trainings, the one of the
+        lowest loss over its last tenth is kept. Where nothing trains, no step is made.
+
+        Raises
+        ------
+        ModelError
+            If the model's family has no such parts.
+        RunError
+            If the loss is no longer finite.
         """
-        self.backbone.reset()
         columns = {label: k for k, label in enumerate(self.words.labels)}
         targets = np.asarray([columns[str(example.label)] for example in labeled], np.int64)
-        rows = _Rows(self.encode(labeled), targets)
-        order_rng, mask_rng = rng.spawn(2)
-        auxiliary = self._auxiliary(unlabeled or labeled, settings, mask_rng) if settings.auxiliary_mlm else None
-
-        def loss(chosen: np.ndarray) -> torch.Tensor:
-            value = self._pet_loss(rows, chosen)
-            if auxiliary is None:
-                return value
-            return (1.0 - settings.auxiliary_mlm) * value + settings.auxiliary_mlm * auxiliary()
-
-        return fit(self.backbone.model, loss, len(labeled), settings, order_rng, advance)
+        lesson = Lesson(self.encode(labeled), targets)
+        order_rng, loss_rng = rng.spawn(2)
+        (start_rng,) = rng.spawn(1)
+        best: tuple[float, TrainLog, dict[str, torch.Tensor]] | None = None
+        restarts = (self.variant.restarts or 1) if anew else 1
+        for _ in range(restarts):
+            parts = self._begin(start_rng, unlabeled or labeled) if anew or self.parts is None else self.parts
+            loss = self._loss(parts, lesson, settings, unlabeled or labeled, loss_rng)
+            log = self._fit(parts, loss, len(labeled), settings, order_rng, advance)
+            if restarts > 1 and (best is None or log.last < best[0]):
+                best = log.last, log, {name: value.detach().clone() for name, value in parts.tensors().items()}
+        if best:
+            log = best[1]
+            parts.load(best[2])
+        if parts.output.prepared == "after":
+            parts.output.prepare(self._observed(parts, lesson.encoded), torch.from_numpy(targets))
+        return log
 
     def scores(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
-        """Return raw label scores, float32 [n, k], in the order of `examples`; only a chunk is held as tokens."""
+        """Return raw label scores, float32 [n, k], in the order of `examples`; only a chunk is held as tokens.
+
+        A voter that was not trained scores as the pretrained model does.
+        """
+        parts = self.parts or self.new_parts(untrained=True)
         found = np.empty((len(examples), len(self.words.labels)), np.float32)
         for chunk in row_chunks(len(examples)):
-            found[chunk] = self._chunk_scores(examples[chunk], advance)
+            found[chunk] = self._chunk_scores(parts, examples[chunk], advance)
         return found
 
+    def new_parts(self, rng: np.random.Generator | None = None, *, untrained: bool = False) -> Parts:
+        """Return parts of this voter as they are before training; `untrained` ones score as the pretrained model."""
+        variant = self.variant
+        if untrained:
+            variant = variant.model_copy(update={"weights": "none", "output": "words"})
+        return Parts.start(self.backbone, self.encoder, self.words, variant, rng or np.random.default_rng(0))
+
+    def _begin(self, rng: np.random.Generator, support: Sequence[Example]) -> Parts:
+        """Put on new parts."""
+        parts = self.new_parts(rng)
+        if parts.output.prepared == "before":
+            some = rng.choice(len(support), size=min(SUPPORT_ROWS, len(support)), replace=False)
+            parts.output.prepare(self._observed(parts, self._encode_in_passing([support[i] for i in some])))
+        self.parts = parts
+        return parts
+
+    def _fit(
+        self,
+        parts: Parts,
+        loss: LossFunction,
+        n: int,
+        settings: TrainSettings,
+        rng: np.random.Generator,
+        advance: Advance,
+    ) -> TrainLog:
+        self.backbone.wear(parts.delta)
+        trained = parts.trained(settings)
+        return fit(trained, loss, n, settings, rng, advance) if trained.groups else TrainLog(())
+
+    def _loss(
+        self,
+        parts: Parts,
+        lesson: Lesson,
+        settings: TrainSettings,
+        unlabeled: Sequence[Example],
+        rng: np.random.Generator,
+    ) -> LossFunction:
+        if self.variant.loss == "adapet":
+            return adapet_objective(parts, self.machine, lesson, rng)
+        stream = row_stream(len(unlabeled), settings.batch_size // settings.accumulation, rng)
+
+        def draw() -> list[Encoded]:
+            return self._encode_in_passing([unlabeled[i] for i in next(stream)])
+
+        return pet_objective(parts, self.machine, lesson, settings, draw, rng)
+
     @torch.inference_mode()
-    def _chunk_scores(self, examples: Sequence[Example], advance: Advance) -> np.ndarray:
+    def _chunk_scores(self, parts: Parts, examples: Sequence[Example], advance: Advance) -> np.ndarray:
         encoded = self._encode_in_passing(examples)
         found = np.empty((len(encoded), len(self.words.labels)), np.float32)
         for rows in token_budget_batches([len(row) for row in encoded], self.machine.token_budget):
             batch = self.backbone.batch([encoded[i] for i in rows])
-            found[rows] = label_scores(self.backbone.model, batch, self.words, self.machine.precision).cpu().numpy()
+            found[rows] = parts.scores(batch, self.machine.precision).cpu().numpy()
             advance(len(rows))
         return found
+
+    @torch.no_grad()
+    def _observed(self, parts: Parts, encoded: Sequence[Encoded]) -> torch.Tensor:
+        """Return what the output wants to know of rows, float32 [n, ...] in their order."""
+        found: dict[int, torch.Tensor] = {}
+        for rows in token_budget_batches([len(row) for row in encoded], self.machine.token_budget):
+            batch = self.backbone.batch([encoded[i] for i in rows])
+            with parts.during(batch):
+                seen = parts.output.observe(self.backbone.model, batch, self.machine.precision)
+            found |= dict(zip(rows.tolist(), seen, strict=True))
+        return torch.stack([found[i] for i in range(len(encoded))])
 
     def _encode_in_passing(self, examples: Sequence[Example]) -> list[Encoded]:
         with self.backbone.pieces.forgetting():
             return self.encode(examples)
-
-    def _pet_loss(self, rows: _Rows, chosen: np.ndarray) -> torch.Tensor:
-        """Return the mean loss of a batch, computed in groups of rows of like lengths."""
-        groups = [chosen[group] for group in length_groups(rows.lengths[chosen], self.machine.group_overhead)]
-        batches = [self.backbone.training_batch([rows.encoded[i] for i in group]) for group in groups]
-        scores = [label_scores(self.backbone.model, batch, self.words, self.machine.precision) for batch in batches]
-        targets = torch.from_numpy(rows.targets[np.concatenate(groups)]).to(self.machine.device)
-        return pet_loss(torch.cat(scores), targets)
-
-    def _auxiliary(
-        self, examples: Sequence[Example], settings: TrainSettings, rng: np.random.Generator
-    ) -> Callable[[], torch.Tensor]:
-        """Return a function that gives the masked-LM loss of the next batch of patterned rows, encoded when drawn."""
-        stream = row_stream(len(examples), settings.batch_size // settings.accumulation, rng)
-        tokenizer = self.backbone.tokenizer
-
-        def loss() -> torch.Tensor:
-            rows = self._encode_in_passing([examples[i] for i in next(stream)])
-            masked, targets = mask_tokens(rows, len(tokenizer), tokenizer.mask_token_id, rng)
-            return masked_lm_loss(
-                self.backbone.model, self.backbone.training_batch(masked), targets, self.machine.precision
-            )
-
-        return loss

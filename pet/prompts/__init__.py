@@ -7,10 +7,11 @@ shortened and where a space belongs, and the learners splice token ids from that
 """
 
 from pet.prompts.filters import FILTERS, Filter
+from pet.prompts.inputs import with_input
 from pet.prompts.patterns import Part, Pattern
 from pet.prompts.pvp import PVP
 from pet.prompts.registry import Registry, load_patterns, load_verbalizers
-from pet.prompts.templates import RESERVED, Break, Field, Literal, Mask, Segment
+from pet.prompts.templates import RESERVED, Break, Field, Literal, Mask, Segment, Soft, Tune
 from pet.prompts.verbalizers import Verbalizer
 
 __all__ = [
@@ -26,7 +27,10 @@ __all__ = [
     "Pattern",
     "Registry",
     "Segment",
+    "Soft",
+    "Tune",
     "Verbalizer",
     "load_patterns",
     "load_verbalizers",
+    "with_input",
 ]

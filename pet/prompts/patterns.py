@@ -14,7 +14,18 @@ from functools import cached_property
 
 from pet.data.examples import Example
 from pet.errors import PromptError, near_matches
-from pet.prompts.templates import Break, Field, Literal, Mask, Segment, read_segments
+from pet.prompts.templates import (
+    MOST_VIRTUAL_TOKENS,
+    Break,
+    Field,
+    Literal,
+    Mask,
+    Segment,
+    Soft,
+    Tune,
+    read_segments,
+    with_shared,
+)
 
 __all__ = ["Part", "Pattern"]
 
@@ -23,24 +34,35 @@ __all__ = ["Part", "Pattern"]
 class Part:
     """One stretch of a rendered row, as an encoder needs it.
 
-    text      the characters to tokenize: never empty for a literal, "" for the mask, and for a field exactly
-              the filtered text of the row (it may be empty, or begin with white space of its own)
-    kind      "literal", "field" or "mask"
+    text      the characters to tokenize: never empty for a literal or tuned words, "" for the mask, and for a
+              field exactly the filtered text of the row (it may be empty, or begin with white space of its own);
+              for virtual tokens the words that they start from, which stand nowhere in the row
+    kind      "literal", "field", "mask", "tune" (words with vectors of their own) or "soft" (free vectors)
     shorten   True when the encoder may cut this part: a field without `keep`, and nothing else
     segment   0, or 1 after the `||`
     spaced    True when white space stands before the part in the template, or the part starts a segment;
               False when it is glued to the part before it. Byte-level and sentence-piece tokenizers have
               different tokens for a word with and without a space before it, so this decides token ids: in
               `({mask}), {text}` the mask is glued to "(", ")," is glued to the mask, and the text is spaced.
+    key       of "tune" and "soft" the name of their vectors: the id, or one that no other part has
+    size      of "soft" the number of vectors; tuned words have one for each of their pieces
+    init      how the vectors start: "words" for tuned words, for "soft" as in the template ("": left open)
 
     All but the text of the fields is the same for every row of a pattern.
     """
 
     text: str
-    kind: typing.Literal["literal", "field", "mask"]
+    kind: typing.Literal["literal", "field", "mask", "soft", "tune"]
     shorten: bool
     segment: typing.Literal[0, 1]
     spaced: bool
+    key: str = ""
+    size: int = 0
+    init: str = ""
+
+    def shown(self, mask: str) -> str:
+        """Return the part as a person reads it: `mask` for the mask, `[soft:3]` for virtual tokens, else the text."""
+        return {"mask": mask, "soft": f"[soft:{self.size}]"}.get(self.kind, self.text)
 
 
 @dataclass(frozen=True)
@@ -65,7 +87,8 @@ class Pattern:
         ------
         PromptError
             If there is not exactly one mask, or no field, or more than one break, or nothing on one side of
-            it, or if no template could say these segments (such as two literals in a row).
+            it, or slots of one id disagree, or there are too many virtual tokens, or if no template could say
+            these segments (such as two literals in a row).
         """
         object.__setattr__(self, "segments", tuple(self.segments))
         try:
@@ -105,12 +128,18 @@ class Pattern:
         """The template: reading it again gives an equal pattern."""
         return "".join(item.template for item in self.segments)
 
+    @property
+    def virtual_parts(self) -> tuple[Part, ...]:
+        """The parts of kind "tune" and "soft", in order: the same for every row."""
+        return tuple(part for part, _ in self._layout if part.key)
+
     def render(self, example: Example) -> tuple[Part, ...]:
         """Return the parts of one row, in order, one of them the mask.
 
         White space at the borders of a literal is not in its text: in front it is the literal's own `spaced`,
         at the end that of the next part. A literal of white space alone is no part; white space inside one
-        stays. A field has its part even where its text is empty, so that the parts of all rows correspond.
+        stays. Tuned words are treated like a literal. A field has its part even where its text is empty, so that
+        the parts of all rows correspond.
 
         Raises
         ------
@@ -122,6 +151,8 @@ class Pattern:
     def describe(self, example: Example, mask: str = "[MASK]") -> str:
         """Return the rendered row as a person reads it; `mask` stands for the slot, `||` for the break.
 
+        Virtual tokens are shown as `[soft:3]`, tuned words as themselves.
+
         Raises
         ------
         PromptError
@@ -130,7 +161,7 @@ class Pattern:
         sides = ["", ""]
         for part in self.render(example):
             space = " " if part.spaced and sides[part.segment] else ""
-            sides[part.segment] += space + (mask if part.kind == "mask" else part.text)
+            sides[part.segment] += space + part.shown(mask)
         return " || ".join(sides) if Break() in self.segments else sides[0]
 
     @cached_property
@@ -139,20 +170,17 @@ class Pattern:
         layout: list[tuple[Part, Field | None]] = []
         segment: typing.Literal[0, 1] = 0
         spaced = True  # the start of a segment counts as white space
-        for item in self.segments:
+        for place, item in enumerate(with_shared(self.segments)):
             if isinstance(item, Break):
                 segment, spaced = 1, True
-            elif isinstance(item, Literal):
-                spaced = spaced or item.text[0].isspace()
-                if text := item.text.strip():
-                    layout.append((Part(text, "literal", False, segment, spaced), None))
-                    spaced = item.text[-1].isspace()
-            elif isinstance(item, Field):
-                layout.append((Part("", "field", not item.keep, segment, spaced), item))
-                spaced = False
-            else:
-                layout.append((Part("", "mask", False, segment, spaced), None))
-                spaced = False
+                continue
+            text = item.text if isinstance(item, Literal | Tune) else ""
+            spaced = spaced or text[:1].isspace()
+            if isinstance(item, Literal) and not text.strip():
+                continue
+            source = item if isinstance(item, Field) else None
+            layout.append((_part(item, f"#{place}", segment, spaced), source))
+            spaced = text[-1:].isspace()
         return tuple(layout)
 
     def _fill(self, part: Part, source: Field, example: Example) -> Part:
@@ -163,6 +191,21 @@ class Pattern:
             )
         text = source.read(example.fields[source.name])
         return Part(text, part.kind, part.shorten, part.segment, part.spaced)
+
+
+def _part(item: Segment, unique: str, segment: typing.Literal[0, 1], spaced: bool) -> Part:
+    """Return the part of a segment without the text of a row; `unique` is the key where there is no id."""
+    match item:
+        case Literal(text):
+            return Part(text.strip(), "literal", False, segment, spaced)
+        case Tune(text):
+            return Part(text.strip(), "tune", False, segment, spaced, unique, init="words")
+        case Soft(size, name, init, words):
+            return Part(words, "soft", False, segment, spaced, name or unique, size or 0, init)
+        case Field():
+            return Part("", "field", not item.keep, segment, spaced)
+        case _:
+            return Part("", "mask", False, segment, spaced)
 
 
 def _check(segments: Sequence[Segment]) -> None:
@@ -180,6 +223,9 @@ def _check(segments: Sequence[Segment]) -> None:
         raise PromptError(f"has {len(breaks)} times '||': write it at most once, to start the second segment.")
     if breaks and (_blank(segments[: breaks[0]]) or _blank(segments[breaks[0] + 1 :])):
         raise PromptError("has nothing on one side of '||': write something there, or remove the '||'.")
+    virtual = sum(item.size or 0 for item in with_shared(segments) if isinstance(item, Soft))
+    if virtual > MOST_VIRTUAL_TOKENS:
+        raise PromptError(f"has {virtual} virtual tokens, expected {MOST_VIRTUAL_TOKENS} at most: write fewer.")
 
 
 def _blank(segments: Sequence[Segment]) -> bool:

@@ -4,6 +4,10 @@
     {field:a,b}        with filters, from left to right (see `pet.prompts.filters`)
     {field:a,keep}     the same, and never shortened
     {mask}             the slot of the label word: exactly one
+    {tune:It was}      words whose vectors are trained at this place only; any characters but braces
+    {soft:3}           three virtual tokens: free vectors that are trained
+    {soft:2 id=a}      the same, and {soft:id=a} repeats these very vectors
+    {soft:2 init=...}  how they start: uniform, normal, vocab, label_words, or as "words in quotes"
     ||                 starts the second segment: at most one, with something on either side
     {{ and }}          literal braces; a literal || cannot be written
     anything else      stands as it is
@@ -12,19 +16,41 @@ A template is data, never evaluated. Errors raised here lack their subject: `Pat
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from pet.errors import PromptError
+from pet.errors import PromptError, near_matches
 from pet.prompts.filters import Filter
 
-__all__ = ["RESERVED", "Break", "Field", "Literal", "Mask", "Segment", "read_segments"]
+__all__ = [
+    "INITS",
+    "MOST_VIRTUAL_TOKENS",
+    "RESERVED",
+    "Break",
+    "Field",
+    "Literal",
+    "Mask",
+    "Segment",
+    "Soft",
+    "Tune",
+    "read_segments",
+    "with_shared",
+]
 
 RESERVED = frozenset({"demos", "mask", "options", "soft", "task", "tune"})
 """Names that no field can have."""
 
+INITS = ("label_words", "normal", "uniform", "vocab")
+"""How virtual tokens may start, besides as words in quotes."""
+
+MOST_VIRTUAL_TOKENS = 512
+"""The most virtual tokens of a pattern: as many as most models read tokens at all."""
+
 _TOKEN = re.compile(r"\{\{|\}\}|\{[^{}]*\}|\|{2,}|[{}|]|[^{}|]+")
 _FIELD_NAME = re.compile(r"[^\W\d][\w.-]*")
+_OPTION = re.compile(r'([\w-]+)\s*=\s*("[^"]*"|[^\s"]+)(?!\S)|(\S+)')
+_ID = re.compile(r"\w[\w-]*")
 
 
 @dataclass(frozen=True)
@@ -72,13 +98,46 @@ class Mask:
 
 
 @dataclass(frozen=True)
+class Soft:
+    """Virtual tokens: `size` free vectors (None: as many as the `id` has elsewhere), shared by all slots of one `id`.
+
+    `init` is one of `INITS`, "words" (then `words` says which), or "" where the template leaves it open.
+    """
+
+    size: int | None
+    id: str = ""
+    init: str = ""
+    words: str = ""
+
+    @property
+    def template(self) -> str:
+        """The size, then the options."""
+        options = [str(self.size)] * (self.size is not None)
+        options += [f"id={self.id}"] * bool(self.id)
+        options += [f'init="{self.words}"' if self.init == "words" else f"init={self.init}"] * bool(self.init)
+        return "{soft:" + " ".join(options) + "}"
+
+
+@dataclass(frozen=True)
+class Tune:
+    """Words whose vectors are trained at this place, white space at the borders included as in a `Literal`."""
+
+    text: str
+
+    @property
+    def template(self) -> str:
+        """The text in braces."""
+        return "{tune:" + self.text + "}"
+
+
+@dataclass(frozen=True)
 class Break:
     """The border between the first and the second segment."""
 
     template: ClassVar[str] = "||"
 
 
-Segment = Literal | Field | Mask | Break
+Segment = Literal | Field | Mask | Soft | Tune | Break
 
 
 def read_segments(template: str) -> tuple[Segment, ...]:
@@ -101,6 +160,36 @@ def read_segments(template: str) -> tuple[Segment, ...]:
     return tuple(segments)
 
 
+def with_shared(segments: Sequence[Segment]) -> tuple[Segment, ...]:
+    """Return the segments with size and start of every shared id written out at each of its slots.
+
+    >>> with_shared(read_segments("{soft:id=a}{mask}{soft:2 id=a init=vocab}"))[0]
+    Soft(size=2, id='a', init='vocab', words='')
+
+    Raises
+    ------
+    PromptError
+        If slots of one id differ in size or start, or none says the size.
+    """
+    shared: dict[str, Soft] = {}
+    for item in segments:
+        if isinstance(item, Soft) and item.id:
+            shared[item.id] = _joined(shared.get(item.id, item), item)
+    for name, item in shared.items():
+        if item.size is None:
+            raise PromptError(f"never says the size of {item.template}: write it once, such as {{soft:2 id={name}}}.")
+    return tuple(shared[item.id] if isinstance(item, Soft) and item.id else item for item in segments)
+
+
+def _joined(first: Soft, other: Soft) -> Soft:
+    if None not in (first.size, other.size) and first.size != other.size:
+        raise PromptError(f"gives id {first.id!r} {first.size} and {other.size} virtual tokens: write its size once.")
+    if first.init and other.init and (first.init, first.words) != (other.init, other.words):
+        raise PromptError(f"starts id {first.id!r} in two ways, {first.template} and {other.template}: write one.")
+    start = first if first.init else other
+    return replace(first, size=other.size if first.size is None else first.size, init=start.init, words=start.words)
+
+
 def _read_token(token: str) -> Segment:
     if token in ("{{", "}}"):
         return Literal(token[0])
@@ -114,12 +203,16 @@ def _read_token(token: str) -> Segment:
     return _read_slot(token[1:-1]) if token[0] == "{" else Literal(token)
 
 
-def _read_slot(inside: str) -> Mask | Field:
+def _read_slot(inside: str) -> Mask | Field | Soft | Tune:
     """Read what stands between two braces."""
     name, colon, options = inside.partition(":")
     name = name.strip()
-    if name in ("soft", "tune"):
-        raise PromptError(f'uses {{{inside}}}, but soft prompts are not supported by preset "pet": write plain words.')
+    if name == "soft":
+        return _read_soft(inside, options)
+    if name == "tune":
+        if not options.strip():
+            raise PromptError(f"uses {{{inside}}} without words to tune: write them, such as {{tune:It was}}.")
+        return Tune(options)
     if name == "mask" and not colon:
         return Mask()
     if name == "mask":
@@ -142,3 +235,49 @@ def _read_field(name: str, options: str) -> Field:
         raise PromptError(f"uses {{{name}:{options}}}, which says 'keep' twice: say it once.")
     filters = tuple(Filter.parse(word) for word in words if word != "keep")
     return Field(name, filters, keep="keep" in words)
+
+
+def _read_soft(inside: str, options: str) -> Soft:
+    """Read what stands behind `soft:`, as far as one slot alone can be judged."""
+    size, given = None, {"id": "", "init": ""}
+    for place, (name, value, stray) in enumerate(_OPTION.findall(options)):
+        if stray and not place:
+            size = _read_size(inside, stray)
+        elif stray:
+            raise PromptError(
+                f"uses {{{inside}}}, where {stray!r} is no option: write {{soft:3 id=a init=vocab}}, "
+                'with words to start from in quotes, such as init="it was".'
+            )
+        elif name not in given:
+            raise PromptError(f"uses {{{inside}}} with the unknown option {name!r}.{near_matches(name, given)}")
+        elif given[name]:
+            raise PromptError(f"uses {{{inside}}}, which says {name!r} twice: say it once.")
+        else:
+            given[name] = value
+    if size is None and not given["id"]:
+        raise PromptError(f"uses {{{inside}}} without a number of virtual tokens: write {{soft:3}}.")
+    if given["id"] and not _ID.fullmatch(given["id"]):
+        raise PromptError(f"uses {{{inside}}}, whose id is not of letters, digits, '_' and '-': write id=a.")
+    return Soft(size, given["id"], *_read_init(inside, given["init"]))
+
+
+def _read_size(inside: str, word: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", word) or not 1 <= int(word) <= MOST_VIRTUAL_TOKENS:
+        raise PromptError(
+            f"uses {{{inside}}}, whose size {word!r} is not a whole number from 1 to {MOST_VIRTUAL_TOKENS}: "
+            "write {soft:3} for three virtual tokens, or leave the slot out for none."
+        )
+    return int(word)
+
+
+def _read_init(inside: str, value: str) -> tuple[str, str]:
+    """Return the start and its words."""
+    if not value.startswith('"'):
+        if value and value not in INITS:
+            hint = near_matches(value, INITS)
+            raise PromptError(f'uses {{{inside}}} with the unknown start {value!r} (words stand in "quotes").{hint}')
+        return value, ""
+    words = value[1:-1].strip()
+    if not words:
+        raise PromptError(f'uses {{{inside}}}, which starts from no words: write them, such as init="it was about".')
+    return "words", words

@@ -8,7 +8,7 @@ import numpy as np
 from pet.data import Example
 from pet.labeling import batch_calibrated
 from pet.learners import Backbone, Voter
-from pet.learners.encoding import PatternEncoder
+from pet.learners.encoding import Encoded, PatternEncoder
 from pet.learners.words import WordReport, word_reports
 from pet.prompts import PVP
 from pet.reports.metrics import gold_columns
@@ -77,12 +77,19 @@ def _pattern_report(plan: Plan, backbone: Backbone, pvp: PVP, pool: Sequence[Exa
     return PatternReport(
         name=pvp.name,
         example=pvp.pattern.describe(pool[0], backbone.tokenizer.mask_token),
-        pieces=" ".join(backbone.tokenizer.convert_ids_to_tokens(encoded[0].input_ids.tolist())),
+        pieces=_shown(backbone, encoded[0]),
         words=words,
         truncated=float(np.mean([row.cut > 0 for row in encoded])),
         accuracy=accuracy,
         calibrated=calibrated,
     )
+
+
+def _shown(backbone: Backbone, row: Encoded) -> str:
+    """Return the tokens of a row, a free virtual token as what it is."""
+    tokens = backbone.tokenizer.convert_ids_to_tokens(row.input_ids.tolist())
+    slots = row.soft_slots if row.soft_slots is not None else np.full(len(row), -1)
+    return " ".join(f"[{token}]*" if slot >= 0 else token for token, slot in zip(tokens, slots.tolist(), strict=True))
 
 
 def _advice(reports: Sequence[PatternReport]) -> list[str]:

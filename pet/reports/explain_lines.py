@@ -107,7 +107,7 @@ def _cloze(pattern: Pattern, row: Example) -> str:
     """Return a row as `Pattern.describe` does, each text shortened only after the filters have seen all of it."""
     sides = ["", ""]
     for part in pattern.render(row):
-        text = {"mask": MASK, "field": _short(part.text)}.get(part.kind, part.text)
+        text = _short(part.text) if part.kind == "field" else part.shown(MASK)
         sides[part.segment] += (" " if part.spaced and sides[part.segment] else "") + text
     return " || ".join(filter(None, sides))
 

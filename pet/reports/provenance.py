@@ -13,7 +13,8 @@ from pet.data import TaskData
 from pet.labeling import Votes
 from pet.runs import write_folder
 from pet.runs.generations import Generation
-from pet.runs.inputs import TrainingSet, VoterSpec
+from pet.runs.inputs import TrainingSet
+from pet.runs.voters import VoterSpec
 
 __all__ = ["first_labeled", "training_set_counts", "voter_file", "write_generation"]
 
@@ -71,10 +72,11 @@ def _report(generation: Generation, voters: Sequence[VoterSpec]) -> Mapping[str,
             {
                 "name": spec.name,
                 "file": voter_file(spec.name),
-                "template": spec.pvp.pattern.template,
+                # Without a row to learn from, the pattern's own words have voted.
+                "template": (spec.prompt if len(training) else spec.pvp).pattern.template,
                 "words": {label: list(words) for label, words in spec.pvp.verbalizer.words.items()},
             }
-            for spec in voters
+            for spec, training in zip(voters, generation.sets, strict=True)
         ],
     }
 

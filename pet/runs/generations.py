@@ -26,9 +26,10 @@ from pet.labeling import (
     select,
     weigh,
 )
-from pet.runs.inputs import TrainingSet, VoterSpec
+from pet.runs.inputs import TrainingSet
 from pet.runs.plan import Plan
 from pet.runs.stages import Arrays, Workbench
+from pet.runs.voters import VoterSpec
 from pet.seeding import rng_for
 
 __all__ = ["Generation", "Generations", "accepted"]
@@ -150,7 +151,7 @@ class Generations:
         rule = Rule(settings.share, settings.confidence, from_most_likely=growth.from_zero and step == 1)
         wanted, sets = growth.wanted(step), []
         for i, spec in enumerate(self.plan.voters):
-            rng = rng_for(self.plan.inputs.seed, "draw", spec.pvp.name, spec.seed_index, number)
+            rng = rng_for(self.plan.inputs.seed, "draw", spec.kind, spec.seed_index, number)
             chosen = select(source.votes, spec.name, wanted, rule, rng)
             sets.append(TrainingSet(self._kept(i), replace(chosen, rows=source.rows[chosen.rows])))
         self._tell_of_filled(number, sets)

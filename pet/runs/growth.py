@@ -12,7 +12,7 @@ from pet.labeling import Growth, smoothed_prior
 __all__ = ["plan_generations", "plan_prior"]
 
 
-def plan_generations(config: RunConfig, data: TaskData, pvps: int) -> tuple[int, tuple[str, ...]]:
+def plan_generations(config: RunConfig, data: TaskData, voters: int) -> tuple[int, tuple[str, ...]]:
     """Return the number of ensembles to train, and what a person should know about it.
 
     "auto" is the k growth steps of 2001.07676, section 3.4, or as many as the pool can fill.
@@ -44,7 +44,7 @@ def plan_generations(config: RunConfig, data: TaskData, pvps: int) -> tuple[int,
                 f"ipet.growth (now {growth.factor:g}), or give more unlabeled rows."
             )
         notes = (f"{steps + 1} generations: {_sizes(growth, steps)}",)
-    if steps and pvps * config.train.seeds == 1:
+    if steps and voters == 1:
         raise ConfigError(
             "One pattern with one seed is a single voter, and generations need another that labels its rows: add a "
             "pattern, or set train.seeds = 2."

@@ -5,39 +5,29 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pet.config import ModelSettings, TaskSettings, TrainSettings
+from pet.config import ModelSettings, OptimizerSettings, TaskSettings
 from pet.data import Example, TaskData
 from pet.labeling import Selection
 from pet.learners import ClassifierForm, Machine, ModelSource
-from pet.prompts import PVP
 
-__all__ = ["EMBEDDED_ROWS", "StageInputs", "TrainingSet", "VoterSpec"]
+__all__ = ["EMBEDDED_ROWS", "StageInputs", "TrainingSet"]
 
 EMBEDDED_ROWS = 2000
 """The classifiers on embeddings learn from so many rows of the pool."""
 
 
 @dataclass(frozen=True)
-class VoterSpec:
-    """A PVP with the index of its seed; `name` is unique in a run."""
-
-    pvp: PVP
-    seed_index: int = 0
-
-    @property
-    def name(self) -> str:
-        """The PVP's name, with ``#<seed>`` for every seed after the first."""
-        return self.pvp.name + (f"#{self.seed_index}" if self.seed_index else "")
-
-
-@dataclass(frozen=True)
 class StageInputs:
-    """What all jobs of a run share. `base` has the digests of data, model and code; `compared` are pool row indices."""
+    """What all jobs of a run share.
+
+    `baseline` is how the classifier without patterns is trained; `base` has the digests of data, model and code;
+    `compared` are pool row indices.
+    """
 
     data: TaskData
     source: ModelSource
     model: ModelSettings
-    train: TrainSettings
+    baseline: OptimizerSettings
     task: TaskSettings
     machine: Machine
     seed: int

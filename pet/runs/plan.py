@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from pet.config import OptimizerSettings, RunConfig
+from pet.config import OptimizerSettings, RunConfig, TrainSettings
 from pet.data import Example, Task, TaskData, load_task_data
 from pet.errors import ConfigError
 from pet.labeling import FOLDS, Calibration, Growth, gold_folds
-from pet.learners import Machine, ModelSource, default_schedule, find_model, parameter_count, quiet_transformers
+from pet.learners import Machine, ModelSource, find_model, parameter_count, quiet_transformers, scheduled
 from pet.learners.encoding import PatternEncoder
 from pet.learners.sources import load_tokenizer, longest_input, masked_lm_config
 from pet.learners.tokens import PieceTokenizer
@@ -20,13 +20,13 @@ from pet.learners.words import label_words
 from pet.prompts import PVP, Field, Pattern, Registry, Verbalizer, load_patterns, load_verbalizers
 from pet.runs.growth import plan_generations, plan_prior
 from pet.runs.identity import code_digest, run_identity
-from pet.runs.inputs import StageInputs, VoterSpec
+from pet.runs.inputs import StageInputs
+from pet.runs.voters import VoterSpec, untrained_notes, voter_specs
 from pet.seeding import rng_for
 from pet.toml import absolute, merged, overrides_as_tables
 
 __all__ = [
     "Plan",
-    "build_pvps",
     "check_prompts",
     "prepare",
     "resolve",
@@ -36,6 +36,8 @@ __all__ = [
 ]
 
 S = TypeVar("S", bound=OptimizerSettings)
+
+_UNSET = {"steps": None, "learning_rate": None}
 
 COMPARED_ROWS = 500
 """Every way to label is compared with the ensemble on so many rows of the pool."""
@@ -50,7 +52,7 @@ class Plan:
 
     config: RunConfig
     inputs: StageInputs
-    pvps: tuple[PVP, ...]
+    voters: tuple[VoterSpec, ...]
     identity: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
@@ -60,9 +62,9 @@ class Plan:
         return self.inputs.data
 
     @property
-    def voters(self) -> tuple[VoterSpec, ...]:
-        """Every PVP with every seed."""
-        return tuple(VoterSpec(pvp, i) for i in range(self.config.train.seeds) for pvp in self.pvps)
+    def pvps(self) -> tuple[PVP, ...]:
+        """The patterns with their words, each once, as they are before anything trains."""
+        return tuple({spec.pvp.name: spec.pvp for spec in self.voters}.values())
 
     @property
     def generations(self) -> int:
@@ -121,7 +123,7 @@ def without_pool(config: RunConfig, test: tuple[Example, ...]) -> StageInputs:
         data=TaskData(task, (), (), test, config.task.fields, (), ()),
         source=find_model(config.model.name, config.model.revision),
         model=config.model,
-        train=config.train,
+        baseline=OptimizerSettings(),
         task=config.task,
         machine=Machine.pick(config.run),
         seed=config.run.seed,
@@ -143,7 +145,7 @@ def with_distillation(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
         raise ConfigError(f"--set {other[0]}: only distill.* can change here; use `pet run` for the rest.")
     if any(change.strip().startswith("distill.model") for change in overrides):
         # The stored schedule is that of the stored model's size.
-        unset = config.distill.model_copy(update={"steps": None, "learning_rate": None})
+        unset = config.distill.model_copy(update=_UNSET)
         config = config.model_copy(update={"distill": unset})
     changes = absolute(overrides_as_tables(overrides), Path.cwd())
     changed = RunConfig.from_mapping(merged(config.model_dump(exclude_none=True), changes))
@@ -162,20 +164,28 @@ def student_source(config: RunConfig) -> ModelSource:
 
 def resolve(settings: S, source: ModelSource, voter: bool) -> S:
     """Return settings whose steps and learning rate, where unset, follow the model's size."""
-    schedule = default_schedule(parameter_count(source.folder), voter)
-    return settings.resolved(schedule.steps, schedule.learning_rate)
+    return scheduled(settings, parameter_count(source.folder), voter)
 
 
-def _resolved(config: RunConfig, data: TaskData, source: ModelSource, generations: int) -> RunConfig:
+def _resolved(config: RunConfig, data: TaskData, voters: Sequence[VoterSpec], generations: int) -> RunConfig:
     """Return a config without gaps: the labels and fields that were found, generations, steps and learning rates."""
+    # Tables of voters take from [train] what they do not say, and would take too much from one without gaps.
+    train = config.train if config.train.voters else voters[0].train
     return config.model_copy(
         update={
             "task": config.task.model_copy(update={"labels": data.task.labels, "fields": dict(data.columns)}),
             "ipet": config.ipet.model_copy(update={"generations": generations}),
-            "train": resolve(config.train, source, voter=True),
+            "train": train,
             "distill": resolve(config.distill, student_source(config), voter=False),
         }
     )
+
+
+def _baseline(train: TrainSettings, source: ModelSource) -> OptimizerSettings:
+    """Return how the baseline is trained: as a voter of the first table that trains all weights, or by default."""
+    own = train if train.with_preset().weights == "full" else train.model_copy(update=_UNSET)
+    fields = own.model_dump(include=set(OptimizerSettings.model_fields))
+    return resolve(OptimizerSettings(**fields), source, voter=True)
 
 
 def prepare(config: RunConfig) -> Plan:
@@ -189,20 +199,23 @@ def prepare(config: RunConfig) -> Plan:
     config = config.absolute()
     registry, verbalizer = _prompts(config)
     data = load_task_data(config.task, config.data, config.run.seed, verbalizer.labels if verbalizer else ())
-    pvps = build_pvps(config, data, registry, verbalizer)
-    generations, notes = plan_generations(config, data, len(pvps))
     quiet_transformers()
     source = find_model(config.model.name, config.model.revision)
     masked_lm_config(source)
-    config = _resolved(config, data, source, generations)
+    words = (verbalizer or Verbalizer.from_labels(data.task.labels)).for_labels(data.task.labels)
+    voters = voter_specs(config, registry, words, data.task, parameter_count(source.folder))
+    generations, notes = plan_generations(config, data, len(voters))
+    notes += untrained_notes(voters)
+    baseline = _baseline(config.train, source)
+    config = _resolved(config, data, voters, generations)
     sample = min(COMPARED_ROWS, len(data.unlabeled))
     rows = rng_for(config.run.seed, "compare").choice(len(data.unlabeled), size=sample, replace=False)
-    identity = run_identity(config, data, source, pvps)
+    identity = run_identity(config, data, source, [spec.pvp for spec in voters])
     inputs = StageInputs(
         data=data,
         source=source,
         model=config.model,
-        train=config.train,
+        baseline=baseline,
         task=config.task,
         machine=Machine.pick(config.run),
         seed=config.run.seed,
@@ -211,36 +224,13 @@ def prepare(config: RunConfig) -> Plan:
         compared=np.sort(rows),
         keep_models=config.run.keep_models,
     )
-    return Plan(config, inputs, pvps, identity, notes)
+    return Plan(config, inputs, voters, identity, notes)
 
 
 def _prompts(config: RunConfig) -> tuple[Registry[Pattern], Verbalizer | None]:
     folders = config.prompts.registry
     name = config.prompts.verbalizer
     return load_patterns(folders), load_verbalizers(folders).get(name) if name else None
-
-
-def build_pvps(
-    config: RunConfig, data: TaskData, registry: Registry[Pattern], verbalizer: Verbalizer | None
-) -> tuple[PVP, ...]:
-    """Pair the patterns of a config with its verbalizer (default: the label names) and check both against the task.
-
-    Raises
-    ------
-    ConfigError
-        If no pattern is named.
-    PromptError
-        If a pattern or verbalizer does not fit the task.
-    """
-    if not config.prompts.patterns:
-        raise ConfigError(
-            'No pattern is named: set [prompts] patterns, such as ["topic/*"]; `pet patterns` lists them.'
-        )
-    words = (verbalizer or Verbalizer.from_labels(data.task.labels)).for_labels(data.task.labels)
-    pvps = tuple(PVP(pattern, words) for pattern in registry.select(config.prompts.patterns))
-    for pvp in pvps:
-        pvp.check(data.task)
-    return pvps
 
 
 def check_prompts(plan: Plan) -> Plan:
@@ -254,7 +244,8 @@ def check_prompts(plan: Plan) -> Plan:
     inputs = plan.inputs
     pieces = PieceTokenizer(load_tokenizer(inputs.source.folder))
     longest = longest_input(masked_lm_config(inputs.source), pieces.tokenizer)
-    for pvp in plan.pvps:
+    trained = [spec.prompt for spec in plan.voters if not spec.seed_index]
+    for pvp in (*plan.pvps, *(pvp for pvp in trained if pvp not in plan.pvps)):
         words = label_words(pvp, pieces, inputs.multi_token)
         encoder = PatternEncoder(pvp.pattern, pieces, min(inputs.model.max_length, longest), inputs.model.truncation)
         encoder.encode(_longest_rows(pvp.pattern, plan.data), words.slots)

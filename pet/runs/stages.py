@@ -22,15 +22,17 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from pet.config import DistillSettings, OptimizerSettings
+from pet.config import DistillSettings, OptimizerSettings, VariantSettings
 from pet.data import Example, data_digest
-from pet.learners import Backbone, ModelSource, TextClassifier, TrainLog, Voter, mean_pooled, model_digest
+from pet.learners import Backbone, ModelSource, TextClassifier, TrainLog, Voter, mean_pooled, model_digest, save_voter
 from pet.prompts import PVP
 from pet.runs.identity import pvp_key
-from pet.runs.inputs import EMBEDDED_ROWS, StageInputs, TrainingSet, VoterSpec
+from pet.runs.inputs import EMBEDDED_ROWS, StageInputs, TrainingSet
 from pet.runs.jobs import Job, JobStore, job_hash
 from pet.runs.progress import Stages
+from pet.runs.voters import VoterSpec
 from pet.seeding import derive_seed, rng_for
+from pet.variants import PET
 
 __all__ = ["Arrays", "Work", "Workbench"]
 
@@ -71,7 +73,6 @@ class Workbench:
             data = self.inputs.data
             parts = {"labeled": data.labeled, "pool": self.inputs.pool_sample, "test": data.test}
             with self.stages.stage(f"zero-shot {pvp.name}", sum(map(len, parts.values()))) as advance:
-                self._masked_lm.reset()
                 voter = self._voter(pvp)
                 _write(folder, {name: voter.scores(rows, advance) for name, rows in parts.items()})
 
@@ -95,17 +96,17 @@ class Workbench:
                 "test": data.test,
             }
             name = f"training and voting {spec.name}" + (f", generation {generation}" if generation else "")
-            steps = inputs.train.steps or 0 if len(training) else 0
+            steps = (spec.train.steps or 0) * (spec.train.restarts or 1) if len(training) else 0
             with self.stages.stage(name, steps + sum(map(len, parts.values()))) as advance:
                 voter, log = self._voter(spec.pvp), TrainLog(())
                 if len(training):
-                    rng = rng_for(inputs.seed, "train", spec.pvp.name, spec.seed_index, generation)
-                    log = voter.train(training.examples(data), inputs.train, rng, data.unlabeled, advance)
-                else:  # nothing to learn from: the pretrained model votes as it is
-                    voter.backbone.reset()
+                    voter = self._voter(spec.prompt, spec.train)
+                    rng = rng_for(inputs.seed, "train", spec.kind, spec.seed_index, generation)
+                    log = voter.train(training.examples(data), spec.train, rng, data.unlabeled, advance)
+                # With nothing to learn from, the pretrained model votes as it is, on the pattern's own words.
                 _write(folder, {part: voter.scores(examples, advance) for part, examples in parts.items()}, log)
                 if inputs.keep_models:
-                    voter.backbone.save(folder / "model")
+                    save_voter(voter, folder / "model")
 
         return self._arrays(job, work)
 
@@ -141,7 +142,7 @@ class Workbench:
         inputs, data = self.inputs, self.inputs.data
         rows = np.arange(len(data.labeled)) if kept is None else kept
         targets = np.eye(len(data.task.labels), dtype=np.float32)[inputs.gold[rows]]
-        lesson = _Lesson([data.labeled[i] for i in rows], targets, inputs.train, inputs.source)
+        lesson = _Lesson([data.labeled[i] for i in rows], targets, inputs.baseline, inputs.source)
         parts = {"gold": data.labeled} if kept is not None else None
 
         def work(folder: Path) -> None:
@@ -168,10 +169,10 @@ class Workbench:
 
     def voter_job(self, spec: VoterSpec, training: TrainingSet, rows: np.ndarray, generation: int = 0) -> Job:
         """Name the job of a voter by what it depends on."""
-        train = self.inputs.train.model_dump(mode="json", exclude={"seeds"})
+        train = spec.train.model_dump(mode="json", exclude={"seeds", "voters"})
         return self._job(
             (f"generation-{generation}/" if generation else "") + f"voter/{spec.name}",
-            pvp=pvp_key(spec.pvp),
+            pvp=pvp_key(spec.prompt),
             seed_index=spec.seed_index,
             train=train,
             set=job_hash(**training.key()),
@@ -180,7 +181,7 @@ class Workbench:
         )
 
     def _supervised_job(self, kept: np.ndarray | None) -> Job:
-        train = self.inputs.train.model_dump(mode="json", exclude={"seeds"})
+        train = self.inputs.baseline.model_dump(mode="json")
         compared = self.inputs.compared.tolist()
         return self._job("supervised", train=train, compared=compared, kept=None if kept is None else kept.tolist())
 
@@ -222,8 +223,9 @@ class Workbench:
     def _masked_lm(self) -> Backbone:
         return Backbone.masked_lm(self.inputs.source, self.inputs.machine.device)
 
-    def _voter(self, pvp: PVP) -> Voter:
-        return Voter(self._masked_lm, pvp, self.inputs.model, self.inputs.machine, self.inputs.multi_token)
+    def _voter(self, pvp: PVP, variant: VariantSettings = PET) -> Voter:
+        inputs = self.inputs
+        return Voter(self._masked_lm, pvp, inputs.model, inputs.machine, inputs.multi_token, variant)
 
     def _classify(
         self, folder: Path, name: str, lesson: "_Lesson", parts: Mapping[str, Sequence[Example]] | None = None

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -28,6 +30,15 @@ def test_collate_several_slots_and_none():
     assert (batch.rows.tolist(), batch.positions.tolist(), batch.slots) == ([0, 0, 1, 1], [0, 1, 0, 1], 2)
     assert "token_type_ids" not in batch.inputs
     assert collate([encoded([5], np.empty(0, np.int64))], 3, False, "cpu").slots == 0
+
+
+def test_collate_slots_of_trained_vectors():
+    plain = encoded([5, 6, 7], [1])
+    soft = replace(encoded([8, 9], [0]), soft_slots=np.array([-1, 4], np.int32))
+    batch = collate([plain, soft], 3, False, "cpu", width=4)
+    assert batch.soft_slots.tolist() == [[-1, -1, -1, -1], [-1, 4, -1, -1]]
+    assert batch.soft_slots.dtype == torch.int64
+    assert collate([plain], 3, False, "cpu").soft_slots is None
 
 
 @given(st.lists(st.integers(0, 90), max_size=60), st.integers(1, 300), st.integers(1, 20))

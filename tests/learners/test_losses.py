@@ -74,13 +74,15 @@ def test_fifteen_in_a_hundred_text_tokens_are_masked():
 def test_only_text_is_masked(pieces, family):
     """At a rate of 1 every text token is chosen, and nothing of the template, the special tokens and the cloze mask."""
     known = pieces[family]
-    encoder = PatternEncoder(Pattern.parse("p", "It was {mask}. {text} || Question: {text}"), known, 64)
+    template = "{tune:It was} {mask}. {text} {soft:2} || Question: {text}"
+    encoder = PatternEncoder(Pattern.parse("p", template), known, 64)
     rows = encoder.encode([Example("1", {"text": "good film"}), Example("2", {"text": ""})])
     changed, targets = mask_tokens(rows, 5, known.tokenizer.mask_token_id, np.random.default_rng(0), rate=1.1)
     for row, new, wanted in zip(rows, changed, targets, strict=True):
         assert np.array_equal(wanted != IGNORED, row.text_positions)
         assert np.array_equal(new.input_ids[~row.text_positions], row.input_ids[~row.text_positions])
         assert np.array_equal(new.mask_positions, row.mask_positions)
+        assert np.array_equal(new.soft_slots, row.soft_slots)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

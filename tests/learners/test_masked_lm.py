@@ -9,7 +9,19 @@ from pet.data import Example
 from pet.errors import ModelError
 from pet.learners.batching import collate
 from pet.learners.encoding import PatternEncoder
-from pet.learners.masked_lm import autocast, keep_rows, label_scores, logits_at, mask_logits, word_scores
+from pet.learners.masked_lm import (
+    autocast,
+    decoder_inputs,
+    first_token_states,
+    keep_rows,
+    label_scores,
+    logits_at,
+    mask_logits,
+    mean_over_words,
+    vocabulary_decoder,
+    word_scores,
+    word_values,
+)
 from pet.learners.words import LabelWords
 from pet.prompts import Pattern
 
@@ -147,3 +159,109 @@ def test_label_scores_read_the_words_at_the_masks(backbones):
         full = backbone.model(**batch.inputs).logits[batch.rows, batch.positions]
         found = label_scores(backbone.model, batch, words, "fp32")
     torch.testing.assert_close(found, full[:, [9, 30]], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_the_decoder_reads_gives_the_logits_at_the_masks(backbones, family, slots):
+    backbone = backbones[family]
+    batch = batch_of(backbone, TEMPLATES[1], slots)
+    decoder = vocabulary_decoder(backbone.model)
+    with torch.no_grad():
+        decoder.bias.normal_(generator=torch.Generator().manual_seed(0))
+        found = decoder_inputs(backbone.model, batch, "fp32")
+        expected = mask_logits(backbone.model, batch, "fp32")
+        torch.testing.assert_close(found @ decoder.weight.T + decoder.bias, expected, atol=1e-5, rtol=1e-5)
+    assert found.shape == (len(TEXTS), slots, decoder.in_features)
+    assert expected.abs().max() > 1.0
+    backbone.reset()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_gradient_of_what_the_decoder_reads(backbones, family):
+    """A loss of the logits gives the encoder the same gradient, whether they come from the model or from the reads."""
+    backbone = backbones[family]
+    batch = batch_of(backbone, TEMPLATES[0])
+    decoder = vocabulary_decoder(backbone.model)
+    bias = next(weight for name, weight in backbone.model.base_model.named_parameters() if "norm" in name.lower())
+    (decoder_inputs(backbone.model, batch, "fp32") @ decoder.weight.T).square().sum().backward()
+    found, bias.grad = bias.grad, None
+    (mask_logits(backbone.model, batch, "fp32") - decoder.bias).square().sum().backward()
+    assert found.abs().max() > 1e-4
+    torch.testing.assert_close(found, bias.grad, atol=1e-5, rtol=1e-4)
+    backbone.reset()
+
+
+def test_the_decoder_is_given_no_rows_and_left_without_a_hook(backbones):
+    backbone = backbones["albert"]
+    batch = batch_of(backbone, TEMPLATES[0])
+    decoder, seen = vocabulary_decoder(backbone.model), []
+    handle = decoder.register_forward_hook(lambda *parts: seen.append(parts[2].shape))
+    with torch.inference_mode():
+        decoder_inputs(backbone.model, batch, "bf16")
+        mask_logits(backbone.model, batch, "fp32")
+    handle.remove()
+    vocabulary = len(backbone.tokenizer)
+    assert seen == [(1, 0, vocabulary), (1, 3, vocabulary)]
+    assert not torch.is_autocast_enabled("cpu")
+
+
+def test_the_decoder_hook_is_removed_after_an_exception(backbones):
+    backbone = backbones["bert"]
+    batch = batch_of(backbone, TEMPLATES[0])
+
+    def fail(*_):
+        raise RuntimeError("encoder")
+
+    handle = backbone.model.base_model.register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="encoder"):
+        decoder_inputs(backbone.model, batch, "fp32")
+    handle.remove()
+    assert not vocabulary_decoder(backbone.model)._forward_pre_hooks
+    assert hooks(backbone) == 0
+
+
+@pytest.mark.parametrize("decoder", [None, torch.nn.Linear(32, 4)])
+def test_a_model_whose_decoder_is_not_known(backbones, refuses, decoder):
+    """It has none, or one that the logits do not come from."""
+    backbone = backbones["bert"]
+    batch = batch_of(backbone, TEMPLATES[0])
+
+    class Odd(torch.nn.Module):
+        base_model = backbone.model.base_model
+        config = SimpleNamespace(model_type="odd")
+
+        def get_output_embeddings(self):
+            return decoder
+
+        def forward(self, **inputs):
+            return backbone.model(**inputs)
+
+    refuses(ModelError, lambda: decoder_inputs(Odd(), batch, "fp32"), "'odd'", "choose another", "output")
+    assert hooks(backbone) == 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_first_token_states_are_the_last_hidden_states_of_the_first_token(backbones, family):
+    backbone = backbones[family]
+    batch = batch_of(backbone, TEMPLATES[0])
+    seen = []
+    handle = vocabulary_decoder(backbone.model).register_forward_hook(lambda *_: seen.append(1))
+    with torch.inference_mode():
+        found = first_token_states(backbone.model, batch, "fp32")
+        rough = first_token_states(backbone.model, batch, "bf16")
+        assert seen == []  # the head has not run
+        full = backbone.model(**batch.inputs, output_hidden_states=True).hidden_states[-1]
+    handle.remove()
+    torch.testing.assert_close(found, full[:, 0], atol=1e-6, rtol=1e-6)
+    assert rough.dtype == torch.float32
+    torch.testing.assert_close(rough, found, atol=0.1, rtol=0.1)
+
+
+def test_the_values_of_words_and_their_mean():
+    """Label a has the words 1 and 3, label b the word 0."""
+    logits = torch.tensor([[[1.0, 2.0, 3.0, 6.0]]])
+    words = LabelWords(("a", "b"), np.array([[[1], [3]], [[0], [-1]]]))
+    values = word_values(logits, words)
+    assert values.tolist() == [[[2.0, 6.0], [1.0, 0.0]]]
+    assert mean_over_words(values, words).tolist() == [[4.0, 1.0]]

@@ -8,7 +8,7 @@ from torch import nn
 
 from pet.config import OptimizerSettings
 from pet.errors import RunError
-from pet.learners.training import _parameter_groups, default_schedule, fit, row_stream
+from pet.learners.training import Trained, TrainLog, fit, row_stream, weight_groups
 
 POINTS = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
 TARGETS = (POINTS.sum(1) > 0).long()
@@ -16,6 +16,10 @@ TARGETS = (POINTS.sum(1) > 0).long()
 
 def settings_of(**values):
     return OptimizerSettings(**{"steps": 5, "batch_size": 4, "learning_rate": 0.05, **values})
+
+
+def all_of(model):
+    return Trained.weights_of(model, settings_of())
 
 
 def train(rng=0, n=24, dropout=0.0, watch=None, **values):
@@ -28,7 +32,8 @@ def train(rng=0, n=24, dropout=0.0, watch=None, **values):
             watch.append(rows)
         return nn.functional.cross_entropy(model(POINTS[rows]), TARGETS[rows])
 
-    log = fit(model, loss, n, settings_of(**values), np.random.default_rng(rng))
+    settings = settings_of(**values)
+    log = fit(Trained.weights_of(model, settings), loss, n, settings, np.random.default_rng(rng))
     return torch.cat([weight.detach().flatten() for weight in model.parameters()]), log
 
 
@@ -112,7 +117,7 @@ def test_gradients_are_clipped():
 def test_progress_is_told():
     told = []
     model = nn.Linear(3, 2)
-    fit(model, lambda rows: model(POINTS[rows]).sum(), 24, settings_of(), np.random.default_rng(0), told.append)
+    fit(all_of(model), lambda rows: model(POINTS[rows]).sum(), 24, settings_of(), np.random.default_rng(0), told.append)
     assert told == [1] * 5
 
 
@@ -126,7 +131,7 @@ def test_a_loss_that_is_not_finite(refuses, bad):
         return model(POINTS[rows]).square().mean() * 0 + next(values)
 
     def call():
-        fit(model, loss, 24, settings_of(), np.random.default_rng(0))
+        fit(all_of(model), loss, 24, settings_of(), np.random.default_rng(0))
 
     refuses(RunError, call, f"became {bad}", "update 2 of 5", "the learning rate (now 0.05)")
     assert not model.training
@@ -135,9 +140,8 @@ def test_a_loss_that_is_not_finite(refuses, bad):
 def test_a_gradient_that_is_not_finite(refuses):
     model = nn.Linear(3, 2)
     loss = lambda rows: (model(POINTS[rows]) * 0).square().mean().sqrt()  # noqa: E731
-    refuses(
-        RunError, lambda: fit(model, loss, 24, settings_of(), np.random.default_rng(0)), "became 0.0", "gradient nan"
-    )
+    call = lambda: fit(all_of(model), loss, 24, settings_of(), np.random.default_rng(0))  # noqa: E731
+    refuses(RunError, call, "became 0.0", "gradient nan")
     assert all(torch.isfinite(weight).all() for weight in model.parameters())
 
 
@@ -147,7 +151,7 @@ def test_accelerate_neither_moves_nor_wraps_the_model(monkeypatch):
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
     AcceleratorState._reset_state(reset_partial_state=True)
     model = nn.Linear(3, 2)
-    fit(model, lambda rows: model(POINTS[rows]).sum(), 24, settings_of(), np.random.default_rng(0))
+    fit(all_of(model), lambda rows: model(POINTS[rows]).sum(), 24, settings_of(), np.random.default_rng(0))
     assert "forward" not in vars(model)
     assert torch.equal(train()[0], plain)
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -156,7 +160,7 @@ def test_accelerate_neither_moves_nor_wraps_the_model(monkeypatch):
 def test_the_model_is_in_training_mode_only_while_it_trains():
     model, modes = nn.Linear(3, 2).eval(), []
     loss = lambda rows: (modes.append(model.training), model(POINTS[rows]).sum())[1]  # noqa: E731
-    fit(model, loss, 24, settings_of(), np.random.default_rng(0))
+    fit(all_of(model), loss, 24, settings_of(), np.random.default_rng(0))
     assert modes == [True] * 5
     assert not model.training
 
@@ -164,11 +168,34 @@ def test_the_model_is_in_training_mode_only_while_it_trains():
 def test_matrices_decay_and_vectors_do_not():
     model = nn.Sequential(nn.Embedding(5, 3), nn.LayerNorm(3), nn.Linear(3, 2))
     model[2].weight.requires_grad_(False)
-    decay, rest = _parameter_groups(model, 0.1)
+    decay, rest = Trained.weights_of(model, settings_of(weight_decay=0.1)).groups
     assert [tuple(weight.shape) for weight in decay["params"]] == [(5, 3)]
     assert [tuple(weight.shape) for weight in rest["params"]] == [(3,), (3,), (2,)]
     assert (decay["weight_decay"], rest["weight_decay"]) == (0.1, 0.0)
-    assert len(_parameter_groups(nn.LayerNorm(3), 0.1)) == 1
+    assert len(weight_groups(nn.LayerNorm(3).parameters(), settings_of())) == 1
+
+
+def test_groups_train_at_their_own_rates_and_others_not_at_all():
+    model, vector = nn.Linear(3, 2), nn.Parameter(torch.zeros(2))
+    before = model.bias.detach().clone()
+    groups = ({"params": [model.weight], "lr": 0.0, "weight_decay": 0.0}, {"params": [vector], "lr": 0.1})
+    weight = model.weight.detach().clone()
+    fit(
+        Trained((model,), groups),
+        lambda rows: (model(POINTS[rows]) + vector).sum(),
+        24,
+        settings_of(steps=1, warmup=0.0),
+        np.random.default_rng(0),
+    )
+    assert torch.equal(model.weight, weight)
+    assert torch.equal(model.bias, before)
+    assert vector.detach().tolist() == pytest.approx([-0.1, -0.1], abs=1e-4)  # AdamW's first step is the rate
+
+
+def test_the_last_losses_are_a_tenth_of_them():
+    assert TrainLog((5.0,) * 18 + (1.0, 2.0)).last == 1.5
+    assert TrainLog((3.0, 1.0)).last == 1.0
+    assert TrainLog(()).last == float("inf")
 
 
 @pytest.mark.parametrize(("n", "size"), [(1, 4), (3, 2), (5, 5), (7, 3), (4, 9)])
@@ -189,11 +216,3 @@ def test_passes_are_shuffled_by_the_seed():
 def test_no_rows():
     with pytest.raises(ValueError, match="at least one row"):
         next(row_stream(0, 4, np.random.default_rng(0)))
-
-
-def test_default_schedule():
-    small, base = 10_000_000, 110_000_000
-    assert [default_schedule(small, voter).steps for voter in (True, False)] == [60, 300]
-    assert [default_schedule(base, voter).steps for voter in (True, False)] == [250, 1000]
-    assert default_schedule(small, True).learning_rate == 1e-4
-    assert default_schedule(base, False).learning_rate == 1e-5

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pet.data.examples import Example
 from pet.errors import PromptError
-from pet.prompts import Break, Field, Filter, Literal, Mask, Part, Pattern, Segment
+from pet.prompts import Break, Field, Filter, Literal, Mask, Part, Pattern, Segment, Soft, Tune
 
 ROW = Example("7", {"text": "Rates rise.", "a": "First one.", "b": " Second {one} || "})
 
@@ -74,6 +74,32 @@ def test_parts(template: str, parts: list[tuple[str, str, int, bool]]) -> None:
     assert rendered(template) == parts
 
 
+@pytest.mark.parametrize("tuned", ["{tune:It was}", "{tune: It was }", "{tune: It was}", "{tune:It was }"])
+@pytest.mark.parametrize("before", ["", " "])
+@pytest.mark.parametrize("after", ["", "\n"])
+def test_blanks_at_tuned_words_are_those_of_a_literal(tuned: str, before: str, after: str) -> None:
+    plain = rendered(f"{{text}}{before}{tuned[6:-1]}{after}{{mask}}.")
+    parts = rendered(f"{{text}}{before}{tuned}{after}{{mask}}.")
+    assert parts == [(kind if text != "It was" else "tune", text, *more) for kind, text, *more in plain]
+
+
+def test_parts_of_virtual_tokens() -> None:
+    pattern = Pattern.parse(
+        "t", '{soft:id=a}({soft:1 init="it was"}) {mask} {tune:It} || {soft:2 id=a init=vocab}{text}'
+    )
+    first, named, tuned, again = pattern.virtual_parts
+    assert first == Part("", "soft", False, 0, True, "a", 2, "vocab")
+    assert again == Part("", "soft", False, 1, True, "a", 2, "vocab")
+    assert (named.text, named.kind, named.spaced, named.size, named.init) == ("it was", "soft", False, 1, "words")
+    assert (tuned.text, tuned.kind, tuned.spaced, tuned.init) == ("It", "tune", True, "words")
+    assert len({"a", named.key, tuned.key, ""}) == 4
+    assert not any(part.shorten for part in pattern.virtual_parts)
+    parts = pattern.render(ROW)
+    assert tuple(part for part in parts if part.key) == pattern.virtual_parts
+    assert (parts[-1].text, parts[-1].spaced) == ("Rates rise.", False)
+    assert Pattern.parse("t", "{mask} {text}").virtual_parts == ()
+
+
 def test_only_fields_without_keep_are_shortened() -> None:
     parts = Pattern.parse("t", "{a:keep} x {mask} {text:strip}").render(ROW)
     assert [part.shorten for part in parts] == [False, False, False, True]
@@ -98,6 +124,12 @@ def test_a_field_may_stand_twice() -> None:
         ('"{a:no_final_punct}" ? || {mask}, "{text}"', '"First one" ? || [MASK], "Rates rise."'),
         ("{{{mask}}} {text}", "{[MASK]} Rates rise."),
         ("  {text}({mask})  ", "Rates rise.([MASK])"),
+        (
+            "{soft:3} {text}{soft:1}, {mask} {soft:2 id=a} {soft:id=a}",
+            "[soft:3] Rates rise.[soft:1], [MASK] [soft:2] [soft:2]",
+        ),
+        ("{text} {tune:It was} {mask}{tune: .}", "Rates rise. It was [MASK] ."),
+        ('{mask}{soft:2 init="it was"} || {text}', "[MASK][soft:2] || Rates rise."),
     ],
 )
 def test_describe(template: str, shown: str) -> None:
@@ -129,7 +161,13 @@ def test_a_missing_field_is_named_with_near_matches() -> None:
         ("|| {mask} {text}", r"nothing on one side of '\|\|'"),
         ("{mask} {text} || \n", r"nothing on one side of '\|\|'"),
         ("{mask} {text:stripp}", r"unknown filter 'stripp'\. Did you mean strip\?"),
-        ("{soft:3} {mask} {text}", r"soft prompts are not supported"),
+        ("{soft:0} {mask} {text}", r"'0' is not a whole number"),
+        ("{soft:id=a} {mask} {text}", r"never says the size"),
+        ("{soft:2 id=a} {soft:3 id=a} {mask} {text}", r"gives id 'a' 2 and 3"),
+        ("{soft:300} {mask} {text} {soft:213}", r"has 513 virtual tokens, expected 512 at most: write fewer"),
+        ("{soft:300 id=a} {mask} {text} {soft:id=a}", r"has 600 virtual tokens"),
+        ("{soft:3} {text}", r"has no \{mask\}"),
+        ("{soft:3} {mask} {tune:It}", r"has no field"),
     ],
 )
 def test_a_wrong_pattern_is_refused_by_name(template: str, message: str) -> None:
@@ -148,6 +186,15 @@ def test_a_wrong_pattern_is_refused_by_name(template: str, message: str) -> None
         (Mask(), Field("mask")),
         (Mask(), Field("options")),
         (Mask(), Field("two words")),
+        (Mask(), Field("text"), Soft(0)),
+        (Mask(), Field("text"), Soft(None)),
+        (Mask(), Field("text"), Soft(2, "a b")),
+        (Mask(), Field("text"), Soft(2, init="words")),
+        (Mask(), Field("text"), Soft(2, init="words", words=" it")),
+        (Mask(), Field("text"), Soft(2, init="words", words='say "it"')),
+        (Mask(), Field("text"), Soft(2, words="it")),
+        (Mask(), Field("text"), Tune("")),
+        (Mask(), Field("text"), Tune("a}b")),
     ],
 )
 def test_segments_that_no_template_says_are_refused(segments: tuple[Segment, ...]) -> None:
@@ -156,8 +203,9 @@ def test_segments_that_no_template_says_are_refused(segments: tuple[Segment, ...
 
 
 def test_patterns_are_values() -> None:
-    pattern = Pattern.parse("t", "{mask} {text:head=3,keep}", "short")
-    built = Pattern("t", (Mask(), Literal(" "), Field("text", (Filter("head", 3),), keep=True)))
+    pattern = Pattern.parse("t", "{mask} {text:head=3,keep}{soft:2 id=a}{tune:It}", "short")
+    field = Field("text", (Filter("head", 3),), keep=True)
+    built = Pattern("t", (Mask(), Literal(" "), field, Soft(2, "a"), Tune("It")))
     assert pattern == built
     assert hash(pattern) == hash(built)
     pattern.render(ROW)  # fills the cached layout, which must not get in the way of what follows
@@ -186,12 +234,14 @@ def test_what_a_row_says_is_never_read_as_a_template(text: str, other: str) -> N
 
 pieces = st.lists(
     st.sampled_from(["{text}", "{a:keep}", "{b:head=2,strip}", "{{", "}}", " | ", " ", "\n", "x", ",", "("])
+    | st.sampled_from(["{soft:2}", "{soft:1 id=a init=vocab}", "{soft:id=a}", "{tune:It was}", "{tune: so: }"])
+    | st.sampled_from(["{soft:3 id=b init=normal}", '{soft:2 init="it || was"}'])
 ).map("".join)
 
 
 @given(before=pieces, between=pieces, after=pieces, border=st.sampled_from(["", "||", " || "]))
 def test_a_template_is_written_as_it_was_read(before: str, between: str, after: str, border: str) -> None:
-    pattern = Pattern.parse("t", f"{before}{{mask}}{between}{border}{{text}}{after}")
+    pattern = Pattern.parse("t", f"{before}{{soft:1 id=a}}{{mask}}{between}{border}{{text}}{after}")
     assert Pattern.parse("t", pattern.template) == pattern
     assert sum(part.kind == "mask" for part in pattern.render(ROW)) == 1
     # All but white space is in the parts: what is spliced is what is described.
@@ -207,6 +257,8 @@ def _sides(pattern: Pattern) -> list[str]:
             sides.append("")
         elif isinstance(item, Field):
             sides[-1] += item.read(ROW.fields[item.name])
+        elif isinstance(item, Soft):
+            sides[-1] += f"[soft:{item.size or 1}]"  # id a
         else:
-            sides[-1] += item.text if isinstance(item, Literal) else "_"
+            sides[-1] += item.text if isinstance(item, Literal | Tune) else "_"
     return sides

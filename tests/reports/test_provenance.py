@@ -16,7 +16,8 @@ from pet.labeling import GenerationFigures, HeldOut, Selection, Votes
 from pet.prompts import PVP, Pattern, Verbalizer
 from pet.reports.provenance import first_labeled, training_set_counts, voter_file, write_generation
 from pet.runs.generations import Generation
-from pet.runs.inputs import TrainingSet, VoterSpec
+from pet.runs.inputs import TrainingSet
+from pet.runs.voters import VoterSpec
 
 LABELS = ("no", "yes")
 GOLD = tuple(Example(f"g{i}", {"text": f"gold {i}"}, LABELS[i % 2]) for i in range(3))

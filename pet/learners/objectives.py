@@ -1,0 +1,111 @@
+"""What a voter's training minimizes: the PET loss with the auxiliary masked-LM loss, or the losses of ADAPET."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from pet.config import TrainSettings
+from pet.learners.adapet import decoupled_label_loss, label_conditioned, label_conditioned_loss
+from pet.learners.batching import Batch, length_groups
+from pet.learners.encoding import Encoded
+from pet.learners.losses import mask_tokens, masked_lm_loss, pet_loss
+from pet.learners.machine import Machine
+from pet.learners.masked_lm import mask_logits
+from pet.learners.parts import Parts
+from pet.learners.training import LossFunction
+
+__all__ = ["Draw", "Lesson", "adapet_objective", "pet_objective"]
+
+Draw = Callable[[], Sequence[Encoded]]
+"""Gives the next batch of rows for the auxiliary loss."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Encoded rows with the columns of their labels, int64 [n]."""
+
+    encoded: Sequence[Encoded]
+    targets: np.ndarray
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Tokens per row, int64 [n]."""
+        return np.asarray([len(row) for row in self.encoded], np.int64)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """Forward passes of a voter's parts while it trains."""
+
+    parts: Parts
+    machine: Machine
+
+    def groups(self, lesson: Lesson, chosen: np.ndarray) -> list[np.ndarray]:
+        """Divide the chosen rows into groups of like lengths."""
+        return [chosen[group] for group in length_groups(lesson.lengths[chosen], self.machine.group_overhead)]
+
+    def batch(self, rows: Sequence[Encoded]) -> Batch:
+        return self.parts.backbone.training_batch(rows)
+
+    def targets(self, lesson: Lesson, rows: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(lesson.targets[rows]).to(self.machine.device)
+
+
+def pet_objective(
+    parts: Parts,
+    machine: Machine,
+    lesson: Lesson,
+    settings: TrainSettings,
+    draw: Draw,
+    rng: np.random.Generator,
+) -> LossFunction:
+    """Return the loss (1 - alpha) * CE + alpha * MLM, alpha = `settings.auxiliary_mlm` (2001.07676, section 3.1)."""
+    forward, alpha = _Pass(parts, machine), settings.auxiliary_mlm
+    tokenizer = parts.backbone.tokenizer
+
+    def label_loss(chosen: np.ndarray) -> torch.Tensor:
+        groups = forward.groups(lesson, chosen)
+        scores = []
+        for group in groups:
+            batch = forward.batch([lesson.encoded[i] for i in group])
+            with parts.during(batch):
+                scores.append(parts.output.training_scores(parts.backbone.model, batch, machine.precision))
+        return pet_loss(torch.cat(scores), forward.targets(lesson, np.concatenate(groups)))
+
+    def auxiliary() -> torch.Tensor:
+        masked, targets = mask_tokens(draw(), len(tokenizer), tokenizer.mask_token_id, rng)
+        batch = forward.batch(masked)
+        with parts.during(batch):
+            return masked_lm_loss(parts.backbone.model, batch, targets, machine.precision)
+
+    def loss(chosen: np.ndarray) -> torch.Tensor:
+        value = label_loss(chosen)
+        return value if not alpha else (1.0 - alpha) * value + alpha * auxiliary()
+
+    return loss
+
+
+def adapet_objective(parts: Parts, machine: Machine, lesson: Lesson, rng: np.random.Generator) -> LossFunction:
+    """Return the sum of the decoupled label loss and the label-conditioned masked-LM loss (2103.11955, section 3)."""
+    forward, words = _Pass(parts, machine), parts.output.words
+    model, mask_id = parts.backbone.model, parts.backbone.tokenizer.mask_token_id
+
+    def loss(chosen: np.ndarray) -> torch.Tensor:
+        total = torch.zeros((), device=machine.device)
+        for group in forward.groups(lesson, chosen):
+            rows, share = [lesson.encoded[i] for i in group], len(group) / len(chosen)
+            batch, targets = forward.batch(rows), forward.targets(lesson, group)
+            with parts.during(batch):
+                total = total + share * decoupled_label_loss(
+                    mask_logits(model, batch, machine.precision), words, targets
+                )
+            changed, tokens, is_true = label_conditioned(rows, lesson.targets[group], words, mask_id, rng)
+            batch = forward.batch(changed)
+            with parts.during(batch):
+                total = total + share * label_conditioned_loss(model, batch, tokens, is_true, machine.precision)
+        return total
+
+    return loss

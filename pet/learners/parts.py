@@ -1,0 +1,123 @@
+"""The parts of a voter that train: virtual tokens, weights, and what scores a label; one voter has one of each."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from pet.config import TrainSettings, VariantSettings
+from pet.learners.backbone import Backbone
+from pet.learners.batching import Batch
+from pet.learners.deltas import Adapter, Delta, PeftDelta, Prefix, Selected, UniPELT, copy_into
+from pet.learners.deltas.prefix import check_prefix_length
+from pet.learners.encoding import PatternEncoder
+from pet.learners.outputs import OutputHead, output_head
+from pet.learners.soft_prompt import SoftPrompt
+from pet.learners.training import Trained, weight_groups
+from pet.learners.words import LabelWords
+
+__all__ = ["Parts"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What of one voter trains on a shared backbone, and how it computes with it."""
+
+    backbone: Backbone
+    delta: Delta
+    prompt: SoftPrompt | None
+    output: OutputHead
+
+    @classmethod
+    def start(
+        cls,
+        backbone: Backbone,
+        encoder: PatternEncoder,
+        words: LabelWords,
+        variant: VariantSettings,
+        rng: np.random.Generator,
+    ) -> "Parts":
+        """Return new parts, drawn from `rng`, as they are before training.
+
+        Raises
+        ------
+        ModelError
+            If the model's family has no such part, or a setting does not fit the model.
+        """
+        seed = int(rng.integers(2**62))
+        backbone.reset()
+        prompt = SoftPrompt.start(encoder.virtual, variant, words, backbone, rng) if encoder.virtual else None
+        return cls(
+            backbone,
+            weight_delta(backbone.model, variant, encoder.max_length, seed),
+            prompt,
+            output_head(variant.output or "words", words, backbone, seed),
+        )
+
+    def trained(self, settings: TrainSettings) -> Trained:
+        """Return what trains: the weights at the learning rate, all else at the prompt learning rate without decay."""
+        groups = weight_groups(self.delta.tensors().values(), settings)
+        rate = settings.prompt_learning_rate
+        vectors = [*(self.prompt.parameters() if self.prompt else ()), *self.output.parameters()]
+        if vectors and rate != 0:
+            groups += ({"params": vectors, "lr": rate or 1e-2, "weight_decay": 0.0},)
+        modules: list[nn.Module] = [self.backbone.model, self.delta, self.output]
+        return Trained((*modules, *([self.prompt] if self.prompt else [])), groups, self.delta.updated)
+
+    @contextmanager
+    def during(self, batch: Batch) -> Iterator[None]:
+        """While active, forward passes on `batch` compute with these parts."""
+        self.backbone.wear(self.delta)
+        model: Any = self.backbone.model
+        virtual = self.prompt.during(model, batch) if self.prompt else nullcontext()
+        with self.delta.during(batch), virtual:
+            yield
+
+    def scores(self, batch: Batch, precision: str) -> torch.Tensor:
+        """Return raw label scores, float32 [b, k]."""
+        with self.during(batch):
+            return self.output.scores(self.backbone.model, batch, precision)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return all that a file has to hold of these parts, by name."""
+        self.backbone.wear(self.delta)
+        found: dict[str, torch.Tensor] = {f"weights.{name}": value for name, value in self.delta.tensors().items()}
+        if self.prompt:
+            found |= {f"prompt.{name}": value for name, value in self.prompt.state_dict().items()}
+        return found | {f"output.{name}": value for name, value in self.output.tensors().items()}
+
+    def load(self, saved: Mapping[str, torch.Tensor]) -> None:
+        """Put saved values back.
+
+        Raises
+        ------
+        ModelError
+            If they are not those of such parts.
+        """
+        copy_into(self.tensors(), saved)
+
+    def folded(self) -> "Parts":
+        """Return parts with equal scores that need no prompt encoder, nor one of prefixes."""
+        delta = self.delta.folded() if isinstance(self.delta, Prefix) else self.delta
+        return replace(self, delta=delta, prompt=self.prompt.folded() if self.prompt else None)
+
+
+def weight_delta(model: Any, variant: VariantSettings, max_length: int, seed: int) -> Delta:
+    """Return how a variant trains the weights of a model that reads up to `max_length` tokens."""
+    kind = variant.weights or "full"
+    if kind in ("prefix", "unipelt"):
+        check_prefix_length(variant.prefix_length, max_length)
+    if kind == "adapter":
+        return Adapter(model, variant.adapter_layout, variant.adapter_reduction, seed)
+    if kind == "prefix":
+        encoder = variant.prefix_encoder or "none"
+        return Prefix(model, variant.prefix_length, encoder, variant.prefix_shifts_positions, seed)
+    if kind == "unipelt":
+        return UniPELT(model, variant.rank, variant.adapter_reduction, variant.prefix_length, seed)
+    if kind == "lora" or kind == "peft":
+        return PeftDelta(model, variant.peft or variant.rank, seed)
+    return Selected(model, kind)

@@ -1,0 +1,106 @@
+"""How a model reads one row under a pattern, token by token: `pet explain-prompt`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pet.config import RunConfig, TrainSettings
+from pet.data import Example
+from pet.errors import ConfigError
+from pet.learners import Backbone, Voter, load_voter
+from pet.learners.encoding import PatternEncoder
+from pet.learners.sources import load_tokenizer, longest_input, masked_lm_config
+from pet.learners.token_view import TokenKind, row_tokens
+from pet.learners.tokens import PieceTokenizer
+from pet.learners.words import label_words
+from pet.prompts import Pattern, load_patterns
+from pet.prompts.inputs import with_input
+from pet.runs.plan import Plan, prepare
+
+__all__ = ["PromptToken", "explain_prompt", "prompt_lines"]
+
+NEAREST = 3
+"""So many words are shown for a trained vector."""
+
+
+@dataclass(frozen=True)
+class PromptToken:
+    """One token of a row: its id and text, where it comes from, its segment, and whether it is cut off.
+
+    `nearest` are the words whose vectors lie nearest to the trained one that stands here, with their cosines.
+    """
+
+    id: int
+    text: str
+    kind: TokenKind
+    segment: int
+    cut: bool
+    nearest: tuple[tuple[str, float], ...] = ()
+
+
+def explain_prompt(config: RunConfig, prompt: str, row: int) -> list[PromptToken]:
+    """Return the tokens of a row of a pipeline, counted from 1: its labeled rows, or the pool without any.
+
+    `prompt` is the name of a pattern, a template with a {mask}, or the folder of a saved voter, whose trained vectors
+    are then told. A pattern is read as the pipeline's preset has it.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such row.
+    PetError
+        If there is no such pattern, or it does not fit the task.
+    """
+    saved = Path(prompt) if (Path(prompt) / "voter.json").is_file() else None
+    plan = prepare(config if config.prompts.patterns else _with_any_pattern(config))
+    rows = plan.data.labeled or plan.data.unlabeled
+    if not 1 <= row <= len(rows):
+        raise ConfigError(f"--row {row}: expected one from 1 to {len(rows)}, the rows of the pipeline's first file.")
+    if saved:
+        backbone = Backbone.masked_lm(plan.inputs.source, plan.inputs.machine.device)
+        voter = load_voter(saved, backbone, plan.inputs.machine)
+        return list(_tokens(voter.encoder, rows[row - 1], voter.words.slots, _nearest(voter)))
+    encoder, slots = _reading(plan, prompt, config.train)
+    return list(_tokens(encoder, rows[row - 1], slots, {}))
+
+
+def _with_any_pattern(config: RunConfig) -> RunConfig:
+    return config.model_copy(update={"prompts": config.prompts.model_copy(update={"patterns": ("topic/*",)})})
+
+
+def _reading(plan: Plan, prompt: str, train: TrainSettings) -> tuple[PatternEncoder, int]:
+    """Return the encoder of a named or written pattern, and the number of its mask tokens."""
+    inputs, variant = plan.inputs, train.with_preset()
+    written = "{mask}" in prompt
+    pattern = Pattern.parse("template", prompt) if written else load_patterns(plan.config.prompts.registry).get(prompt)
+    pvp = replace(plan.pvps[0], pattern=with_input(pattern, variant.input or "hard", variant.virtual_tokens))
+    pvp.check(plan.data.task)
+    pieces = PieceTokenizer(load_tokenizer(inputs.source.folder))
+    longest = longest_input(masked_lm_config(inputs.source), pieces.tokenizer)
+    encoder = PatternEncoder(pvp.pattern, pieces, min(inputs.model.max_length, longest), inputs.model.truncation)
+    return encoder, label_words(pvp, pieces, inputs.multi_token).slots
+
+
+def _nearest(voter: Voter) -> Mapping[int, Sequence[tuple[str, float]]]:
+    """Return the nearest words of each row of a voter's table."""
+    if voter.parts is None or voter.parts.prompt is None:
+        return {}
+    return dict(enumerate(voter.parts.prompt.nearest_words(voter.backbone, NEAREST)))
+
+
+def _tokens(
+    encoder: PatternEncoder, example: Example, slots: int, nearest: Mapping[int, Sequence[tuple[str, float]]]
+) -> Iterator[PromptToken]:
+    tokenizer = encoder.pieces.tokenizer
+    for token in row_tokens(encoder, example, slots):
+        text = f"soft {token.slot}" if token.kind == "soft" else tokenizer.convert_ids_to_tokens(token.id)
+        yield PromptToken(token.id, text, token.kind, token.segment, token.cut, tuple(nearest.get(token.slot, ())))
+
+
+def prompt_lines(tokens: Sequence[PromptToken]) -> list[str]:
+    """Return one line per token, for a terminal."""
+    lines = [f"{'id':>6}  {'token':<16} {'kind':<8} {'segment':<8}"]
+    for token in tokens:
+        end = "cut" if token.cut else ", ".join(f"{word} {cosine:.2f}" for word, cosine in token.nearest)
+        lines.append(f"{token.id:>6}  {token.text:<16} {token.kind:<8} {token.segment:<8} {end}".rstrip())
+    return lines

@@ -1,0 +1,32 @@
+"""What a run takes of the machine: memory at its peak, and room on disk."""
+
+import sys
+from pathlib import Path
+
+__all__ = ["disk_use", "footprint", "peak_memory"]
+
+
+def peak_memory() -> int | None:
+    """Return the most bytes of memory that this process has held, or None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most  # bytes there, kilobytes elsewhere
+
+
+def disk_use(root: Path) -> int:
+    """Return the bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+
+
+def footprint(root: Path) -> str:
+    """Say what this process and the folder of its run take.
+
+    >>> footprint(Path("/nowhere")).endswith("0.0 MB on disk")
+    True
+    """
+    memory = peak_memory()
+    held = "" if memory is None else f"{memory / 1e9:.1f} GB of memory at the peak, "
+    return f"{held}{disk_use(root) / 1e6:.1f} MB on disk"

@@ -1,0 +1,186 @@
+"""Which variant should I take? Accuracy, trained numbers, seconds and bytes of each, one voter on the same rows.
+
+    python tests/benchmarks/variants.py DATA_DIR [--tasks agnews mr trec6 rte] [--seeds 0 1 2] [--dev]
+    python tests/benchmarks/variants.py DATA_DIR --tasks mr --dev --variants lora:learning_rate=2e-3,steps=100 bitfit
+
+Every variant is trained on the first of the task's four patterns. Then two ensembles of four voters: all weights under
+each pattern, and `MIXED`, a variant for each. `--dev` measures on rows of the train file that were not drawn.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+from accuracy import LABELS, TASKS, development_rows
+from safetensors import safe_open
+
+import pet
+from pet.learners import quiet_transformers
+from pet.runs import JobStore
+from pet.runs.inputs import TrainingSet
+from pet.runs.plan import Plan, prepare
+from pet.runs.stages import Workbench
+from pet.runs.voters import VoterSpec
+
+VARIANTS = (
+    "pet",
+    "lora",
+    "bitfit",
+    "adapter",
+    "unipelt",
+    "p-tuning",
+    "prompt-tuning",
+    "prefix-tuning",
+    "word-tuning",
+    "warp",
+)
+MIXED = ("pet", "lora", "word-tuning", "bitfit")
+"""The variant of each pattern of the mixed ensemble."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one voter took: numbers trained, seconds in all, and bytes to keep it."""
+
+    numbers: int
+    seconds: float
+    size: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample of the labeled rows: a plan whose voters are the variants, and columns of the test rows, int64 [n]."""
+
+    plan: Plan
+    bench: Workbench
+    gold: np.ndarray
+
+    def vote(self, spec: VoterSpec) -> tuple[np.ndarray, Cost]:
+        """Train a voter; return its raw test scores [n, k] and what it took."""
+        training = TrainingSet(np.arange(len(self.plan.data.labeled)))
+        started = time.monotonic()
+        scores = self.bench.vote(spec, training, np.empty(0, np.int64))["test"]
+        seconds = time.monotonic() - started
+        folder = self.bench.store.path(self.bench.voter_job(spec, training, np.empty(0, np.int64))) / "model"
+        whole = folder / "model.safetensors"
+        files = [whole] if whole.exists() else [folder / "voter.safetensors"]
+        return scores, Cost(sum(map(_numbers, files)), seconds, sum(file.stat().st_size for file in files))
+
+    def accuracy(self, scores: np.ndarray) -> float:
+        """Return the share of rows whose highest score is the right label's."""
+        return 100 * float((scores.argmax(axis=1) == self.gold).mean())
+
+
+def _numbers(file: Path) -> int:
+    with safe_open(file, "np") as tensors:
+        return sum(int(np.prod(tensors.get_slice(name).get_shape())) for name in tensors.keys())  # noqa: SIM118
+
+
+def table_of(variant: str, patterns: Sequence[str], name: str) -> dict[str, Any]:
+    """Read ``lora:learning_rate=2e-3,steps=100`` as a table of voters."""
+    preset, _, changes = variant.partition(":")
+    table: dict[str, Any] = {"preset": preset, "patterns": list(patterns), "name": name}
+    for change in filter(None, changes.split(",")):
+        key, _, value = change.partition("=")
+        try:
+            table[key] = json.loads(value)
+        except json.JSONDecodeError:
+            table[key] = value
+    return table
+
+
+def draw(task: str, seed: int, options: argparse.Namespace, scratch: Path) -> Sample:
+    """Draw the labeled rows of one sample and plan all voters on them."""
+    folder = options.data.absolute() / task
+    train, test = folder / "train.jsonl.gz", folder / "test.jsonl.gz"
+    if options.dev:
+        train, test = development_rows(train, scratch, seed, 10, options.max_test)
+    prompts = dict(TASKS[task]["prompts"])  # type: ignore[call-overload]
+    patterns = prompts["patterns"]
+    voters = [table_of(variant, patterns[:1], variant) for variant in options.variants]
+    if options.ensembles:
+        voters += [table_of("pet", patterns, "all")]
+        voters += [table_of(variant, [patterns[i]], "mixed") for i, variant in enumerate(MIXED)]
+    tables = {
+        "task": {**TASKS[task].get("task", {}), "labels": LABELS.get(task, ["negative", "positive"])},  # type: ignore[dict-item]
+        "data": {
+            "train": str(train),
+            "examples_per_label": 10,
+            "unlabeled": str(folder / "unlabeled.jsonl.gz"),
+            "test": str(test),
+            "max_unlabeled": 300,
+            "max_test": options.max_test,
+        },
+        "prompts": prompts,
+        "train": {"voters": voters},
+        "run": {"seed": seed, "keep_models": True},
+    }
+    plan = prepare(pet.RunConfig.from_mapping(tables))
+    labels = plan.data.task.labels
+    gold = np.asarray([labels.index(str(row.label)) for row in plan.data.test])
+    return Sample(plan, Workbench(plan.inputs, JobStore(scratch / "jobs")), gold)
+
+
+def measure(sample: Sample, tell: str) -> tuple[dict[str, float], dict[str, Cost]]:
+    """Return accuracy by variant and ensemble, and the cost of each variant."""
+    found: dict[str, float] = {}
+    costs: dict[str, Cost] = {}
+    ensembles: dict[str, list[np.ndarray]] = {"all": [], "mixed": []}
+    for spec in sample.plan.voters:
+        scores, cost = sample.vote(spec)
+        if spec.variant in ensembles:
+            ensembles[spec.variant].append(scores)
+        else:
+            found[spec.variant], costs[spec.variant] = sample.accuracy(scores), cost
+        print(f"  {tell} {spec.name}: {sample.accuracy(scores):.1f}, {cost}", flush=True)
+    for name, votes in ensembles.items():
+        if votes:
+            found[f"ensemble, {name}"] = sample.accuracy(np.mean(votes, axis=0))
+    return found, costs
+
+
+def show(table: Mapping[str, Sequence[Mapping[str, float]]], costs: Sequence[Mapping[str, Cost]]) -> None:
+    """Print one line per variant: mean and standard deviation per task, the mean over tasks, and what it costs."""
+    print(f"\n{'':<28}" + "".join(f"{task:>14}" for task in table) + f"{'mean':>8}{'numbers':>12}{'s':>8}{'kB':>9}")
+    for name in next(iter(table.values()))[0]:
+        cells = [[sample[name] for sample in samples] for samples in table.values()]
+        shown = [f"{mean(cell):.1f} ± {stdev(cell) if len(cell) > 1 else 0:.1f}" for cell in cells]
+        line = f"{name:<28}" + "".join(f"{cell:>14}" for cell in shown) + f"{mean(map(mean, cells)):>8.1f}"
+        if name in costs[0]:
+            own = [cost[name] for cost in costs]
+            line += f"{own[0].numbers:>12,}{mean(one.seconds for one in own):>8.1f}{own[0].size / 1000:>9.0f}"
+        print(line)
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--tasks", nargs="+", default=["agnews", "mr", "trec6", "rte"], choices=list(TASKS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), metavar="PRESET[:KEY=VALUE,...]")
+    parser.add_argument("--max-test", type=int, default=600)
+    parser.add_argument("--dev", action="store_true")
+    parser.add_argument("--no-ensembles", dest="ensembles", action="store_false")
+    options = parser.parse_args()
+    quiet_transformers()
+    table: dict[str, list[dict[str, float]]] = {}
+    costs = []
+    for task in options.tasks:
+        for seed in options.seeds:
+            with tempfile.TemporaryDirectory() as scratch:
+                found, cost = measure(draw(task, seed, options, Path(scratch)), f"{task} {seed}")
+            table.setdefault(task, []).append(found)
+            costs.append(cost)
+    show(table, costs)
+
+
+if __name__ == "__main__":
+    main()

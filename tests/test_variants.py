@@ -1,0 +1,245 @@
+"""Whole runs whose voters are prompt variants: mixed ensembles, generations, and what they leave on disk."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from toy import THREE
+from typer.testing import CliRunner
+
+import pet
+from pet.cli import app
+from pet.config import TrainSettings
+from pet.errors import ConfigError
+from pet.learners import Backbone, load_voter
+from pet.reports.explain import explain
+from pet.runs.plan import prepare
+from pet.variants import PRESETS
+
+Config = Callable[..., pet.RunConfig]
+MIXED = {
+    "train": {
+        "steps": 4,
+        "restarts": 1,
+        "prefix_length": 2,
+        "voters": [
+            {"preset": "lora", "patterns": ["toy/colon"]},
+            {"preset": "p-tuning", "patterns": ["toy/category"]},
+            {"preset": "word-tuning", "name": "words", "patterns": ["toy/category"]},
+            {"preset": "pet", "patterns": ["toy/colon"], "steps": 2},
+        ],
+    }
+}
+NAMES = ["toy/colon+words@lora", "toy/category+words@p-tuning", "toy/category+words@words", "toy/colon+words"]
+QUICK = ("train.steps=2", "distill.steps=2", "run.baseline=false", "ipet.accept_all=true")
+
+
+def with_train(pipeline: Path, train: dict[str, object], *overrides: str) -> pet.RunConfig:
+    config = pet.RunConfig.from_toml(pipeline, overrides)
+    said = {**config.train.model_dump(exclude_unset=True), **train}
+    return config.model_copy(update={"train": TrainSettings.model_validate(said)})
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory, larger_pipeline: Path) -> pet.RunResult:
+    """A run of three generations whose four voters are different variants; do not change it."""
+    config = with_train(larger_pipeline, MIXED["train"], *THREE, *QUICK[1:], "run.keep_models=true")
+    return pet.run(config, tmp_path_factory.mktemp("mixed") / "run", quiet=True)
+
+
+def test_an_ensemble_of_variants_labels_and_distills(mixed: pet.RunResult) -> None:
+    labels = pq.read_table(mixed.pseudo_labels)
+    assert [name for name in labels.column_names if name.startswith("vote_")] == [f"vote_{name}" for name in NAMES]
+    manifest = json.loads((mixed.directory / "manifest.json").read_text())
+    assert {f"{prefix}voter/{name}" for prefix in ("", "generation-1/", "generation-2/") for name in NAMES} == set(
+        manifest["jobs"]
+    )
+    assert mixed.model is not None
+    assert pet.predict(mixed.directory, [{"text": "the coach won"}])
+
+
+def test_every_voter_trained_for_its_own_steps(mixed: pet.RunResult) -> None:
+    jobs = json.loads((mixed.directory / "manifest.json").read_text())["jobs"]
+    steps = {
+        name: json.loads((mixed.directory / "jobs" / jobs[f"voter/{name}"] / "training.json").read_text())["updates"]
+        for name in NAMES
+    }
+    assert steps == dict(zip(NAMES, (4, 4, 4, 2), strict=True))
+
+
+def test_kept_voters_are_deltas_that_load(mixed: pet.RunResult, larger_pipeline: Path) -> None:
+    plan = prepare(with_train(larger_pipeline, MIXED["train"]))
+    backbone = Backbone.masked_lm(plan.inputs.source, plan.inputs.machine.device)
+    jobs = json.loads((mixed.directory / "manifest.json").read_text())["jobs"]
+    for name in NAMES:
+        folder = mixed.directory / "jobs" / jobs[f"generation-2/voter/{name}"] / "model"
+        assert (folder / "model.safetensors").exists() == (name == NAMES[-1])
+        scores = load_voter(folder, backbone, plan.inputs.machine).scores(plan.data.test)
+        votes = pq.read_table(mixed.directory / "generations" / "2" / "votes.parquet")
+        assert name in votes.column_names
+        assert scores.shape == (len(plan.data.test), 3)
+
+
+def test_explain_shows_what_a_variant_read(mixed: pet.RunResult) -> None:
+    row = pq.read_table(mixed.pseudo_labels).column("id")[-1].as_py()
+    found = explain(mixed.directory, row)
+    patterns = {voter.name: voter.pattern.template for voter in found.generations[-1].voters}
+    assert patterns[NAMES[0]] == "{mask}: {text}"
+    assert "{soft:" in patterns[NAMES[1]]
+    assert "{tune:" in patterns[NAMES[2]]
+
+
+def test_an_ipet_run_with_lora_keeps_a_fraction_of_the_bytes(tmp_path: Path, larger_pipeline: Path) -> None:
+    sizes = {}
+    for preset in ("pet", "lora"):
+        changes = {"preset": preset, "steps": 1, "learning_rate": 0.01, "rank": 1}
+        config = with_train(larger_pipeline, changes, *THREE, *QUICK[1:], "run.keep_models=true")
+        pet.run(config, tmp_path / preset, quiet=True)
+        models = (tmp_path / preset / "jobs").rglob("model/*.safetensors")
+        voters = [path for path in models if (path.parent / "voter.json").exists()]
+        assert {path.name for path in voters} >= {"voter.safetensors"}
+        sizes[preset] = sum(path.stat().st_size for path in voters)
+    assert sizes["lora"] < 0.1 * sizes["pet"]  # a model of 2 layers and 32 hidden numbers; far less in larger ones
+
+
+def test_variants_start_from_zero_labels(tmp_path: Path, larger_pipeline: Path) -> None:
+    changes = {"preset": "p-tuning", "steps": 2, "prompt_learning_rate": 0.01}
+    config = with_train(larger_pipeline, changes, *QUICK[1:], "ipet.generations=2", "ipet.growth=2")
+    config = config.model_copy(update={"data": config.data.model_copy(update={"train": None})})
+    result = pet.run(config, tmp_path / "run", quiet=True)
+    reports = [json.loads((result.directory / "generations" / str(i) / "report.json").read_text()) for i in (0, 1)]
+    # Untrained vectors would say nothing: the pattern's own words vote first.
+    assert "{soft:" not in reports[0]["voters"][0]["template"]
+    assert "{soft:" in reports[1]["voters"][0]["template"]
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_every_preset_is_one_line(config: Config, preset: str) -> None:
+    train = prepare(config(f"train.preset={preset}")).voters[0].train
+    parts = {name: getattr(train, name) for name in PRESETS[preset]}  # type: ignore[index]
+    assert parts == dict(PRESETS[preset])  # type: ignore[index]
+    assert train.steps
+    assert train.learning_rate
+    assert train.prompt_learning_rate is not None
+
+
+@pytest.mark.parametrize("size", [1, 4, 16])
+@pytest.mark.parametrize("template", ["{{soft:{}}} {{text}} {{mask}}", "{{text}} {{soft:{}}} {{mask}}"])
+def test_a_study_of_lengths_and_places_is_one_line(config: Config, tmp_path: Path, size: int, template: str) -> None:
+    (tmp_path / "patterns").mkdir()
+    (tmp_path / "patterns" / "study.toml").write_text(f'[a]\ntemplate = "{template.format(size)}"\n')
+    changed = config("prompts.patterns=study/a", "train.preset=prompt-tuning", "train.steps=1")
+    plan = prepare(changed.with_registries([tmp_path]))
+    assert plan.voters[0].prompt.pattern.template == template.format(size)
+
+
+REFUSED = [
+    ({"preset": "lorra"}, "preset: expected one of pet, p-tuning, prompt-tuning"),
+    ({"weights": "biases"}, "weights: input should be 'full'"),
+    ({"init": "zeros"}, "init: input should be 'uniform'"),
+    ({"virtual_tokens": 0}, "virtual_tokens: input should be greater than or equal to 1"),
+    ({"virtual_tokens": -2}, "virtual_tokens: input should be greater than or equal to 1"),
+    ({"weights": "peft"}, "belong together"),
+    ({"peft": {"peft_type": "IA3"}}, "belong together"),
+    ({"preset": "adapet", "output": "soft"}, "adapet"),
+    ({"preset": "adapet", "auxiliary_mlm": 0.1}, "adapet"),
+    ({"voters": [{"preset": "lora", "rang": 3}]}, "unknown key 'rang' in [train.voters.0]"),
+]
+
+
+@pytest.mark.parametrize(("train", "said"), REFUSED)
+def test_settings_that_mean_nothing_are_refused(train: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        pet.RunConfig.from_mapping({"train": train})
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_voters_of_one_name_are_refused(larger_pipeline: Path) -> None:
+    twice = {"voters": [{"preset": "lora"}, {"preset": "lora", "rank": 2}]}
+    with pytest.raises(ConfigError, match=r"Two voters are called 'toy/c.*@lora'"):
+        prepare(with_train(larger_pipeline, twice))
+    named = {"voters": [{"preset": "lora"}, {"preset": "lora", "rank": 2, "name": "lora-2"}]}
+    assert len(prepare(with_train(larger_pipeline, named)).voters) == 4
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    found = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return found.exit_code, found.stdout, found.stderr
+
+
+BAD = [
+    (("train.preset=prefix-tuning", "train.prefix_length=20"), "half"),
+    (("train.weights=peft", 'train.peft={peft_type="PROMPT_TUNING", num_virtual_tokens=4}'), "prompt-tuning"),
+    (("train.weights=peft", 'train.peft={peft_type="LORRA"}'), "LORA"),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), BAD)
+def test_what_does_not_fit_the_model_is_one_sentence(
+    tmp_path: Path, toy_pipeline: Path, changes: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["pet"])
+    options = [part for change in changes for part in ("--set", change)]
+    code, _, err = run("run", toy_pipeline, "--output-dir", tmp_path / "run", *options)
+    assert code == 2
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_nothing_to_train_says_so_and_votes_as_it_is(tmp_path: Path, config: Config) -> None:
+    changed = config("train.weights=none", *QUICK[1:])
+    plan = prepare(changed)
+    assert any("nothing trains" in note for note in plan.notes)
+    result = pet.run(changed, tmp_path / "run", quiet=True)
+    zero_shot = Backbone.masked_lm(plan.inputs.source, plan.inputs.machine.device)
+    assert result.summary is not None
+    assert zero_shot
+    assert np.isfinite(result.soft_labels.probs).all()
+
+
+def test_explain_prompt_shows_every_token(toy_pipeline: Path, mixed: pet.RunResult) -> None:
+    code, out, _ = run("explain-prompt", "{text} It was {mask}.", "--config", toy_pipeline, "--row", 2)
+    lines = [line.split() for line in out.splitlines()]
+    assert code == 0
+    assert lines[0] == ["id", "token", "kind", "segment"]
+    assert [line[2] for line in lines if line[1] in ("it", "was", ".")][-3:] == ["literal"] * 3
+    assert sum(line[2] == "mask" for line in lines[1:]) == 1
+    assert {line[2] for line in lines[1:]} == {"special", "text", "literal", "mask"}
+
+
+def test_explain_prompt_shows_what_is_cut(toy_pipeline: Path) -> None:
+    code, out, _ = run("explain-prompt", "{text} {mask}", "--config", toy_pipeline, "--set", "model.max_length=8")
+    assert code == 0
+    whole = [line.split() for line in out.splitlines()[1:]]
+    assert sum(line[-1] != "cut" for line in whole) == 8
+    assert all(line[2] == "text" for line in whole if line[-1] == "cut")
+
+
+def test_explain_prompt_tells_the_nearest_words_of_a_saved_voter(toy_pipeline: Path, mixed: pet.RunResult) -> None:
+    jobs = json.loads((mixed.directory / "manifest.json").read_text())["jobs"]
+    folder = mixed.directory / "jobs" / jobs["voter/toy/category+words@words"] / "model"
+    code, out, _ = run("explain-prompt", folder, "--config", toy_pipeline)
+    tuned = [line for line in out.splitlines() if " tune " in line]
+    assert code == 0
+    assert len(tuned) >= 3
+    # A few steps move a word's vector a little: the word itself is still the nearest.
+    assert all(line.split()[1] == line.split()[4] for line in tuned if line.split()[1].isalpha())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("{text} {mask}", "--row", 99), "--row 99: expected one from 1 to 12"),
+        (("toy/colour",), "toy/colon"),
+        (("{text} {mask} {soft:0}",), "{soft:0}"),
+        (("{body} {mask}",), "body"),
+    ],
+)
+def test_explain_prompt_refuses_in_one_sentence(toy_pipeline: Path, arguments: tuple[object, ...], said: str) -> None:
+    code, _, err = run("explain-prompt", *arguments, "--config", toy_pipeline)
+    assert code == 2
+    assert said in err
