@@ -15,7 +15,7 @@ from pet.runs.jobs import job_hash
 
 __all__ = ["code_digest", "pvp_key", "run_identity"]
 
-_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
+_LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate", "peft", "numpy")
 
 
 @cache

@@ -1,0 +1,86 @@
+"""What a training step of a variant costs, as a share of a step that trains all weights, in one process.
+
+    python tests/benchmarks/steps.py [--size base|mini] [--rows 8] [--rounds 3]
+
+The model is random, of the size of BERT base, or pet-mini; the texts are made up. The variants take turns, and medians
+over all their steps are compared.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from scoring import made_up
+from transformers import BertConfig, BertForMaskedLM
+
+from pet.config import ModelSettings, RunSettings, TrainSettings
+from pet.data import Example
+from pet.learners import Backbone, Machine, ModelSource, Voter, find_model, quiet_transformers
+from pet.prompts import PVP, Pattern, Verbalizer
+from pet.prompts.inputs import with_input
+
+VARIANTS = ("pet", "lora", "bitfit", "adapter", "unipelt", "prefix-tuning", "prompt-tuning", "word-tuning", "warp")
+
+
+def random_base(folder: Path) -> ModelSource:
+    """Write a random model of the size of BERT base with pet-mini's vocabulary."""
+    small = find_model("pet-mini")
+    tokenizer = Backbone.masked_lm(small, torch.device("cpu")).tokenizer
+    tokenizer.save_pretrained(folder)
+    BertForMaskedLM(BertConfig(vocab_size=len(tokenizer))).save_pretrained(folder)
+    return ModelSource("random-base", folder)
+
+
+def step_seconds(backbone: Backbone, machine: Machine, preset: str, rows: list[Example]) -> list[float]:
+    """Train three steps of a variant; return the seconds of all but the first."""
+    settings = TrainSettings(
+        preset=preset,  # type: ignore[arg-type]
+        steps=3,
+        batch_size=len(rows),
+        learning_rate=1e-4,
+        prompt_learning_rate=1e-2,
+        restarts=1,
+    ).with_preset()
+    pattern = with_input(Pattern.parse("a/b", "{text} It was {mask}."), settings.input or "hard", 5)
+    pvp = PVP(pattern, Verbalizer("a/c", {"good": ("good",), "bad": ("bad",)}))
+    voter = Voter(backbone, pvp, ModelSettings(), machine, variant=settings)
+    times: list[float] = []
+    voter.train(rows, settings, np.random.default_rng(0), advance=lambda _: times.append(time.monotonic()))
+    return np.diff(times).tolist()
+
+
+def main() -> None:
+    """Measure, and print one line per variant."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=["base", "mini"], default="base")
+    parser.add_argument("--rows", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    parser.add_argument("--json", type=Path, default=None)
+    options = parser.parse_args()
+    quiet_transformers()
+    machine = Machine.pick(RunSettings())
+    rows = [replace(row, label=("good", "bad")[i % 2]) for i, row in enumerate(made_up(options.rows))]
+    found: dict[str, list[float]] = {name: [] for name in options.variants}
+    with tempfile.TemporaryDirectory() as folder:
+        source = random_base(Path(folder)) if options.size == "base" else find_model("pet-mini")
+        backbone = Backbone.masked_lm(source, machine.device)
+        for _ in range(options.rounds):
+            for name, times in found.items():
+                times += step_seconds(backbone, machine, name, rows)
+    whole = median(found["pet"])
+    for name, times in found.items():
+        print(f"{name:<16} {median(times) / whole:6.2f} of a full step ({1000 * median(times):,.0f} ms)")
+    if options.json:
+        ratios = {name: median(times) / whole for name, times in found.items()}
+        options.json.write_text(json.dumps(ratios, indent=2), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
