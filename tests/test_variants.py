@@ -129,11 +129,17 @@ def test_every_preset_is_one_line(config: Config, preset: str) -> None:
 @pytest.mark.parametrize("size", [1, 4, 16])
 @pytest.mark.parametrize("template", ["{{soft:{}}} {{text}} {{mask}}", "{{text}} {{soft:{}}} {{mask}}"])
 def test_a_study_of_lengths_and_places_is_one_line(config: Config, tmp_path: Path, size: int, template: str) -> None:
-    (tmp_path / "patterns").mkdir()
-    (tmp_path / "patterns" / "study.toml").write_text(f'[a]\ntemplate = "{template.format(size)}"\n')
-    changed = config("prompts.patterns=study/a", "train.preset=prompt-tuning", "train.steps=1")
-    plan = prepare(changed.with_registries([tmp_path]))
-    assert plan.voters[0].prompt.pattern.template == template.format(size)
+    written = template.format(size)
+    plan = prepare(config(f"prompts.patterns={written}", "train.preset=prompt-tuning"))
+    assert [spec.prompt.pattern.template for spec in plan.voters] == [written]
+    both = prepare(config(f'prompts.patterns=["{written}", "toy/colon"]', "train.preset=prompt-tuning"))
+    assert [spec.pvp.pattern.template for spec in both.voters] == ["{mask}: {text}", written]
+
+
+def test_virtual_tokens_that_cannot_learn_are_refused(config: Config) -> None:
+    with pytest.raises(ConfigError, match="virtual tokens, but prompt_learning_rate = 0 and frozen weights"):
+        prepare(config("train.preset=prompt-tuning", "train.prompt_learning_rate=0"))
+    prepare(config("train.preset=prompt-tuning", "train.prompt_learning_rate=0", "train.weights=bitfit"))
 
 
 REFUSED = [

@@ -25,7 +25,7 @@ class Schedule:
 # What few tensors need: larger steps, and more of them. The rates are those of the methods' own code for a model of
 # base size (LoRA 2106.09685, adapters 1902.00751, BitFit 2106.10199, P-tuning v2 2110.07602).
 _LARGER_RATES: dict[Weights, tuple[float, float]] = {
-    "bitfit": (1e-3, 1e-3),
+    "bitfit": (5e-3, 1e-3),
     "layernorm": (1e-3, 1e-3),
     "adapter": (1e-3, 1e-4),
     "lora": (1e-3, 5e-4),
@@ -63,7 +63,7 @@ def scheduled_voter(settings: TrainSettings, parameters: int) -> TrainSettings:
     schedule = default_schedule(parameters, voter=True)
     if settings.weights != "full":
         rates = _LARGER_RATES[settings.weights or "none"]
-        schedule = Schedule(5 * schedule.steps // 2, rates[parameters >= SMALL_MODEL])
+        schedule = Schedule(5 * schedule.steps // 3, rates[parameters >= SMALL_MODEL])
     if settings.prompt_learning_rate is None:
         rate = _PROMPT_RATES[settings.prompt_encoder or "none"]
         settings = settings.model_copy(update={"prompt_learning_rate": rate})

@@ -9,6 +9,7 @@ from pet.config import ModelSettings, TrainSettings, VariantSettings
 from pet.data import Example
 from pet.learners.backbone import Backbone
 from pet.learners.batching import row_chunks, token_budget_batches
+from pet.learners.deltas import UniPELT
 from pet.learners.encoding import Encoded, PatternEncoder
 from pet.learners.machine import Machine
 from pet.learners.objectives import Lesson, adapet_objective, pet_objective
@@ -98,6 +99,16 @@ class Voter:
         if parts.output.prepared == "after":
             parts.output.prepare(self._observed(parts, lesson.encoded), torch.from_numpy(targets))
         return log
+
+    def facts(self) -> dict[str, object]:
+        """Return how many numbers train, and for UniPELT its mean gates per layer in the last batch that it scored."""
+        if self.parts is None:
+            return {"trained_numbers": 0}
+        settings = TrainSettings(prompt_learning_rate=self.variant.prompt_learning_rate)
+        numbers = sum(tensor.numel() for tensor in self.parts.trained(settings).tensors)
+        gates = self.parts.delta.gates() if isinstance(self.parts.delta, UniPELT) else {}
+        means = {part: values.mean(axis=0).round(4).tolist() for part, values in gates.items()}
+        return {"trained_numbers": numbers, **({"gates": means} if means else {})}
 
     def scores(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
         """Return raw label scores, float32 [n, k], in the order of `examples`; only a chunk is held as tokens.

@@ -38,6 +38,8 @@ __all__ = ["Arrays", "Work", "Workbench"]
 
 Arrays = Mapping[str, np.ndarray]
 
+_NOTHING: Mapping[str, object] = {}
+
 
 @dataclass(frozen=True)
 class Work:
@@ -104,7 +106,8 @@ class Workbench:
                     rng = rng_for(inputs.seed, "train", spec.kind, spec.seed_index, generation)
                     log = voter.train(training.examples(data), spec.train, rng, data.unlabeled, advance)
                 # With nothing to learn from, the pretrained model votes as it is, on the pattern's own words.
-                _write(folder, {part: voter.scores(examples, advance) for part, examples in parts.items()}, log)
+                scores = {part: voter.scores(examples, advance) for part, examples in parts.items()}
+                _write(folder, scores, log, voter.facts())
                 if inputs.keep_models:
                     save_voter(voter, folder / "model")
 
@@ -254,12 +257,12 @@ class _Lesson:
     temperature: float = 1.0
 
 
-def _write(folder: Path, arrays: Arrays, log: TrainLog | None = None) -> None:
-    """Leave what a job found, and what it cost."""
+def _write(folder: Path, arrays: Arrays, log: TrainLog | None = None, about: Mapping[str, object] = _NOTHING) -> None:
+    """Leave what a job found, and what it cost; `about` says more of the training."""
     save_file(dict(arrays), folder / "scores.safetensors")
     losses = log.losses if log else ()
     if log:
-        facts = {"updates": len(losses), "losses": [round(loss, 6) for loss in losses]}
+        facts = {"updates": len(losses), "losses": [round(loss, 6) for loss in losses], **about}
         (folder / "training.json").write_text(json.dumps(facts), encoding="utf-8")
     work = Work(sum(map(len, arrays.values())), len(losses))
     (folder / "work.json").write_text(json.dumps(asdict(work)), encoding="utf-8")

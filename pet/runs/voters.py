@@ -1,5 +1,6 @@
 """The voters of a run: which patterns, with which words, and what of each trains."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -62,7 +63,7 @@ def voter_specs(
         names = (table.patterns if table else ()) or config.prompts.patterns
         variant = (table.name if table else "") or ("" if train.preset == "pet" else train.preset)
         settings = scheduled_voter(train, parameters)
-        kinds += [VoterSpec(pvp, 0, settings, variant) for pvp in _pvps(names, registry, words, task)]
+        kinds += [_checked(VoterSpec(pvp, 0, settings, variant)) for pvp in _pvps(names, registry, words, task)]
     found = {kind.name: kind for kind in kinds}
     if len(found) < len(kinds):
         twice = next(kind.name for kind in kinds if found[kind.name] is not kind)
@@ -70,6 +71,16 @@ def voter_specs(
             f'Two voters are called {twice!r}: give their [[train.voters]] tables different names, such as name = "b".'
         )
     return tuple(replace(kind, seed_index=i) for i in range(config.train.seeds) for kind in kinds)
+
+
+def _checked(spec: VoterSpec) -> VoterSpec:
+    train, frozen = spec.train, spec.train.weights == "none" and spec.train.prompt_learning_rate == 0
+    if frozen and spec.prompt.pattern.virtual_parts:
+        raise ConfigError(
+            f"{spec.name} has virtual tokens, but prompt_learning_rate = {train.prompt_learning_rate:g} and frozen "
+            "weights leave nothing that learns: set a prompt_learning_rate such as 0.01."
+        )
+    return spec
 
 
 def untrained_notes(voters: Sequence[VoterSpec]) -> tuple[str, ...]:
@@ -82,12 +93,19 @@ def untrained_notes(voters: Sequence[VoterSpec]) -> tuple[str, ...]:
     )
 
 
+def _written(template: str) -> Pattern:
+    """Read a template that stands in the place of a pattern's name; what it says is its name, in short."""
+    return Pattern.parse(f"written/{hashlib.sha256(template.encode()).hexdigest()[:6]}", template)
+
+
 def _pvps(names: Sequence[str], registry: Registry[Pattern], words: Verbalizer, task: Task) -> tuple[PVP, ...]:
     if not names:
         raise ConfigError(
             'No pattern is named: set [prompts] patterns, such as ["topic/*"]; `pet patterns` lists them.'
         )
-    pvps = tuple(PVP(pattern, words) for pattern in registry.select(names))
+    named = [name for name in names if "{" not in name]
+    patterns = [*(registry.select(named) if named else ()), *(_written(name) for name in names if name not in named)]
+    pvps = tuple(PVP(pattern, words) for pattern in patterns)
     for pvp in pvps:
         pvp.check(task)
     return pvps
