@@ -106,6 +106,7 @@ def _label_pool(
 ) -> tuple[Generation, ...]:
     """Train the generations, and label the pool with the last one accepted."""
     found: dict[int, Generation] = {}
+    bench.untried += [spec for spec in plan.voters if not spec.seed_index and spec.variant]
     for generation in Generations(plan, bench, log.say, log.warn).train():
         directory.expect(bench.voter_jobs)
         write_generation(directory.generations, generation, plan.voters, plan.data)

@@ -7,6 +7,7 @@ from pydantic import (
     AfterValidator,
     Field,
     SerializerFunctionWrapHandler,
+    ValidationError,
     field_validator,
     model_serializer,
     model_validator,
@@ -155,6 +156,13 @@ class VoterSettings(VariantSettings):
     steps: Steps | None = None
     learning_rate: PositiveFloat | None = None
 
+    @field_validator("name")
+    @classmethod
+    def _names_a_file(cls, value: str) -> str:
+        if not re.fullmatch(r"[\w.-]*", value):
+            raise ValueError("expected letters, digits, '.', '_' and '-'")
+        return value
+
     @field_validator("patterns", mode="before")
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
@@ -174,17 +182,37 @@ class TrainSettings(OptimizerSettings, VariantSettings):
     voters: tuple[VoterSettings, ...] = ()
 
     @model_validator(mode="after")
-    def _adapet_has_its_own_masked_lm_loss(self) -> Self:
-        if self.auxiliary_mlm and self.with_preset().loss == "adapet":
+    def _parts_fit(self) -> Self:
+        parts = self.with_preset()
+        if (self.peft is not None) != (parts.weights == "peft"):
+            raise ValueError(
+                'weights = "peft" and a table peft belong together, such as peft = {peft_type = "IA3"}, found one'
+            )
+        if parts.loss == "adapet" and parts.output != "words":
+            raise ValueError(f'loss = "adapet" is about words, expected output = "words", found "{parts.output}"')
+        if parts.loss == "adapet" and self.auxiliary_mlm:
             raise ValueError(f'expected auxiliary_mlm = 0 with loss = "adapet", found {self.auxiliary_mlm:g}')
+        return self
+
+    @model_validator(mode="after")
+    def _tables_fit(self) -> Self:
+        for i, table in enumerate(self.voters):
+            try:
+                self.of(table)
+            except ValidationError as error:
+                reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+                raise ValueError(f"voters.{i}, with what it takes from [train]: {reason}") from None
         return self
 
     def of(self, voters: VoterSettings) -> Self:
         """Return the settings of the voters of one table."""
         said = voters.model_dump(exclude={"name", "patterns"})
-        preset = dict.fromkeys((*PRESETS["pet"], "learning_rate", "prompt_learning_rate", "peft"))
-        inherited = preset if "preset" in said else {}
-        return self.model_copy(update={**inherited, **said, "voters": ()})
+        dropped = {"voters"}
+        if "preset" in said:
+            dropped |= {*PRESETS["pet"], "learning_rate", "prompt_learning_rate", "peft"}
+        if said.get("weights", "peft") != "peft":
+            dropped |= {"peft"}
+        return type(self).model_validate({**self.model_dump(exclude=dropped), **said})
 
 
 class EnsembleSettings(Section):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from pet.sections import PositiveInt, Section
 
@@ -101,28 +101,6 @@ class VariantSettings(Section):
         if value not in get_args(Preset):
             raise ValueError(f"expected one of {', '.join(get_args(Preset))}")
         return value
-
-    @model_validator(mode="after")
-    def _peft_has_a_configuration(self) -> Self:
-        if (self.peft is not None) != (self.weights == "peft"):
-            raise ValueError(
-                'weights = "peft" and a table peft belong together, such as peft = {peft_type = "IA3"}, found one'
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _adapet_scores_words(self) -> Self:
-        parts = self.with_preset()
-        if parts.loss == "adapet" and parts.output != "words":
-            raise ValueError(f'loss = "adapet" is about words, expected output = "words", found "{parts.output}"')
-        return self
-
-    @property
-    def trains(self) -> bool:
-        """Whether anything trains, as far as the settings tell: a template may bring virtual tokens of its own."""
-        parts = self.with_preset()
-        vectors = parts.input in ("tune", "soft", "prepend") or parts.output in ("weighted", "soft", "cls")
-        return parts.weights != "none" or (vectors and parts.prompt_learning_rate != 0)
 
     def with_preset(self) -> Self:
         """Return these settings with every part that is not set taken from the preset."""

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from toy import THREE
@@ -20,20 +19,26 @@ from pet.runs.plan import prepare
 from pet.variants import PRESETS
 
 Config = Callable[..., pet.RunConfig]
+REST = sorted(set(PRESETS) - {"pet", "lora", "p-tuning", "word-tuning"})
 MIXED = {
-    "train": {
-        "steps": 4,
-        "restarts": 1,
-        "prefix_length": 2,
-        "voters": [
-            {"preset": "lora", "patterns": ["toy/colon"]},
-            {"preset": "p-tuning", "patterns": ["toy/category"]},
-            {"preset": "word-tuning", "name": "words", "patterns": ["toy/category"]},
-            {"preset": "pet", "patterns": ["toy/colon"], "steps": 2},
-        ],
-    }
+    "steps": 4,
+    "restarts": 1,
+    "prefix_length": 2,
+    "voters": [
+        {"preset": "lora", "patterns": ["toy/colon"]},
+        {"preset": "p-tuning", "patterns": ["toy/category"]},
+        {"preset": "word-tuning", "name": "words", "patterns": ["toy/category"]},
+        {"preset": "pet", "patterns": ["toy/colon"], "steps": 2},
+        *({"preset": preset, "patterns": ["toy/category"], "steps": 1} for preset in REST),
+    ],
 }
-NAMES = ["toy/colon+words@lora", "toy/category+words@p-tuning", "toy/category+words@words", "toy/colon+words"]
+NAMES = [
+    "toy/colon+words@lora",
+    "toy/category+words@p-tuning",
+    "toy/category+words@words",
+    "toy/colon+words",
+    *(f"toy/category+words@{preset}" for preset in REST),
+]
 QUICK = ("train.steps=2", "distill.steps=2", "run.baseline=false", "ipet.accept_all=true")
 
 
@@ -45,8 +50,8 @@ def with_train(pipeline: Path, train: dict[str, object], *overrides: str) -> pet
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory, larger_pipeline: Path) -> pet.RunResult:
-    """A run of three generations whose four voters are different variants; do not change it."""
-    config = with_train(larger_pipeline, MIXED["train"], *THREE, *QUICK[1:], "run.keep_models=true")
+    """A run of three generations with a voter of every preset; do not change it."""
+    config = with_train(larger_pipeline, MIXED, *THREE, *QUICK[1:], "run.keep_models=true")
     return pet.run(config, tmp_path_factory.mktemp("mixed") / "run", quiet=True)
 
 
@@ -67,16 +72,16 @@ def test_every_voter_trained_for_its_own_steps(mixed: pet.RunResult) -> None:
         name: json.loads((mixed.directory / "jobs" / jobs[f"voter/{name}"] / "training.json").read_text())["updates"]
         for name in NAMES
     }
-    assert steps == dict(zip(NAMES, (4, 4, 4, 2), strict=True))
+    assert steps == dict(zip(NAMES, (4, 4, 4, 2, *(1 for _ in REST)), strict=True))
 
 
 def test_kept_voters_are_deltas_that_load(mixed: pet.RunResult, larger_pipeline: Path) -> None:
-    plan = prepare(with_train(larger_pipeline, MIXED["train"]))
+    plan = prepare(with_train(larger_pipeline, MIXED))
     backbone = Backbone.masked_lm(plan.inputs.source, plan.inputs.machine.device)
     jobs = json.loads((mixed.directory / "manifest.json").read_text())["jobs"]
     for name in NAMES:
         folder = mixed.directory / "jobs" / jobs[f"generation-2/voter/{name}"] / "model"
-        assert (folder / "model.safetensors").exists() == (name == NAMES[-1])
+        assert (folder / "model.safetensors").exists() == (name in (NAMES[3], "toy/category+words@adapet"))
         scores = load_voter(folder, backbone, plan.inputs.machine).scores(plan.data.test)
         votes = pq.read_table(mixed.directory / "generations" / "2" / "votes.parquet")
         assert name in votes.column_names
@@ -88,6 +93,7 @@ def test_explain_shows_what_a_variant_read(mixed: pet.RunResult) -> None:
     found = explain(mixed.directory, row)
     patterns = {voter.name: voter.pattern.template for voter in found.generations[-1].voters}
     assert patterns[NAMES[0]] == "{mask}: {text}"
+    assert {voter.pattern.template for voter in found.askers.values()} == set(patterns.values())
     assert "{soft:" in patterns[NAMES[1]]
     assert "{tune:" in patterns[NAMES[2]]
 
@@ -153,6 +159,10 @@ REFUSED = [
     ({"preset": "adapet", "output": "soft"}, "adapet"),
     ({"preset": "adapet", "auxiliary_mlm": 0.1}, "adapet"),
     ({"voters": [{"preset": "lora", "rang": 3}]}, "unknown key 'rang' in [train.voters.0]"),
+    ({"preset": "adapet", "voters": [{"output": "soft"}]}, "voters.0, with what it takes from [train]: loss"),
+    ({"auxiliary_mlm": 0.2, "voters": [{"preset": "adapet"}]}, "voters.0, with what it takes from [train]: expected"),
+    ({"voters": [{"name": "../x"}]}, "expected letters, digits"),
+    ({"voters": [{"name": "a#1"}]}, "expected letters, digits"),
 ]
 
 
@@ -162,6 +172,26 @@ def test_settings_that_mean_nothing_are_refused(train: dict[str, object], said: 
         pet.RunConfig.from_mapping({"train": train})
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_takes_from_train_what_it_does_not_say() -> None:
+    train = pet.RunConfig.from_mapping(
+        {
+            "train": {
+                "weights": "peft",
+                "peft": {"peft_type": "IA3"},
+                "learning_rate": 0.5,
+                "steps": 7,
+                "rank": 3,
+                "voters": [{"preset": "lora"}, {"weights": "lora"}, {"steps": 2}, {"peft": {"peft_type": "LOHA"}}],
+            }
+        }
+    ).train
+    own, other, fewer, loha = (train.of(table) for table in train.voters)
+    assert (own.with_preset().weights, own.peft, own.learning_rate, own.steps, own.rank) == ("lora", None, None, 7, 3)
+    assert (other.with_preset().weights, other.peft, other.learning_rate) == ("lora", None, 0.5)
+    assert (fewer.weights, fewer.peft, fewer.steps) == ("peft", {"peft_type": "IA3"}, 2)
+    assert loha.peft == {"peft_type": "LOHA"}
 
 
 def test_voters_of_one_name_are_refused(larger_pipeline: Path) -> None:
@@ -196,15 +226,58 @@ def test_what_does_not_fit_the_model_is_one_sentence(
     assert "Traceback" not in err
 
 
-def test_nothing_to_train_says_so_and_votes_as_it_is(tmp_path: Path, config: Config) -> None:
-    changed = config("train.weights=none", *QUICK[1:])
-    plan = prepare(changed)
-    assert any("nothing trains" in note for note in plan.notes)
-    result = pet.run(changed, tmp_path / "run", quiet=True)
-    zero_shot = Backbone.masked_lm(plan.inputs.source, plan.inputs.machine.device)
+@pytest.mark.parametrize(
+    ("changes", "learns"),
+    [
+        (("train.weights=none",), False),
+        (("train.weights=none", "train.output=calibrated"), False),
+        (("train.weights=none", "train.output=weighted"), True),  # toy/words has two words for a label
+        (("train.weights=none", "train.output=proto"), True),
+        (("train.weights=none", "train.output=soft"), True),
+        (("train.preset=word-tuning", "prompts.patterns={text} {mask}"), False),
+        (("train.preset=word-tuning",), True),
+        (("train.preset=bitfit",), True),
+    ],
+)
+def test_where_nothing_learns_the_plan_says_so(config: Config, changes: tuple[str, ...], learns: bool) -> None:
+    plan = prepare(config(*changes))
+    assert all(spec.learns == learns for spec in plan.voters)
+    assert any("nothing trains" in note for note in plan.notes) != learns
+
+
+def test_voters_of_which_nothing_learns_vote_as_untrained_ones(tmp_path: Path, config: Config) -> None:
+    result = pet.run(config("train.weights=none", *QUICK[1:]), tmp_path / "run", quiet=True)
     assert result.summary is not None
-    assert zero_shot
-    assert np.isfinite(result.soft_labels.probs).all()
+    zero_shot, *_, ensemble = [row for row in result.summary.rows if row.name in ("zero-shot (calibrated)", "ensemble")]
+    assert zero_shot.test is not None
+    assert zero_shot.test == ensemble.test  # both are calibrated on the pool
+
+
+def test_zero_labels_keep_no_untrained_voter(tmp_path: Path, larger_pipeline: Path) -> None:
+    overrides = ("ipet.generations=2", "ipet.growth=2", "run.keep_models=true")
+    config = with_train(larger_pipeline, {"preset": "lora", "steps": 1}, *QUICK[1:], *overrides)
+    config = config.model_copy(update={"data": config.data.model_copy(update={"train": None})})
+    root = pet.run(config, tmp_path / "run", quiet=True).directory
+    assert len(list((root / "jobs").rglob("voter.json"))) == 2  # those of generation 1
+
+
+def test_a_voter_that_does_not_fit_is_refused_before_any_trains(
+    tmp_path: Path, toy_pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*_: object, **__: object) -> None:
+        raise AssertionError("a voter was trained")
+
+    monkeypatch.setattr("pet.learners.Voter.train", train)
+    tables = {"voters": [{"preset": "pet"}, {"preset": "prefix-tuning", "prefix_length": 20}]}
+    with pytest.raises(ConfigError, match="half"):
+        pet.run(with_train(toy_pipeline, tables), tmp_path / "run", quiet=True)
+
+
+def test_the_steps_of_starts_that_were_not_kept_are_counted(tmp_path: Path, toy_pipeline: Path) -> None:
+    changes = {"preset": "prefix-tuning", "prefix_length": 2, "restarts": 3, "steps": 2, "learning_rate": 0.01}
+    result = pet.run(with_train(toy_pipeline, changes, *QUICK[1:]), tmp_path / "run", quiet=True)
+    figures = json.loads((result.directory / "metrics.json").read_text())
+    assert figures["work"]["steps"] == 2 * 3 * 2 + 2  # two voters and the classifier
 
 
 def test_explain_prompt_shows_every_token(toy_pipeline: Path, mixed: pet.RunResult) -> None:

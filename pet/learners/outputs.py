@@ -124,9 +124,9 @@ class WeightedWords(OutputHead):
 class CalibratedWords(OutputHead):
     """Words at the mask, less what each word scores on average whatever the text (2108.02035; 2309.17249).
 
-    The average is over rows under the loaded weights, and stays fixed: training and scoring subtract the same. Taken
-    over logits, it divides a word's probability by its geometric mean over the rows. Before `prepare` nothing is
-    subtracted.
+    The average is over rows under the voter as it is before training, and stays fixed: training and scoring subtract
+    the same. Taken over logits, it divides a word's probability by its geometric mean over the rows. Before `prepare`
+    nothing is subtracted.
     """
 
     prepared = "before"

@@ -118,6 +118,8 @@ def weight_delta(model: Any, variant: VariantSettings, max_length: int, seed: in
         return Prefix(model, variant.prefix_length, encoder, variant.prefix_shifts_positions, seed)
     if kind == "unipelt":
         return UniPELT(model, variant.rank, variant.adapter_reduction, variant.prefix_length, seed)
-    if kind == "lora" or kind == "peft":
-        return PeftDelta(model, variant.peft or variant.rank, seed)
+    if kind == "lora":
+        return PeftDelta(model, variant.rank, seed)
+    if kind == "peft":
+        return PeftDelta(model, variant.peft or {}, seed)
     return Selected(model, kind)

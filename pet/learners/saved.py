@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from pet.config import ModelSettings, VariantSettings
@@ -61,10 +63,9 @@ def load_voter(folder: Path, backbone: Backbone, machine: Machine) -> Voter:
     ModelError
         If the folder holds no voter, or one of another backbone.
     """
-    about = _read(folder)
-    variant = VariantSettings.model_validate(about["variant"])
-    whole = variant.weights == "full"
-    digest = model_digest(backbone.source.folder)
+    about, variant, tensors = _read(folder)
+    whole, base = variant.weights == "full", backbone.source
+    digest = model_digest(base.folder)
     if digest != about["backbone"]["digest"]:
         raise ModelError(
             f"{folder} is a voter on {about['backbone']['name']}, found {backbone.source.name} with other weights: "
@@ -76,11 +77,12 @@ def load_voter(folder: Path, backbone: Backbone, machine: Machine) -> Voter:
     pvp = PVP(Pattern.parse(about["pattern"]["name"], about["pattern"]["template"]), words)
     settings = ModelSettings.model_validate(about["model"])
     voter = Voter(backbone, pvp, settings, machine, about["multi_token"], variant)
-    voter.parts = _restored(voter, load_file(folder / _TENSORS))
+    voter.base = base
+    voter.parts = _restored(voter, tensors)
     return voter
 
 
-def _restored(voter: Voter, saved: dict[str, Any]) -> Parts:
+def _restored(voter: Voter, saved: dict[str, torch.Tensor]) -> Parts:
     parts = voter.new_parts()
     whole = voter.variant.weights == "full"  # the backbone was loaded with them
     own = {name: value for name, value in parts.tensors().items() if not (whole and name.startswith("weights."))}
@@ -92,7 +94,7 @@ def _description(voter: Voter, folded: bool) -> dict[str, Any]:
     unfolded = voter.variant.model_dump(mode="json", exclude_none=True, include=set(VariantSettings.model_fields))
     words = voter.pvp.verbalizer.words
     return {
-        "backbone": {"name": voter.backbone.source.name, "digest": model_digest(voter.backbone.source.folder)},
+        "backbone": {"name": voter.base.name, "digest": model_digest(voter.base.folder)},
         "pattern": {"name": voter.pvp.pattern.name, "template": voter.pvp.pattern.template},
         "verbalizer": {
             "name": voter.pvp.verbalizer.name,
@@ -104,10 +106,12 @@ def _description(voter: Voter, folded: bool) -> dict[str, Any]:
     }
 
 
-def _read(folder: Path) -> Any:
+def _read(folder: Path) -> tuple[Any, VariantSettings, dict[str, torch.Tensor]]:
     try:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-        about["backbone"]["digest"], about["pattern"]["template"], about["verbalizer"]["words"], about["variant"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ModelError(f"{folder} holds no saved voter ({_ABOUT} is missing or damaged): give its folder.") from None
-    return about
+        about["backbone"]["digest"], about["pattern"]["template"], about["verbalizer"]["words"]
+        return about, VariantSettings.model_validate(about["variant"]), load_file(folder / _TENSORS)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        raise ModelError(
+            f"{folder} holds no saved voter ({_ABOUT} or {_TENSORS} is missing or damaged): give its folder."
+        ) from None

@@ -22,14 +22,23 @@ LossFunction = Callable[[np.ndarray], torch.Tensor]
 
 @dataclass(frozen=True)
 class TrainLog:
-    """What a training did: the loss of every update, in order."""
+    """What a training did: the loss of every update, in order.
+
+    `discarded` counts the updates of other starts that were not kept.
+    """
 
     losses: tuple[float, ...]
+    discarded: int = 0
 
     @property
     def updates(self) -> int:
         """The number of optimizer updates made."""
         return len(self.losses)
+
+    @property
+    def made(self) -> int:
+        """The number of updates made, those of other starts too."""
+        return self.updates + self.discarded
 
     @property
     def last(self) -> float:

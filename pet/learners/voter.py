@@ -1,6 +1,7 @@
 """One voter: a masked language model under one PVP, trained on labeled rows and asked for the scores of others."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -50,9 +51,12 @@ class Voter:
         self.multi_token = multi_token
         self.variant = variant.with_preset()
         self.words = label_words(pvp, backbone.pieces, multi_token)
-        length = min(settings.max_length, backbone.longest_input)
+        shifted = self.variant.weights == "prefix" and self.variant.prefix_shifts_positions
+        reserved = self.variant.prefix_length if shifted else 0
+        length = min(settings.max_length, backbone.longest_input - reserved)
         self.encoder = PatternEncoder(pvp.pattern, backbone.pieces, length, settings.truncation)
         self.parts: Parts | None = None
+        self.base = backbone.source
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Encode rows under the pattern, with as many mask tokens as the words need."""
@@ -86,15 +90,16 @@ class Voter:
         order_rng, loss_rng = rng.spawn(2)
         (start_rng,) = rng.spawn(1)
         best: tuple[float, TrainLog, dict[str, torch.Tensor]] | None = None
-        restarts = (self.variant.restarts or 1) if anew else 1
+        made, restarts = 0, (self.variant.restarts or 1) if anew else 1
         for _ in range(restarts):
             parts = self._begin(start_rng, unlabeled or labeled) if anew or self.parts is None else self.parts
             loss = self._loss(parts, lesson, settings, unlabeled or labeled, loss_rng)
             log = self._fit(parts, loss, len(labeled), settings, order_rng, advance)
+            made += log.updates
             if restarts > 1 and (best is None or log.last < best[0]):
                 best = log.last, log, {name: value.detach().clone() for name, value in parts.tensors().items()}
         if best:
-            log = best[1]
+            log = replace(best[1], discarded=made - best[1].updates)
             parts.load(best[2])
         if parts.output.prepared == "after":
             parts.output.prepare(self._observed(parts, lesson.encoded), torch.from_numpy(targets))

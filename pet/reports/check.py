@@ -10,10 +10,10 @@ from pet.labeling import batch_calibrated
 from pet.learners import Backbone, Voter
 from pet.learners.encoding import Encoded, PatternEncoder
 from pet.learners.words import WordReport, word_reports
-from pet.prompts import PVP
 from pet.reports.metrics import gold_columns
 from pet.runs import stage_progress
 from pet.runs.plan import Plan
+from pet.runs.voters import VoterSpec
 from pet.seeding import rng_for
 
 __all__ = ["CheckReport", "PatternReport", "check", "report_lines"]
@@ -53,19 +53,21 @@ def check(plan: Plan) -> CheckReport:
     size = min(SAMPLED_ROWS, len(plan.data.unlabeled))
     chosen = rng_for(plan.inputs.seed, "check").choice(len(plan.data.unlabeled), size=size, replace=False)
     pool = [plan.data.unlabeled[i] for i in np.sort(chosen)]
-    with stage_progress("checking", len(plan.pvps)) as advance:
+    specs = [spec for spec in plan.voters if not spec.seed_index]
+    with stage_progress("checking", len(specs)) as advance:
         reports = []
-        for pvp in plan.pvps:
-            reports.append(_pattern_report(plan, backbone, pvp, pool))
+        for spec in specs:
+            reports.append(_pattern_report(plan, backbone, spec, pool))
             advance(1)
-    return CheckReport(tuple(reports), plan.data.messages, tuple(_advice(reports)))
+    return CheckReport(tuple(reports), (*plan.data.messages, *plan.notes), tuple(_advice(reports)))
 
 
-def _pattern_report(plan: Plan, backbone: Backbone, pvp: PVP, pool: Sequence[Example]) -> PatternReport:
-    inputs = plan.inputs
+def _pattern_report(plan: Plan, backbone: Backbone, spec: VoterSpec, pool: Sequence[Example]) -> PatternReport:
+    inputs, pvp = plan.inputs, spec.pvp
+    pattern = spec.prompt.pattern
     words = tuple(word_reports(pvp, backbone.pieces, inputs.multi_token))
     length = min(inputs.model.max_length, backbone.longest_input)
-    encoder = PatternEncoder(pvp.pattern, backbone.pieces, length, inputs.model.truncation)
+    encoder = PatternEncoder(pattern, backbone.pieces, length, inputs.model.truncation)
     slots = max((len(word.ids) for word in words), default=1) if inputs.multi_token else 1
     encoded = encoder.encode(pool, max(1, slots))
     accuracy, calibrated = None, None
@@ -75,8 +77,8 @@ def _pattern_report(plan: Plan, backbone: Backbone, pvp: PVP, pool: Sequence[Exa
         accuracy = float((scores.argmax(axis=1) == gold).mean())
         calibrated = float((batch_calibrated(scores, voter.scores(pool)).argmax(axis=1) == gold).mean())
     return PatternReport(
-        name=pvp.name,
-        example=pvp.pattern.describe(pool[0], backbone.tokenizer.mask_token),
+        name=spec.kind,
+        example=pattern.describe(pool[0], backbone.tokenizer.mask_token),
         pieces=_shown(backbone, encoded[0]),
         words=words,
         truncated=float(np.mean([row.cut > 0 for row in encoded])),

@@ -106,8 +106,13 @@ class Explanation:
 
     @property
     def askers(self) -> dict[str, VoterView]:
-        """One voter for each pattern, by the pattern's name."""
-        return {voter.pattern.name: voter for one in self.generations for voter in one.voters}
+        """One voter for each thing that voters read, by the pattern's name, or their own where a name is not enough."""
+        views = [voter for one in self.generations for voter in one.voters]
+        templates: dict[str, set[str]] = {}
+        for voter in views:
+            templates.setdefault(voter.pattern.name, set()).add(voter.pattern.template)
+        found: dict[tuple[str, str], VoterView] = {(v.pattern.name, v.pattern.template): v for v in views}
+        return {v.pattern.name if len(templates[v.pattern.name]) == 1 else v.name: v for v in found.values()}
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def _with_any_pattern(config: RunConfig) -> RunConfig:
 def _reading(plan: Plan, prompt: str, train: TrainSettings) -> tuple[PatternEncoder, int]:
     """Return the encoder of a named or written pattern, and the number of its mask tokens."""
     inputs, variant = plan.inputs, train.with_preset()
-    written = "{mask}" in prompt
+    written = "{" in prompt
     pattern = Pattern.parse("template", prompt) if written else load_patterns(plan.config.prompts.registry).get(prompt)
     pvp = replace(plan.pvps[0], pattern=with_input(pattern, variant.input or "hard", variant.virtual_tokens))
     pvp.check(plan.data.task)

@@ -74,6 +74,7 @@ def _report(generation: Generation, voters: Sequence[VoterSpec]) -> Mapping[str,
                 "file": voter_file(spec.name),
                 # Without a row to learn from, the pattern's own words have voted.
                 "template": (spec.prompt if len(training) else spec.pvp).pattern.template,
+                "train": spec.train.model_dump(mode="json", exclude={"seeds", "voters"}, exclude_none=True),
                 "words": {label: list(words) for label, words in spec.pvp.verbalizer.words.items()},
             }
             for spec, training in zip(voters, generation.sets, strict=True)

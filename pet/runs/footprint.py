@@ -17,8 +17,9 @@ def peak_memory() -> int | None:
 
 
 def disk_use(root: Path) -> int:
-    """Return the bytes of all files below a folder."""
-    return sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    """Return the bytes of all files below a folder, of those with two names once."""
+    found = (path.stat() for path in root.rglob("*") if path.is_file())
+    return sum({(file.st_dev, file.st_ino): file.st_size for file in found}.values())
 
 
 def footprint(root: Path) -> str:

@@ -166,7 +166,7 @@ class Generations:
         found = []
         for spec, training in zip(plan.voters, sets, strict=True):
             raw = self.bench.vote(spec, training, rows, number)
-            found.append(self._adjusted(raw, trained=len(training) > 0))
+            found.append(self._adjusted(raw, trained=len(training) > 0 and spec.learns))
         labels = plan.data.task.labels
         votes = tuple(
             Votes(spec.name, spec.seed_index, ids, labels, scores["pool"])

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from pet.config import OptimizerSettings, RunConfig, TrainSettings
+from pet.config import OptimizerSettings, RunConfig
 from pet.data import Example, Task, TaskData, load_task_data
 from pet.errors import ConfigError
 from pet.labeling import FOLDS, Calibration, Growth, gold_folds
@@ -168,8 +168,10 @@ def resolve(settings: S, source: ModelSource, voter: bool) -> S:
 
 
 def _resolved(config: RunConfig, data: TaskData, voters: Sequence[VoterSpec], generations: int) -> RunConfig:
-    """Return a config without gaps: the labels and fields that were found, generations, steps and learning rates."""
-    # Tables of voters take from [train] what they do not say, and would take too much from one without gaps.
+    """Return a config without gaps: the labels and fields that were found, generations, steps and learning rates.
+
+    With tables of voters, `[train]` stays as it is: they would take too much from one without gaps.
+    """
     train = config.train if config.train.voters else voters[0].train
     return config.model_copy(
         update={
@@ -181,10 +183,10 @@ def _resolved(config: RunConfig, data: TaskData, voters: Sequence[VoterSpec], ge
     )
 
 
-def _baseline(train: TrainSettings, source: ModelSource) -> OptimizerSettings:
-    """Return how the baseline is trained: as a voter of the first table that trains all weights, or by default."""
-    own = train if train.with_preset().weights == "full" else train.model_copy(update=_UNSET)
-    fields = own.model_dump(include=set(OptimizerSettings.model_fields))
+def _baseline(voters: Sequence[VoterSpec], source: ModelSource) -> OptimizerSettings:
+    """Return how the baseline is trained: as the first voter that trains all weights, or by default."""
+    own = next((spec.train for spec in voters if spec.train.weights == "full"), None)
+    fields = own.model_dump(include=set(OptimizerSettings.model_fields)) if own else {}
     return resolve(OptimizerSettings(**fields), source, voter=True)
 
 
@@ -206,7 +208,7 @@ def prepare(config: RunConfig) -> Plan:
     voters = voter_specs(config, registry, words, data.task, parameter_count(source.folder))
     generations, notes = plan_generations(config, data, len(voters))
     notes += untrained_notes(voters)
-    baseline = _baseline(config.train, source)
+    baseline = _baseline(voters, source)
     config = _resolved(config, data, voters, generations)
     sample = min(COMPARED_ROWS, len(data.unlabeled))
     rows = rng_for(config.run.seed, "compare").choice(len(data.unlabeled), size=sample, replace=False)

@@ -57,13 +57,15 @@ class Work:
 class Workbench:
     """Does the jobs of a run, each once; finished ones are read from the store. `note` hears of every job done.
 
-    `work` counts what each cost, by key; `voter_jobs` are the keys of the voters' jobs, by name.
+    `work` counts what each cost, by key; `voter_jobs` are the keys of the voters' jobs, by name. `untried` voters are
+    put on the model before the first is trained, so that one that does not fit it is refused at once.
     """
 
     inputs: StageInputs
     store: JobStore
     stages: Stages = field(default_factory=lambda: Stages(0))
     note: Callable[[str], None] = lambda _: None
+    untried: list[VoterSpec] = field(default_factory=list)
     work: dict[str, Work] = field(default_factory=dict, init=False, repr=False)
     voter_jobs: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     _found: dict[str, Arrays] = field(default_factory=dict, init=False, repr=False)
@@ -100,6 +102,7 @@ class Workbench:
             name = f"training and voting {spec.name}" + (f", generation {generation}" if generation else "")
             steps = (spec.train.steps or 0) * (spec.train.restarts or 1) if len(training) else 0
             with self.stages.stage(name, steps + sum(map(len, parts.values()))) as advance:
+                self._try_on()
                 voter, log = self._voter(spec.pvp), TrainLog(())
                 if len(training):
                     voter = self._voter(spec.prompt, spec.train)
@@ -107,8 +110,10 @@ class Workbench:
                     log = voter.train(training.examples(data), spec.train, rng, data.unlabeled, advance)
                 # With nothing to learn from, the pretrained model votes as it is, on the pattern's own words.
                 scores = {part: voter.scores(examples, advance) for part, examples in parts.items()}
-                _write(folder, scores, log, voter.facts())
-                if inputs.keep_models:
+                facts = voter.facts()
+                self.note(f"{job.name}: {json.dumps(facts)}")
+                _write(folder, scores, log, facts)
+                if inputs.keep_models and len(training):
                     save_voter(voter, folder / "model")
 
         return self._arrays(job, work)
@@ -226,6 +231,12 @@ class Workbench:
     def _masked_lm(self) -> Backbone:
         return Backbone.masked_lm(self.inputs.source, self.inputs.machine.device)
 
+    def _try_on(self) -> None:
+        while self.untried:
+            spec = self.untried.pop()
+            parts = self._voter(spec.prompt, spec.train).new_parts()
+            self._masked_lm.wear(parts.delta)
+
     def _voter(self, pvp: PVP, variant: VariantSettings = PET) -> Voter:
         inputs = self.inputs
         return Voter(self._masked_lm, pvp, inputs.model, inputs.machine, inputs.multi_token, variant)
@@ -264,5 +275,5 @@ def _write(folder: Path, arrays: Arrays, log: TrainLog | None = None, about: Map
     if log:
         facts = {"updates": len(losses), "losses": [round(loss, 6) for loss in losses], **about}
         (folder / "training.json").write_text(json.dumps(facts), encoding="utf-8")
-    work = Work(sum(map(len, arrays.values())), len(losses))
+    work = Work(sum(map(len, arrays.values())), log.made if log else 0)
     (folder / "work.json").write_text(json.dumps(asdict(work)), encoding="utf-8")

@@ -33,6 +33,15 @@ class VoterSpec:
         return replace(self.pvp, pattern=with_input(self.pvp.pattern, train.input or "hard", train.virtual_tokens))
 
     @property
+    def learns(self) -> bool:
+        """Whether anything of it is learned from rows; if not, it votes as the pretrained model does."""
+        train = self.train.with_preset()
+        vectors = bool(self.prompt.pattern.virtual_parts) or train.output in ("soft", "cls")
+        if train.output == "weighted":
+            vectors |= any(len(words) > 1 for words in self.pvp.verbalizer.words.values())
+        return train.weights != "none" or train.output == "proto" or (vectors and train.prompt_learning_rate != 0)
+
+    @property
     def kind(self) -> str:
         """The PVP's name, with ``@<variant>`` where the voter has one; voters of one kind differ in their seed."""
         return self.pvp.name + (f"@{self.variant}" if self.variant else "")
@@ -89,7 +98,7 @@ def untrained_notes(voters: Sequence[VoterSpec]) -> tuple[str, ...]:
         f"{spec.name}: nothing trains, so it votes as the pretrained model does (zero-shot); set weights or input for "
         "more"
         for spec in voters
-        if not spec.train.trains and not spec.prompt.pattern.virtual_parts and not spec.seed_index
+        if not spec.learns and not spec.seed_index
     )
 
 
@@ -104,7 +113,8 @@ def _pvps(names: Sequence[str], registry: Registry[Pattern], words: Verbalizer, 
             'No pattern is named: set [prompts] patterns, such as ["topic/*"]; `pet patterns` lists them.'
         )
     named = [name for name in names if "{" not in name]
-    patterns = [*(registry.select(named) if named else ()), *(_written(name) for name in names if name not in named)]
+    written = dict.fromkeys(name for name in names if name not in named)
+    patterns = [*(registry.select(named) if named else ()), *map(_written, written)]
     pvps = tuple(PVP(pattern, words) for pattern in patterns)
     for pvp in pvps:
         pvp.check(task)

@@ -160,6 +160,32 @@ def test_a_folded_prompt_has_no_encoder(tmp_path, trained):
     assert len(whole) > 10
 
 
+def test_a_voter_of_all_weights_is_not_silently_another(trained, rows, refuses, tmp_path):
+    voter = trained("pet")
+    voter.scores(rows)
+    trained("lora")
+    refuses(ModelError, lambda: voter.scores(rows), "are gone", "save it before")
+    refuses(ModelError, lambda: save_voter(voter, tmp_path), "are gone")
+
+
+def test_a_whole_voter_that_trained_on_still_belongs_to_its_base(tmp_path, trained, rows, backbones, machine):
+    save_voter(trained("pet"), tmp_path / "first")
+    again = load_voter(tmp_path / "first", backbones["bert"], machine)
+    again.train(rows, settings_of("pet", steps=2), np.random.default_rng(1), anew=False)
+    save_voter(again, tmp_path / "second")
+    last = load_voter(tmp_path / "second", backbones["bert"], machine)
+    assert last.scores(rows) == pytest.approx(again.scores(rows), abs=1e-6)
+
+
+def test_shifted_positions_leave_room_for_the_prefix(backbones, pvp, machine):
+    settings = settings_of("prefix-tuning", restarts=1, steps=2, prefix_shifts_positions=True)
+    voter = voter_of(backbones["bert"], pvp, machine, settings)
+    long = [Example(str(i), {"text": "coach " * 80}, label) for i, label in enumerate(("Sports", "Tech"))]
+    voter.train(long, settings, np.random.default_rng(0))
+    assert len(voter.encode(long)[0]) == voter.backbone.longest_input - 3
+    assert np.isfinite(voter.scores(long)).all()
+
+
 def test_another_backbone_is_refused(tmp_path, trained, backbones, machine, refuses):
     save_voter(trained("lora"), tmp_path)
     refuses(ModelError, lambda: load_voter(tmp_path, backbones["roberta"], machine), "voter on bert", "found roberta")
@@ -169,6 +195,7 @@ def test_another_backbone_is_refused(tmp_path, trained, backbones, machine, refu
 def test_a_folder_without_a_voter_is_refused(tmp_path, backbones, machine, refuses, damage):
     if damage:
         (tmp_path / "voter.json").write_text(damage)
+        (tmp_path / "voter.safetensors").write_bytes(b"torn")
     refuses(ModelError, lambda: load_voter(tmp_path, backbones["bert"], machine), str(tmp_path), "no saved voter")
 
 

@@ -19,7 +19,10 @@ class Delta(nn.Module):
     The model is shared by many voters. `attach` gets it ready and freezes what does not train, `detach` leaves it as it
     was found, bit for bit; between them, forward passes run inside `during`. New tensors are parameters of the delta
     itself and stay with it when it is detached. A new delta changes nothing, or as little as its method allows.
+    `reserved` is the number of the model's positions that it takes from the input.
     """
+
+    reserved: int = 0
 
     model: Any
 

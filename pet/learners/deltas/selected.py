@@ -27,7 +27,8 @@ class Selected(Delta):
     matrix is that of the word embeddings, or stands for it: `head` leaves it.
 
     `detach` brings the starting values back and keeps the trained ones for the next `attach`. Not so for `full`, which
-    would take two more models of memory: there the trained values stay in the model until it is reset.
+    would take two more models of memory: there the trained values stay in the model until it is reset, and the delta
+    cannot be attached again.
 
     Raises
     ------
@@ -41,6 +42,7 @@ class Selected(Delta):
         self._names = _names_of(model, part)
         self._start: dict[str, torch.Tensor] = {}
         self._trained: dict[str, torch.Tensor] = {}
+        self._lost = False
         if not self._names and part != "none":
             raise ModelError(
                 f'weights = "{part}" finds nothing to train in this {model.config.model_type!r} model, it has no such '
@@ -49,6 +51,11 @@ class Selected(Delta):
 
     def attach(self) -> None:
         """Freeze all but the part, and go on from its trained values if it has any."""
+        if self._lost:
+            raise ModelError(
+                "The weights of a voter that trains all of them are gone, the model has been used for another one "
+                "since: save it before, or train it again."
+            )
         super().attach()
         own = self.tensors()
         for tensor in own.values():
@@ -64,6 +71,7 @@ class Selected(Delta):
             self._trained = _copies(self.tensors())
             copy_into(self.tensors(), self._start)
             self._start = {}
+        self._lost = self.part == "full"
         super().detach()
 
     def tensors(self) -> dict[str, nn.Parameter]:
