@@ -92,9 +92,8 @@ class Prefix(Delta):
         super().__init__(model)
         _check_family(model, shifts_positions)
         check_prefix_length(length, model.config.max_position_embeddings - _first_position(model))
-        config = model.config
-        self.length, self.heads, self.shifts_positions = length, config.num_attention_heads, shifts_positions
-        self.reserved = length if shifts_positions else 0
+        config, self.length, self.heads = model.config, length, model.config.num_attention_heads
+        self.shifts_positions, self.reserved = shifts_positions, length * shifts_positions
         self.depth = config.num_hidden_layers * getattr(config, "inner_group_num", 1)
         self._former: Any = None
         hidden, numbers = config.hidden_size, 2 * self.depth * config.hidden_size
