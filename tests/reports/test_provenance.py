@@ -117,6 +117,7 @@ def test_the_report_has_the_figures_and_what_the_voters_read(tmp_path: Path) -> 
                 "name": f"mail/{name}+words",
                 "file": f"mail+{name}+words.parquet",
                 "template": "{mask}: {text}",
+                "train": SPECS[0].train.model_dump(exclude={"seeds", "voters"}, exclude_none=True),
                 "words": {"no": ["bad", "poor"], "yes": ["good"]},
             }
             for name in "ab"
