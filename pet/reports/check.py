@@ -8,7 +8,8 @@ import numpy as np
 from pet.data import Example
 from pet.labeling import batch_calibrated
 from pet.learners import Backbone, Voter
-from pet.learners.encoding import Encoded, PatternEncoder
+from pet.learners.encoding import PatternEncoder
+from pet.learners.token_view import row_tokens
 from pet.learners.words import WordReport, word_reports
 from pet.reports.metrics import gold_columns
 from pet.runs import stage_progress
@@ -79,7 +80,7 @@ def _pattern_report(plan: Plan, backbone: Backbone, spec: VoterSpec, pool: Seque
     return PatternReport(
         name=spec.kind,
         example=pattern.describe(pool[0], backbone.tokenizer.mask_token),
-        pieces=_shown(backbone, encoded[0]),
+        pieces=_shown(encoder, pool[0], max(1, slots)),
         words=words,
         truncated=float(np.mean([row.cut > 0 for row in encoded])),
         accuracy=accuracy,
@@ -87,11 +88,11 @@ def _pattern_report(plan: Plan, backbone: Backbone, spec: VoterSpec, pool: Seque
     )
 
 
-def _shown(backbone: Backbone, row: Encoded) -> str:
-    """Return the tokens of a row, a free virtual token as what it is."""
-    tokens = backbone.tokenizer.convert_ids_to_tokens(row.input_ids.tolist())
-    slots = row.soft_slots if row.soft_slots is not None else np.full(len(row), -1)
-    return " ".join(f"[{token}]*" if slot >= 0 else token for token, slot in zip(tokens, slots.tolist(), strict=True))
+def _shown(encoder: PatternEncoder, example: Example, slots: int) -> str:
+    """Return the tokens that are read of a row, with free virtual tokens as what they are."""
+    tokens = [token for token in row_tokens(encoder, example, slots) if not token.cut]
+    texts = encoder.pieces.tokenizer.convert_ids_to_tokens([token.id for token in tokens])
+    return " ".join("[soft]" if token.kind == "soft" else text for token, text in zip(tokens, texts, strict=True))
 
 
 def _advice(reports: Sequence[PatternReport]) -> list[str]:
