@@ -87,8 +87,7 @@ class Voter:
         columns = {label: k for k, label in enumerate(self.words.labels)}
         targets = np.asarray([columns[str(example.label)] for example in labeled], np.int64)
         lesson = Lesson(self.encode(labeled), targets)
-        order_rng, loss_rng = rng.spawn(2)
-        (start_rng,) = rng.spawn(1)
+        order_rng, loss_rng, start_rng = rng.spawn(3)
         best: tuple[float, TrainLog, dict[str, torch.Tensor]] | None = None
         made, restarts = 0, (self.variant.restarts or 1) if anew else 1
         for _ in range(restarts):
