@@ -8,7 +8,6 @@ Some heads take something from rows, before or after the training (`prepared`): 
 them, `prepare` takes that of all rows.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -17,7 +16,6 @@ from torch.nn import functional
 
 from pet.learners.backbone import Backbone
 from pet.learners.batching import Batch
-from pet.learners.deltas.base import copy_into
 from pet.learners.masked_lm import (
     decoder_inputs,
     first_token_states,
@@ -88,16 +86,6 @@ class OutputHead(nn.Module):
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return what a saved file must hold, by name: what trains, and what `prepare` has set."""
         return dict(self.state_dict())
-
-    def load(self, saved: Mapping[str, torch.Tensor]) -> None:
-        """Put saved values into `tensors()`.
-
-        Raises
-        ------
-        ModelError
-            If names or shapes are not those of this head.
-        """
-        copy_into(self.tensors(), saved)
 
 
 class WeightedWords(OutputHead):

@@ -50,16 +50,6 @@ class Delta(nn.Module):
         """Return what trains, by names that a saved file can rely on; valid while attached."""
         return dict(self.named_parameters())
 
-    def load(self, saved: Mapping[str, torch.Tensor]) -> None:
-        """Put saved values into `tensors()`; to be called while attached.
-
-        Raises
-        ------
-        ModelError
-            If names or shapes are not those of this delta.
-        """
-        copy_into(self.tensors(), saved)
-
 
 def copy_into(own: Mapping[str, torch.Tensor], saved: Mapping[str, torch.Tensor]) -> None:
     """Copy saved values into tensors of the same names, in place.
