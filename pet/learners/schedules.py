@@ -22,8 +22,8 @@ class Schedule:
     learning_rate: float
 
 
-# What few tensors need: larger steps, and more of them. The rates are those of the methods' own code for a model of
-# base size (LoRA 2106.09685, adapters 1902.00751, BitFit 2106.10199, P-tuning v2 2110.07602).
+# What few tensors need: larger steps, and more of them; of a small model, and of one of base size. The latter are those
+# of the methods' own code (LoRA 2106.09685, adapters 1902.00751, BitFit 2106.10199, P-tuning v2 2110.07602).
 _LARGER_RATES: dict[Weights, tuple[float, float]] = {
     "bitfit": (5e-3, 1e-3),
     "layernorm": (1e-3, 1e-3),

@@ -1,10 +1,10 @@
 """How a model reads one row under a pattern, token by token: `pet explain-prompt`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from pet.config import RunConfig, TrainSettings
+from pet.config import RunConfig
 from pet.data import Example
 from pet.errors import ConfigError
 from pet.learners import Backbone, Voter, load_voter
@@ -13,8 +13,6 @@ from pet.learners.sources import load_tokenizer, longest_input, masked_lm_config
 from pet.learners.token_view import TokenKind, row_tokens
 from pet.learners.tokens import PieceTokenizer
 from pet.learners.words import label_words
-from pet.prompts import Pattern, load_patterns
-from pet.prompts.inputs import with_input
 from pet.runs.plan import Plan, prepare
 
 __all__ = ["PromptToken", "explain_prompt", "prompt_lines"]
@@ -42,7 +40,7 @@ def explain_prompt(config: RunConfig, prompt: str, row: int) -> list[PromptToken
     """Return the tokens of a row of a pipeline, counted from 1: its labeled rows, or the pool without any.
 
     `prompt` is the name of a pattern, a template with a {mask}, or the folder of a saved voter, whose trained vectors
-    are then told. A pattern is read as the pipeline's preset has it.
+    are then told. A pattern is read as the preset of `[train]` has it.
 
     Raises
     ------
@@ -52,7 +50,7 @@ def explain_prompt(config: RunConfig, prompt: str, row: int) -> list[PromptToken
         If there is no such pattern, or it does not fit the task.
     """
     saved = Path(prompt) if (Path(prompt) / "voter.json").is_file() else None
-    plan = prepare(config if config.prompts.patterns else _with_any_pattern(config))
+    plan = prepare(config if saved else _with_pattern(config, prompt))
     rows = plan.data.labeled or plan.data.unlabeled
     if not 1 <= row <= len(rows):
         raise ConfigError(f"--row {row}: expected one from 1 to {len(rows)}, the rows of the pipeline's first file.")
@@ -60,21 +58,21 @@ def explain_prompt(config: RunConfig, prompt: str, row: int) -> list[PromptToken
         backbone = Backbone.masked_lm(plan.inputs.source, plan.inputs.machine.device)
         voter = load_voter(saved, backbone, plan.inputs.machine)
         return list(_tokens(voter.encoder, rows[row - 1], voter.words.slots, _nearest(voter)))
-    encoder, slots = _reading(plan, prompt, config.train)
+    encoder, slots = _reading(plan)
     return list(_tokens(encoder, rows[row - 1], slots, {}))
 
 
-def _with_any_pattern(config: RunConfig) -> RunConfig:
-    return config.model_copy(update={"prompts": config.prompts.model_copy(update={"patterns": ("topic/*",)})})
+def _with_pattern(config: RunConfig, prompt: str) -> RunConfig:
+    """Return a config of one voter, under that pattern, as `[train]` has it."""
+    prompts = config.prompts.model_copy(update={"patterns": (prompt,)})
+    train = config.train.model_copy(update={"voters": ()})
+    ipet = config.ipet.model_copy(update={"generations": 1})
+    return config.model_copy(update={"prompts": prompts, "train": train, "ipet": ipet})
 
 
-def _reading(plan: Plan, prompt: str, train: TrainSettings) -> tuple[PatternEncoder, int]:
-    """Return the encoder of a named or written pattern, and the number of its mask tokens."""
-    inputs, variant = plan.inputs, train.with_preset()
-    written = "{" in prompt
-    pattern = Pattern.parse("template", prompt) if written else load_patterns(plan.config.prompts.registry).get(prompt)
-    pvp = replace(plan.pvps[0], pattern=with_input(pattern, variant.input or "hard", variant.virtual_tokens))
-    pvp.check(plan.data.task)
+def _reading(plan: Plan) -> tuple[PatternEncoder, int]:
+    """Return the encoder of a plan's first voter, and the number of its mask tokens."""
+    inputs, pvp = plan.inputs, plan.voters[0].prompt
     pieces = PieceTokenizer(load_tokenizer(inputs.source.folder))
     longest = longest_input(masked_lm_config(inputs.source), pieces.tokenizer)
     encoder = PatternEncoder(pvp.pattern, pieces, min(inputs.model.max_length, longest), inputs.model.truncation)
