@@ -3,8 +3,8 @@
     python tests/benchmarks/variants.py DATA_DIR [--tasks agnews mr trec6 rte] [--seeds 0 1 2] [--dev]
     python tests/benchmarks/variants.py DATA_DIR --tasks mr --dev --variants lora:learning_rate=2e-3,steps=100 bitfit
 
-Every variant is trained on the first of the task's four patterns. Then two ensembles of four voters: all weights under
-each pattern, and `MIXED`, a variant for each. `--dev` measures on rows of the train file that were not drawn.
+Every variant is trained on the first of the task's four patterns. Then ensembles of four voters, one per pattern: each of
+one preset, and "mixed", the presets of `MIXED`. `--dev` measures on rows of the train file that were not drawn.
 """
 
 import argparse
@@ -105,9 +105,9 @@ def draw(task: str, seed: int, options: argparse.Namespace, scratch: Path) -> Sa
     prompts = dict(TASKS[task]["prompts"])  # type: ignore[call-overload]
     patterns = prompts["patterns"]
     voters = [table_of(variant, patterns[:1], variant) for variant in options.variants]
-    if options.ensembles:
-        voters += [table_of("pet", patterns, "all")]
-        voters += [table_of(variant, [patterns[i]], "mixed") for i, variant in enumerate(MIXED)]
+    for ensemble in options.ensembles:
+        presets = MIXED if ensemble == "mixed" else [ensemble] * len(patterns)
+        voters += [table_of(preset, [patterns[i]], f"4-{ensemble}") for i, preset in enumerate(presets)]
     tables = {
         "task": {**TASKS[task].get("task", {}), "labels": LABELS.get(task, ["negative", "positive"])},  # type: ignore[dict-item]
         "data": {
@@ -132,17 +132,16 @@ def measure(sample: Sample, tell: str) -> tuple[dict[str, float], dict[str, Cost
     """Return accuracy by variant and ensemble, and the cost of each variant."""
     found: dict[str, float] = {}
     costs: dict[str, Cost] = {}
-    ensembles: dict[str, list[np.ndarray]] = {"all": [], "mixed": []}
+    ensembles: dict[str, list[np.ndarray]] = {}
     for spec in sample.plan.voters:
         scores, cost = sample.vote(spec)
-        if spec.variant in ensembles:
-            ensembles[spec.variant].append(scores)
+        if spec.variant.startswith("4-"):
+            ensembles.setdefault(spec.variant.removeprefix("4-"), []).append(scores)
         else:
             found[spec.variant], costs[spec.variant] = sample.accuracy(scores), cost
         print(f"  {tell} {spec.name}: {sample.accuracy(scores):.1f}, {cost}", flush=True)
     for name, votes in ensembles.items():
-        if votes:
-            found[f"ensemble, {name}"] = sample.accuracy(np.mean(votes, axis=0))
+        found[f"ensemble, {name}"] = sample.accuracy(np.mean(votes, axis=0))
     return found, costs
 
 
@@ -165,10 +164,10 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--tasks", nargs="+", default=["agnews", "mr", "trec6", "rte"], choices=list(TASKS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), metavar="PRESET[:KEY=VALUE,...]")
+    parser.add_argument("--variants", nargs="*", default=list(VARIANTS), metavar="PRESET[:KEY=VALUE,...]")
+    parser.add_argument("--ensembles", nargs="*", default=["pet", "mixed"], metavar="PRESET")
     parser.add_argument("--max-test", type=int, default=600)
     parser.add_argument("--dev", action="store_true")
-    parser.add_argument("--no-ensembles", dest="ensembles", action="store_false")
     options = parser.parse_args()
     quiet_transformers()
     table: dict[str, list[dict[str, float]]] = {}
