@@ -3,8 +3,8 @@
     python tests/benchmarks/variants.py DATA_DIR [--tasks agnews mr trec6 rte] [--seeds 0 1 2] [--dev]
     python tests/benchmarks/variants.py DATA_DIR --tasks mr --dev --variants lora:learning_rate=2e-3,steps=100 bitfit
 
-Every variant is trained on the first of the task's four patterns. Then ensembles of four voters, one per pattern: each of
-one preset, and "mixed", the presets of `MIXED`. `--dev` measures on rows of the train file that were not drawn.
+Every variant is trained on the first of the task's four patterns. Then ensembles of four voters, one per pattern:
+each of one preset, and "mixed", the presets of `MIXED`. `--dev` measures on rows of the train file that were not drawn.
 """
 
 import argparse

@@ -1,0 +1,62 @@
+"""The command `pet` itself, and the arguments that its commands share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pet.terminal import CommandGroup
+
+__all__ = [
+    "AcceptAll",
+    "BadRow",
+    "Config",
+    "Force",
+    "Input",
+    "KeepModels",
+    "Model",
+    "Name",
+    "OutputDir",
+    "Registry",
+    "Settings",
+    "app",
+]
+
+app = typer.Typer(
+    name="pet",
+    cls=CommandGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="A few labeled texts and a pile of unlabeled ones in; a labeled data set and a classifier out.",
+    epilog="Start with `pet run quickstart`, then `pet pipelines quickstart` to see the file behind it.",
+)
+
+Config = Annotated[str, typer.Argument(metavar="CONFIG", help="A pipeline file, or a name listed by `pet pipelines`.")]
+OutputDir = Annotated[Path | None, typer.Option(help="Where the run lies (default: runs/<name of the pipeline>).")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable.")
+]
+Registry = Annotated[
+    list[Path] | None, typer.Option(metavar="DIR", help="A folder with patterns/ or verbalizers/; repeatable.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Delete the results of another run in that directory.")]
+BadRow = Annotated[
+    Literal["error", "skip"] | None, typer.Option(help="What to do with a row that cannot be used (default: error).")
+]
+AcceptAll = Annotated[
+    bool,
+    typer.Option("--accept-all", help="Keep every generation of iPET, also one that the guard rails would reject."),
+]
+KeepModels = Annotated[bool, typer.Option("--keep-models", help="Keep the weights of every trained voter (large).")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A run directory, or its model folder.")]
+Input = Annotated[str, typer.Argument(metavar="INPUT", help="CSV, TSV, JSONL, JSON, Parquet or text; also .gz.")]
+Name = Annotated[str | None, typer.Argument(help="Show this one.")]
+
+
+@app.callback()
+def _options(
+    _debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Label texts with few labels."""

@@ -1,0 +1,105 @@
+"""Commands that show what there is and what a run would do: check, explain-prompt, and the built-in lists."""
+
+from typing import Annotated
+
+import typer
+
+from pet.cli.app import BadRow, Config, Name, Registry, Settings, app
+from pet.terminal import aligned, load_config, say
+
+__all__ = [
+    "check_command",
+    "explain_prompt_command",
+    "patterns_command",
+    "pipelines_command",
+    "verbalizers_command",
+]
+
+
+@app.command("check")
+def check_command(
+    config: Config, settings: Settings = None, registry: Registry = None, on_bad_row: BadRow = None
+) -> None:
+    """Show what the model will read, how it splits the label words, and what to change.
+
+    Example: `pet check my.toml`
+    """
+    loaded = load_config(config, settings, registry, on_bad_row)
+    from pet.reports.check import check, report_lines
+    from pet.runs.plan import prepare
+
+    say(*report_lines(check(prepare(loaded))))
+
+
+@app.command("explain-prompt")
+def explain_prompt_command(
+    prompt: Annotated[
+        str, typer.Argument(metavar="PATTERN", help="Its name, a template with a {mask}, or a saved voter's folder.")
+    ],
+    row: Annotated[int, typer.Option(metavar="N", help="The row of the pipeline to show, counted from 1.")] = 1,
+    config: Annotated[str, typer.Option(metavar="CONFIG", help="The pipeline that the row comes from.")] = "quickstart",
+    settings: Settings = None,
+    registry: Registry = None,
+) -> None:
+    """Show a row token by token as the model reads it: text, template, virtual tokens, mask, and what is cut.
+
+    Example: `pet explain-prompt topic/about --row 3 --set train.preset=p-tuning`
+    """
+    loaded = load_config(config, settings, registry, None)
+    from pet.reports.prompt import explain_prompt, prompt_lines
+
+    say(*prompt_lines(explain_prompt(loaded, prompt, row)))
+
+
+@app.command("patterns")
+def patterns_command(name: Name = None, registry: Registry = None) -> None:
+    """List the patterns, or show one.
+
+    Example: `pet patterns agnews/category`
+    """
+    from pet.prompts import load_patterns
+
+    patterns = load_patterns(registry or [])
+    if name is None:
+        say(*aligned((pattern.name, pattern.template) for pattern in patterns))
+        return
+    pattern = patterns.get(name)
+    facts = {
+        "name": name,
+        "template": pattern.template,
+        "fields": ", ".join(pattern.fields),
+        "about": pattern.description,
+        "file": patterns.origin(name),
+    }
+    say(*aligned(facts.items()))
+
+
+@app.command("verbalizers")
+def verbalizers_command(name: Name = None, registry: Registry = None) -> None:
+    """List the verbalizers, or show one.
+
+    Example: `pet verbalizers agnews/words`
+    """
+    from pet.prompts import load_verbalizers
+
+    verbalizers = load_verbalizers(registry or [])
+    if name is None:
+        words = {one.name: "; ".join(f"{k}: {', '.join(v)}" for k, v in one.words.items()) for one in verbalizers}
+        say(*aligned(words.items()))
+        return
+    say(*aligned((label, ", ".join(words)) for label, words in verbalizers.get(name).words.items()))
+
+
+@app.command("pipelines")
+def pipelines_command(name: Name = None) -> None:
+    """List the ready-made pipelines, or show one: a start for your own file.
+
+    Example: `pet pipelines quickstart > my.toml`
+    """
+    from pet.library import pipeline_files, pipeline_text
+
+    if name is None:
+        heads = {path.stem: path.read_text(encoding="utf-8").splitlines()[0] for path in pipeline_files()}
+        say(*aligned((stem, head.lstrip("# ")) for stem, head in heads.items()))
+        return
+    say(pipeline_text(name).rstrip())

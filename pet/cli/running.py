@@ -1,0 +1,101 @@
+"""Commands that train: run, label, distill."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pet.cli.app import AcceptAll, BadRow, Config, Force, KeepModels, OutputDir, Registry, Settings, app
+from pet.terminal import aligned, load_config, print_table, run_place, say
+
+__all__ = [
+    "distill_command",
+    "label_command",
+    "run_command",
+]
+
+
+@app.command("run")
+def run_command(
+    config: Config,
+    output_dir: OutputDir = None,
+    settings: Settings = None,
+    registry: Registry = None,
+    on_bad_row: BadRow = None,
+    force: Force = False,
+    accept_all: AcceptAll = False,
+    keep_models: KeepModels = False,
+) -> None:
+    """Label the pool, distill a classifier, and compare it with what else could have been done.
+
+    Example: `pet run my.toml --set train.steps=60 --output-dir runs/first`
+    """
+    # A slip in it is told before torch is loaded.
+    loaded = load_config(config, settings, registry, on_bad_row, accept_all, keep_models)
+    from pet.pipeline import run
+    from pet.reports.cards import stock_call
+    from pet.reports.labeled import sample_lines
+    from pet.reports.summary import summary_table
+
+    result = run(loaded, run_place(config, output_dir), force=force)
+    if result.summary is not None:
+        print_table(summary_table(result.summary))
+    say(*(line for line in (result.verdict, result.work) if line is not None))
+    sample = sample_lines(result.pseudo_labels, result.columns)
+    say("", "label, confidence, agreement, text (a sample of the pool)", *sample)
+    places = {
+        "labeled data set": str(result.pseudo_labels),
+        "figures": str(result.directory / "metrics.json"),
+        "classifier": str(result.model),
+        "label new texts": f"pet predict {result.directory} INPUT --output FILE",
+        "or from Python": stock_call(str(result.model), tuple(result.columns)),
+        "why a row has its label": f"pet explain {result.directory} ROW_ID",
+    }
+    say("", *aligned(places.items()))
+
+
+@app.command("label")
+def label_command(
+    config: Config,
+    output_dir: OutputDir = None,
+    settings: Settings = None,
+    registry: Registry = None,
+    on_bad_row: BadRow = None,
+    force: Force = False,
+    accept_all: AcceptAll = False,
+    keep_models: KeepModels = False,
+    jsonl: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the rows as JSON lines too.")] = None,
+) -> None:
+    """Label the pool and stop at pseudo_labels.parquet.
+
+    Example: `pet label my.toml --jsonl labeled.jsonl`
+    """
+    loaded = load_config(config, settings, registry, on_bad_row, accept_all, keep_models)
+    from pet.data import check_output
+    from pet.pipeline import label
+    from pet.reports.labeled import export_jsonl
+
+    if jsonl is not None:
+        check_output(jsonl, *loaded.data.sources())
+    result = label(loaded, run_place(config, output_dir), force=force)
+    if jsonl is not None:
+        export_jsonl(result.pseudo_labels, jsonl)
+    say(f"labeled data set  {jsonl or result.pseudo_labels}")
+
+
+@app.command("distill")
+def distill_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory with pseudo_labels.parquet.")],
+    model: Annotated[str | None, typer.Option(help="Start from this model (bundled, folder or hub id).")] = None,
+    output_dir: Annotated[Path | None, typer.Option(help="Where the model goes (default: RUN/model).")] = None,
+    settings: Settings = None,
+) -> None:
+    """Train a classifier from the labeled data set of a run, also after you have corrected labels in it.
+
+    Example: `pet distill runs/quickstart --set distill.steps=300`
+    """
+    from pet.pipeline import distill
+
+    changes = [*(settings or []), *([f"distill.model={json.dumps(model)}"] if model else [])]
+    say(f"classifier        {distill(run, changes, output_dir)}")

@@ -1,0 +1,63 @@
+"""Commands that use what a run has made: predict, evaluate, explain."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pet.cli.app import BadRow, Input, Model, app
+from pet.terminal import say
+
+__all__ = [
+    "evaluate_command",
+    "explain_command",
+    "predict_command",
+]
+
+
+@app.command("predict")
+def predict_command(
+    model: Model,
+    source: Input,
+    output: Annotated[Path, typer.Option(help="Where the labels go: .csv, .tsv, .jsonl or .parquet.")],
+    on_bad_row: BadRow = None,
+) -> None:
+    """Label new texts: your columns, then label, confidence and prob_LABEL.
+
+    Example: `pet predict runs/quickstart new.csv --output labeled.csv`
+    """
+    from pet.reports.predictions import predict_file
+
+    found = predict_file(model, source, output, on_bad_row or "error")
+    for row in found.rejected:
+        typer.echo(f"warning: left out {row.file}, line {row.line}: {row.reason}", err=True)
+    typer.echo(f"{len(found.examples)} rows labeled in {output}", err=True)
+
+
+@app.command("evaluate")
+def evaluate_command(model: Model, source: Input, on_bad_row: BadRow = None) -> None:
+    """Compare a classifier with the labels of a file; prints JSON.
+
+    Example: `pet evaluate runs/quickstart test.jsonl`
+    """
+    from pet.reports.predictions import evaluate_file
+
+    say(json.dumps(evaluate_file(model, source, on_bad_row or "error").as_json(), ensure_ascii=False, indent=2))
+
+
+@app.command("explain")
+def explain_command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run directory.")],
+    row_id: Annotated[str, typer.Argument(metavar="ROW_ID", help="The id of a row in its pseudo_labels.parquet.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON, no text shortened.")] = False,
+) -> None:
+    """Say why a row has its label: who voted for what, who was trained on it, and what the voters read.
+
+    Example: `pet explain runs/quickstart unlabeled-17`
+    """
+    from pet.reports.explain import explain
+    from pet.reports.explain_lines import explanation_lines
+
+    found = explain(run, row_id)
+    say(*([json.dumps(found.as_json(), ensure_ascii=False, indent=2)] if as_json else explanation_lines(found)))

@@ -1,0 +1,19 @@
+"""The sections of a pipeline: frozen tables of settings, one for each stage. Unknown keys are refused."""
+
+from pet.settings.rows import DataSettings, ModelSettings, PromptSettings, TaskSettings
+from pet.settings.run import EnsembleSettings, IpetSettings, RunSettings
+from pet.settings.training import DistillSettings, OptimizerSettings, TrainSettings, VoterSettings
+
+__all__ = [
+    "DataSettings",
+    "DistillSettings",
+    "EnsembleSettings",
+    "IpetSettings",
+    "ModelSettings",
+    "OptimizerSettings",
+    "PromptSettings",
+    "RunSettings",
+    "TaskSettings",
+    "TrainSettings",
+    "VoterSettings",
+]

@@ -1,0 +1,74 @@
+"""How votes become labels, how the training sets grow, and where a run happens."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from pet.sections import PositiveInt, Section
+
+__all__ = ["EnsembleSettings", "IpetSettings", "RunSettings"]
+
+
+class EnsembleSettings(Section):
+    """`[ensemble]`: how the voters' scores are calibrated, matched to a prior, and weighted.
+
+    `prior` is "none", "labels" (the smoothed ratio of the gold rows), "uniform", or a share per label.
+    """
+
+    weighting: Literal["uniform", "accuracy", "agreement"] = "uniform"
+    calibration: Literal["auto", "none", "batch", "contextual"] = "auto"
+    prior: Literal["none", "labels", "uniform"] | dict[str, float] = "none"
+
+    @field_validator("prior", mode="before")
+    @classmethod
+    def _a_name_or_a_distribution(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            if value in ("none", "labels", "uniform"):
+                return value
+            raise ValueError('expected "none", "labels", "uniform", or a share per label such as {yes = 0.3, no = 0.7}')
+        for label, share in value.items():
+            if isinstance(share, bool) or not isinstance(share, int | float) or not share > 0:
+                raise ValueError(f"expected a share above 0 of each label, found {share!r} of {label!r}")
+        if abs(sum(value.values()) - 1) > 1e-3:
+            raise ValueError(f"expected shares that sum to 1, found a sum of {sum(value.values()):g}")
+        return value
+
+
+class IpetSettings(Section):
+    """`[ipet]`: the generations of self-training; `generations` counts the ensembles trained, and 1 is plain PET.
+
+    `growth` is d of the paper, `share` its lambda; `subset` lets all generations but the last label only a part of a
+    large pool; `held_out` keeps a fold of the gold rows out of each voter's set, to be measured on.
+    """
+
+    generations: PositiveInt | Literal["auto"] = 1
+    growth: Annotated[float, Field(gt=1.0)] = 5.0
+    share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
+    confidence: Literal["probability", "margin", "consensus"] = "consensus"
+    subset: bool = True
+    held_out: bool | Literal["auto"] = "auto"
+    accept_all: bool = False
+
+    @field_validator("generations", mode="before")
+    @classmethod
+    def _a_number_or_auto(cls, value: Any) -> Any:
+        if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+            return value
+        raise ValueError('expected a whole number from 1 on, or "auto"')
+
+    @field_validator("held_out", mode="before")
+    @classmethod
+    def _yes_no_or_auto(cls, value: Any) -> Any:
+        if value == "auto" or isinstance(value, bool):
+            return value
+        raise ValueError('expected true, false or "auto"')
+
+
+class RunSettings(Section):
+    """`[run]`: the seed, the machine, and what is done beside the labels."""
+
+    seed: Annotated[int, Field(ge=0)] = 42
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    baseline: bool = True
+    keep_models: bool = False

@@ -1,0 +1,127 @@
+"""How voters and classifiers are trained."""
+
+import re
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from pet.sections import PositiveFloat, PositiveInt, Section, Share
+from pet.settings.rows import ModelName
+from pet.variants import PRESETS, VariantSettings
+
+__all__ = ["DistillSettings", "OptimizerSettings", "TrainSettings", "VoterSettings"]
+
+Steps = Annotated[int, Field(ge=0)]
+
+
+class OptimizerSettings(Section):
+    """What every training shares. `steps` are optimizer updates; None is derived from the model's size."""
+
+    steps: Steps | None = None
+    batch_size: PositiveInt = 16
+    accumulation: PositiveInt = 1
+    learning_rate: PositiveFloat | None = None
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    warmup: Share = 0.1
+    max_grad_norm: PositiveFloat = 1.0
+
+    @model_validator(mode="after")
+    def _accumulation_divides(self) -> Self:
+        if self.batch_size % self.accumulation:
+            raise ValueError(f"accumulation = {self.accumulation} does not divide batch_size = {self.batch_size}")
+        return self
+
+    def resolved(self, steps: int, learning_rate: float) -> Self:
+        """Return these settings with the given values where none is set."""
+        return self.model_copy(
+            update={
+                "steps": steps if self.steps is None else self.steps,
+                "learning_rate": self.learning_rate or learning_rate,
+            }
+        )
+
+
+class VoterSettings(VariantSettings):
+    """`[[train.voters]]`: some of an ensemble's voters, their patterns and what of them trains.
+
+    What a table leaves out is as in `[train]`; but one with a preset of its own takes neither the parts of another
+    preset from there nor its learning rates. `name` tells tables of one preset apart.
+    """
+
+    name: str = ""
+    patterns: tuple[str, ...] = ()
+    steps: Steps | None = None
+    learning_rate: PositiveFloat | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_file(cls, value: str) -> str:
+        if not re.fullmatch(r"[\w.-]*", value):
+            raise ValueError("expected letters, digits, '.', '_' and '-'")
+        return value
+
+    @field_validator("patterns", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @model_serializer(mode="wrap")
+    def _only_what_is_said(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not set, so that a table read back inherits as much."""
+        return {name: value for name, value in dump(self).items() if name in self.model_fields_set}
+
+
+class TrainSettings(OptimizerSettings, VariantSettings):
+    """`[train]`: how one voter (a pattern with a seed) is trained, and what of it; `voters` mix variants."""
+
+    seeds: PositiveInt = 1
+    auxiliary_mlm: Share = 0.0
+    voters: tuple[VoterSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        parts = self.with_preset()
+        if (self.peft is not None) != (parts.weights == "peft"):
+            raise ValueError(
+                'weights = "peft" and a table peft belong together, such as peft = {peft_type = "IA3"}, found one'
+            )
+        if parts.loss == "adapet" and parts.output != "words":
+            raise ValueError(f'loss = "adapet" is about words, expected output = "words", found "{parts.output}"')
+        if parts.loss == "adapet" and self.auxiliary_mlm:
+            raise ValueError(f'expected auxiliary_mlm = 0 with loss = "adapet", found {self.auxiliary_mlm:g}')
+        return self
+
+    @model_validator(mode="after")
+    def _tables_fit(self) -> Self:
+        for i, table in enumerate(self.voters):
+            try:
+                self.of(table)
+            except ValidationError as error:
+                reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+                raise ValueError(f"voters.{i}, with what it takes from [train]: {reason}") from None
+        return self
+
+    def of(self, voters: VoterSettings) -> Self:
+        """Return the settings of the voters of one table."""
+        said = voters.model_dump(exclude={"name", "patterns"})
+        dropped = {"voters"}
+        if "preset" in said:
+            dropped |= {*PRESETS["pet"], "learning_rate", "prompt_learning_rate", "peft"}
+        if said.get("weights", "peft") != "peft":
+            dropped |= {"peft"}
+        return type(self).model_validate({**self.model_dump(exclude=dropped), **said})
+
+
+class DistillSettings(OptimizerSettings):
+    """`[distill]`: the final classifier. `model = "same"` starts from the voters' model."""
+
+    model: ModelName = "same"
+    temperature: PositiveFloat = 2.0
+    gold_rows: bool = True
