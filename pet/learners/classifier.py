@@ -1,7 +1,7 @@
 """The stock sequence classifier: trained on soft labels (distillation) or on gold labels (the baseline), and loaded."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from pet.config import OptimizerSettings
 from pet.data import Example
 from pet.errors import ModelError
 from pet.learners.backbone import Backbone
-from pet.learners.batching import Batch, length_groups, row_chunks, token_budget_batches
+from pet.learners.batching import Batch, length_groups
 from pet.learners.encoding import Encoded
+from pet.learners.inference import Advance, Inference
 from pet.learners.losses import distillation_loss, soften
 from pet.learners.machine import Machine
 from pet.learners.masked_lm import autocast
@@ -23,8 +24,6 @@ from pet.learners.sources import ModelSource
 from pet.learners.training import Trained, TrainLog, fit
 
 __all__ = ["ClassifierForm", "TextClassifier", "encode_rows"]
-
-Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -100,21 +99,12 @@ class TextClassifier:
         return fit(trained, loss, len(encoded), settings, rng, advance)
 
     def probabilities(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
-        """Return label probabilities, float32 [n, k], in the order of `examples`; only a chunk is held as tokens."""
-        found = np.empty((len(examples), len(self.form.labels)), np.float32)
-        for chunk in row_chunks(len(examples)):
-            found[chunk] = self._chunk_probabilities(examples[chunk], advance)
-        return found
+        """Return label probabilities, float32 [n, k], in the order of `examples`; only chunks are held as tokens."""
 
-    @torch.inference_mode()
-    def _chunk_probabilities(self, examples: Sequence[Example], advance: Advance) -> np.ndarray:
-        encoded = self.encode(examples)
-        found = np.empty((len(encoded), len(self.form.labels)), np.float32)
-        for rows in token_budget_batches([len(row) for row in encoded], self.machine.token_budget):
-            logits = self._logits(self.backbone.batch([encoded[i] for i in rows]))
-            found[rows] = torch.softmax(logits, dim=-1).cpu().numpy()
-            advance(len(rows))
-        return found
+        def compute(rows: list[Encoded]) -> torch.Tensor:
+            return torch.softmax(self._logits(self.backbone.batch(rows)), dim=-1)
+
+        return Inference(self.machine, self.encode, compute).run(examples, len(self.form.labels), advance)
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Tokenize rows as the stock pipeline does; special tokens spelled in the text stay text."""

@@ -1,21 +1,19 @@
 """Rows as vectors from an encoder that was not trained on the task, for methods that need no patterns."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 
 from pet.data import Example
 from pet.learners.backbone import Backbone
-from pet.learners.batching import row_chunks, token_budget_batches
 from pet.learners.classifier import encode_rows
 from pet.learners.encoding import Encoded
+from pet.learners.inference import Advance, Inference
 from pet.learners.machine import Machine
 from pet.learners.masked_lm import autocast
 
 __all__ = ["mean_pooled"]
-
-Advance = Callable[[int], None]
 
 
 def mean_pooled(
@@ -36,25 +34,24 @@ def mean_pooled(
     The weights are those the backbone holds at the time: reset it first where the pretrained ones are meant.
     """
     names, length = tuple(fields), min(max_length, backbone.longest_input)
-    found = np.empty((len(examples), backbone.model.config.hidden_size), np.float32)
-    for chunk in row_chunks(len(examples)):
-        encoded = encode_rows(backbone.tokenizer, examples[chunk], names, length)
-        for rows in token_budget_batches([len(row) for row in encoded], machine.token_budget):
-            found[chunk][rows] = _pooled(backbone, [encoded[i] for i in rows], machine)
-            advance(len(rows))
-    return found
+
+    def encode(rows: Sequence[Example]) -> list[Encoded]:
+        return encode_rows(backbone.tokenizer, rows, names, length)
+
+    def compute(rows: list[Encoded]) -> torch.Tensor:
+        return _pooled(backbone, rows, machine)
+
+    return Inference(machine, encode, compute).run(examples, backbone.model.config.hidden_size, advance)
 
 
-@torch.inference_mode()
-def _pooled(backbone: Backbone, encoded: Sequence[Encoded], machine: Machine) -> np.ndarray:
+def _pooled(backbone: Backbone, encoded: Sequence[Encoded], machine: Machine) -> torch.Tensor:
     """Return the means of one batch, float32 [b, h]."""
     batch = backbone.batch(encoded)
     with autocast(machine.device, machine.precision):
         # Without the head, which would compute the vocabulary's logits of every token.
         hidden = backbone.model.base_model(**batch.inputs).last_hidden_state
     weights = torch.from_numpy(_weights(encoded, hidden.shape[1])).to(hidden.device)
-    pooled: np.ndarray = torch.einsum("bt,bth->bh", weights, hidden.float()).cpu().numpy()
-    return pooled
+    return torch.einsum("bt,bth->bh", weights, hidden.float())
 
 
 def _weights(encoded: Sequence[Encoded], width: int) -> np.ndarray:

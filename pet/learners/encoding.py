@@ -1,16 +1,16 @@
 """One example under one PVP as token ids: pieces spliced around the mask, shortened without touching the template."""
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from typing import Literal
 
 import numpy as np
 
 from pet.data import Example
 from pet.errors import ModelError, PromptError
+from pet.learners.splicing import Column, Spliced, splice
 from pet.learners.tokens import Layout, PieceTokenizer
 from pet.prompts import Part, Pattern
 
@@ -149,9 +149,16 @@ class PatternEncoder:
         PromptError
             If the template and its kept fields alone do not fit into `max_length`.
         """
-        rendered = (part for example in examples for part in self.pattern.render(example))
-        self.pieces.learn((part.text, part.spaced) for part in rendered if part.kind not in ("mask", "soft"))
-        return [self._splice(example, slots) for example in examples]
+        if not examples:
+            return []
+        rows = [self.pattern.render(example) for example in examples]
+        self.pieces.learn((part.text, part.spaced) for row in rows for part in row if part.kind == "field")
+        ids = [self._column(parts, slots) for parts in zip(*rows, strict=True)]
+        given = np.stack([_sizes(one, len(rows)) for one in ids], axis=1)
+        kept = self._kept(examples, rows[0], given)
+        spliced = splice(self._columns(rows[0], ids, kept), len(rows))
+        cut = (given - kept).sum(axis=1).tolist()
+        return [self._row(spliced, i, cut[i]) for i in range(len(rows))]
 
     def fitted(self, example: Example, slots: int = 1) -> list[tuple[Part, np.ndarray, int]]:
         """Return the parts of a row, the ids of each, int32, and how many of them are read.
@@ -163,29 +170,69 @@ class PatternEncoder:
         """
         parts = self.pattern.render(example)
         ids = [self._ids(part, slots) for part in parts]
-        given = [len(piece) for piece, part in zip(ids, parts, strict=True) if part.shorten]
-        fixed = sum(len(piece) for piece, part in zip(ids, parts, strict=True) if not part.shorten)
-        fixed += self.layout_of(parts).size
-        if fixed + min(1, len(given)) > self.max_length:
-            raise PromptError(
-                f"Pattern {self.pattern.name!r} needs {fixed} tokens besides the text of row {example.id!r}, and "
-                f"{self.max_length} at most are read: shorten it, or raise model.max_length as far as the model allows."
-            )
-        lengths = iter(shortened_lengths(given, self.max_length - fixed))
-        return [
-            (part, piece, next(lengths) if part.shorten else len(piece)) for part, piece in zip(parts, ids, strict=True)
-        ]
+        kept = self._kept([example], parts, np.asarray([[len(one) for one in ids]]))[0]
+        return list(zip(parts, ids, kept.tolist(), strict=True))
 
     def layout_of(self, parts: Sequence[Part]) -> Layout:
         """Return the special tokens around the parts of a row."""
         return self.pieces.layout(pair=any(part.segment for part in parts))
 
-    def _splice(self, example: Example, slots: int) -> Encoded:
-        fitted = self.fitted(example, slots)
-        parts = [part for part, _, _ in fitted]
-        kept = [shorten(piece, length, self.truncation) for _, piece, length in fitted]
-        cut = sum(len(piece) - length for _, piece, length in fitted)
-        return _assemble(parts, kept, self.layout_of(parts), cut, self._table)
+    def _column(self, parts: Sequence[Part], slots: int) -> np.ndarray | list[np.ndarray]:
+        """Return the int32 ids of one part in all rows: one array where they are the same in each."""
+        return [self._ids(part, slots) for part in parts] if parts[0].kind == "field" else self._ids(parts[0], slots)
+
+    def _kept(self, examples: Sequence[Example], parts: Sequence[Part], given: np.ndarray) -> np.ndarray:
+        """Return how many of the `given` ids of each part are read in each row, both int64 [n, parts].
+
+        Raises
+        ------
+        PromptError
+            As `encode`.
+        """
+        shorter = np.asarray([part.shorten for part in parts])
+        fixed = given[:, ~shorter].sum(axis=1) + self.layout_of(parts).size
+        for i in np.flatnonzero(fixed + min(1, int(shorter.sum())) > self.max_length)[:1]:
+            raise PromptError(
+                f"Pattern {self.pattern.name!r} needs {fixed[i]} tokens besides the text of row {examples[i].id!r}, "
+                f"and {self.max_length} at most are read: shorten it, or raise model.max_length as far as the model "
+                "allows."
+            )
+        kept, room = given.copy(), self.max_length - fixed
+        for i in np.flatnonzero(given[:, shorter].sum(axis=1) > room):
+            kept[i, shorter] = shortened_lengths(given[i, shorter].tolist(), int(room[i]))
+        return kept
+
+    def _columns(
+        self, parts: Sequence[Part], ids: Sequence[np.ndarray | list[np.ndarray]], kept: np.ndarray
+    ) -> list[Column]:
+        """Return what stands side by side in a row: the parts, and the special tokens around the segments."""
+        layout = self.layout_of(parts)
+        kinds = layout.segments
+        columns = [Column(np.asarray(layout.prefix, np.int32), kinds[0])]
+        second = False
+        for j, part in enumerate(parts):
+            if part.segment and not second:
+                second = True
+                columns.append(Column(np.asarray(layout.middle, np.int32), kinds[2]))
+            segment, one = kinds[3 if part.segment else 1], ids[j]
+            if isinstance(one, list):
+                pieces = [shorten(piece, size, self.truncation) for piece, size in zip(one, kept[:, j], strict=True)]
+                columns.append(Column(np.concatenate(pieces), segment, part.kind, kept[:, j]))
+            else:
+                slots = np.arange(len(one), dtype=np.int32) + self._table[part.key].offset if part.key else None
+                columns.append(Column(one, segment, part.kind, slots=slots))
+        return [*columns, Column(np.asarray(layout.suffix, np.int32), kinds[4])]
+
+    def _row(self, spliced: Spliced, i: int, cut: int) -> Encoded:
+        row = slice(spliced.starts[i], spliced.starts[i + 1])
+        return Encoded(
+            input_ids=spliced.ids[row],
+            segment_ids=spliced.segments[row],
+            mask_positions=spliced.masks[i],
+            text_positions=spliced.is_text[row],
+            cut=cut,
+            soft_slots=spliced.slots[row] if self._table else None,
+        )
 
     def _ids(self, part: Part, slots: int) -> np.ndarray:
         if part.kind == "mask":
@@ -218,36 +265,6 @@ def _table(pattern: Pattern, pieces: PieceTokenizer) -> dict[str, VirtualTokens]
     return table
 
 
-def _assemble(
-    parts: Sequence[Part],
-    kept: Sequence[np.ndarray],
-    layout: Layout,
-    cut: int,
-    table: Mapping[str, VirtualTokens],
-) -> Encoded:
-    """Put the special tokens around the segments; remember which tokens are text, the mask, and rows of the table."""
-    kinds = layout.segments
-    chunks: list[tuple[np.ndarray, int, str, str]] = [(np.asarray(layout.prefix, np.int32), kinds[0], "special", "")]
-    for segment, group in groupby(zip(parts, kept, strict=True), key=lambda pair: pair[0].segment):
-        if segment:
-            chunks.append((np.asarray(layout.middle, np.int32), kinds[2], "special", ""))
-        chunks += [(ids, kinds[3 if segment else 1], part.kind, part.key) for part, ids in group]
-    chunks.append((np.asarray(layout.suffix, np.int32), kinds[4], "special", ""))
-    sizes = [len(ids) for ids, _, _, _ in chunks]
-    kind_of = np.repeat([kind for _, _, kind, _ in chunks], sizes)
-    return Encoded(
-        input_ids=np.concatenate([ids for ids, _, _, _ in chunks]),
-        segment_ids=np.repeat(np.asarray([segment for _, segment, _, _ in chunks], np.int32), sizes),
-        mask_positions=np.flatnonzero(kind_of == "mask"),
-        text_positions=kind_of == "field",
-        cut=cut,
-        soft_slots=_slots(table, sizes, [key for _, _, _, key in chunks]) if table else None,
-    )
-
-
-def _slots(table: Mapping[str, VirtualTokens], sizes: Sequence[int], keys: Sequence[str]) -> np.ndarray:
-    """Return int32 [t]: the row of the table at the tokens of a slot, -1 elsewhere."""
-    rows = [
-        np.arange(size) + table[key].offset if key else np.full(size, -1) for size, key in zip(sizes, keys, strict=True)
-    ]
-    return np.concatenate(rows).astype(np.int32)
+def _sizes(ids: np.ndarray | list[np.ndarray], n: int) -> np.ndarray:
+    """Return how many ids of a part each row has, int64 [n]."""
+    return np.full(n, len(ids)) if isinstance(ids, np.ndarray) else np.fromiter(map(len, ids), np.int64, n)

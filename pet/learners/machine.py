@@ -3,13 +3,34 @@
 import ctypes
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
 from pet.config import RunSettings
 from pet.errors import ConfigError
 
-__all__ = ["Machine"]
+__all__ = ["Machine", "TokenBudget", "is_out_of_memory"]
+
+
+@dataclass
+class TokenBudget:
+    """Tokens per inference batch, padding included; less once that many did not fit into memory."""
+
+    tokens: int
+
+    def halve(self) -> None:
+        """Make do with half of it from now on."""
+        self.tokens = max(1, self.tokens // 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error is about memory: of the GPU, of torch on the CPU, or of Python."""
+    # torch's allocator on the CPU has no error class of its own.
+    spoken = any(words in str(error) for words in ("can't allocate memory", "not enough memory", "out of memory"))
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and spoken)
 
 
 @dataclass(frozen=True)
@@ -39,10 +60,10 @@ class Machine:
         """What a further group of rows costs in a training step, in tokens; on a GPU, more than padding ever does."""
         return 128 if self.device.type == "cpu" else 2**20
 
-    @property
-    def token_budget(self) -> int:
+    @cached_property
+    def token_budget(self) -> TokenBudget:
         """Tokens per inference batch; the caches of a CPU gain nothing from more."""
-        return 4096 if self.device.type == "cpu" else 65536
+        return TokenBudget(4096 if self.device.type == "cpu" else 65536)
 
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them

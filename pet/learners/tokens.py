@@ -11,12 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tokenizers import Regex, pre_tokenizers
 
 from pet.errors import ModelError
+from pet.learners.token_files import FEWEST_TEXTS, TokenFiles, tokenizer_digest
 
 __all__ = ["Layout", "PieceTokenizer", "keep_specials_apart"]
 
@@ -98,6 +100,7 @@ class PieceTokenizer:
         self.tokenizer = tokenizer
         self._known: dict[tuple[str, bool], np.ndarray] = {}
         self._layouts: dict[bool, Layout] = {}
+        self._files: TokenFiles | None = None
         plain = self._tokenize(["x"])[0]
         # Byte-level BPE: " x" and "x" are different tokens, and a spaced piece needs its blank.
         self._needs_blank = self._tokenize([" x"])[0] != plain
@@ -123,11 +126,21 @@ class PieceTokenizer:
     def learn(self, pieces: Iterable[tuple[str, bool]]) -> None:
         """Tokenize all (text, spaced) pieces that are not known yet, in one call of the tokenizer."""
         new = [key for key in dict.fromkeys(map(self._key, pieces)) if key not in self._known]
+        kept = self._files.find(new) if self._files and len(new) >= FEWEST_TEXTS else None
+        if kept is not None:
+            self._known.update(zip(new, kept, strict=True))
+            return
         for spaced in (True, False):
             texts = [text for text, is_spaced in new if is_spaced == spaced]
             found = self._tokenize_spaced(texts) if spaced else self._tokenize_glued(texts)
             for text, ids in zip(texts, found, strict=True):
                 self._known[text, spaced] = np.asarray(ids, dtype=np.int32)
+        if self._files and len(new) >= FEWEST_TEXTS:
+            self._files.keep(new, [self._known[key] for key in new])
+
+    def keep_in(self, folder: Path) -> None:
+        """Keep the ids of long lists of texts in files of a folder from now on, and look for them there first."""
+        self._files = TokenFiles(folder, tokenizer_digest(self.tokenizer))
 
     def ids(self, text: str, spaced: bool = True) -> np.ndarray:
         """Return the int32 [t] ids of a piece as it stands inside a sentence.

@@ -1,6 +1,6 @@
 """One voter: a masked language model under one PVP, trained on labeled rows and asked for the scores of others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +9,10 @@ import torch
 from pet.config import ModelSettings, TrainSettings, VariantSettings
 from pet.data import Example
 from pet.learners.backbone import Backbone
-from pet.learners.batching import row_chunks, token_budget_batches
+from pet.learners.batching import token_budget_batches
 from pet.learners.deltas import UniPELT
 from pet.learners.encoding import Encoded, PatternEncoder
+from pet.learners.inference import Advance, Inference
 from pet.learners.machine import Machine
 from pet.learners.objectives import Lesson, adapet_objective, pet_objective
 from pet.learners.parts import Parts
@@ -21,8 +22,6 @@ from pet.prompts import PVP
 from pet.variants import PET
 
 __all__ = ["Voter"]
-
-Advance = Callable[[int], None]
 
 SUPPORT_ROWS = 256
 """Rows of the pool that calibrated words are averaged over."""
@@ -120,10 +119,11 @@ class Voter:
         A voter that was not trained scores as the pretrained model does.
         """
         parts = self.parts or self.new_parts(untrained=True)
-        found = np.empty((len(examples), len(self.words.labels)), np.float32)
-        for chunk in row_chunks(len(examples)):
-            found[chunk] = self._chunk_scores(parts, examples[chunk], advance)
-        return found
+
+        def compute(rows: list[Encoded]) -> torch.Tensor:
+            return parts.scores(self.backbone.batch(rows), self.machine.precision)
+
+        return Inference(self.machine, self._encode_in_passing, compute).run(examples, len(self.words.labels), advance)
 
     def new_parts(self, rng: np.random.Generator | None = None, *, untrained: bool = False) -> Parts:
         """Return parts of this voter as they are before training; `untrained` ones score as the pretrained model."""
@@ -171,21 +171,11 @@ class Voter:
 
         return pet_objective(parts, self.machine, lesson, settings, draw, rng)
 
-    @torch.inference_mode()
-    def _chunk_scores(self, parts: Parts, examples: Sequence[Example], advance: Advance) -> np.ndarray:
-        encoded = self._encode_in_passing(examples)
-        found = np.empty((len(encoded), len(self.words.labels)), np.float32)
-        for rows in token_budget_batches([len(row) for row in encoded], self.machine.token_budget):
-            batch = self.backbone.batch([encoded[i] for i in rows])
-            found[rows] = parts.scores(batch, self.machine.precision).cpu().numpy()
-            advance(len(rows))
-        return found
-
     @torch.no_grad()
     def _observed(self, parts: Parts, encoded: Sequence[Encoded]) -> torch.Tensor:
         """Return what the output wants to know of rows, float32 [n, ...] in their order."""
         found: dict[int, torch.Tensor] = {}
-        for rows in token_budget_batches([len(row) for row in encoded], self.machine.token_budget):
+        for rows in token_budget_batches([len(row) for row in encoded], self.machine.token_budget.tokens):
             batch = self.backbone.batch([encoded[i] for i in rows])
             with parts.during(batch):
                 seen = parts.output.observe(self.backbone.model, batch, self.machine.precision)

@@ -73,7 +73,7 @@ def compare(voters: dict[str, Voter], examples: list[Example], repeats: int) -> 
             times[name].append(spent)
     middle = {name: statistics.median(values) for name, values in times.items()}
     lengths = [len(row) for row in voters["fp32"].encode(examples)]
-    batches = token_budget_batches(lengths, voters["fp32"].machine.token_budget)
+    batches = token_budget_batches(lengths, voters["fp32"].machine.token_budget.tokens)
     return {
         "rows": len(examples),
         "tokens_per_row": round(float(np.mean(lengths)), 1),

@@ -32,7 +32,7 @@ def test_pick(monkeypatch, hardware, settings, device, precision):
 
 
 def test_a_gpu_takes_larger_batches():
-    budgets = [Machine(torch.device(name), "fp32").token_budget for name in ("cpu", "cuda")]
+    budgets = [Machine(torch.device(name), "fp32").token_budget.tokens for name in ("cpu", "cuda")]
     assert 0 < budgets[0] < budgets[1]
 
 

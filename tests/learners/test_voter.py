@@ -9,6 +9,7 @@ from pet.config import ModelSettings, TrainSettings
 from pet.data import Example
 from pet.learners import Backbone, Machine, Voter
 from pet.learners.encoding import Encoded
+from pet.learners.machine import TokenBudget
 from pet.learners.objectives import Lesson, pet_objective
 from pet.learners.sources import find_model
 from pet.prompts import PVP, Pattern, Verbalizer
@@ -73,7 +74,7 @@ def test_scores_are_in_the_order_of_the_rows(voter, rows):
 
 def test_many_small_batches_give_the_same_scores(voter, rows, monkeypatch):
     whole = voter.scores(rows)
-    monkeypatch.setattr(Machine, "token_budget", 20)
+    monkeypatch.setattr(Machine, "token_budget", TokenBudget(20))
     assert voter.scores(rows) == pytest.approx(whole, abs=1e-5)
 
 

@@ -1,0 +1,65 @@
+"""Token ids of texts kept on disk, so that a text is tokenized once in a run, whatever reads it under which pattern.
+
+    <folder>/<digest>.arrow    the ids of a list of texts, in its order; the digest is over the tokenizer and the texts
+
+Each file is an Arrow IPC file with one column of lists, read through a memory map.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+__all__ = ["FEWEST_TEXTS", "TokenFiles", "tokenizer_digest"]
+
+FEWEST_TEXTS = 64
+"""Fewer texts are tokenized again: opening a file takes longer."""
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """Return the sha256, in hex, of all that decides how a tokenizer of the `tokenizers` library splits a text."""
+    return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class TokenFiles:
+    """The files of one tokenizer, whose digest is `tokenizer`, in a folder that exists."""
+
+    folder: Path
+    tokenizer: str
+
+    def find(self, texts: Sequence[tuple[str, bool]]) -> list[np.ndarray] | None:
+        """Return the ids of (text, spaced) pairs, int32 [t] each, or None where this list was not kept."""
+        try:
+            with pa.memory_map(str(self._path(texts))) as source:
+                column = pa.ipc.open_file(source).get_batch(0).column(0)
+        except (OSError, pa.ArrowInvalid):
+            return None
+        values, ends = column.values.to_numpy(), column.offsets.to_numpy()
+        return [values[start:end] for start, end in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)]
+
+    def keep(self, texts: Sequence[tuple[str, bool]], ids: Sequence[np.ndarray]) -> None:
+        """Write the ids of a list of texts; where the disk is full, nothing is kept."""
+        ends = np.zeros(len(ids) + 1, np.int32)
+        np.cumsum([len(one) for one in ids], out=ends[1:])
+        values = np.concatenate(ids) if ids else np.empty(0, np.int32)
+        batch = pa.record_batch([pa.ListArray.from_arrays(pa.array(ends), pa.array(values))], names=["ids"])
+        path = self._path(texts)
+        beside = path.with_suffix(f".{os.getpid()}")
+        with suppress(OSError):
+            with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+                writer.write_batch(batch)
+            os.replace(beside, path)
+
+    def _path(self, texts: Sequence[tuple[str, bool]]) -> Path:
+        digest = hashlib.blake2b(self.tokenizer.encode(), digest_size=16)
+        for text, spaced in texts:
+            # The length first, so that no two lists spell the same bytes.
+            digest.update(f"{len(text)} {spaced:d} {text}".encode("utf-8", "surrogatepass"))
+        return self.folder / f"{digest.hexdigest()}.arrow"
