@@ -52,12 +52,20 @@ def collate(
     inputs = {"input_ids": ids, "attention_mask": attention} | ({"token_type_ids": types} if segments else {})
     slots = len(encoded[0].mask_positions)
     return Batch(
-        inputs={name: torch.from_numpy(array).to(device) for name, array in inputs.items()},
+        inputs={name: _moved(array, device) for name, array in inputs.items()},
         rows=torch.arange(len(encoded), device=device).repeat_interleave(slots),
-        positions=torch.from_numpy(np.concatenate([row.mask_positions for row in encoded])).to(device),
+        positions=_moved(np.concatenate([row.mask_positions for row in encoded]), device),
         slots=slots,
-        soft_slots=None if all(row.soft_slots is None for row in encoded) else torch.from_numpy(soft).to(device),
+        soft_slots=None if all(row.soft_slots is None for row in encoded) else _moved(soft, device),
     )
+
+
+def _moved(array: np.ndarray, device: torch.device | str) -> torch.Tensor:
+    """Return an array on a device; to a GPU from pinned memory, so that nothing waits for the copy."""
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def row_chunks(count: int) -> Iterator[slice]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,16 @@ from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
 from pet.config import OptimizerSettings
-from pet.errors import RunError
+from pet.errors import ModelError, RunError
 
 __all__ = ["LossFunction", "TrainLog", "Trained", "fit", "row_stream", "weight_groups"]
 
 LossFunction = Callable[[np.ndarray], torch.Tensor]
 """Maps int64 row indices of a micro-batch to its mean loss."""
+
+
+_LOOK_EVERY = 16
+"""On a GPU, which is not waited for, losses are fetched once in so many updates."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +87,32 @@ class Trained:
         return [tensor for group in self.groups for tensor in group["params"]]
 
     @contextmanager
-    def training(self) -> Iterator[None]:
-        """Keep the modules in training mode while active."""
+    def training(self, checkpointing: bool = False) -> Iterator[None]:
+        """Keep the modules in training mode while active.
+
+        With `checkpointing`, the first of them, the model, computes its layers again in the backward pass instead of
+        keeping what they made: the same gradient with less memory.
+
+        Raises
+        ------
+        ModelError
+            If the model cannot.
+        """
+        model: Any = self.modules[0]
+        if checkpointing and not getattr(model, "supports_gradient_checkpointing", False):
+            raise ModelError(
+                f"{type(model).__name__} has no gradient checkpointing: leave out gradient_checkpointing, or lower "
+                "model.max_length."
+            )
         for module in self.modules:
             module.train()
+        if checkpointing:
+            _checkpointing(model, "enable")({"use_reentrant": False})
         try:
             yield
         finally:
+            if checkpointing:
+                _checkpointing(model, "disable")()
             for module in self.modules:
                 module.eval()
 
@@ -97,6 +120,11 @@ class Trained:
     def weights_of(cls, model: nn.Module, settings: OptimizerSettings) -> "Trained":
         """Return all weights of a model that want a gradient."""
         return cls((model,), weight_groups((w for w in model.parameters() if w.requires_grad), settings))
+
+
+def _checkpointing(model: Any, verb: str) -> Any:
+    # transformers renamed it within version 5.
+    return getattr(model, f"activation_checkpointing_{verb}", None) or getattr(model, f"gradient_checkpointing_{verb}")
 
 
 def weight_groups(weights: Iterable[torch.Tensor], settings: OptimizerSettings) -> tuple[dict[str, Any], ...]:
@@ -135,24 +163,58 @@ def fit(
     warmup = round(settings.warmup * steps)
     schedule = get_linear_schedule_with_warmup(optimizer, warmup, steps)  # type: ignore[no-untyped-call]
     optimizer = accelerator.prepare_optimizer(optimizer)
-    losses: list[float] = []
-    with trained.training():
-        for _, rows in zip(range(steps), row_stream(n, settings.batch_size, rng), strict=False):
-            total = 0.0
+    on_cpu = all(tensor.device.type == "cpu" for tensor in tensors)
+    ledger = _Ledger(steps, trained.groups[0]["lr"], every=1 if on_cpu else _LOOK_EVERY)
+    with trained.training(settings.gradient_checkpointing):
+        for update, rows in zip(range(steps), row_stream(n, settings.batch_size, rng), strict=False):
+            values = []
             for part in np.split(rows, settings.accumulation):
                 value = loss(part) / settings.accumulation
                 accelerator.backward(value)
-                total += float(value.detach())
-            norm = float(accelerator.clip_grad_norm_(tensors, settings.max_grad_norm))
-            if not np.isfinite([total, norm]).all():
-                raise RunError(
-                    f"The loss became {total} (gradient {norm}) at update {len(losses) + 1} of {steps}: lower "
-                    f'the learning rate (now {trained.groups[0]["lr"]:g}), or set run.precision = "fp32".'
-                )
+                values.append(value.detach())
+            norm = accelerator.clip_grad_norm_(tensors, settings.max_grad_norm)
+            ledger.add(torch.stack(values).sum(), norm)
             optimizer.step()
             schedule.step()
-            losses.append(total)
-            trained.updated(len(losses) - 1)
+            trained.updated(update)
             optimizer.zero_grad(set_to_none=True)
             advance(1)
-    return TrainLog(tuple(losses))
+    return TrainLog(ledger.losses())
+
+
+@dataclass
+class _Ledger:
+    """Losses and gradient norms as they lie on the device, looked at once in `every` updates."""
+
+    steps: int
+    learning_rate: float
+    every: int
+    _seen: list[float] = field(default_factory=list)
+    _waiting: list[torch.Tensor] = field(default_factory=list)
+
+    def add(self, loss: torch.Tensor, norm: torch.Tensor) -> None:
+        """Note an update before it is made."""
+        self._waiting.append(torch.stack([loss, norm.to(loss)]))
+        if len(self._waiting) == self.every:
+            self._look()
+
+    def losses(self) -> tuple[float, ...]:
+        """Return the loss of every update.
+
+        Raises
+        ------
+        RunError
+            If one of them, or its gradient, is not finite; so does `add`.
+        """
+        self._look()
+        return tuple(self._seen)
+
+    def _look(self) -> None:
+        for loss, norm in torch.stack(self._waiting).tolist() if self._waiting else []:
+            if not np.isfinite([loss, norm]).all():
+                raise RunError(
+                    f"The loss became {loss} (gradient {norm}) at update {len(self._seen) + 1} of {self.steps}: lower "
+                    f'the learning rate (now {self.learning_rate:g}), or set run.precision = "fp32".'
+                )
+            self._seen.append(loss)
+        self._waiting.clear()

@@ -31,6 +31,7 @@ class OptimizerSettings(Section):
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
     warmup: Share = 0.1
     max_grad_norm: PositiveFloat = 1.0
+    gradient_checkpointing: bool = False
 
     @model_validator(mode="after")
     def _accumulation_divides(self) -> Self:
@@ -94,6 +95,11 @@ class TrainSettings(OptimizerSettings, VariantSettings):
             )
         if parts.loss == "adapet" and parts.output != "words":
             raise ValueError(f'loss = "adapet" is about words, expected output = "words", found "{parts.output}"')
+        if self.gradient_checkpointing and parts.weights in ("adapter", "prefix", "unipelt"):
+            # Their parts are in the model only while it goes forward, and would be missing when it does so again.
+            raise ValueError(
+                f'gradient_checkpointing does not go with weights = "{parts.weights}": leave one of them out'
+            )
         if parts.loss == "adapet" and self.auxiliary_mlm:
             raise ValueError(f'expected auxiliary_mlm = 0 with loss = "adapet", found {self.auxiliary_mlm:g}')
         return self

@@ -6,9 +6,10 @@ import torch
 from accelerate.state import AcceleratorState
 from torch import nn
 
-from pet.config import OptimizerSettings
-from pet.errors import RunError
-from pet.learners.training import Trained, TrainLog, fit, row_stream, weight_groups
+from pet.config import ModelSettings, OptimizerSettings, TrainSettings
+from pet.errors import ModelError, RunError
+from pet.learners import Voter
+from pet.learners.training import Trained, TrainLog, _Ledger, fit, row_stream, weight_groups
 
 POINTS = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
 TARGETS = (POINTS.sum(1) > 0).long()
@@ -163,6 +164,42 @@ def test_the_model_is_in_training_mode_only_while_it_trains():
     fit(all_of(model), loss, 24, settings_of(), np.random.default_rng(0))
     assert modes == [True] * 5
     assert not model.training
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert"])
+def test_gradient_checkpointing_gives_the_same_training(backbones, pvp, machine, rows, family):
+    voter, losses, calls = Voter(backbones[family], pvp, ModelSettings(), machine), [], []
+    layer = next(
+        m for m in backbones[family].model.modules() if type(m).__name__.endswith(("BertLayer", "EncoderLayer"))
+    )
+    handle = layer.register_forward_pre_hook(lambda *_: calls.append(1))
+    counts = []
+    for checkpointing in (False, True):
+        settings = settings_of(steps=4, gradient_checkpointing=checkpointing)
+        losses.append(voter.train(rows, TrainSettings(**settings.model_dump()), np.random.default_rng(0)).losses)
+        counts.append(len(calls) - sum(counts))
+    handle.remove()
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5)  # with dropout
+    assert counts[1] == 2 * counts[0]  # each layer went forward twice
+
+
+def test_a_model_without_gradient_checkpointing_is_refused(refuses):
+    model = nn.Linear(3, 2)
+    settings = settings_of(gradient_checkpointing=True)
+    train = lambda: fit(all_of(model), lambda rows: model(POINTS[rows]).sum(), 24, settings, np.random.default_rng(0))  # noqa: E731
+    refuses(ModelError, train, "Linear", "gradient_checkpointing")
+
+
+@pytest.mark.parametrize("every", [1, 3, 16])
+def test_losses_are_looked_at_now_and_then_and_the_bad_update_is_named(refuses, every):
+    def book(values):
+        ledger = _Ledger(40, 0.1, every)
+        for value in values:
+            ledger.add(torch.tensor(value), torch.tensor(1.0))
+        return ledger.losses()
+
+    assert book([0.5, 2.0, 1.0, 4.0]) == (0.5, 2.0, 1.0, 4.0)
+    refuses(RunError, lambda: book([1.0, 1.0, float("nan"), 1.0]), "nan", "update 3 of 40", "run.precision")
 
 
 def test_matrices_decay_and_vectors_do_not():
