@@ -9,6 +9,7 @@ from torch import nn
 from pet.config import ModelSettings, OptimizerSettings, TrainSettings
 from pet.errors import ModelError, RunError
 from pet.learners import Voter
+from pet.learners.deltas.families import family_of, layers
 from pet.learners.training import Trained, TrainLog, _Ledger, fit, row_stream, weight_groups
 
 POINTS = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
@@ -169,10 +170,9 @@ def test_the_model_is_in_training_mode_only_while_it_trains():
 @pytest.mark.parametrize("family", ["bert", "modernbert"])
 def test_gradient_checkpointing_gives_the_same_training(backbones, pvp, machine, rows, family):
     voter, losses, calls = Voter(backbones[family], pvp, ModelSettings(), machine), [], []
-    layer = next(
-        m for m in backbones[family].model.modules() if type(m).__name__.endswith(("BertLayer", "EncoderLayer"))
-    )
-    handle = layer.register_forward_pre_hook(lambda *_: calls.append(1))
+    model = backbones[family].model
+    first = layers(model)[0].get_submodule(family_of(model).query)
+    handle = first.register_forward_pre_hook(lambda *_: calls.append(1))
     counts = []
     for checkpointing in (False, True):
         settings = settings_of(steps=4, gradient_checkpointing=checkpointing)
