@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from pet.errors import ModelError
 from pet.learners.batching import Batch
+from pet.learners.last_layer import last_layer_at_masks
 from pet.learners.words import LabelWords
 
 __all__ = [
@@ -32,15 +33,17 @@ __all__ = [
 
 
 @contextmanager
-def keep_rows(model: Any, rows: torch.Tensor, positions: torch.Tensor) -> Iterator[None]:
+def keep_rows(model: Any, rows: torch.Tensor, positions: torch.Tensor, *, picked: bool = False) -> Iterator[None]:
     """While active, the head of `model` sees only the hidden states at (rows, positions), as float32 [1, r, h].
 
+    With `picked` the base model itself gives no others.
     Autocast ends at the hook: the head's few rows are computed in float32, since bfloat16 would round logits to
     steps of about 0.06.
     """
 
     def gather(_module: Any, _inputs: Any, output: Any) -> Any:
-        output.last_hidden_state = output.last_hidden_state[rows, positions].unsqueeze(0).float()
+        states = output.last_hidden_state
+        output.last_hidden_state = (states.flatten(0, 1) if picked else states[rows, positions]).unsqueeze(0).float()
         torch.set_autocast_enabled(rows.device.type, False)
         return output
 
@@ -57,15 +60,17 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)
 
 
-def logits_at(model: Any, batch: Batch, rows: torch.Tensor, positions: torch.Tensor, precision: str) -> torch.Tensor:
-    """Return the vocabulary logits at (rows, positions), each int64 [r], as float32 [r, v].
+def logits_at(
+    model: Any, batch: Batch, rows: torch.Tensor, positions: torch.Tensor, precision: str, *, picked: bool = False
+) -> torch.Tensor:
+    """Return the vocabulary logits at (rows, positions), each int64 [r], as float32 [r, v]; `picked` as `keep_rows`.
 
     Raises
     ------
     ModelError
         If the model's head reads anything but the output of its base model.
     """
-    with keep_rows(model, rows, positions), autocast(rows.device, precision):
+    with keep_rows(model, rows, positions, picked=picked), autocast(rows.device, precision):
         logits: torch.Tensor = model(**batch.inputs).logits
     if logits.shape[:2] != (1, len(rows)):
         raise ModelError(
@@ -76,7 +81,8 @@ def logits_at(model: Any, batch: Batch, rows: torch.Tensor, positions: torch.Ten
 
 def mask_logits(model: Any, batch: Batch, precision: str) -> torch.Tensor:
     """Return the vocabulary logits at the masks, float32 [b, p, v]."""
-    logits = logits_at(model, batch, batch.rows, batch.positions, precision)
+    with last_layer_at_masks(model, batch) as picked:
+        logits = logits_at(model, batch, batch.rows, batch.positions, precision, picked=picked)
     return logits.view(len(batch), batch.slots, -1)
 
 
@@ -92,7 +98,12 @@ def decoder_inputs(model: Any, batch: Batch, precision: str) -> torch.Tensor:
         If the model has no such decoder, or it reads anything but the mask rows.
     """
     rows = batch.rows
-    with _decoder_reads(model) as read, keep_rows(model, rows, batch.positions), autocast(rows.device, precision):
+    with (
+        last_layer_at_masks(model, batch) as picked,
+        _decoder_reads(model) as read,
+        keep_rows(model, rows, batch.positions, picked=picked),
+        autocast(rows.device, precision),
+    ):
         model(**batch.inputs)
     if len(read) != 1 or read[0].shape[:2] != (1, len(rows)):
         raise _unknown_decoder(model)

@@ -31,7 +31,7 @@ def voter(backbones, pvp, machine):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_learns(backbones, pvp, machine, rows, family):
     voter = Voter(backbones[family], pvp, ModelSettings(), machine)
-    log = voter.train(rows, settings_of(), generator())
+    log = voter.train(rows, settings_of(steps=45), generator())
     scores = voter.scores(rows)
     gold = [voter.words.labels.index(row.label) for row in rows]
     assert np.mean(log.losses[-5:]) < 0.7 * np.mean(log.losses[:3])
