@@ -11,18 +11,16 @@ import argparse
 import json
 import random
 import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from plain import plain_scores, seconds
 
 from pet.config import ModelSettings
 from pet.data import Example, ReadOptions, read_examples
 from pet.learners import Backbone, Machine, Voter, find_model, quiet_transformers
-from pet.learners.batching import collate, padding_waste, token_budget_batches
-from pet.learners.masked_lm import word_scores
+from pet.learners.batching import padding_waste, token_budget_batches
 from pet.prompts import PVP, load_patterns, load_verbalizers
 
 TEXT = "the market said its new game of a team in year for company on with people after report who would win"
@@ -34,31 +32,6 @@ def made_up(count: int) -> list[Example]:
     rng = random.Random(0)
     lengths = [max(8, round(rng.gauss(38, 10))) for _ in range(count)]
     return [Example(str(i), {"text": " ".join(rng.choices(WORDS, k=size))}) for i, size in enumerate(lengths)]
-
-
-def plain_scores(voter: Voter, examples: list[Example], length: int = 256) -> np.ndarray:
-    """Score as the original does: fixed padding, 8 rows, full logits at all positions."""
-    encoded = voter.encode(examples)
-    tokenizer, found = voter.backbone.tokenizer, []
-    with torch.inference_mode():
-        for start in range(0, len(encoded), 8):
-            batch = collate(encoded[start : start + 8], tokenizer.pad_token_id, voter.backbone.uses_segments, "cpu")
-            padded = {
-                name: torch.nn.functional.pad(
-                    ids, (0, length - ids.shape[1]), value=tokenizer.pad_token_id if name == "input_ids" else 0
-                )
-                for name, ids in batch.inputs.items()
-            }
-            logits = voter.backbone.model(**padded).logits[batch.rows, batch.positions]
-            found.append(word_scores(logits.view(len(batch), batch.slots, -1), voter.words).numpy())
-    return np.concatenate(found)
-
-
-def seconds(work: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
-    """Return the time a call takes, and its result."""
-    start = time.perf_counter()
-    result = work()
-    return time.perf_counter() - start, result
 
 
 def compare(voters: dict[str, Voter], examples: list[Example], repeats: int) -> dict[str, object]:

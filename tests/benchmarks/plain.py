@@ -1,0 +1,111 @@
+"""The plain path that everything is compared with, and the machine's limit: what its matrix products alone would take.
+
+Plain: every row padded to 256 tokens, 8 rows at a time, vocabulary logits at all positions, float32, the same weights.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from pet.data import Example
+from pet.learners import Voter
+from pet.learners.batching import Batch, collate
+from pet.learners.deltas.families import layers
+from pet.learners.last_layer import last_layer_at_masks
+from pet.learners.masked_lm import word_scores
+
+__all__ = ["attention_flop", "flop", "gemm_seconds", "linear_shapes", "plain_scores", "plain_steps", "seconds"]
+
+LENGTH = 256
+
+
+def seconds(work: Callable[[], object]) -> tuple[float, object]:
+    """Return the time a call takes, and its result."""
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def plain_logits(voter: Voter, rows: Sequence, length: int = LENGTH) -> tuple[torch.Tensor, Batch]:
+    """Return logits at the masks, [b, p, v], of rows padded to `length`, from logits at all positions."""
+    tokenizer = voter.backbone.tokenizer
+    batch = collate(rows, tokenizer.pad_token_id, voter.backbone.uses_segments, "cpu", length)
+    logits = voter.backbone.model(**batch.inputs).logits[batch.rows, batch.positions]
+    return logits.view(len(batch), batch.slots, -1), batch
+
+
+def plain_scores(voter: Voter, examples: list[Example], length: int = LENGTH) -> np.ndarray:
+    """Score as the original does: fixed padding, 8 rows, full logits at all positions."""
+    encoded = voter.encode(examples)
+    with torch.inference_mode():
+        found = [
+            word_scores(plain_logits(voter, encoded[start : start + 8], length)[0], voter.words).numpy()
+            for start in range(0, len(encoded), 8)
+        ]
+    return np.concatenate(found)
+
+
+def plain_steps(voter: Voter, examples: list[Example], steps: int, batch_size: int) -> None:
+    """Train as the original does: float32, every row padded, logits at all positions."""
+    voter.backbone.reset()
+    model = voter.backbone.model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    encoded, columns = voter.encode(examples), {label: k for k, label in enumerate(voter.words.labels)}
+    for step in range(steps):
+        rows = [(step * batch_size + i) % len(encoded) for i in range(batch_size)]
+        logits, _ = plain_logits(voter, [encoded[i] for i in rows])
+        targets = torch.tensor([columns[str(examples[i].label)] for i in rows])
+        functional.cross_entropy(word_scores(logits, voter.words), targets).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    model.eval()
+
+
+def linear_shapes(voter: Voter, batch: Batch) -> list[tuple[int, int, int]]:
+    """Return (rows, inputs, outputs) of every matrix product with weights that our path makes of one batch."""
+    model, shapes = voter.backbone.model, []
+    with last_layer_at_masks(model, batch) as picked:
+        few = layers(model)[-1] if picked else None
+    for layer in layers(model):
+        for name, module in layer.named_modules():
+            if isinstance(module, torch.nn.Linear):
+                # Of the last layer, keys and values alone are made of every token.
+                every = layer is not few or name.endswith(("key", "value"))
+                rows = batch.inputs["input_ids"].numel() if every else len(batch.rows)
+                shapes.append((rows, module.in_features, module.out_features))
+    return shapes
+
+
+def gemm_seconds(shapes: Sequence[tuple[int, int, int]], dtype: torch.dtype, training: bool, repeats: int = 5) -> float:
+    """Return what the products of these shapes alone take: the median over repeats of each, summed.
+
+    In training, those of the gradients of inputs and weights come on top.
+    """
+    total, known = 0.0, {}
+    for rows, inputs, outputs in shapes:
+        if (rows, inputs, outputs) not in known:
+            x, w = torch.randn(rows, inputs).to(dtype), torch.randn(outputs, inputs).to(dtype)
+            y = torch.randn(rows, outputs).to(dtype)
+            products = [lambda x=x, w=w: functional.linear(x, w)]
+            if training:
+                products += [lambda y=y, w=w: y @ w, lambda x=x, y=y: y.t() @ x]
+            with torch.inference_mode():
+                times = [[seconds(product)[0] for _ in range(repeats)] for product in products]
+            known[rows, inputs, outputs] = sum(map(float, np.median(times, axis=1)))
+        total += known[rows, inputs, outputs]
+    return total
+
+
+def flop(shapes: Sequence[tuple[int, int, int]]) -> float:
+    """Return the floating point operations of these products."""
+    return float(sum(2 * rows * inputs * outputs for rows, inputs, outputs in shapes))
+
+
+def attention_flop(voter: Voter, lengths: Sequence[int]) -> float:
+    """Return the operations of attention over rows without padding: every token's query with every key, and values."""
+    config = voter.backbone.model.config
+    return float(sum(4 * length**2 * config.hidden_size * config.num_hidden_layers for length in lengths))
