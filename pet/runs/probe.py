@@ -49,8 +49,11 @@ MOST_STEPS = 10
 PATIENCE = 2.0
 """After an update that took so many seconds, a first impression needs no second one."""
 
+LONGEST_OF = 1000
+"""The longest batch of a training is taken to be that of the longest of so many rows."""
+
 TRAINING_COPIES = 4
-"""A classifier in training holds its weights so often: themselves, their gradients, and the two moments of Adam."""
+"""What trains is held so often: as weights, as their gradients, and as the two moments of Adam."""
 
 
 def probe(plan: Plan, bench: Workbench, done: Counter[str], *, whole: bool = True, always: bool = False) -> Rates:
@@ -107,11 +110,15 @@ class _Clock:
 
 @dataclass
 class _Probe:
-    """Measures a plan's work: `first` with as little as possible, `closer` with what its seconds allow."""
+    """Measures a plan's work: `first` with as little as possible, `closer` with what its seconds allow.
+
+    `untrained` is the peak of memory before anything was trained.
+    """
 
     plan: Plan
     bench: Workbench
     whole: bool
+    untrained: int | None = None
 
     def first(self) -> Rates:
         """Return rates from a few rows and updates."""
@@ -131,19 +138,36 @@ class _Probe:
             row=float(np.mean([sum(len(text.encode()) for text in row.fields.values()) for row in self._pool])),
             hidden=int(backbone.model.config.hidden_size),
         )
+        self.untrained = peak_memory()
         return self._with_voters(rates, self._learning[:1], 0.0)
 
     def closer(self, rates: Rates, seconds: float) -> Rates:
         """Return better rates from about so many seconds of work: a fifth of it scoring, the rest updates."""
         rates = replace(rates, token=self._scoring(seconds / 5))
         rates = self._with_voters(rates, self._learning, 0.4 * seconds)
-        memory = 0
+        more = self._memory_of_longest(rates)
         if self.whole and rates.loading + 2 * rates.slowest <= seconds:
             rates = self._with_classifiers(rates, 0.4 * seconds)
         elif self.whole:
-            memory = TRAINING_COPIES * FLOAT * rates.weights
+            # What the voters' training has freed serves a classifier's.
+            freed = (TRAINING_COPIES - 1) * max(rates.numbers.values(), default=0)
+            more += FLOAT * (TRAINING_COPIES * rates.weights - freed)
         peak = peak_memory()
-        return replace(rates, memory=None if peak is None else peak + memory)
+        return replace(rates, memory=None if peak is None else peak + more)
+
+    def _memory_of_longest(self, rates: Rates) -> int:
+        """Return the bytes that a batch of the longest rows adds to what the training so far has held.
+
+        Of that, all but gradients and moments grows with the tokens.
+        """
+        peak = peak_memory()
+        if peak is None or self.untrained is None:
+            return 0
+        states = FLOAT * (TRAINING_COPIES - 1) * max(rates.numbers.values(), default=0)
+        pvp, rows = self.plan.pvps[0], self._sample(self.plan.data.unlabeled, "longest", LONGEST_OF)
+        longest = sorted(rows, key=lambda row: sum(map(len, row.fields.values())))[-self.plan.config.train.batch_size :]
+        longer = self._length(longest, pvp) / self._length(self._lesson, pvp) - 1.0
+        return round(max(0.0, longer) * max(0, peak - self.untrained - states))
 
     @cached_property
     def _pool(self) -> list[Example]:
@@ -162,8 +186,8 @@ class _Probe:
         """One voter of each variant that trains."""
         return list({variant_of(spec): spec for spec in reversed(self.plan.voters) if spec.learns}.values())
 
-    def _sample(self, rows: Sequence[Example], name: str) -> list[Example]:
-        size = min(SAMPLED_ROWS, len(rows))
+    def _sample(self, rows: Sequence[Example], name: str, most: int = SAMPLED_ROWS) -> list[Example]:
+        size = min(most, len(rows))
         chosen = rng_for(self.plan.inputs.seed, "probe", name).choice(len(rows), size=size, replace=False)
         return [rows[i] for i in chosen]
 
@@ -227,6 +251,7 @@ class _Probe:
         return replace(rates, steps=steps, starts=starts)
 
     def _classifier(self, source: ModelSource, settings: OptimizerSettings, seconds: float) -> tuple[float, float]:
+        """Return the seconds of an update, and those before the first."""
         inputs, rows, k = self.plan.inputs, self._pool, len(self.plan.data.task.labels)
         targets, rng = np.full((len(rows), k), 1.0 / k, np.float32), rng_for(inputs.seed, "probe", "classifier")
         started = time.perf_counter()
