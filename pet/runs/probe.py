@@ -67,12 +67,13 @@ def probe(plan: Plan, bench: Workbench, done: Counter[str], *, whole: bool = Tru
     ModelError
         If the model cannot be loaded, or a voter's variant does not fit it.
     """
-    measuring = _Probe(plan, bench, whole)
+    work = Workload.of(plan)
+    measuring = _Probe(plan, bench, frozenset(job.variant for job in work.left(done, whole) if job.steps))
     rates = measuring.first()
-    left = forecast(Workload.of(plan), rates, done, whole).seconds
-    if left < SHORT_RUN and not always:
+    seconds = forecast(work, rates, done, whole).seconds
+    if seconds < SHORT_RUN and not always:
         return rates
-    return measuring.closer(rates, min(PROBE_SECONDS, PROBE_SHARE * max(left, SHORT_RUN)))
+    return measuring.closer(rates, min(PROBE_SECONDS, PROBE_SHARE * max(seconds, SHORT_RUN)))
 
 
 class _Enough(Exception):
@@ -112,12 +113,13 @@ class _Clock:
 class _Probe:
     """Measures a plan's work: `first` with as little as possible, `closer` with what its seconds allow.
 
-    `untrained` is the peak of memory before anything was trained.
+    `variants` are those of the updates that are left to make, voters' and classifiers'; `untrained` is the peak of
+    memory before anything was trained.
     """
 
     plan: Plan
     bench: Workbench
-    whole: bool
+    variants: frozenset[str]
     untrained: int | None = None
 
     def first(self) -> Rates:
@@ -139,6 +141,8 @@ class _Probe:
             hidden=int(backbone.model.config.hidden_size),
         )
         self.untrained = peak_memory()
+        if not self._learning and self._classifies:
+            return self._with_classifiers(rates, 0.0)
         return self._with_voters(rates, self._learning[:1], 0.0)
 
     def closer(self, rates: Rates, seconds: float) -> Rates:
@@ -146,9 +150,9 @@ class _Probe:
         rates = replace(rates, token=self._scoring(seconds / 5))
         rates = self._with_voters(rates, self._learning, 0.4 * seconds)
         more = self._memory_of_longest(rates)
-        if self.whole and rates.loading + 2 * rates.slowest <= seconds:
+        if self._classifies and rates.loading + 2 * rates.slowest <= seconds:
             rates = self._with_classifiers(rates, 0.4 * seconds)
-        elif self.whole:
+        elif self._classifies and STUDENT not in rates.steps:
             # What the voters' training has freed serves a classifier's.
             freed = (TRAINING_COPIES - 1) * max(rates.numbers.values(), default=0)
             more += FLOAT * (TRAINING_COPIES * rates.weights - freed)
@@ -183,8 +187,13 @@ class _Probe:
 
     @cached_property
     def _learning(self) -> list[VoterSpec]:
-        """One voter of each variant that trains."""
-        return list({variant_of(spec): spec for spec in reversed(self.plan.voters) if spec.learns}.values())
+        """One voter of each variant that has updates to make."""
+        kinds = {variant_of(spec): spec for spec in reversed(self.plan.voters)}
+        return [spec for variant, spec in kinds.items() if variant in self.variants]
+
+    @property
+    def _classifies(self) -> bool:
+        return bool(self.variants & {STUDENT, BASELINE})
 
     def _sample(self, rows: Sequence[Example], name: str, most: int = SAMPLED_ROWS) -> list[Example]:
         size = min(most, len(rows))
@@ -248,7 +257,7 @@ class _Probe:
         steps[BASELINE], starts[BASELINE] = steps[STUDENT], starts[STUDENT]
         if not same and self.plan.has_baseline:
             steps[BASELINE], starts[BASELINE] = self._classifier(inputs.source, inputs.baseline, part)
-        return replace(rates, steps=steps, starts=starts)
+        return replace(rates, steps=steps, starts=starts, numbers={**rates.numbers, STUDENT: rates.weights})
 
     def _classifier(self, source: ModelSource, settings: OptimizerSettings, seconds: float) -> tuple[float, float]:
         """Return the seconds of an update, and those before the first."""
