@@ -114,7 +114,6 @@ def _label_pool(
 ) -> tuple[Generation, ...]:
     """Train the generations, and label the pool with the last one accepted."""
     found: dict[int, Generation] = {}
-    bench.untried += [spec for spec in plan.voters if not spec.seed_index and spec.variant]
     for generation in Generations(plan, bench, log.say, log.warn).train():
         directory.expect(bench.voter_jobs)
         write_generation(directory.generations, generation, plan.voters, plan.data)
@@ -190,7 +189,7 @@ def _workplace(
             log.say(f"the rows left out are in {directory.rejected_path}")
         history = RunLog(directory.log_path, io.StringIO())  # for the file alone
         history.say(f"started: {len(plan.voters)} voters, {len(plan.data.unlabeled)} rows to label")
-        bench = Workbench(plan.inputs, directory.store(log), Stages(stages), history.say)
+        bench = Workbench(plan.inputs, directory.store(log), Stages(stages), history.say, plan.untried)
         yield directory, bench, log
 
 

@@ -59,7 +59,8 @@ def foresee(plan: Plan, root: Path) -> Outlook:
     done = directory.store().finished() if begun else Counter[str]()
     if not (left := work.left(done)):
         return Outlook(root, Forecast((), None, disk_use(root), sum(1 for _ in work.jobs()) - len(left)))
-    rates = probe(plan, Workbench(plan.inputs, JobStore(directory.jobs)), done, always=True)
+    bench = Workbench(plan.inputs, JobStore(directory.jobs), untried=plan.untried)
+    rates = probe(plan, bench, done, always=True)
     # Other settings make another run: what is done of this one would be lost.
     shorter = () if done else tuple(savings(work, rates)[:MOST_SAVINGS])
     return Outlook(root, forecast(work, rates, done), shorter, rates.loading)

@@ -28,7 +28,7 @@ class Rates:
     `token` is the seconds of a token that goes forward, reading its row included; `tokens` the mean tokens of a row of
     the pool under each pattern, and `relative` how much longer rows of other sets are. `encode` is the seconds to
     tokenize a row alone. `steps` and `starts` are the seconds of an update of each variant and those before its first
-    one. `rest` is the seconds of the comparison beside its jobs.
+    one; `loading` those that reading the model took.
 
     `memory` is the peak so far, in bytes; `numbers` are those that train, by variant, `weights` all of the model;
     `tokenizer` and `row` the bytes of its tokenizer's files and of a row of the pool; `hidden` the model's width.
@@ -40,7 +40,6 @@ class Rates:
     steps: Mapping[str, float] = field(default_factory=dict)
     starts: Mapping[str, float] = field(default_factory=dict)
     encode: float = 0.0
-    rest: float = 0.0
     loading: float = 0.0
     memory: int | None = None
     numbers: Mapping[str, int] = field(default_factory=dict)
@@ -114,8 +113,6 @@ def forecast(work: Workload, rates: Rates, done: Counter[str] | None = None, who
     for job in left:
         seconds[job.stage] = seconds.get(job.stage, 0.0) + rates.seconds(job)
     jobs = Counter(job.stage for job in left)
-    if "baselines" in seconds:
-        seconds["baselines"] += rates.rest
     stages = tuple(StageForecast(name, jobs[name], took) for name, took in seconds.items())
     memory = None if rates.memory is None else rates.memory + SCORE_COPIES * _score_bytes(work)
     return Forecast(stages, memory, _disk(work, rates, whole), len(everything) - len(left))

@@ -34,7 +34,7 @@ PROBE_SECONDS = 5.0
 
 PROBE_SHARE = 0.05
 
-SHORT_RUN = 10.0
+SHORT_RUN = 30.0
 """Of less work than this, in seconds, a first impression is enough."""
 
 SAMPLED_ROWS = 64
@@ -51,6 +51,12 @@ PATIENCE = 2.0
 
 LONGEST_OF = 1000
 """The longest batch of a training is taken to be that of the longest of so many rows."""
+
+GAPS = 2.0
+"""Blocks of many sizes leave gaps: after hundreds of updates a training holds so many times its largest batch.
+
+Measured with pet-mini on a CPU, where the heap keeps what is freed (see `Machine.pick`).
+"""
 
 TRAINING_COPIES = 4
 """What trains is held so often: as weights, as their gradients, and as the two moments of Adam."""
@@ -123,7 +129,7 @@ class _Probe:
     untrained: int | None = None
 
     def first(self) -> Rates:
-        """Return rates from a few rows and updates."""
+        """Return rates from a few rows and updates, once every voter has been tried on."""
         started = time.perf_counter()
         backbone = self.bench.voter(self.plan.pvps[0]).backbone
         loading = time.perf_counter() - started
@@ -140,6 +146,7 @@ class _Probe:
             row=float(np.mean([sum(len(text.encode()) for text in row.fields.values()) for row in self._pool])),
             hidden=int(backbone.model.config.hidden_size),
         )
+        self.bench.try_on()
         self.untrained = peak_memory()
         if not self._learning and self._classifies:
             return self._with_classifiers(rates, 0.0)
@@ -160,7 +167,7 @@ class _Probe:
         return replace(rates, memory=None if peak is None else peak + more)
 
     def _memory_of_longest(self, rates: Rates) -> int:
-        """Return the bytes that a batch of the longest rows adds to what the training so far has held.
+        """Return the bytes that long training on the longest rows adds to what the training so far has held.
 
         Of that, all but gradients and moments grows with the tokens.
         """
@@ -170,8 +177,8 @@ class _Probe:
         states = FLOAT * (TRAINING_COPIES - 1) * max(rates.numbers.values(), default=0)
         pvp, rows = self.plan.pvps[0], self._sample(self.plan.data.unlabeled, "longest", LONGEST_OF)
         longest = sorted(rows, key=lambda row: sum(map(len, row.fields.values())))[-self.plan.config.train.batch_size :]
-        longer = self._length(longest, pvp) / self._length(self._lesson, pvp) - 1.0
-        return round(max(0.0, longer) * max(0, peak - self.untrained - states))
+        longer = max(1.0, self._length(longest, pvp) / self._length(self._lesson, pvp))
+        return round((GAPS * longer - 1.0) * max(0, peak - self.untrained - states))
 
     @cached_property
     def _pool(self) -> list[Example]:

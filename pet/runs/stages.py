@@ -104,7 +104,7 @@ class Workbench:
             name = f"training and voting {spec.name}" + (f", generation {generation}" if generation else "")
             steps = (spec.train.steps or 0) * (spec.train.restarts or 1) if len(training) else 0
             with self.stages.stage(name, steps + sum(map(len, parts.values()))) as advance:
-                self._try_on()
+                self.try_on()
                 voter, log = self.voter(spec.pvp), TrainLog(())
                 if len(training):
                     voter = self.voter(spec.prompt, spec.train)
@@ -235,7 +235,8 @@ class Workbench:
     def _masked_lm(self) -> Backbone:
         return Backbone.masked_lm(self.inputs.source, self.inputs.machine.device)
 
-    def _try_on(self) -> None:
+    def try_on(self) -> None:
+        """Put the untried voters on the model, each once; a ModelError tells of one that does not fit."""
         while self.untried:
             spec = self.untried.pop()
             parts = self.voter(spec.prompt, spec.train).new_parts()

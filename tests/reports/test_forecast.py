@@ -44,9 +44,8 @@ def test_the_command_shows_stages_and_totals_and_makes_nothing(toy_pipeline: Pat
 
 def test_json_has_the_stages_in_seconds_and_bytes(toy_pipeline: Path, tmp_path: Path) -> None:
     found = json.loads(planned(toy_pipeline, "--output-dir", tmp_path / "run", "--json").stdout)
-    assert (
-        found["seconds"] == pytest.approx(sum(stage["seconds"] for stage in found["stages"])) and found["seconds"] > 0
-    )
+    assert found["seconds"] == pytest.approx(sum(stage["seconds"] for stage in found["stages"]))
+    assert min(stage["seconds"] for stage in found["stages"]) > 0
     assert found["memory_bytes"] > 10**8 and found["disk_bytes"] > 10**4
     assert (found["jobs"], found["finished_jobs"]) == (7, 0)
 
@@ -93,9 +92,10 @@ def test_a_long_run_tells_at_its_start_and_compares_at_its_end(
     assert "; 1.0 GB of memory, took " in whole.forecast and " MB on disk, took " in whole.forecast
     found = json.loads((root / "forecast.json").read_text())
     assert found["finished_jobs"] == 2
-    assert found["predicted"]["seconds"] == 64 > found["actual"]["seconds"] > 0
+    assert found["predicted"]["seconds"] == 64
+    assert min(found["predicted"]["disk_bytes"], found["actual"]["disk_bytes"]) > 0
     assert [stage["name"] for stage in found["stages"]] == ["distilling", "zero-shot", "baselines"]
-    assert all(0 < stage["actual"] < 32 for stage in found["stages"])
+    assert 0 < sum(stage["actual"] for stage in found["stages"]) <= found["actual"]["seconds"]
 
 
 def test_the_figures_and_labels_are_the_same_with_a_forecast(
@@ -105,9 +105,8 @@ def test_the_figures_and_labels_are_the_same_with_a_forecast(
     monkeypatch.setattr("pet.runs.probe.SHORT_RUN", 0.0)  # so that all of the probe is made
     again = pet.run(config(), tmp_path / "run", quiet=True)
     assert again.forecast is not None
-    after = content(again.directory)
-    assert after.pop("forecast.json")
-    assert after == content(finished.directory)
+    assert (again.directory / "forecast.json").exists()
+    assert content(again.directory) == content(finished.directory)
 
 
 def test_what_there_is_to_say_in_lines() -> None:

@@ -28,6 +28,12 @@ def bench_of(plan: Plan, folder: Path) -> Workbench:
     return Workbench(plan.inputs, JobStore(folder / "jobs"))
 
 
+def clock_of(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let whatever is timed take so many seconds, or some times as many."""
+    moments = count(0.0, seconds)
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(moments))
+
+
 def test_a_first_impression_is_enough_for_a_matter_of_seconds(config: Config, tmp_path: Path) -> None:
     plan = prepare(config())
     rates = probe(plan, bench_of(plan, tmp_path), NONE)
@@ -37,7 +43,10 @@ def test_a_first_impression_is_enough_for_a_matter_of_seconds(config: Config, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_longer_work_is_measured_closer_each_variant_and_the_classifiers(config: Config, tmp_path: Path) -> None:
+def test_longer_work_is_measured_closer_each_variant_and_the_classifiers(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock_of(monkeypatch, 0.001)
     mixed = pet.RunConfig.from_mapping(
         config().model_dump(exclude_none=True)
         | {"train": {"steps": 6, "batch_size": 4, "voters": [{"patterns": ["toy/colon"]}, {"preset": "bitfit"}]}}
@@ -76,8 +85,7 @@ def test_what_is_finished_is_not_measured(config: Config, tmp_path: Path, monkey
 def test_a_model_of_which_an_update_takes_longer_than_the_probe_makes_few(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moments = count(0, 7)  # whatever is timed takes 7 seconds and more
-    monkeypatch.setattr(module.time, "perf_counter", lambda: float(next(moments)))
+    clock_of(monkeypatch, 7.0)
     monkeypatch.setattr(TextClassifier, "from_source", lambda *_, **__: pytest.fail("a second model is loaded"))
     updates: list[_Clock] = []
     hear = _Clock.__call__
