@@ -20,6 +20,7 @@ from pet.labeling import SoftLabels, combine
 from pet.learners import quiet_transformers
 from pet.reports.cards import CardFacts
 from pet.reports.comparison import compare
+from pet.reports.forecast import Watch
 from pet.reports.labeled import History, LabeledRows, differs, pseudo_label_columns, read_labeled_rows
 from pet.reports.metrics import evaluate, gold_columns
 from pet.reports.provenance import first_labeled, training_set_counts, write_generation
@@ -40,7 +41,8 @@ class RunResult:
     """Where the results lie, and the figures. `model` and `summary` are None after `label`.
 
     `columns` maps the task's fields to the columns of the labeled data set. `verdict` says whether something simpler
-    would have done better, and `work` what was computed.
+    would have done better, `work` what was computed, and `forecast` what was predicted and what it took (None where
+    that was a matter of seconds).
     """
 
     directory: Path
@@ -51,6 +53,7 @@ class RunResult:
     summary: Summary | None = None
     verdict: str | None = None
     work: str | None = None
+    forecast: str | None = None
 
 
 def run(
@@ -68,6 +71,7 @@ def run(
     """
     plan = check_prompts(prepare(config))
     with _workplace(plan, output_dir, plan.stage_count, force=force, quiet=quiet) as (directory, bench, log):
+        watch = Watch.start(plan, bench, log.say)
         generations = _label_pool(plan, directory, bench, log, force)
         rows = read_labeled_rows(directory.pseudo_labels, plan.data.columns, plan.data.task.labels)
         model, student = _train_student(plan.config, bench, rows)
@@ -75,6 +79,7 @@ def run(
         publish_model(directory.model, model, _card_facts(plan.config, rows), summary.test_figures())
         work = sum(bench.work.values(), Work())
         write_metrics(directory.metrics_path, _facts(plan, generations, work), summary)
+        predicted = watch.stop(directory)
     soft_labels = combine(accepted(generations)[-1].votes)
     return RunResult(
         directory=directory.root,
@@ -86,6 +91,7 @@ def run(
         verdict=verdict(summary),
         work=f"{work.forwards:,} rows went forward through a model, {work.steps:,} optimizer steps; "
         f"{footprint(directory.root)}",
+        forecast=predicted,
     )
 
 
@@ -96,9 +102,11 @@ def label(
     plan = check_prompts(prepare(config))
     stages = plan.generations * len(plan.voters)
     with _workplace(plan, output_dir, stages, force=force, quiet=quiet) as (directory, bench, log):
+        watch = Watch.start(plan, bench, log.say, whole=False)
         generations = _label_pool(plan, directory, bench, log, force)
+        predicted = watch.stop(directory)
     soft_labels = combine(accepted(generations)[-1].votes)
-    return RunResult(directory.root, directory.pseudo_labels, plan.data.columns, soft_labels)
+    return RunResult(directory.root, directory.pseudo_labels, plan.data.columns, soft_labels, forecast=predicted)
 
 
 def _label_pool(
@@ -106,7 +114,6 @@ def _label_pool(
 ) -> tuple[Generation, ...]:
     """Train the generations, and label the pool with the last one accepted."""
     found: dict[int, Generation] = {}
-    bench.untried += [spec for spec in plan.voters if not spec.seed_index and spec.variant]
     for generation in Generations(plan, bench, log.say, log.warn).train():
         directory.expect(bench.voter_jobs)
         write_generation(directory.generations, generation, plan.voters, plan.data)
@@ -182,7 +189,7 @@ def _workplace(
             log.say(f"the rows left out are in {directory.rejected_path}")
         history = RunLog(directory.log_path, io.StringIO())  # for the file alone
         history.say(f"started: {len(plan.voters)} voters, {len(plan.data.unlabeled)} rows to label")
-        bench = Workbench(plan.inputs, directory.store(log), Stages(stages), history.say)
+        bench = Workbench(plan.inputs, directory.store(log), Stages(stages), history.say, plan.untried)
         yield directory, bench, log
 
 

@@ -25,6 +25,7 @@ COMMANDS = (
     "evaluate",
     "explain",
     "check",
+    "plan",
     "patterns",
     "verbalizers",
     "pipelines",
@@ -68,7 +69,7 @@ def test_listing_the_library_and_finding_a_typo_loads_no_torch() -> None:
     code = (
         "from pet.cli import app\nimport sys\n"
         "for name in ('patterns', 'verbalizers', 'pipelines'): app([name], standalone_mode=False)\n"
-        "for name in ('run', 'label', 'check'):\n"
+        "for name in ('run', 'label', 'check', 'plan'):\n"
         "    try: app([name, 'quickstart', '--set', 'train.stepz=1'])\n"
         "    except SystemExit as end: assert end.code == 2\n"
         "print('loaded', [name for name in ('torch', 'transformers', 'sklearn') if name in sys.modules])"
@@ -111,11 +112,11 @@ def test_run_says_whether_something_simpler_would_have_won_and_what_it_cost(
     labeled = tmp_path / "pseudo_labels.parquet"
     parquet(labeled, labels_of())
     result = pet.RunResult(tmp_path, labeled, {"text": "body"}, SoftLabels((), (), np.zeros((0, 0), np.float32)))
-    for verdict, work in (("a simpler way is as good", "12 updates"), (None, None)):
-        told = dataclasses.replace(result, verdict=verdict, work=work)
+    for verdict, work, forecast in (("a simpler way is as good", "12 updates", "predicted 2 min"), (None, None, None)):
+        told = dataclasses.replace(result, verdict=verdict, work=work, forecast=forecast)
         monkeypatch.setattr("pet.pipeline.run", lambda *_, told=told, **__: told)
         lines = command("run", toy_pipeline).stdout.splitlines()
-        assert lines[: lines.index("")] == [line for line in (verdict, work) if line]
+        assert lines[: lines.index("")] == [line for line in (verdict, work, forecast) if line]
 
 
 def test_messages_about_the_data_go_to_stderr(toy_pipeline: Path, tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ def write_task(folder: Path, model: Path, seed: int = 0, train: int = 4, unlabel
 
 
 def content(root: Path) -> dict[str, bytes]:
-    """Return the bytes of every file of a run, but of the lock and the log."""
+    """Return the bytes of every file of a run, but of the lock and of those that tell times."""
     files = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".lock")]
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files if path.name != "run.log"}
+    timed = ("run.log", "forecast.json")
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files if path.name not in timed}

@@ -1,17 +1,19 @@
-"""Commands that show what there is and what a run would do: check, explain-prompt, and the built-in lists."""
+"""Commands that show what there is and what a run would do: check, plan, explain-prompt, and the built-in lists."""
 
+import json
 from typing import Annotated
 
 import typer
 
-from pet.cli.app import BadRow, Config, Name, Registry, Settings, app
-from pet.terminal import aligned, load_config, say
+from pet.cli.app import BadRow, Config, Name, OutputDir, Registry, Settings, app
+from pet.terminal import aligned, load_config, print_table, run_place, say
 
 __all__ = [
     "check_command",
     "explain_prompt_command",
     "patterns_command",
     "pipelines_command",
+    "plan_command",
     "verbalizers_command",
 ]
 
@@ -29,6 +31,32 @@ def check_command(
     from pet.runs.plan import prepare
 
     say(*report_lines(check(prepare(loaded))))
+
+
+@app.command("plan")
+def plan_command(
+    config: Config,
+    output_dir: OutputDir = None,
+    settings: Settings = None,
+    registry: Registry = None,
+    on_bad_row: BadRow = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, in seconds and bytes.")] = False,
+) -> None:
+    """Predict time, memory and disk of a run, or of what is left of one, from a few seconds of its work.
+
+    Example: `pet plan my.toml`
+    """
+    loaded = load_config(config, settings, registry, on_bad_row)
+    from pet.reports.forecast import foresee, outlook_lines, outlook_table
+    from pet.runs.plan import check_prompts, prepare
+
+    outlook = foresee(check_prompts(prepare(loaded)), run_place(config, output_dir))
+    if as_json:
+        say(json.dumps(outlook.as_json(), ensure_ascii=False, indent=2))
+        return
+    if outlook.forecast.stages:
+        print_table(outlook_table(outlook))
+    say(*aligned(outlook_lines(outlook)))
 
 
 @app.command("explain-prompt")

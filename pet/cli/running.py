@@ -41,7 +41,7 @@ def run_command(
     result = run(loaded, run_place(config, output_dir), force=force)
     if result.summary is not None:
         print_table(summary_table(result.summary))
-    say(*(line for line in (result.verdict, result.work) if line is not None))
+    say(*(line for line in (result.verdict, result.work, result.forecast) if line is not None))
     sample = sample_lines(result.pseudo_labels, result.columns)
     say("", "label, confidence, agreement, text (a sample of the pool)", *sample)
     places = {
@@ -81,7 +81,7 @@ def label_command(
     result = label(loaded, run_place(config, output_dir), force=force)
     if jsonl is not None:
         export_jsonl(result.pseudo_labels, jsonl)
-    say(f"labeled data set  {jsonl or result.pseudo_labels}")
+    say(f"labeled data set  {jsonl or result.pseudo_labels}", *([result.forecast] if result.forecast else []))
 
 
 @app.command("distill")

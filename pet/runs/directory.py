@@ -23,6 +23,7 @@ _RESULTS = (
     "model",
     "pseudo_labels.parquet",
     "metrics.json",
+    "forecast.json",
     "report.html",
     "rejected.jsonl",
     "run.log",
@@ -78,6 +79,11 @@ class RunDirectory:
     def metrics_path(self) -> Path:
         """What was measured."""
         return self.root / "metrics.json"
+
+    @property
+    def forecast_path(self) -> Path:
+        """What the run was predicted to take, and took."""
+        return self.root / "forecast.json"
 
     @property
     def rejected_path(self) -> Path:

@@ -32,7 +32,7 @@ from pet.runs.stages import Arrays, Workbench
 from pet.runs.voters import VoterSpec
 from pet.seeding import rng_for
 
-__all__ = ["Generation", "Generations", "accepted"]
+__all__ = ["Generation", "Generations", "accepted", "labeled_rows"]
 
 SUBSET_TIMES = 4
 """An intermediate generation labels so many times the rows that are drawn from it."""
@@ -78,6 +78,20 @@ class Generation:
 def accepted(generations: Sequence[Generation]) -> list[Generation]:
     """Return the generations that decide; the last of them has labeled the whole pool."""
     return [generation for generation in generations if generation.rejected is None]
+
+
+def labeled_rows(plan: Plan, number: int, step: int) -> int:
+    """Return how many rows of the pool a generation labels whose sets are those of a growth step.
+
+    All of them in the last one, else a part that is enough to draw the next sets from.
+    """
+    pool, growth = len(plan.data.unlabeled), plan.growth
+    if number == plan.generations - 1 or not plan.config.ipet.subset:
+        return pool
+    drawn = int(growth.wanted(step + 1).sum())
+    if growth.from_zero and step == 0:
+        drawn = MOST_LIKELY * len(growth.counts)
+    return min(SUBSET_TIMES * drawn, pool)
 
 
 @dataclass
@@ -127,15 +141,8 @@ class Generations:
 
     def _rows(self, number: int, source: Generation | None) -> np.ndarray:
         """Return the pool rows that a generation labels: all of them in the last one, else a random part."""
-        settings, growth = self.plan.config.ipet, self.plan.growth
-        if number == self.plan.generations - 1 or not settings.subset:
-            return self._pool
-        step = source.step + 1 if source else 0
-        drawn = int(growth.wanted(step + 1).sum())
-        if growth.from_zero and step == 0:
-            drawn = MOST_LIKELY * len(growth.counts)
         # Every row is as likely to be in it as any other, so what is drawn from it is drawn from the pool.
-        return np.sort(self._order[: SUBSET_TIMES * drawn])
+        return np.sort(self._order[: labeled_rows(self.plan, number, source.step + 1 if source else 0)])
 
     def _first_sets(self) -> tuple[TrainingSet, ...]:
         return tuple(TrainingSet(self._kept(i)) for i in range(len(self.plan.voters)))

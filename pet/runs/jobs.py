@@ -3,14 +3,19 @@
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pet.runs.atomic import folder_problem, write_folder
+from pet.runs.atomic import SUCCESS, folder_problem, write_folder
 from pet.runs.log import NULL_LOG, RunLog
 
 __all__ = ["Job", "JobStore", "job_hash"]
+
+_ABOUT = "job.json"
+"""The file of a finished job that has its name."""
 
 
 def job_hash(**parts: object) -> str:
@@ -82,5 +87,18 @@ class JobStore:
             return final
         if final.exists():
             self.log.warn(f"the finished job {job.name} in {final} is damaged ({problem}): it is done again.")
-        write_folder(final, work)
+
+        def write(folder: Path) -> None:
+            work(folder)
+            (folder / _ABOUT).write_text(json.dumps({"name": job.name}), encoding="utf-8")
+
+        write_folder(final, write)
         return final
+
+    def finished(self) -> Counter[str]:
+        """Return how many jobs of each name are finished; whether their files are as they were is not looked at."""
+        found = Counter[str]()
+        for success in self.folder.glob(f"*/{SUCCESS}"):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                found[json.loads((success.parent / _ABOUT).read_bytes())["name"]] += 1
+        return found

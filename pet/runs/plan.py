@@ -67,6 +67,11 @@ class Plan:
         return tuple({spec.pvp.name: spec.pvp for spec in self.voters}.values())
 
     @property
+    def untried(self) -> list[VoterSpec]:
+        """One voter of each kind that may not fit the model."""
+        return [spec for spec in self.voters if not spec.seed_index and spec.variant]
+
+    @property
     def generations(self) -> int:
         """The ensembles to train."""
         return int(self.config.ipet.generations)

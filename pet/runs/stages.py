@@ -57,8 +57,9 @@ class Work:
 class Workbench:
     """Does the jobs of a run, each once; finished ones are read from the store. `note` hears of every job done.
 
-    `work` counts what each cost, by key; `voter_jobs` are the keys of the voters' jobs, by name. `untried` voters are
-    put on the model before the first is trained, so that one that does not fit it is refused at once.
+    `work` counts what each cost, by key; `seconds` is what those done now took, by name; `voter_jobs` are the keys of
+    the voters' jobs, by name. `untried` voters are put on the model before the first is trained, so that one that does
+    not fit it is refused at once.
     """
 
     inputs: StageInputs
@@ -67,6 +68,7 @@ class Workbench:
     note: Callable[[str], None] = lambda _: None
     untried: list[VoterSpec] = field(default_factory=list)
     work: dict[str, Work] = field(default_factory=dict, init=False, repr=False)
+    seconds: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     voter_jobs: dict[str, str] = field(default_factory=dict, init=False, repr=False)
     _found: dict[str, Arrays] = field(default_factory=dict, init=False, repr=False)
 
@@ -77,7 +79,7 @@ class Workbench:
             data = self.inputs.data
             parts = {"labeled": data.labeled, "pool": self.inputs.pool_sample, "test": data.test}
             with self.stages.stage(f"zero-shot {pvp.name}", sum(map(len, parts.values()))) as advance:
-                voter = self._voter(pvp)
+                voter = self.voter(pvp)
                 _write(folder, {name: voter.scores(rows, advance) for name, rows in parts.items()})
 
         return self._arrays(self.zero_shot_job(pvp), work)
@@ -102,10 +104,10 @@ class Workbench:
             name = f"training and voting {spec.name}" + (f", generation {generation}" if generation else "")
             steps = (spec.train.steps or 0) * (spec.train.restarts or 1) if len(training) else 0
             with self.stages.stage(name, steps + sum(map(len, parts.values()))) as advance:
-                self._try_on()
-                voter, log = self._voter(spec.pvp), TrainLog(())
+                self.try_on()
+                voter, log = self.voter(spec.pvp), TrainLog(())
                 if len(training):
-                    voter = self._voter(spec.prompt, spec.train)
+                    voter = self.voter(spec.prompt, spec.train)
                     rng = rng_for(inputs.seed, "train", spec.kind, spec.seed_index, generation)
                     log = voter.train(training.examples(data), spec.train, rng, data.unlabeled, advance)
                 # With nothing to learn from, the pretrained model votes as it is, on the pattern's own words.
@@ -224,20 +226,24 @@ class Workbench:
             self._found[job.key] = load_file(folder / "scores.safetensors")
             self.work[job.key] = Work(**json.loads((folder / "work.json").read_text(encoding="utf-8")))
             if not done:
-                self.note(f"job {job.name} ({job.key}) done in {time.monotonic() - started:.1f} s")
+                seconds = time.monotonic() - started
+                self.seconds[job.name] = self.seconds.get(job.name, 0.0) + seconds
+                self.note(f"job {job.name} ({job.key}) done in {seconds:.1f} s")
         return self._found[job.key]
 
     @cached_property
     def _masked_lm(self) -> Backbone:
         return Backbone.masked_lm(self.inputs.source, self.inputs.machine.device)
 
-    def _try_on(self) -> None:
+    def try_on(self) -> None:
+        """Put the untried voters on the model, each once; a ModelError tells of one that does not fit."""
         while self.untried:
             spec = self.untried.pop()
-            parts = self._voter(spec.prompt, spec.train).new_parts()
+            parts = self.voter(spec.prompt, spec.train).new_parts()
             self._masked_lm.wear(parts.delta)
 
-    def _voter(self, pvp: PVP, variant: VariantSettings = PET) -> Voter:
+    def voter(self, pvp: PVP, variant: VariantSettings = PET) -> Voter:
+        """Return an untrained voter on the one backbone of this workbench."""
         inputs = self.inputs
         return Voter(self._masked_lm, pvp, inputs.model, inputs.machine, inputs.multi_token, variant)
 

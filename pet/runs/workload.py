@@ -1,0 +1,157 @@
+"""How much a run computes: the numbers of rows, updates and voters that its time, memory and disk follow from."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pet.runs.generations import labeled_rows
+from pet.runs.inputs import EMBEDDED_ROWS
+from pet.runs.plan import Plan
+from pet.runs.voters import VoterSpec
+
+__all__ = ["BASELINE", "NO_PATTERN", "STUDENT", "JobLoad", "VoterLoad", "Workload", "variant_of"]
+
+BASELINE, STUDENT = "baseline", "student"
+"""Name what an update of a classifier costs, as a variant does for a voter's."""
+
+NO_PATTERN = ""
+"""Stands in the place of a pattern where rows are read without one."""
+
+
+@dataclass(frozen=True)
+class VoterLoad:
+    """A voter: its name, that of its pattern, what of it trains (see `variant_of`), and how long and how often."""
+
+    name: str
+    pattern: str
+    variant: str
+    steps: int
+    restarts: int = 1
+
+
+@dataclass(frozen=True)
+class JobLoad:
+    """What one job computes: rows by set that go forward under a pattern, and `steps` updates of a `variant`.
+
+    `encoded` rows are tokenized beside those. A job without a variant trains nothing.
+    """
+
+    stage: str
+    name: str
+    pattern: str
+    rows: Mapping[str, int]
+    variant: str = ""
+    steps: int = 0
+    encoded: int = 0
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The counts of a run.
+
+    `labeled`, `pool` and `test` are rows, `compared` and `embedded` those of the pool that the comparison reads;
+    `generation_rows` are the pool rows that each generation labels. `gold_rows` says whether the classifier learns from
+    the labeled rows too. `folds` are the baselines that leave a fold out; without `baseline` there is none at all.
+    """
+
+    voters: tuple[VoterLoad, ...]
+    labels: int
+    labeled: int
+    pool: int
+    test: int
+    compared: int
+    embedded: int
+    generation_rows: tuple[int, ...]
+    baseline: bool
+    folds: int
+    baseline_steps: int
+    distill_steps: int
+    gold_rows: bool = True
+    keep_models: bool = False
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Workload":
+        """Count what a plan asks for, if no generation is rejected."""
+        config, data = plan.config, plan.data
+        pool, compared = len(data.unlabeled), len(plan.inputs.compared)
+        return cls(
+            voters=tuple(map(_voter_load, plan.voters)),
+            labels=len(data.task.labels),
+            labeled=len(data.labeled),
+            pool=pool,
+            test=len(data.test),
+            compared=compared,
+            embedded=min(pool, max(compared, EMBEDDED_ROWS)),
+            generation_rows=tuple(labeled_rows(plan, number, number) for number in range(plan.generations)),
+            baseline=plan.has_baseline,
+            folds=len(np.unique(plan.held_out.argmax(axis=1))) if plan.held_out.any() else 0,
+            baseline_steps=plan.inputs.baseline.steps or 0,
+            distill_steps=config.distill.steps or 0,
+            gold_rows=config.distill.gold_rows,
+            keep_models=config.run.keep_models,
+        )
+
+    def with_pool(self, rows: int) -> "Workload":
+        """Return this workload with a pool of no more than so many rows."""
+        return replace(
+            self,
+            pool=min(self.pool, rows),
+            compared=min(self.compared, rows),
+            embedded=min(self.embedded, rows),
+            generation_rows=tuple(min(labeled, rows) for labeled in self.generation_rows),
+        )
+
+    def jobs(self, whole: bool = True) -> Iterator[JobLoad]:
+        """Yield the jobs in the order in which they are done; only the voters' unless `whole`."""
+        yield from self._voting()
+        if whole:
+            yield from self._comparing()
+
+    def left(self, done: Counter[str], whole: bool = True) -> list[JobLoad]:
+        """Return the jobs but for those done, so many of each name."""
+        waiting, left = done.copy(), []
+        for job in self.jobs(whole):
+            if waiting[job.name] > 0:
+                waiting[job.name] -= 1
+            else:
+                left.append(job)
+        return left
+
+    def _voting(self) -> Iterator[JobLoad]:
+        several = len(self.generation_rows) > 1
+        for number, rows in enumerate(self.generation_rows):
+            # Without a labeled row the first voters are the pretrained model as it is.
+            learns = number > 0 or self.labeled > 0
+            parts = {"pool": rows, "labeled": self.labeled, "test": self.test}
+            stage = f"generation {number}" if several else "voters"
+            prefix = f"generation-{number}/" if number else ""
+            for voter in self.voters:
+                name, steps = f"{prefix}voter/{voter.name}", voter.steps * voter.restarts if learns else 0
+                yield JobLoad(stage, name, voter.pattern, parts, voter.variant if learns else "", steps)
+
+    def _comparing(self) -> Iterator[JobLoad]:
+        asked = {"pool": self.compared, "test": self.test}
+        learned = self.pool + (self.labeled if self.gold_rows else 0)
+        yield JobLoad("distilling", "distill", NO_PATTERN, asked, STUDENT, self.distill_steps, learned)
+        for pattern in dict.fromkeys(voter.pattern for voter in self.voters):
+            yield JobLoad("zero-shot", f"zero-shot/{pattern}", pattern, {**asked, "labeled": self.labeled})
+        if not self.baseline:
+            return
+        steps = self.baseline_steps
+        for parts in (asked, *[{"labeled": self.labeled}] * self.folds):
+            yield JobLoad("baselines", "supervised", NO_PATTERN, parts, BASELINE, steps, self.labeled)
+        parts = {"pool": self.embedded, "labeled": self.labeled, "test": self.test}
+        yield JobLoad("baselines", "embeddings", NO_PATTERN, parts)
+
+
+def variant_of(spec: VoterSpec) -> str:
+    """Name what an update of a voter costs: all its settings but for how many there are, and their rates."""
+    others = {"seeds", "voters", "steps", "learning_rate", "prompt_learning_rate"}
+    return spec.train.model_dump_json(exclude=others, exclude_none=True)
+
+
+def _voter_load(spec: VoterSpec) -> VoterLoad:
+    steps, restarts = spec.train.steps or 0, spec.train.restarts or 1
+    return VoterLoad(spec.name, spec.pvp.name, variant_of(spec), steps if spec.learns else 0, restarts)
