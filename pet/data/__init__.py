@@ -2,6 +2,7 @@
 
     examples    `Example`, `Task`
     rows        `Rows`: as many examples as there are, in a file of their own
+    packing     examples as Arrow streams and back
     keys        texts as 16 bytes each
     streams     opening a file: packed, UTF-8
     formats     CSV, TSV, JSONL, JSON, Parquet, text
@@ -22,15 +23,16 @@ from pet.data.formats import SUFFIXES, read_rows
 from pet.data.hub import is_hub_name, read_hub_rows
 from pet.data.overlap import Overlap, Overlaps, find_overlaps, normalise
 from pet.data.readers import ReadOptions, ReadResult, RejectedRow, Role, read_examples
-from pet.data.rows import Rows, RowWriter
+from pet.data.rows import Rows, RowWriter, unnamed_file
 from pet.data.sampling import SampleResult, limit, sample_per_label
-from pet.data.writers import check_output, write_table
+from pet.data.writers import Pieces, check_output, write_parquet, write_pieces, write_table
 
 __all__ = [
     "SUFFIXES",
     "Example",
     "Overlap",
     "Overlaps",
+    "Pieces",
     "ReadOptions",
     "ReadResult",
     "RejectedRow",
@@ -52,5 +54,8 @@ __all__ = [
     "read_hub_rows",
     "read_rows",
     "sample_per_label",
+    "unnamed_file",
+    "write_parquet",
+    "write_pieces",
     "write_table",
 ]

@@ -10,12 +10,11 @@ columns may change from row to row. It is read, not mapped: pages of a mapped fi
 rows stay in memory; more go to the disk, into a file without a name, so that no kill leaves anything behind.
 """
 
-import json
 import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, overload
@@ -23,9 +22,10 @@ from typing import Any, overload
 import numpy as np
 
 from pet.data.examples import Example
+from pet.data.packing import pack, unpack
 from pet.errors import StorageError
 
-__all__ = ["RowWriter", "Rows"]
+__all__ = ["RowWriter", "Rows", "unnamed_file"]
 
 CHUNK_ROWS = 256
 """Rows that are packed together: few, since drawing one at random reads them all."""
@@ -35,8 +35,6 @@ CHUNK_CHARACTERS = 2**22
 
 IN_MEMORY = 16 * 2**20
 """So many bytes stay in memory; what is more goes to the disk."""
-
-_FIELD, _EXTRA = "field:", "extra:"
 
 
 class RowWriter:
@@ -73,7 +71,7 @@ class RowWriter:
         return Rows(self._store, np.arange(len(self._store)))
 
     def _flush(self) -> None:
-        self._store.append(_packed(self._waiting), len(self._waiting))
+        self._store.append(pack(self._waiting), len(self._waiting))
         self._waiting, self._characters = [], 0
 
 
@@ -179,9 +177,7 @@ class _Store:
     """The file: chunk i has the rows from `starts[i]` on and the bytes from `offsets[i]` on."""
 
     def __init__(self) -> None:
-        # TMPDIR, where it is set; else not /tmp, which is often memory.
-        self._folder = os.environ.get("TMPDIR") or ("/var/tmp" if os.access("/var/tmp", os.W_OK) else None)
-        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=self._folder)  # noqa: SIM115
+        self._file = unnamed_file()
         self._starts, self._offsets = [0], [0]
         self._lock = threading.Lock()  # the file has one position for all threads
         self._latest: tuple[int, Any] = (-1, None)
@@ -196,8 +192,8 @@ class _Store:
             self._file.write(packed)
         except OSError as error:
             raise StorageError(
-                f"The rows do not fit into the temporary folder {self._folder or tempfile.gettempdir()} "
-                f"({error.strerror}): free some space, or name another folder in the environment variable TMPDIR."
+                f"The rows do not fit into the temporary folder {_folder()} ({error.strerror}): free some space, or "
+                "name another folder in the environment variable TMPDIR."
             ) from None
         self._starts.append(self._starts[-1] + count)
         self._offsets.append(self._offsets[-1] + len(packed))
@@ -209,7 +205,7 @@ class _Store:
     def examples(self, places: np.ndarray) -> Iterator[Example]:
         """Yield the rows at int64 places [n], reading each run of rows of one chunk at once."""
         for batch in self._runs(places):
-            yield from _unpacked(batch)
+            yield from unpack(batch)
 
     def ids(self, places: np.ndarray) -> Iterator[str]:
         """Yield the ids of rows."""
@@ -239,56 +235,12 @@ class _Store:
         return latest[1]
 
 
-def _packed(examples: Sequence[Example]) -> Any:
-    """Return rows as one Arrow stream."""
-    import pyarrow
-
-    text = pyarrow.large_string()
-    columns = {
-        "id": pyarrow.array([example.id for example in examples], text),
-        "label": pyarrow.array([example.label for example in examples], text),
-        **{
-            _FIELD + name: pyarrow.array([example.fields[name] for example in examples], text)
-            for name in examples[0].fields
-        },
-        **_packed_extra([example.extra for example in examples]),
-    }
-    batch = pyarrow.record_batch(columns)
-    sink = pyarrow.BufferOutputStream()
-    with pyarrow.ipc.new_stream(sink, batch.schema) as stream:
-        stream.write_batch(batch)
-    return sink.getvalue()
+def unnamed_file() -> Any:
+    """Return a file to write and read, in memory while it is small; it is gone when it is closed, or by any kill."""
+    return tempfile.SpooledTemporaryFile(IN_MEMORY, dir=_folder())
 
 
-def _packed_extra(extras: Sequence[Mapping[str, object]]) -> dict[str, Any]:
-    """Return the user's columns as JSON, which keeps 1 and 1.0 apart; what is no JSON (dates, bytes) as Arrow."""
-    import pyarrow
-
-    try:
-        texts = [json.dumps(extra) if extra else None for extra in extras]
-        return {_EXTRA: pyarrow.array(texts, pyarrow.large_string())} if any(texts) else {}
-    except TypeError:
-        names = dict.fromkeys(name for extra in extras for name in extra)
-        return {_EXTRA + name: _any_array([extra.get(name) for extra in extras]) for name in names}
-
-
-def _any_array(values: list[object]) -> Any:
-    import pyarrow
-
-    try:
-        return pyarrow.array(values)
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):
-        return pyarrow.array([None if value is None else str(value) for value in values], pyarrow.large_string())
-
-
-def _unpacked(batch: Any) -> Iterator[Example]:
-    columns = {name: batch[name].to_pylist() for name in batch.schema.names}
-    ids, labels = columns.pop("id"), columns.pop("label")
-    texts = columns.pop(_EXTRA, None)
-    fields = {name.removeprefix(_FIELD): values for name, values in columns.items() if name.startswith(_FIELD)}
-    typed = {name.removeprefix(_EXTRA): values for name, values in columns.items() if name.startswith(_EXTRA)}
-    for i, name in enumerate(ids):
-        extra = {column: values[i] for column, values in typed.items()}
-        if texts and texts[i]:
-            extra = json.loads(texts[i])
-        yield Example(name, {field: values[i] for field, values in fields.items()}, labels[i], extra)
+def _folder() -> str:
+    """Return where large temporary files lie: as TMPDIR says; else not in /tmp, which is often memory."""
+    large = "/var/tmp"
+    return os.environ.get("TMPDIR") or (large if os.access(large, os.W_OK) else tempfile.gettempdir())
