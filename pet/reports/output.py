@@ -13,7 +13,7 @@ __all__ = ["PIECE_ROWS", "Columns", "OutputNames", "export_jsonl", "field_names"
 
 Columns = dict[str, list[Any]]
 
-PIECE_ROWS = 50_000
+PIECE_ROWS = 10_000
 """So many rows of an output are held at a time; in Parquet they are a group of rows."""
 
 
