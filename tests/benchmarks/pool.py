@@ -2,10 +2,10 @@
 
     python tests/benchmarks/pool.py [--sizes 1000 10000 100000 1000000] [--model tiny|pet-mini] [--json FILE]
 
-The rows are made up, of the length of news items (38 words on average). A voter is trained on a few of them, labels all,
-and a classifier is distilled. `s/row` is the slope: what the rows beyond those of the smallest pool cost each, so that
-starting Python and loading a model do not count; it is compared with that of the second size. Seconds are of CPU time, since other work on the machine does
-not count either; the wall's are in the JSON. Memory is the peak of the
+The rows are made up, of the length of news items (38 words on average). A voter is trained on a few of them and labels
+all, and a classifier is distilled. `us/row` is the slope: what the rows beyond those of the smallest pool cost each, so
+that starting Python and loading a model do not count; it is compared with that of the second size. Seconds are of CPU
+time, since other work on the machine does not count either; the wall's are in the JSON. Memory is the peak of the
 process; `allowed` is 1.5 times that of the second size, and the scores of all voters.
 """
 

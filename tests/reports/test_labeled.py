@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pet.data import Example, Rows, write_table
+from pet.data import Example, Rows, write_pieces, write_table
 from pet.errors import DataError
 from pet.labeling import Votes, combine
+from pet.reports import output
 from pet.reports.labeled import History, LabeledPool, differs, read_labeled_rows, sample_lines
 from pet.reports.output import export_jsonl
 
@@ -168,6 +169,19 @@ def test_changes_by_a_person_are_seen_and_a_rewrite_is_none(tmp_path: Path) -> N
     path = write(tmp_path)
     pq.write_table(pq.read_table(path).slice(0, 2), path)
     assert differs(path, pieces)
+
+
+def test_pieces_together_are_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = LabeledPool(GOLD, Rows.of(POOL), {"text": "text"}, VOTES, HISTORY)
+    whole, columns = write(tmp_path).rename(tmp_path / "whole.parquet"), columns_of()
+    monkeypatch.setattr(output, "PIECE_ROWS", 1)
+    write_pieces(tmp_path / "pieces.parquet", pool.pieces)
+    assert pq.read_table(tmp_path / "pieces.parquet").equals(pq.read_table(whole))
+    assert pq.ParquetFile(tmp_path / "pieces.parquet").metadata.row_group(0).num_rows == 2  # gold, and one of the pool
+    assert not differs(whole, pool.pieces)
+    assert not differs(tmp_path / "pieces.parquet", lambda: iter([columns]))
+    found = read_labeled_rows(tmp_path / "pieces.parquet", {"text": "text"}, LABELS)
+    assert found.examples == read_labeled_rows(whole, {"text": "text"}, LABELS).examples
 
 
 def test_json_lines_hold_the_same_rows(tmp_path: Path) -> None:
