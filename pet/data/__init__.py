@@ -23,7 +23,7 @@ from pet.data.formats import SUFFIXES, read_rows
 from pet.data.hub import is_hub_name, read_hub_rows
 from pet.data.overlap import Overlap, Overlaps, find_overlaps, normalise
 from pet.data.readers import ReadOptions, ReadResult, RejectedRow, Role, read_examples
-from pet.data.rows import Rows, RowWriter, unnamed_file
+from pet.data.rows import Rows, RowWriter, told_if_full, unnamed_file
 from pet.data.sampling import SampleResult, limit, sample_per_label
 from pet.data.writers import Pieces, check_output, write_parquet, write_pieces, write_table
 
@@ -54,6 +54,7 @@ __all__ = [
     "read_hub_rows",
     "read_rows",
     "sample_per_label",
+    "told_if_full",
     "unnamed_file",
     "write_parquet",
     "write_pieces",

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, overload
@@ -25,7 +26,7 @@ from pet.data.examples import Example
 from pet.data.packing import pack, unpack
 from pet.errors import StorageError
 
-__all__ = ["RowWriter", "Rows", "unnamed_file"]
+__all__ = ["RowWriter", "Rows", "told_if_full", "unnamed_file"]
 
 CHUNK_ROWS = 256
 """Rows that are packed together: few, since drawing one at random reads them all."""
@@ -188,13 +189,8 @@ class _Store:
 
     def append(self, packed: Any, count: int) -> None:
         """Write a chunk of so many rows behind the others."""
-        try:
+        with told_if_full():
             self._file.write(packed)
-        except OSError as error:
-            raise StorageError(
-                f"The rows do not fit into the temporary folder {_folder()} ({error.strerror}): free some space, or "
-                "name another folder in the environment variable TMPDIR."
-            ) from None
         self._starts.append(self._starts[-1] + count)
         self._offsets.append(self._offsets[-1] + len(packed))
 
@@ -238,6 +234,24 @@ class _Store:
 def unnamed_file() -> Any:
     """Return a file to write and read, in memory while it is small; it is gone when it is closed, or by any kill."""
     return tempfile.SpooledTemporaryFile(IN_MEMORY, dir=_folder())
+
+
+@contextmanager
+def told_if_full() -> Iterator[None]:
+    """Turn the failure to write such a file into a sentence.
+
+    Raises
+    ------
+    StorageError
+        In place of an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"The rows do not fit into the temporary folder {_folder()} ({error.strerror or error}): free some space, "
+            "or name another folder in the environment variable TMPDIR."
+        ) from None
 
 
 def _folder() -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet as pq
 
-from pet.data import Example, Pieces, Rows, RowWriter, unnamed_file, write_parquet
+from pet.data import Example, Pieces, Rows, RowWriter, told_if_full, unnamed_file, write_parquet
 from pet.errors import DataError, near_matches
 from pet.labeling import SoftLabels, Votes, agreement, combine
 from pet.reports.output import Columns, OutputNames, field_names, parquet_pieces, row_pieces
@@ -110,7 +110,8 @@ def differs(path: Path, pieces: Pieces) -> bool:
         return False
     with unnamed_file() as scratch:
         # Written and read as well, so that both have passed through the same types.
-        write_parquet(scratch, pieces)
+        with told_if_full():
+            write_parquet(scratch, pieces)
         try:
             with pq.ParquetFile(path) as found, pq.ParquetFile(scratch) as new:
                 if _shape(found) != _shape(new):
