@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from pet.config import RunConfig
-from pet.data import Example, load_test_rows, write_table
+from pet.data import Rows, load_test_rows, write_pieces, write_table
 from pet.errors import ConfigError, DataError, RunError
 from pet.labeling import SoftLabels, combine
 from pet.learners import quiet_transformers
 from pet.reports.cards import CardFacts
 from pet.reports.comparison import compare
 from pet.reports.forecast import Watch
-from pet.reports.labeled import History, LabeledRows, differs, pseudo_label_columns, read_labeled_rows
+from pet.reports.labeled import History, LabeledPool, LabeledRows, differs, read_labeled_rows
 from pet.reports.metrics import evaluate, gold_columns
 from pet.reports.provenance import first_labeled, training_set_counts, write_generation
 from pet.reports.publish import publish_model, replace_distilled, write_metrics
@@ -163,13 +163,13 @@ def distill(
     return target
 
 
-def _test_rows(config: RunConfig, log: RunLog) -> tuple[Example, ...]:
+def _test_rows(config: RunConfig, log: RunLog) -> Rows:
     """Return the test rows of a finished run, or none where its test file is gone or has changed beyond use."""
     try:
         return load_test_rows(config.task, config.data, config.run.seed)
     except DataError as error:
         log.warn(f"the classifier is not measured: {error}")
-        return ()
+        return Rows.of(())
 
 
 @contextmanager
@@ -210,22 +210,23 @@ def _write_labels(plan: Plan, directory: RunDirectory, generations: Sequence[Gen
     data, pool = plan.data, len(plan.data.unlabeled)
     deciding = accepted(generations)
     history = History(first_labeled(deciding, pool), training_set_counts(deciding, pool))
-    columns = pseudo_label_columns(data.labeled, data.unlabeled, data.columns, deciding[-1].votes, history)
-    if not force and differs(directory.pseudo_labels, columns):
+    found = LabeledPool(data.labeled, data.unlabeled, data.columns, deciding[-1].votes, history)
+    if not force and differs(directory.pseudo_labels, found.pieces):
         raise ConfigError(
             f"{directory.pseudo_labels} has been changed since it was written: train on it as it is with "
             f"`pet distill {directory.root}`, or add --force to undo the changes."
         )
-    write_table(directory.pseudo_labels, columns)
+    write_pieces(directory.pseudo_labels, found.pieces)
 
 
 def _train_student(config: RunConfig, bench: Workbench, rows: LabeledRows) -> tuple[Path, Arrays]:
     """Distill the labeled data set into a classifier: soft labels of the pool, and the gold rows if wanted."""
     used = _used(config, rows)
-    examples = [example for example, is_used in zip(rows.examples, used, strict=True) if is_used]
+    examples = rows.examples.take(used)
     if not examples:
         raise DataError("The labeled data set has no rows to train on: keep some, or set distill.gold_rows = true.")
-    return bench.distill(examples, rows.probs[used], config.distill, student_source(config))
+    probs = rows.probs if used.all() else rows.probs[used]
+    return bench.distill(examples, probs, config.distill, student_source(config))
 
 
 def _used(config: RunConfig, rows: LabeledRows) -> np.ndarray:

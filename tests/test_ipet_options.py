@@ -162,7 +162,7 @@ def test_kept_models_are_stock_ones_that_vote_the_same(larger: Config, tmp_path:
         AutoModelForMaskedLM.from_pretrained(folder / "model")  # as anyone would
         backbone = Backbone.masked_lm(find_model(str(folder / "model")), plan.inputs.machine.device)
         scores = Voter(backbone, pvp, plan.config.model, plan.inputs.machine).scores(plan.data.unlabeled)
-        assert scores.tobytes() == load_file(folder / "scores.safetensors")["pool"].tobytes()
+        assert scores.tobytes() == load_file(folder / "pool-00000.safetensors")["pool"].tobytes()
 
 
 def test_a_run_goes_on_with_and_without_kept_models(larger: Config, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def label_command(
     loaded = load_config(config, settings, registry, on_bad_row, accept_all, keep_models)
     from pet.data import check_output
     from pet.pipeline import label
-    from pet.reports.labeled import export_jsonl
+    from pet.reports.output import export_jsonl
 
     if jsonl is not None:
         check_output(jsonl, *loaded.data.sources())

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from pet.config import DataSettings, TaskSettings
 from pet.data.examples import Example, Task
-from pet.data.overlap import Overlap, Overlaps, find_overlaps, remove_overlaps
+from pet.data.overlap import Overlap, Overlaps, find_overlaps
 from pet.data.readers import ReadOptions, ReadResult, RejectedRow, Role, read_examples
+from pet.data.rows import Rows
 from pet.data.sampling import limit, sample_per_label
 from pet.data.streams import shown
 from pet.errors import DataError
@@ -20,7 +21,7 @@ __all__ = ["TaskData", "data_digest", "load_task_data", "load_test_rows"]
 
 @dataclass(frozen=True)
 class TaskData:
-    """A task with its three sets of rows.
+    """A task with its three sets of rows; the unlabeled ones, the pool, and the test rows lie in files.
 
     `columns` maps each field to the column of the file it was first found in; `messages` are sentences for
     the log; `rejected` are the rows that were left out because they could not be used.
@@ -28,8 +29,8 @@ class TaskData:
 
     task: Task
     labeled: tuple[Example, ...]
-    unlabeled: tuple[Example, ...]
-    test: tuple[Example, ...]
+    unlabeled: Rows
+    test: Rows
     columns: Mapping[str, str]
     messages: tuple[str, ...]
     rejected: tuple[RejectedRow, ...]
@@ -72,7 +73,7 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
     )
 
 
-def load_test_rows(task: TaskSettings, data: DataSettings, seed: int) -> tuple[Example, ...]:
+def load_test_rows(task: TaskSettings, data: DataSettings, seed: int) -> Rows:
     """Read the test rows alone, the same that `load_task_data` gives; none where no test file is named.
 
     Raises
@@ -81,7 +82,7 @@ def load_test_rows(task: TaskSettings, data: DataSettings, seed: int) -> tuple[E
         If the file cannot be read, or a row has no label of the task.
     """
     if data.test is None:
-        return ()
+        return Rows.of(())
     options = ReadOptions("test", task.fields, task.label_column, task.id_column, task.labels, data.on_bad_row)
     return limit(read_examples(data.test, options).examples, data.max_test, rng_for(seed, "sample", "test"))
 
@@ -124,37 +125,41 @@ def _sorted_labels(examples: Iterable[Example]) -> tuple[str, ...]:
     return tuple(sorted(labels, key=lambda label: (int(label) if numbers else 0, label)))
 
 
+_NONE: Mapping[str, int] = {}
+
+
 @dataclass(frozen=True)
 class _Pool:
     """The three sets, with what was short when the labeled rows were drawn."""
 
     train: tuple[Example, ...]
-    unlabeled: tuple[Example, ...]
-    test: tuple[Example, ...]
+    unlabeled: Rows
+    test: Rows
     short: Mapping[str, int]
 
     @classmethod
     def drawn(cls, reads: Mapping[Role, ReadResult], task: Task, data: DataSettings, seed: int) -> "_Pool":
         """Draw the labeled rows; the others stay whole."""
-        train = _examples(reads, "train")
-        short: Mapping[str, int] = {}
-        if data.examples_per_label is not None:
-            draw = sample_per_label(train, task.labels, data.examples_per_label, rng_for(seed, "sample", "train"))
+        rows = _examples(reads, "train")
+        if data.examples_per_label is None:
+            train, short = tuple(rows), _NONE
+        else:
+            draw = sample_per_label(rows, task.labels, data.examples_per_label, rng_for(seed, "sample", "train"))
             train, short = draw.examples, draw.short
         return cls(train, _examples(reads, "unlabeled"), _examples(reads, "test"), short)
 
     def without_overlaps(self) -> "tuple[_Pool, list[str]]":
         """Drop the unlabeled rows that stand in another set, and say so."""
         overlaps = find_overlaps(self.train, self.unlabeled, self.test)
-        kept = remove_overlaps(self.unlabeled, self.train, self.test)
-        messages = _overlap_messages(overlaps)
-        if dropped := len(self.unlabeled) - len(kept):
-            messages.append(f"{dropped} of {len(self.unlabeled)} unlabeled rows dropped, {len(kept)} left")
+        kept, messages = self.unlabeled, _overlap_messages(overlaps)
+        if dropped := len(kept) - len(overlaps.kept):
+            messages.append(f"{dropped} of {len(kept)} unlabeled rows dropped, {len(overlaps.kept)} left")
+            kept = kept.take(overlaps.kept)
         return _Pool(self.train, kept, self.test, self.short), messages
 
 
-def _examples(reads: Mapping[Role, ReadResult], role: Role) -> tuple[Example, ...]:
-    return reads[role].examples if role in reads else ()
+def _examples(reads: Mapping[Role, ReadResult], role: Role) -> Rows:
+    return reads[role].examples if role in reads else Rows.of(())
 
 
 def _read_messages(reads: Mapping[Role, ReadResult]) -> list[str]:

@@ -16,6 +16,7 @@ TEXT_COLUMN = "text"
 """The one column of a `.txt` file."""
 
 _MAX_CELL = 2**31 - 1
+_BUFFER = 2**20
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ def _scan_parquet(path: Path) -> Iterator[Scanned]:
     with open_binary(path) as stream:
         try:
             source = pyarrow.BufferReader(stream.read()) if is_packed(path) else stream
-            table = pyarrow.parquet.ParquetFile(source)
+            # With a buffer, no whole column of a row group is held.
+            table = pyarrow.parquet.ParquetFile(source, buffer_size=_BUFFER)
             _check_columns(path, list(table.schema_arrow.names))
             number = 0
             for batch in table.iter_batches(batch_size=1024):

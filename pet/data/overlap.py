@@ -1,13 +1,15 @@
 """Texts that stand in two of the sets: they would make a measurement look better than it is."""
 
-import hashlib
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from pet.data.examples import Example
+from pet.data.keys import Keys, key_of
 
-__all__ = ["Overlap", "Overlaps", "find_overlaps", "normalise", "remove_overlaps"]
+__all__ = ["Overlap", "Overlaps", "find_overlaps", "normalise"]
 
 _SHOWN_IDS = 3
 
@@ -50,45 +52,66 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Overlaps:
-    """The texts that two sets share, and the unlabeled rows that repeat an earlier unlabeled row."""
+    """The texts that two sets share, and the unlabeled rows that repeat an earlier unlabeled row.
+
+    `kept` int64 are the places of the unlabeled rows whose text stands in no other set.
+    """
 
     train_unlabeled: Overlap
     train_test: Overlap
     test_unlabeled: Overlap
     unlabeled_duplicates: int
+    kept: np.ndarray
 
 
-def find_overlaps(train: Sequence[Example], unlabeled: Sequence[Example], test: Sequence[Example]) -> Overlaps:
-    """Compare three sets by `normalise`; nothing is removed."""
-    in_train, in_test = _first_ids(train), _first_ids(test)
+def find_overlaps(train: Iterable[Example], unlabeled: Iterable[Example], test: Iterable[Example]) -> Overlaps:
+    """Compare three sets by `normalise`; the unlabeled rows, of which there may be very many, are read once."""
+    train_unlabeled, train_test, test_unlabeled = _Meeting.of(train), _Meeting.of(train), _Meeting.of(test)
+    for example in test:
+        train_test.meets(_key(example), example.id)
+    keys, kept = Keys(), bytearray()
+    for example in unlabeled:
+        key = _key(example)
+        keys.add(key)
+        met = [meeting.meets(key, example.id) for meeting in (train_unlabeled, test_unlabeled)]
+        kept.append(not any(met))
     return Overlaps(
-        train_unlabeled=_compare(in_train, unlabeled),
-        train_test=_compare(in_train, test),
-        test_unlabeled=_compare(in_test, unlabeled),
-        unlabeled_duplicates=len(unlabeled) - len(_first_ids(unlabeled)),
+        train_unlabeled=train_unlabeled.found,
+        train_test=train_test.found,
+        test_unlabeled=test_unlabeled.found,
+        unlabeled_duplicates=len(keys.repeats()),
+        kept=np.flatnonzero(np.frombuffer(kept, np.bool_)),
     )
 
 
-def remove_overlaps(
-    unlabeled: Sequence[Example], train: Sequence[Example], test: Sequence[Example]
-) -> tuple[Example, ...]:
-    """Return the unlabeled rows, in order, whose text stands neither in `train` nor in `test`."""
-    known = _first_ids(train).keys() | _first_ids(test).keys()
-    return tuple(example for example in unlabeled if _key(example) not in known)
+@dataclass
+class _Meeting:
+    """The first id of each text of one set, and the rows of another that meet one."""
+
+    first: dict[bytes, str]
+    count: int = 0
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, examples: Iterable[Example]) -> "_Meeting":
+        first: dict[bytes, str] = {}
+        for example in examples:
+            first.setdefault(_key(example), example.id)
+        return cls(first)
+
+    def meets(self, key: bytes, name: str) -> bool:
+        """Say whether a row of the second set has a text of the first, and count it."""
+        if key not in self.first:
+            return False
+        self.count += 1
+        if len(self.pairs) < _SHOWN_IDS:
+            self.pairs.append((self.first[key], name))
+        return True
+
+    @property
+    def found(self) -> Overlap:
+        return Overlap(self.count, tuple(self.pairs))
 
 
 def _key(example: Example) -> bytes:
-    """Return a short stand-in for the normalised text, so that a large set costs little memory."""
-    return hashlib.blake2b(normalise(example).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def _first_ids(examples: Iterable[Example]) -> dict[bytes, str]:
-    first: dict[bytes, str] = {}
-    for example in examples:
-        first.setdefault(_key(example), example.id)
-    return first
-
-
-def _compare(first: dict[bytes, str], second: Iterable[Example]) -> Overlap:
-    pairs = [(first[key], example.id) for example in second if (key := _key(example)) in first]
-    return Overlap(len(pairs), tuple(pairs[:_SHOWN_IDS]))
+    return key_of(normalise(example))

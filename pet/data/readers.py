@@ -2,6 +2,7 @@
 
 import math
 import re
+from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -12,6 +13,8 @@ from pet.data.columns import check_label_column, resolve_fields
 from pet.data.examples import Example
 from pet.data.formats import Malformed, Scanned, row_unit, scan_rows
 from pet.data.hub import is_hub_name, read_hub_rows
+from pet.data.keys import Keys, key_of
+from pet.data.rows import Rows, RowWriter
 from pet.data.streams import close_match, shown
 from pet.errors import DataError
 
@@ -49,12 +52,12 @@ class RejectedRow:
 
 @dataclass(frozen=True)
 class ReadResult:
-    """What was read; `fields` maps each field to the column it came from.
+    """What was read; `fields` maps each field to the column it came from. `examples` lie in a file of their own.
 
     `labels_seen` says that labels stood in the file, also where the role has them dropped.
     """
 
-    examples: tuple[Example, ...]
+    examples: Rows
     rejected: tuple[RejectedRow, ...]
     labels_seen: bool
     fields: Mapping[str, str]
@@ -75,22 +78,18 @@ def read_examples(source: str, options: ReadOptions) -> ReadResult:
     scanned = _scan(source, options.role)
     head = list(islice(scanned, _HEAD))
     plan = _Plan.from_head(source, head, options)
-    examples: dict[str, tuple[int, Example]] = {}
-    rejected: list[RejectedRow] = []
-    labels_seen = False
-    for number, row in chain(head, scanned):
-        try:
-            example = plan.example(number, row)
-        except _BadRowError as bad:
-            rejected.append(plan.rejected(number, row, str(bad)))
-            continue
-        earlier = examples.setdefault(example.id, (number, example))
-        if earlier[0] != number:
-            raise DataError(plan.duplicate(example.id, earlier[0], number))
-        labels_seen = labels_seen or plan.has_label(row)
-    if not examples:
+    intake = _Intake(plan)
+    try:
+        for number, row in chain(head, scanned):
+            intake.add(number, row)
+    except DataError:
+        intake.refuse_repeated_ids()  # two equal ids before the place of the error come first
+        raise
+    intake.refuse_repeated_ids()
+    rejected = intake.rejected
+    if not intake.numbers:
         raise DataError(f"{source}: none of its {len(rejected)} rows can be used; {plan.first_of(rejected)}.")
-    return ReadResult(tuple(example for _, example in examples.values()), tuple(rejected), labels_seen, plan.fields)
+    return ReadResult(intake.rows.close(), tuple(rejected), intake.labels_seen, plan.fields)
 
 
 def _scan(source: str, role: Role) -> Iterator[Scanned]:
@@ -197,6 +196,38 @@ class _Plan:
 
     def _place(self, number: int) -> str:
         return f"{_unit(self.source)} {number}"
+
+
+@dataclass
+class _Intake:
+    """The rows read so far: the examples in a file, of their ids 16 bytes each, and their numbers."""
+
+    plan: _Plan
+    rows: RowWriter = field(default_factory=RowWriter)
+    ids: Keys = field(default_factory=Keys)
+    numbers: "array[int]" = field(default_factory=lambda: array("q"))
+    rejected: list[RejectedRow] = field(default_factory=list)
+    labels_seen: bool = False
+
+    def add(self, number: int, row: Mapping[str, object] | Malformed) -> None:
+        """Take a row as an example, or leave it out."""
+        try:
+            example = self.plan.example(number, row)
+        except _BadRowError as bad:
+            self.rejected.append(self.plan.rejected(number, row, str(bad)))
+            return
+        self.rows.add(example)
+        self.ids.add(key_of(example.id))
+        self.numbers.append(number)
+        self.labels_seen = self.labels_seen or self.plan.has_label(row)
+
+    def refuse_repeated_ids(self) -> None:
+        """Refuse the first row whose id an earlier one has."""
+        repeats = self.ids.repeats()
+        if len(repeats):
+            earlier, later = self.ids.first_of(int(repeats[0])), int(repeats[0])
+            name = self.rows.close()[later].id
+            raise DataError(self.plan.duplicate(name, self.numbers[earlier], self.numbers[later]))
 
 
 def _unit(source: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pet.data.examples import Example
+from pet.data.rows import Rows
 
 __all__ = ["SampleResult", "limit", "sample_per_label"]
 
@@ -28,8 +29,11 @@ def sample_per_label(
     """
     chosen: list[int] = []
     short: dict[str, int] = {}
+    places: dict[str | None, list[int]] = {label: [] for label in labels}
+    for row, example in enumerate(examples):
+        places.get(example.label, []).append(row)
     for label in labels:
-        rows = [row for row, example in enumerate(examples) if example.label == label]
+        rows = places[label]
         # A whole permutation, so that the generator moves on alike for every per_label.
         chosen += [rows[place] for place in rng.permutation(len(rows))[:per_label]]
         if len(rows) < per_label:
@@ -37,9 +41,8 @@ def sample_per_label(
     return SampleResult(tuple(examples[row] for row in sorted(chosen)), short)
 
 
-def limit(examples: Sequence[Example], maximum: int | None, rng: np.random.Generator) -> tuple[Example, ...]:
+def limit(examples: Rows, maximum: int | None, rng: np.random.Generator) -> Rows:
     """Return `maximum` random rows in file order; all where there are no more, or `maximum` is None."""
     if maximum is None or len(examples) <= maximum:
-        return tuple(examples)
-    chosen = rng.permutation(len(examples))[:maximum]
-    return tuple(examples[row] for row in sorted(chosen.tolist()))
+        return examples
+    return examples.take(np.sort(rng.permutation(len(examples))[:maximum]))

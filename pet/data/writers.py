@@ -1,4 +1,4 @@
-"""Writing tables of columns, whole or not at all."""
+"""Writing tables of columns, whole or not at all, from one piece of them or from very many."""
 
 import csv
 import gzip
@@ -9,18 +9,20 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 from pet.data.streams import close_match, file_suffix, is_packed, shown
 from pet.errors import DataError
 
-__all__ = ["check_output", "write_table"]
+__all__ = ["Pieces", "check_output", "write_parquet", "write_pieces", "write_table"]
 
 _Columns = Mapping[str, Sequence[object]]
+
+Pieces = Callable[[], Iterator[_Columns]]
+"""Returns the pieces of a table, at least one, all of the same columns; it may be asked for them again."""
 
 
 def check_output(path: Path, *inputs: str | Path) -> None:
@@ -39,20 +41,31 @@ def check_output(path: Path, *inputs: str | Path) -> None:
             raise DataError(f"{path} is the input itself: give another place, so that nothing is lost.")
 
 
-def _writer(path: Path) -> "Callable[[BinaryIO, _Columns], None]":
+def _writer(path: Path) -> "Callable[[BinaryIO, Pieces], None]":
     writer = _WRITERS.get(file_suffix(path))
-    if writer is None or (writer is _write_parquet and is_packed(path)):
+    if writer is None or (writer is write_parquet and is_packed(path)):
         hint = close_match(file_suffix(path), tuple(_WRITERS))
         raise DataError(f"{path} does not end in .csv, .tsv, .jsonl (each with or without .gz) or .parquet.{hint}")
     return writer
 
 
 def write_table(path: Path, columns: _Columns) -> None:
-    """Write columns of one length as ``.csv``, ``.tsv``, ``.jsonl`` (each also ``.gz``) or ``.parquet``.
+    """Write columns of one length as `write_pieces` does.
+
+    Raises
+    ------
+    DataError
+        As `write_pieces`.
+    """
+    write_pieces(path, lambda: iter((columns,)))
+
+
+def write_pieces(path: Path, pieces: Pieces) -> None:
+    """Write a table as ``.csv``, ``.tsv``, ``.jsonl`` (each also ``.gz``) or ``.parquet``; one piece is held at a time.
 
     The file appears whole or not at all: it is written beside its place, flushed to the disk and moved there.
-    The same columns give the same bytes. Lists in a table cell are written as JSON, None as an empty cell; a
-    Parquet column of mixed kinds becomes one of text.
+    The same pieces give the same bytes. Lists in a table cell are written as JSON, None as an empty cell; a
+    Parquet column of mixed kinds becomes one of text, and each piece a group of rows.
 
     Raises
     ------
@@ -61,17 +74,21 @@ def write_table(path: Path, columns: _Columns) -> None:
         writable.
     """
     writer = _writer(path)
-    lengths = {name: len(values) for name, values in columns.items()}
-    if len(set(lengths.values())) > 1:
-        raise DataError(f"{path}: the columns differ in length, {shown(lengths, 200)}: give each as many values.")
     try:
         with _replacing(path) as stream:
-            writer(stream, columns)
+            writer(stream, lambda: (_even(path, columns) for columns in pieces()))
     except UnicodeEncodeError as error:
         found = shown(error.object[error.start : error.end])
         raise DataError(f"{path}: {found} is half a surrogate pair, no character: write .jsonl instead.") from None
     except OSError as error:
         raise DataError(f"{path} cannot be written ({error.strerror or error}): give another place.") from None
+
+
+def _even(path: Path, columns: _Columns) -> _Columns:
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise DataError(f"{path}: the columns differ in length, {shown(lengths, 200)}: give each as many values.")
+    return columns
 
 
 @contextmanager
@@ -124,10 +141,11 @@ def _cell(value: object) -> str:
     return _json(plain) if isinstance(plain, bool | list | tuple | dict) else str(plain)
 
 
-def _write_json_lines(stream: BinaryIO, columns: _Columns) -> None:
-    for row in _rows(columns):
-        line = {name: _finite(_plain(value)) for name, value in zip(columns, row, strict=True)}
-        stream.write(_json(line).encode() + b"\n")
+def _write_json_lines(stream: BinaryIO, pieces: Pieces) -> None:
+    for columns in pieces():
+        for row in _rows(columns):
+            line = {name: _finite(_plain(value)) for name, value in zip(columns, row, strict=True)}
+            stream.write(_json(line).encode() + b"\n")
 
 
 def _finite(value: object) -> object:
@@ -135,20 +153,20 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _write_commas(stream: BinaryIO, columns: _Columns) -> None:
-    _write_separated(stream, columns, ",")
+def _write_commas(stream: BinaryIO, pieces: Pieces) -> None:
+    _write_separated(stream, pieces, ",")
 
 
-def _write_tabs(stream: BinaryIO, columns: _Columns) -> None:
-    _write_separated(stream, columns, "\t")
+def _write_tabs(stream: BinaryIO, pieces: Pieces) -> None:
+    _write_separated(stream, pieces, "\t")
 
 
-def _write_separated(stream: BinaryIO, columns: _Columns, delimiter: str) -> None:
+def _write_separated(stream: BinaryIO, pieces: Pieces, delimiter: str) -> None:
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
     plain = csv.writer(text, delimiter=delimiter, lineterminator="\n")
     quoted = csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
     try:
-        for row in chain([tuple(columns)], _rows(columns)):
+        for row in _table_rows(pieces()):
             cells = [_cell(value) for value in row]
             # The csv module leaves a lone carriage return bare, and then refuses to read it.
             (quoted if any("\r" in cell for cell in cells) else plain).writerow(cells)
@@ -156,31 +174,105 @@ def _write_separated(stream: BinaryIO, columns: _Columns, delimiter: str) -> Non
         text.detach()
 
 
-def _write_parquet(stream: BinaryIO, columns: _Columns) -> None:
-    import pyarrow
-    import pyarrow.parquet
+def _table_rows(pieces: Iterator[_Columns]) -> Iterator[tuple[object, ...]]:
+    """Yield the header and then the rows."""
+    for number, columns in enumerate(pieces):
+        if not number:
+            yield tuple(columns)
+        yield from _rows(columns)
 
+
+def write_parquet(stream: BinaryIO, pieces: Pieces) -> None:
+    """Write a table as Parquet, a group of rows per piece.
+
+    Raises
+    ------
+    DataError
+        If Parquet has no way to hold the columns.
+    """
+    import pyarrow
+
+    texts: set[str] = set()
     try:
-        arrays = {name: _arrow_array(values) for name, values in columns.items()}
-        pyarrow.parquet.write_table(pyarrow.table(arrays), stream)
+        while misfit := _attempt_parquet(stream, pieces, texts):
+            texts.add(misfit)
+            stream.seek(0)
+            stream.truncate()
     except pyarrow.ArrowException as error:
         raise DataError(f"The columns do not fit Parquet ({shown(str(error), 150)}): write .jsonl instead.") from None
 
 
-def _arrow_array(values: Sequence[object]) -> object:
+def _attempt_parquet(stream: BinaryIO, pieces: Pieces, texts: set[str]) -> str:
+    """Write a table; return the name of a column that its type does not fit after all, or nothing."""
+    import pyarrow
+    import pyarrow.parquet
+
+    schema = _schema(pieces, texts)
+    with pyarrow.parquet.ParquetWriter(stream, schema) as writer:
+        for columns in pieces():
+            arrays = []
+            for field in schema:
+                try:
+                    arrays.append(_arrow_array(columns[field.name], field.type))
+                except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):
+                    return str(field.name)
+            writer.write_table(pyarrow.table(arrays, schema))
+    return ""
+
+
+def _schema(pieces: Pieces, texts: set[str]) -> Any:
+    """Return the types of the columns that hold what is in all pieces; `texts` names those that are text anyway."""
+    import pyarrow
+
+    types: dict[str, Any] = {}
+    for columns in pieces():
+        for name, values in columns.items():
+            if name not in texts:
+                types[name] = _joined(types.get(name, pyarrow.null()), _arrow_type(values))
+            else:
+                types[name] = pyarrow.string()
+    return pyarrow.schema(list(types.items()))
+
+
+def _arrow_type(values: Sequence[object]) -> Any:
+    import pyarrow
+
+    try:
+        return _arrow_array(values, None).type
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):
+        return pyarrow.string()
+
+
+def _joined(one: Any, other: Any) -> Any:
+    """Return a type for the values of both, text if there is no other."""
+    import pyarrow
+
+    if one.equals(other):
+        return one
+    try:
+        schemas = [pyarrow.schema([("", kind)]) for kind in (one, other)]
+        return pyarrow.unify_schemas(schemas, promote_options="permissive").types[0]
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
+        return pyarrow.string()
+
+
+def _arrow_array(values: Sequence[object], kind: Any) -> Any:
+    """Return values as an array of a type (None: the one they have); cells as text, where text is what is wanted."""
     import pyarrow
 
     if isinstance(values, np.ndarray):
-        return pyarrow.array(list(values) if values.ndim > 1 else values)
+        values = list(values) if values.ndim > 1 else values
     try:
-        return pyarrow.array(values)
+        return pyarrow.array(values, kind)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):
-        return pyarrow.array([None if value is None else _cell(value) for value in values], pyarrow.string())
+        if kind != pyarrow.string():
+            raise
+        return pyarrow.array([None if value is None else _cell(value) for value in values], kind)
 
 
-_WRITERS: Mapping[str, Callable[[BinaryIO, _Columns], None]] = {
+_WRITERS: Mapping[str, Callable[[BinaryIO, Pieces], None]] = {
     ".csv": _write_commas,
     ".tsv": _write_tabs,
     ".jsonl": _write_json_lines,
-    ".parquet": _write_parquet,
+    ".parquet": write_parquet,
 }

@@ -3,6 +3,7 @@
 from pet.labeling.calibration import (
     Calibration,
     batch_calibrated,
+    calibrated,
     calibration_offset,
     prior_offset,
     smoothed_prior,
@@ -10,7 +11,7 @@ from pet.labeling.calibration import (
 from pet.labeling.ensemble import Weighting, agreement, combine, mean_scores, weigh
 from pet.labeling.guards import FOLDS, GenerationFigures, HeldOut, gold_folds, measure, rejection
 from pet.labeling.selection import MOST_LIKELY, Confidence, Growth, Rule, Selection, select
-from pet.labeling.votes import SoftLabels, Votes, log_softmax, softmax
+from pet.labeling.votes import SoftLabels, Votes, log_softmax, row_blocks, softmax
 
 __all__ = [
     "FOLDS",
@@ -27,6 +28,7 @@ __all__ = [
     "Weighting",
     "agreement",
     "batch_calibrated",
+    "calibrated",
     "calibration_offset",
     "combine",
     "gold_folds",
@@ -35,6 +37,7 @@ __all__ = [
     "measure",
     "prior_offset",
     "rejection",
+    "row_blocks",
     "select",
     "smoothed_prior",
     "softmax",

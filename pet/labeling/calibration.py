@@ -4,9 +4,9 @@ from typing import Literal
 
 import numpy as np
 
-from pet.labeling.votes import log_softmax, softmax
+from pet.labeling.votes import log_softmax, row_blocks, softmax
 
-__all__ = ["Calibration", "batch_calibrated", "calibration_offset", "prior_offset", "smoothed_prior"]
+__all__ = ["Calibration", "batch_calibrated", "calibrated", "calibration_offset", "prior_offset", "smoothed_prior"]
 
 Calibration = Literal["none", "batch", "contextual"]
 
@@ -23,7 +23,9 @@ def calibration_offset(how: Calibration, pool: np.ndarray, content_free: np.ndar
     """
     if how == "none":
         return np.zeros(pool.shape[1])
-    offset: np.ndarray = -log_softmax(pool if how == "batch" else content_free).mean(axis=0)
+    scores = pool if how == "batch" else content_free
+    total = sum((log_softmax(scores[rows]).sum(axis=0) for rows in row_blocks(len(scores))), np.zeros(scores.shape[1]))
+    offset: np.ndarray = -total / len(scores)
     return offset
 
 
@@ -35,6 +37,18 @@ def batch_calibrated(scores: np.ndarray, pool: np.ndarray) -> np.ndarray:
     """
     calibrated: np.ndarray = log_softmax(scores) + calibration_offset("batch", pool, pool)
     return calibrated
+
+
+def calibrated(scores: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Return scores [n, k] as log-probabilities with an offset [k] added, float32.
+
+    >>> calibrated(np.array([[1.0, 0.0]]), np.array([0.0, 2.0])).argmax(axis=1).tolist()
+    [1]
+    """
+    found = np.empty(scores.shape, np.float32)
+    for rows in row_blocks(len(scores)):
+        found[rows] = log_softmax(scores[rows]) + offset
+    return found
 
 
 def smoothed_prior(counts: np.ndarray) -> np.ndarray:
@@ -55,8 +69,16 @@ def prior_offset(scores: np.ndarray, prior: np.ndarray, rounds: int = 200, toler
     """
     offset = np.zeros(scores.shape[1])
     for _ in range(rounds):
-        mean = softmax(scores + offset).mean(axis=0, dtype=np.float64)
+        mean = _mean_prediction(scores, offset)
         if np.abs(mean - prior).max() < tolerance:
             break
         offset += np.log(prior) - np.log(np.maximum(mean, 1e-12))
     return offset
+
+
+def _mean_prediction(scores: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Return float64 [k]: the mean of the softmax of scores [n, k] with an offset [k] added."""
+    total = np.zeros(len(offset))
+    for rows in row_blocks(len(scores)):
+        total += softmax(scores[rows] + offset).sum(axis=0, dtype=np.float64)
+    return total / len(scores)

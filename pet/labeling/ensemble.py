@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from pet.errors import RunError
-from pet.labeling.votes import SoftLabels, Votes
+from pet.labeling.votes import SoftLabels, Votes, row_blocks, softmax
 
 __all__ = ["WEIGHTINGS", "Weighting", "agreement", "combine", "mean_scores", "weigh"]
 
@@ -21,20 +21,42 @@ def mean_scores(votes: Sequence[Votes]) -> np.ndarray:
     RunError
         If there are no votes, they are about other rows or labels, or all weights are zero.
     """
+    _check_alike(votes)
+    return _mean(votes, _shares(votes), np.s_[:])
+
+
+def _check_alike(votes: Sequence[Votes]) -> None:
     if not votes:
         raise RunError("There are no votes to combine.")
     first = votes[0]
     for other in votes[1:]:
-        if other.ids != first.ids or other.labels != first.labels:
+        same_rows = other.ids is first.ids or other.ids == first.ids
+        if not same_rows or other.labels != first.labels:
             raise RunError(f"Votes of {other.voter!r} and {first.voter!r} are about different rows or labels.")
-    stacked = np.stack([vote.scores for vote in votes]).astype(np.float64)
-    mean: np.ndarray = np.tensordot(_shares(votes), stacked, axes=1)
+
+
+def _mean(votes: Sequence[Votes], shares: np.ndarray, rows: slice) -> np.ndarray:
+    """Return the mean scores of some rows, float64 [r, k]; one voter at a time, so that no [m, n, k] is made."""
+    mean: np.ndarray = shares[0] * votes[0].scores[rows].astype(np.float64)
+    for share, vote in zip(shares[1:], votes[1:], strict=True):
+        mean += share * vote.scores[rows].astype(np.float64)
     return mean
 
 
 def combine(votes: Sequence[Votes]) -> SoftLabels:
-    """Return the ensemble's soft labels: the softmax of the weighted mean of raw scores."""
-    return SoftLabels.from_scores(votes[0].ids if votes else (), votes[0].labels if votes else (), mean_scores(votes))
+    """Return the ensemble's soft labels: the softmax of the weighted mean of raw scores.
+
+    Raises
+    ------
+    RunError
+        As `mean_scores`.
+    """
+    _check_alike(votes)
+    shares, first = _shares(votes), votes[0]
+    probs = np.empty(first.scores.shape, np.float32)
+    for rows in row_blocks(len(probs)):
+        probs[rows] = softmax(_mean(votes, shares, rows))
+    return SoftLabels(first.ids, first.labels, probs)
 
 
 def agreement(votes: Sequence[Votes], hard: np.ndarray) -> np.ndarray:
@@ -45,9 +67,11 @@ def agreement(votes: Sequence[Votes], hard: np.ndarray) -> np.ndarray:
     RunError
         If all weights are zero.
     """
-    same = np.stack([vote.hard() == hard for vote in votes])
+    shared = np.zeros(len(hard))
+    for share, vote in zip(_shares(votes), votes, strict=True):
+        shared += share * (vote.hard() == hard)
     # Shares add up to 1 but for rounding: agreement of all is exactly 1.
-    agreed: np.ndarray = np.minimum(_shares(votes) @ same, 1.0).astype(np.float32)
+    agreed: np.ndarray = np.minimum(shared, 1.0).astype(np.float32)
     return agreed
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pet.labeling.ensemble import agreement, combine, mean_scores
-from pet.labeling.votes import Votes, with_some_weight
+from pet.labeling.votes import Votes, row_blocks, with_some_weight
 
 __all__ = ["FOLDS", "GenerationFigures", "HeldOut", "gold_folds", "measure", "rejection"]
 
@@ -116,26 +116,35 @@ class GenerationFigures:
 
 
 def measure(
-    votes: Sequence[Votes], prior: np.ndarray, before: Mapping[str, int], held_out: HeldOut | None
+    votes: Sequence[Votes], prior: np.ndarray, before: np.ndarray | None, held_out: HeldOut | None
 ) -> GenerationFigures:
     """Measure the votes of a generation on the pool against the prior [k].
 
-    `before` maps the ids that the generation it goes on from has labeled to their columns.
+    `before` int64 [n] are the columns that the generation it goes on from has given to the same rows, -1 where it gave
+    none.
     """
     soft = combine(votes)
     hard, k = soft.hard(), len(soft.labels)
     shares = np.bincount(hard, minlength=k) / len(hard)
     seen = shares > 0
-    logs = np.log(np.maximum(soft.probs.astype(np.float64), 1e-12))
-    known = [before[row] != column for row, column in zip(soft.ids, hard.tolist(), strict=True) if row in before]
+    known = before >= 0 if before is not None else np.zeros(len(hard), np.bool_)
     return GenerationFigures(
         shares=dict(zip(soft.labels, shares.tolist(), strict=True)),
         kl=float((shares[seen] * np.log(shares[seen] / prior[seen])).sum()),
-        agreement=float(agreement(votes, hard).mean()),
-        entropy=float(-(soft.probs * logs).sum(axis=1).mean() / np.log(k)),
-        changed=float(np.mean(known)) if known else None,
+        agreement=float(agreement(votes, hard).mean(dtype=np.float64)),
+        entropy=_entropy(soft.probs),
+        changed=float((before != hard)[known].mean()) if before is not None and known.any() else None,
         held_out=held_out,
     )
+
+
+def _entropy(probs: np.ndarray) -> float:
+    """Return the mean entropy of the rows of [n, k] as a share of log k."""
+    total = 0.0
+    for rows in row_blocks(len(probs)):
+        wide = probs[rows].astype(np.float64)
+        total -= float((wide * np.log(np.maximum(wide, 1e-12))).sum())
+    return total / len(probs) / float(np.log(probs.shape[1]))
 
 
 def rejection(

@@ -1,13 +1,21 @@
 """`Votes` and `SoftLabels`: the two arrays that everything else is about."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pet.errors import RunError
 
-__all__ = ["SoftLabels", "Votes", "log_softmax", "softmax", "with_some_weight"]
+__all__ = ["SoftLabels", "Votes", "log_softmax", "row_blocks", "softmax", "with_some_weight"]
+
+BLOCK_ROWS = 2**16
+"""Arithmetic on scores in float64 is done on so many rows at a time: only the result is as long as the pool."""
+
+
+def row_blocks(count: int) -> Iterator[slice]:
+    """Yield slices of at most `BLOCK_ROWS` over `count` rows, in order."""
+    return (slice(start, start + BLOCK_ROWS) for start in range(0, count, BLOCK_ROWS))
 
 
 def log_softmax(scores: np.ndarray) -> np.ndarray:
@@ -28,9 +36,11 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     >>> softmax(np.array([[0.0, 0.0], [1000.0, 0.0]])).tolist()
     [[0.5, 0.5], [1.0, 0.0]]
     """
-    wide = np.asarray(scores, np.float64)
-    powers = np.exp(wide - wide.max(axis=1, keepdims=True))
-    probs: np.ndarray = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    probs = np.empty(np.shape(scores), np.float32)
+    for rows in row_blocks(len(scores)):
+        wide = np.asarray(scores[rows], np.float64)
+        powers = np.exp(wide - wide.max(axis=1, keepdims=True))
+        probs[rows] = powers / powers.sum(axis=1, keepdims=True)
     return probs
 
 
@@ -43,7 +53,7 @@ class Votes:
 
     voter: str
     seed: int
-    ids: tuple[str, ...]
+    ids: Sequence[str]
     labels: tuple[str, ...]
     scores: np.ndarray
     weight: float = 1.0
@@ -92,7 +102,7 @@ def with_some_weight(votes: Sequence[Votes]) -> list[Votes]:
 class SoftLabels:
     """[n, k] soft labels: `probs` float32, rows sum to 1 within 1e-5."""
 
-    ids: tuple[str, ...]
+    ids: Sequence[str]
     labels: tuple[str, ...]
     probs: np.ndarray
 
@@ -115,7 +125,7 @@ class SoftLabels:
     @classmethod
     def from_scores(cls, ids: Sequence[str], labels: Sequence[str], scores: np.ndarray) -> "SoftLabels":
         """Return the softmax of raw scores [n, k]."""
-        return cls(tuple(ids), tuple(labels), softmax(scores))
+        return cls(ids, tuple(labels), softmax(scores))
 
     def hard(self) -> np.ndarray:
         """Return the int64 [n] column of the most probable label; the first of equals."""

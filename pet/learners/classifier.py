@@ -14,7 +14,7 @@ from pet.config import OptimizerSettings
 from pet.data import Example
 from pet.errors import ModelError
 from pet.learners.backbone import Backbone
-from pet.learners.batching import Batch, length_groups
+from pet.learners.batching import CHUNK_ROWS, Batch, length_groups
 from pet.learners.encoding import Encoded
 from pet.learners.inference import Advance, Inference
 from pet.learners.losses import distillation_loss, soften
@@ -24,6 +24,9 @@ from pet.learners.sources import ModelSource
 from pet.learners.training import Trained, TrainLog, fit
 
 __all__ = ["ClassifierForm", "TextClassifier", "encode_rows"]
+
+KEPT_ROWS = 2 * CHUNK_ROWS
+"""So many rows stay encoded while a classifier trains: all of a small set, which it sees again and again."""
 
 
 @dataclass(frozen=True)
@@ -84,19 +87,28 @@ class TextClassifier:
         temperature: float = 1.0,
         advance: Advance = lambda _: None,
     ) -> TrainLog:
-        """Train on target probabilities [n, k]; one-hot rows at temperature 1 are plain cross-entropy."""
-        encoded = self.encode(examples)
-        softened = torch.from_numpy(soften(targets, temperature)).to(self.machine.device)
+        """Train on target probabilities [n, k]; one-hot rows at temperature 1 are plain cross-entropy.
 
-        lengths = np.asarray([len(row) for row in encoded], np.int64)
+        Rows are encoded when a batch needs them, and the first ones kept: memory does not grow with the rows.
+        """
+        kept: dict[int, Encoded] = {}
 
         def loss(rows: np.ndarray) -> torch.Tensor:
-            groups = [rows[group] for group in length_groups(lengths[rows], self.machine.group_overhead)]
+            encoded = self._encoded(examples, rows, kept)
+            groups = length_groups([len(row) for row in encoded], self.machine.group_overhead)
             logits = [self._logits(self.backbone.training_batch([encoded[i] for i in group])) for group in groups]
-            return distillation_loss(torch.cat(logits), softened[torch.from_numpy(np.concatenate(groups))], temperature)
+            softened = torch.from_numpy(soften(targets[rows[np.concatenate(groups)]], temperature))
+            return distillation_loss(torch.cat(logits), softened.to(self.machine.device), temperature)
 
         trained = Trained.weights_of(self.backbone.model, settings)
-        return fit(trained, loss, len(encoded), settings, rng, advance)
+        return fit(trained, loss, len(examples), settings, rng, advance)
+
+    def _encoded(self, examples: Sequence[Example], rows: np.ndarray, kept: dict[int, Encoded]) -> list[Encoded]:
+        """Return the tokens of some rows; `kept` holds those of the first `KEPT_ROWS` that were asked for."""
+        missing = [i for i in dict.fromkeys(rows.tolist()) if i not in kept]
+        found = dict(zip(missing, self.encode([examples[i] for i in missing]), strict=True))
+        kept.update(list(found.items())[: max(0, KEPT_ROWS - len(kept))])
+        return [found[i] if i in found else kept[i] for i in rows.tolist()]
 
     def probabilities(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
         """Return label probabilities, float32 [n, k], in the order of `examples`; only chunks are held as tokens."""

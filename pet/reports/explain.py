@@ -22,7 +22,8 @@ from pet.config import RunConfig
 from pet.data import Example
 from pet.errors import ConfigError, DataError, PromptError, near_matches
 from pet.prompts import Pattern
-from pet.reports.labeled import field_names, is_ours
+from pet.reports.labeled import is_ours
+from pet.reports.output import field_names
 from pet.runs import RunDirectory
 
 __all__ = ["MASK", "Explanation", "GenerationView", "Lesson", "VoterView", "explain"]

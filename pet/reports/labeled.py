@@ -1,8 +1,9 @@
 """`pseudo_labels.parquet`: the labeled data set a run gives back, and reading it again."""
 
-import tempfile
-from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,19 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet as pq
 
-from pet.data import Example, write_table
+from pet.data import Example, Pieces, Rows, RowWriter, told_if_full, unnamed_file, write_parquet
 from pet.errors import DataError, near_matches
-from pet.labeling import Votes, agreement, combine
+from pet.labeling import SoftLabels, Votes, agreement, combine
+from pet.reports.output import Columns, OutputNames, field_names, parquet_pieces, row_pieces
 
 __all__ = [
     "History",
+    "LabeledPool",
     "LabeledRows",
     "differs",
-    "export_jsonl",
-    "pseudo_label_columns",
     "read_labeled_rows",
     "sample_lines",
-    "user_columns",
 ]
-
-Columns = dict[str, list[Any]]
 
 _OURS = frozenset({"id", "label", "confidence", "agreement", "generation", "training_sets", "source"})
 
@@ -33,34 +31,6 @@ _OURS = frozenset({"id", "label", "confidence", "agreement", "generation", "trai
 def is_ours(name: str) -> bool:
     # The same answer when the table is read again, without the voters at hand: the name of each has a plus sign.
     return name in _OURS or name.startswith("prob_") or (name.startswith("vote_") and "+" in name)
-
-
-def user_columns(examples: Sequence[Example], columns: Mapping[str, str], reserved: Callable[[str], bool]) -> Columns:
-    """Return id, fields (under the user's column names) and the user's other columns, row by row.
-
-    A column of the user's that has a `reserved` name is kept as ``input_<name>``.
-    """
-    table: Columns = {"id": [example.id for example in examples]}
-    for field, name in field_names(columns, reserved).items():
-        table[name] = [example.fields[field] for example in examples]
-    names = dict.fromkeys(name for example in examples for name in example.extra)
-    for name in names:
-        table[_free_name(name, table, reserved)] = [example.extra.get(name) for example in examples]
-    return table
-
-
-def field_names(columns: Mapping[str, str], reserved: Callable[[str], bool]) -> dict[str, str]:
-    """Return the column of the output that holds each field."""
-    names: dict[str, str] = {}
-    for field, column in columns.items():
-        names[field] = _free_name(column, ["id", *names.values()], reserved)
-    return names
-
-
-def _free_name(name: str, taken: Container[str], reserved: Callable[[str], bool]) -> str:
-    while name in taken or reserved(name):
-        name = f"input_{name}"
-    return name
 
 
 @dataclass(frozen=True)
@@ -71,59 +41,102 @@ class History:
     training_sets: np.ndarray
 
 
-def pseudo_label_columns(
-    labeled: Sequence[Example],
-    unlabeled: Sequence[Example],
-    columns: Mapping[str, str],
-    votes: Sequence[Votes],
-    history: History,
-) -> Columns:
-    """Return the columns of the labeled data set: the gold rows (source "gold"), then the pool ("pseudo").
+@dataclass(frozen=True)
+class LabeledPool:
+    """The labeled data set as it is written: the gold rows (source "gold"), then the pool ("pseudo").
 
-    Per row: id, fields, the user's columns, label, prob_<label>, confidence, agreement (the weighted share of voters
-    with this label), vote_<voter>, generation (the first that labeled the row), training_sets (how many it was in),
-    source. Gold rows have probability 1 and no votes.
+    Per row: id, fields (under the names of `columns`), the user's columns, label, prob_<label>, confidence, agreement
+    (the weighted share of voters with this label), vote_<voter>, generation (the first that labeled the row),
+    training_sets (how many it was in), source. Gold rows have probability 1 and no votes.
     """
-    soft = combine(votes)
-    hard = soft.hard()
-    gold = [str(example.label) for example in labeled]
-    none: list[Any] = [None] * len(labeled)
-    ours: Columns = {"label": gold + [soft.labels[k] for k in hard]}
-    for k, label in enumerate(soft.labels):
-        ours[f"prob_{label}"] = [float(name == label) for name in gold] + soft.probs[:, k].tolist()
-    ours["confidence"] = [1.0] * len(labeled) + soft.confidence().tolist()
-    ours["agreement"] = none + agreement(votes, hard).tolist()
-    for vote in votes:
-        ours[f"vote_{vote.voter}"] = none + [vote.labels[k] for k in vote.hard()]
-    ours["generation"] = none + history.generation.tolist()
-    ours["training_sets"] = none + history.training_sets.tolist()
-    ours["source"] = ["gold"] * len(labeled) + ["pseudo"] * len(unlabeled)
-    return user_columns([*labeled, *unlabeled], columns, is_ours) | ours
+
+    labeled: Sequence[Example]
+    pool: Rows
+    columns: Mapping[str, str]
+    votes: Sequence[Votes]
+    history: History
+
+    @cached_property
+    def _soft(self) -> SoftLabels:
+        return combine(self.votes)
+
+    @cached_property
+    def _names(self) -> OutputNames:
+        return OutputNames.of(chain(self.labeled, self.pool), self.columns, is_ours)
+
+    def pieces(self) -> Iterator[Columns]:
+        """Yield the columns of some rows at a time: the gold rows with the first of the pool, then the others."""
+        for rows in row_pieces(len(self.pool)):
+            part = self.pool[rows]
+            pseudo = self._names.columns(part) | self._found(rows, [example.id for example in part])
+            gold = self._names.columns(self.labeled) | self._given() if not rows.start else {}
+            yield {name: gold.get(name, []) + values for name, values in pseudo.items()}
+
+    def _given(self) -> Columns:
+        """Return our columns of the gold rows."""
+        gold = [str(example.label) for example in self.labeled]
+        none: list[Any] = [None] * len(gold)
+        return {
+            "label": gold,
+            **{f"prob_{label}": [float(name == label) for name in gold] for label in self._soft.labels},
+            "confidence": [1.0] * len(gold),
+            "agreement": none,
+            **{f"vote_{vote.voter}": none for vote in self.votes},
+            "generation": none,
+            "training_sets": none,
+            "source": ["gold"] * len(gold),
+        }
+
+    def _found(self, rows: slice, ids: Sequence[str]) -> Columns:
+        """Return our columns of rows of the pool."""
+        votes = [replace(vote, ids=ids, scores=vote.scores[rows]) for vote in self.votes]
+        soft = SoftLabels(ids, self._soft.labels, self._soft.probs[rows])
+        hard = soft.hard()
+        return {
+            "label": [soft.labels[k] for k in hard],
+            **{f"prob_{label}": soft.probs[:, k].tolist() for k, label in enumerate(soft.labels)},
+            "confidence": soft.confidence().tolist(),
+            "agreement": agreement(votes, hard).tolist(),
+            **{f"vote_{vote.voter}": [vote.labels[k] for k in vote.hard()] for vote in votes},
+            "generation": self.history.generation[rows].tolist(),
+            "training_sets": self.history.training_sets[rows].tolist(),
+            "source": ["pseudo"] * len(hard),
+        }
 
 
-def differs(path: Path, columns: Columns) -> bool:
-    """Say whether a labeled data set at `path` differs from one of the given columns in any cell."""
+def differs(path: Path, pieces: Pieces) -> bool:
+    """Say whether a labeled data set at `path` differs from one of the given pieces in any cell."""
     if not path.is_file():
         return False
-    try:
-        found = pq.read_table(path)
-    except (pyarrow.ArrowException, OSError):
-        return False  # no table: nobody's work
-    with tempfile.TemporaryDirectory() as scratch:
+    with unnamed_file() as scratch:
         # Written and read as well, so that both have passed through the same types.
-        write_table(Path(scratch) / "new.parquet", columns)
-        new = pq.read_table(Path(scratch) / "new.parquet")
-    # As text, since NaN in a column of the user's would not equal itself.
-    return found.column_names != new.column_names or any(
-        repr(found[name].to_pylist()) != repr(new[name].to_pylist()) for name in new.column_names
-    )
+        with told_if_full():
+            write_parquet(scratch, pieces)
+        try:
+            with pq.ParquetFile(path) as found, pq.ParquetFile(scratch) as new:
+                if _shape(found) != _shape(new):
+                    return True
+                # As text, since NaN in a column of the user's would not equal itself.
+                return any(repr(a) != repr(b) for a, b in zip(_cells(found), _cells(new), strict=True))
+        except (pyarrow.ArrowException, OSError):
+            return False  # no table: nobody's work
+
+
+def _shape(file: pq.ParquetFile) -> tuple[list[str], int]:
+    return file.schema_arrow.names, file.metadata.num_rows
+
+
+def _cells(file: pq.ParquetFile) -> Iterator[list[Any]]:
+    """Yield the rows one by one: groups of rows may differ."""
+    for batch in file.iter_batches(batch_size=4096):
+        yield from (list(row) for row in zip(*(column.to_pylist() for column in batch.columns), strict=True))
 
 
 @dataclass(frozen=True)
 class LabeledRows:
     """The rows of a labeled data set: `probs` float32 [n, k]; `gold` bool [n]."""
 
-    examples: tuple[Example, ...]
+    examples: Rows
     probs: np.ndarray
     gold: np.ndarray
 
@@ -140,33 +153,43 @@ def read_labeled_rows(path: Path, columns: Mapping[str, str], labels: Sequence[s
         If the file is missing or no table, lacks a column or has no rows, or a row lacks its text or has a label
         outside `labels`.
     """
-    table, names = _read(path), field_names(columns, is_ours)
+    names = field_names(columns, is_ours)
     needed = ["id", *names.values(), "label", "source", *(f"prob_{label}" for label in labels)]
-    missing = [name for name in needed if name not in table]
-    if missing:
-        raise DataError(f"{path} has no column {missing[0]!r}: give it back, or run `pet label` again.")
-    if not table["id"]:
+    writer, probs, gold, read = RowWriter(), [], bytearray(), 0
+    for table in _tables(path, needed):
+        probs.append(_targets(path, read, table, labels))
+        for i in range(len(probs[-1])):
+            texts = {field: _text(path, read + i + 1, name, table[name][i]) for field, name in names.items()}
+            writer.add(Example(str(table["id"][i]), texts))
+            gold.append(table["source"][i] == "gold")
+        read += len(probs[-1])
+    if not read:
         raise DataError(f"{path} has no rows left: keep some, or run `pet label` again.")
-    given = np.asarray([_column(path, row, label, labels) for row, label in enumerate(table["label"], 1)], np.int64)
+    return LabeledRows(writer.close(), np.concatenate(probs), np.frombuffer(gold, np.bool_))
+
+
+def _targets(path: Path, before: int, table: Columns, labels: Sequence[str]) -> np.ndarray:
+    """Return float32 [r, k]: the probabilities of some rows, `before` which so many stand; given labels win."""
+    given = [_column(path, row, label, labels) for row, label in enumerate(table["label"], before + 1)]
     probs = np.asarray([table[f"prob_{label}"] for label in labels], np.float32).T
     corrected = ~np.isfinite(probs).all(axis=1) | (probs.argmax(axis=1) != given)
-    probs[corrected] = np.eye(len(labels), dtype=np.float32)[given[corrected]]
-    examples = tuple(
-        Example(str(table["id"][i]), {field: _text(path, i + 1, name, table[name][i]) for field, name in names.items()})
-        for i in range(len(given))
-    )
-    return LabeledRows(examples, probs, np.asarray([source == "gold" for source in table["source"]], np.bool_))
+    probs[corrected] = np.eye(len(labels), dtype=np.float32)[np.asarray(given, np.int64)[corrected]]
+    return probs
 
 
-def _read(path: Path) -> dict[str, list[Any]]:
+def _tables(path: Path, columns: Sequence[str]) -> Iterator[Columns]:
+    """Yield some columns of a labeled data set, some thousand rows at a time."""
     if not path.is_file():
         raise DataError(f"There is no {path}: run `pet label` or `pet run` first.")
     try:
-        table: dict[str, list[Any]] = pq.read_table(path).to_pydict()
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+        if missing := [name for name in columns if name not in names]:
+            raise DataError(f"{path} has no column {missing[0]!r}: give it back, or run `pet label` again.")
+        yield from parquet_pieces(path, columns)
     except (pyarrow.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:150]
         raise DataError(f"{path} is no Parquet file ({reason}): run `pet label` again.") from None
-    return table
 
 
 def _column(path: Path, row: int, label: object, labels: Sequence[str]) -> int:
@@ -182,21 +205,19 @@ def _text(path: Path, row: int, name: str, value: object) -> str:
     return value
 
 
-def export_jsonl(labeled: Path, output: Path) -> None:
-    """Write a labeled data set as JSON lines too (or any format of `write_table`)."""
-    write_table(output, pq.read_table(labeled).to_pydict())
-
-
 def sample_lines(labeled: Path, columns: Mapping[str, str], count: int = 5, width: int = 88) -> list[str]:
     """Return some pseudo-labeled rows for a terminal, spread over the file: label, confidence, agreement, text."""
-    table, names = _read(labeled), field_names(columns, is_ours)
-    pool = [i for i, source in enumerate(table["source"]) if source == "pseudo"]
-    rows = [pool[i] for i in np.linspace(0, len(pool) - 1, min(count, len(pool))).astype(int)] if pool else []
-    longest = max((len(str(table["label"][i])) for i in rows), default=0)
+    names = field_names(columns, is_ours)
+    needed = ["label", "confidence", "agreement", "source", *names.values()]
+    sources = (source == "pseudo" for table in _tables(labeled, ["source"]) for source in table["source"])
+    pool = np.flatnonzero(np.fromiter(sources, np.bool_))
+    chosen = set(pool[np.linspace(0, len(pool) - 1, min(count, len(pool))).astype(int)].tolist())
+    every = (row for table in _tables(labeled, needed) for row in zip(*(table[name] for name in needed), strict=True))
+    rows = [row for i, row in enumerate(every) if i in chosen]
+    longest = max((len(str(row[0])) for row in rows), default=0)
     lines = []
-    for i in rows:
-        text = " | ".join(" ".join(str(table[column][i]).split()) for column in names.values())
+    for label, confidence, agreed, _, *texts in rows:
+        text = " | ".join(" ".join(str(one).split()) for one in texts)
         shown = text if len(text) <= width else text[: width - 1] + "…"
-        figures = f"{table['confidence'][i]:.2f}  {table['agreement'][i]:.2f}"
-        lines.append(f"{table['label'][i]:<{longest}}  {figures}  {shown}")
+        lines.append(f"{label:<{longest}}  {confidence:.2f}  {agreed:.2f}  {shown}")
     return lines

@@ -1,6 +1,6 @@
 """Labels for new texts from a finished classifier, and how good they are on labeled ones."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from pet.config import RunSettings
-from pet.data import Example, ReadOptions, ReadResult, Role, check_output, read_examples, write_table
+from pet.data import Example, ReadOptions, ReadResult, Role, Rows, check_output, read_examples, write_pieces
 from pet.errors import DataError, ModelError
 from pet.labeling import SoftLabels
 from pet.learners import Machine, TextClassifier, quiet_transformers
-from pet.reports.labeled import user_columns
 from pet.reports.metrics import Evaluation, evaluate, gold_columns
+from pet.reports.output import Columns, OutputNames, row_pieces
 from pet.runs import stage_progress
 
-__all__ = ["Prediction", "evaluate_file", "load_classifier", "predict", "predict_file", "prediction_columns"]
+__all__ = ["Prediction", "evaluate_file", "load_classifier", "predict", "predict_file", "prediction_pieces"]
 
 
 @dataclass(frozen=True)
@@ -94,21 +94,27 @@ def predict_file(model: str | Path, source: str, output: Path, on_bad_row: str =
     check_output(output, source)
     classifier = load_classifier(model)
     found = read_examples(source, _options(classifier, "input", on_bad_row))
-    write_table(output, prediction_columns(found.examples, found.fields, _soft_labels(classifier, found.examples)))
+    soft = _soft_labels(classifier, found.examples)
+    write_pieces(output, lambda: prediction_pieces(found.examples, found.fields, soft))
     return found
 
 
-def prediction_columns(examples: Sequence[Example], columns: Any, soft: SoftLabels) -> dict[str, list[Any]]:
-    """Return id, fields and the user's columns, then label, confidence and prob_<label>.
+def prediction_pieces(examples: Rows, columns: Mapping[str, str], soft: SoftLabels) -> Iterator[Columns]:
+    """Yield id, fields and the user's columns, then label, confidence and prob_<label>, of some rows at a time.
 
     A label that the input had is kept as ``input_label``.
     """
-    ours: dict[str, list[Any]] = {
-        "label": [soft.labels[k] for k in soft.hard()],
-        "confidence": soft.confidence().tolist(),
-    } | {f"prob_{label}": soft.probs[:, k].tolist() for k, label in enumerate(soft.labels)}
-    given = {"input_label": [row.label for row in examples]} if any(row.label for row in examples) else {}
-    return user_columns(examples, columns, {"id", *ours, *given}.__contains__) | given | ours
+    probs = [f"prob_{label}" for label in soft.labels]
+    given = any(row.label for row in examples)
+    reserved = {"id", "label", "confidence", *probs, *(["input_label"] if given else [])}
+    names = OutputNames.of(examples, columns, reserved.__contains__)
+    for rows in row_pieces(len(examples)):
+        part = examples[rows]
+        found = SoftLabels(soft.ids[rows], soft.labels, soft.probs[rows])
+        table = names.columns(part) | ({"input_label": [row.label for row in part]} if given else {})
+        table["label"] = [found.labels[k] for k in found.hard()]
+        table["confidence"] = found.confidence().tolist()
+        yield table | {name: found.probs[:, k].tolist() for k, name in enumerate(probs)}
 
 
 def evaluate_file(model: str | Path, source: str, on_bad_row: str = "error") -> Evaluation:
@@ -133,6 +139,7 @@ def _options(classifier: TextClassifier, role: Role, on_bad_row: Any) -> ReadOpt
 
 
 def _soft_labels(classifier: TextClassifier, examples: Sequence[Example]) -> SoftLabels:
-    with stage_progress("labeling", len(examples)) as advance:
-        probs = classifier.probabilities(examples, advance)
-    return SoftLabels(tuple(example.id for example in examples), classifier.form.labels, probs)
+    rows = Rows.of(examples)
+    with stage_progress("labeling", len(rows)) as advance:
+        probs = classifier.probabilities(rows, advance)
+    return SoftLabels(rows.ids, classifier.form.labels, probs)

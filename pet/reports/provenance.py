@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pet.data import TaskData
-from pet.labeling import Votes
+from pet.labeling import Votes, softmax
+from pet.reports.output import row_pieces
 from pet.runs import write_folder
 from pet.runs.generations import Generation
 from pet.runs.inputs import TrainingSet
@@ -84,11 +85,15 @@ def _report(generation: Generation, voters: Sequence[VoterSpec]) -> Mapping[str,
 
 def _write_votes(path: Path, votes: Sequence[Votes]) -> None:
     """Write the probabilities of every voter: one list of k per row and voter."""
-    columns: dict[str, pa.Array] = {"id": pa.array(votes[0].ids, pa.string())}
-    for vote in votes:
-        flat = pa.array(vote.probs().ravel())
-        columns[vote.voter] = pa.FixedSizeListArray.from_arrays(flat, len(vote.labels))
-    pq.write_table(pa.table(columns), path)
+    lists = {vote.voter: pa.list_(pa.float32(), len(vote.labels)) for vote in votes}
+    schema = pa.schema([("id", pa.string()), *lists.items()])
+    with pq.ParquetWriter(path, schema) as writer:
+        for rows in row_pieces(len(votes[0].ids)):
+            arrays = [pa.array(votes[0].ids[rows], pa.string())]
+            for vote in votes:
+                flat = pa.array(softmax(vote.scores[rows]).ravel())
+                arrays.append(pa.FixedSizeListArray.from_arrays(flat, len(vote.labels)))
+            writer.write_table(pa.table(arrays, schema))
 
 
 def _training_set(training: TrainingSet, data: TaskData) -> pa.Table:

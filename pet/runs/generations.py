@@ -17,9 +17,9 @@ from pet.labeling import (
     HeldOut,
     Rule,
     Votes,
+    calibrated,
     calibration_offset,
     combine,
-    log_softmax,
     measure,
     prior_offset,
     rejection,
@@ -68,6 +68,12 @@ class Generation:
         weights = np.asarray([vote.weight for vote in self.votes], np.float64)
         shares: np.ndarray = weights / weights.sum()
         return shares
+
+    def given(self, pool: int) -> np.ndarray:
+        """Return the column of the label that each row of the pool was given, int64 [pool]; -1 where it had no vote."""
+        columns = np.full(pool, -1, np.int64)
+        columns[self.rows] = combine(self.votes).hard()
+        return columns
 
     def on_test(self) -> np.ndarray:
         """Return the ensemble's scores on the test rows, float64 [r, k]."""
@@ -169,7 +175,7 @@ class Generations:
     ) -> Generation:
         """Train the voters of a generation on their sets and measure what they say."""
         plan = self.plan
-        ids = tuple(plan.data.unlabeled[i].id for i in rows)
+        ids = plan.data.unlabeled.take(rows).ids
         found = []
         for spec, training in zip(plan.voters, sets, strict=True):
             raw = self.bench.vote(spec, training, rows, number)
@@ -181,7 +187,7 @@ class Generations:
         )
         weighted = tuple(weigh(votes, plan.config.ensemble.weighting, self._untrained_accuracies()))
         gold, test = (np.stack([scores[part] for scores in found]).astype(np.float64) for part in ("gold", "test"))
-        before = dict(zip(source.votes[0].ids, combine(source.votes).hard().tolist(), strict=True)) if source else {}
+        before = source.given(len(self._pool))[rows] if source else None
         figures = measure(weighted, plan.prior, before, self._on_held_out(weighted, gold))
         step = source.step + 1 if source else 0
         generation = Generation(number, step, tuple(sets), rows, weighted, gold, test, figures)
@@ -199,8 +205,8 @@ class Generations:
             return dict(raw)
         offset = calibration_offset(how, raw["pool"], raw["content_free"])
         if prior is not None:
-            offset = offset + prior_offset(log_softmax(raw["pool"]) + offset, prior)
-        return {part: (log_softmax(scores) + offset).astype(np.float32) for part, scores in raw.items()}
+            offset = offset + prior_offset(raw["pool"] + offset, prior)  # what all labels of a row share has no effect
+        return {part: calibrated(scores, offset) for part, scores in raw.items()}
 
     def _untrained_accuracies(self) -> Mapping[str, float]:
         """Return the accuracy of each voter's PVP on the labeled rows before training: the paper's weight."""

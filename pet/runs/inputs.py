@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pet.config import ModelSettings, OptimizerSettings, TaskSettings
-from pet.data import Example, TaskData
+from pet.data import Example, Rows, TaskData
 from pet.labeling import Selection
 from pet.learners import ClassifierForm, Machine, ModelSource
 
@@ -56,9 +56,9 @@ class StageInputs:
         return [Example(text, dict.fromkeys(self.data.task.fields, text)) for text in ("N/A", "...")]
 
     @property
-    def pool_sample(self) -> list[Example]:
+    def pool_sample(self) -> Rows:
         """The pool rows that everything is compared on."""
-        return [self.data.unlabeled[i] for i in self.compared]
+        return self.data.unlabeled.take(self.compared)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from pet.config import OptimizerSettings, RunConfig
-from pet.data import Example, Task, TaskData, load_task_data
+from pet.data import Example, Rows, Task, TaskData, load_task_data
 from pet.errors import ConfigError
 from pet.labeling import FOLDS, Calibration, Growth, gold_folds
 from pet.learners import Machine, ModelSource, find_model, parameter_count, quiet_transformers, scheduled
@@ -121,11 +121,11 @@ class Plan:
         return bool(self.data.labeled) and self.config.run.baseline
 
 
-def without_pool(config: RunConfig, test: tuple[Example, ...]) -> StageInputs:
+def without_pool(config: RunConfig, test: Rows) -> StageInputs:
     """Return the inputs of a stage that needs no rows but those it is handed, and `test` to be measured on."""
     task = Task(config.task.name, config.task.labels, tuple(config.task.fields))
     return StageInputs(
-        data=TaskData(task, (), (), test, config.task.fields, (), ()),
+        data=TaskData(task, (), Rows.of(()), test, config.task.fields, (), ()),
         source=find_model(config.model.name, config.model.revision),
         model=config.model,
         baseline=OptimizerSettings(),
@@ -267,4 +267,5 @@ def _longest_rows(pattern: Pattern, data: TaskData) -> list[Example]:
         return sum(len(item.read(example.fields[item.name])) for item in kept)
 
     sets: Sequence[Sequence[Example]] = (data.labeled, data.unlabeled, data.test)
-    return [max(rows, key=size) for rows in sets if rows]
+    # Without such fields one row is as long as any other: a large pool is not read for it.
+    return [max(rows, key=size) if kept else rows[0] for rows in sets if rows]

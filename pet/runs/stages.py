@@ -1,8 +1,8 @@
 """The jobs of a run: what each is a function of, what it leaves in its folder, and how that is read again.
 
     zero-shot/<pvp>    scores of the untrained model on the labeled rows, a sample of the pool, and the test rows
-    voter/<voter>      a trained voter's scores on rows of the pool, the gold rows and the test rows; of generation 1
-                       and later as generation-<g>/voter/<voter>
+    voter/<voter>      a trained voter's scores on rows of the pool (in shards), the gold rows and the test rows; of
+                       generation 1 and later as generation-<g>/voter/<voter>
     embeddings         mean-pooled embeddings of the labeled rows, a sample of the pool, and the test rows
     supervised         the baseline classifier's probabilities; of those that leave out gold rows, on these
     distill            the final classifier and its probabilities on the compared rows and the test rows
@@ -30,6 +30,7 @@ from pet.runs.identity import pvp_key
 from pet.runs.inputs import EMBEDDED_ROWS, StageInputs, TrainingSet
 from pet.runs.jobs import Job, JobStore, job_hash
 from pet.runs.progress import Stages
+from pet.runs.shards import PoolScores
 from pet.runs.voters import VoterSpec
 from pet.seeding import derive_seed, rng_for
 from pet.variants import PET
@@ -88,22 +89,18 @@ class Workbench:
         """Return raw scores of a voter trained on a set: `pool` (its `rows`, int64), `gold`, `content_free`, `test`.
 
         An empty set leaves the pretrained model as it is. Its weights are dropped once it has voted, unless the run
-        keeps its models.
+        keeps its models. The scores of a large pool are written as they come (see `pet.runs.shards`).
         """
         inputs, data = self.inputs, self.inputs.data
         job = self.voter_job(spec, training, rows, generation)
         self.voter_jobs[job.name] = job.key
+        pool = PoolScores(self.store, job, data.unlabeled.take(rows))
 
         def work(folder: Path) -> None:
-            parts = {
-                "pool": data.unlabeled if len(rows) == len(data.unlabeled) else [data.unlabeled[i] for i in rows],
-                "gold": data.labeled,
-                "content_free": inputs.content_free,
-                "test": data.test,
-            }
+            parts = {"gold": data.labeled, "content_free": inputs.content_free, "test": data.test}
             name = f"training and voting {spec.name}" + (f", generation {generation}" if generation else "")
             steps = (spec.train.steps or 0) * (spec.train.restarts or 1) if len(training) else 0
-            with self.stages.stage(name, steps + sum(map(len, parts.values()))) as advance:
+            with self.stages.stage(name, steps + len(rows) + sum(map(len, parts.values()))) as advance:
                 self.try_on()
                 voter, log = self.voter(spec.pvp), TrainLog(())
                 if len(training):
@@ -111,14 +108,18 @@ class Workbench:
                     rng = rng_for(inputs.seed, "train", spec.kind, spec.seed_index, generation)
                     log = voter.train(training.examples(data), spec.train, rng, data.unlabeled, advance)
                 # With nothing to learn from, the pretrained model votes as it is, on the pattern's own words.
+                pool.write(folder, lambda part: voter.scores(part, advance), advance)
                 scores = {part: voter.scores(examples, advance) for part, examples in parts.items()}
                 facts = voter.facts()
                 self.note(f"{job.name}: {json.dumps(facts)}")
-                _write(folder, scores, log, facts)
+                _write(folder, scores, log, facts, len(rows))
                 if inputs.keep_models and len(training):
                     save_voter(voter, folder / "model")
 
-        return self._arrays(job, work)
+        arrays = self._arrays(job, work)
+        pool.tidy()
+        # Read anew each time: who asked for the scores of a whole pool holds them, and nobody else.
+        return {"pool": pool.read(), **arrays}
 
     def embeddings(self) -> Arrays:
         """Return mean-pooled embeddings of the pretrained encoder: `labeled`, `pool` and `test`, each [n, h].
@@ -129,7 +130,7 @@ class Workbench:
         others = np.setdiff1d(np.arange(len(data.unlabeled)), inputs.compared)
         more = min(len(others), max(0, EMBEDDED_ROWS - len(inputs.compared)))
         chosen = rng_for(inputs.seed, "embeddings").choice(others, size=more, replace=False)
-        pool = [data.unlabeled[i] for i in [*inputs.compared, *chosen]]
+        pool = data.unlabeled.take(np.concatenate([inputs.compared, chosen]))
 
         def work(folder: Path) -> None:
             parts = {"labeled": data.labeled, "pool": pool, "test": data.test}
@@ -186,7 +187,7 @@ class Workbench:
             seed_index=spec.seed_index,
             train=train,
             set=job_hash(**training.key()),
-            rows=hashlib.sha256(np.ascontiguousarray(rows, np.int64).tobytes()).hexdigest(),
+            rows=_sha256(rows.astype(np.int64, copy=False)),
             generation=generation,
         )
 
@@ -200,7 +201,7 @@ class Workbench:
         return self._job(
             "distill",
             rows=data_digest(lesson.examples),
-            probs=job_hash(probs=lesson.targets.astype(np.float32).tobytes().hex()),
+            probs=_sha256(lesson.targets.astype(np.float32, copy=False)),
             settings=lesson.settings.model_dump(mode="json"),
             source=model_digest(lesson.source.folder),
             compared=self.inputs.compared.tolist(),
@@ -274,12 +275,22 @@ class _Lesson:
     temperature: float = 1.0
 
 
-def _write(folder: Path, arrays: Arrays, log: TrainLog | None = None, about: Mapping[str, object] = _NOTHING) -> None:
-    """Leave what a job found, and what it cost; `about` says more of the training."""
+def _sha256(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+
+
+def _write(
+    folder: Path,
+    arrays: Arrays,
+    log: TrainLog | None = None,
+    about: Mapping[str, object] = _NOTHING,
+    others: int = 0,
+) -> None:
+    """Leave what a job found, and what it cost; `about` says more of the training, `others` counts rows elsewhere."""
     save_file(dict(arrays), folder / "scores.safetensors")
     losses = log.losses if log else ()
     if log:
         facts = {"updates": len(losses), "losses": [round(loss, 6) for loss in losses], **about}
         (folder / "training.json").write_text(json.dumps(facts), encoding="utf-8")
-    work = Work(sum(map(len, arrays.values())), log.made if log else 0)
+    work = Work(others + sum(map(len, arrays.values())), log.made if log else 0)
     (folder / "work.json").write_text(json.dumps(asdict(work)), encoding="utf-8")

@@ -3,7 +3,7 @@
 import pytest
 
 from pet.data.examples import Example
-from pet.data.overlap import Overlap, find_overlaps, normalise, remove_overlaps
+from pet.data.overlap import Overlap, find_overlaps, normalise
 
 
 def rows(prefix, *texts):
@@ -62,8 +62,8 @@ def test_overlaps_are_counted_in_rows_of_the_second_set_with_three_ids():
 
 
 def test_shared_rows_leave_the_unlabeled_side_and_duplicates_stay():
-    kept = remove_overlaps(rows("u", "a", "d", "c!", "D", "e"), rows("t", "A"), rows("e", "C"))
-    assert [example.id for example in kept] == ["u1", "u3", "u4"]
+    found = find_overlaps(rows("t", "A"), rows("u", "a", "d", "c!", "D", "e"), rows("e", "C"))
+    assert found.kept.tolist() == [1, 3, 4]
 
 
 def test_the_id_shown_is_that_of_the_first_row_with_the_text():
@@ -72,4 +72,4 @@ def test_the_id_shown_is_that_of_the_first_row_with_the_text():
 
 def test_no_sets_share_nothing():
     assert find_overlaps([], [], []).train_unlabeled == Overlap(0, ())
-    assert remove_overlaps([], [], []) == ()
+    assert find_overlaps([], [], []).kept.tolist() == []

@@ -287,6 +287,14 @@ def test_two_rows_with_one_id_are_refused_with_both_lines(write, refused, option
         read_examples(source, options)
 
 
+def test_of_two_mistakes_the_first_is_told(write, refused):
+    rows = "id,text,label\na,one,x\na,two,x\nb,,x\n"
+    with refused("line 2", "line 3"):
+        read_examples(write("b.csv", rows), TRAIN)
+    with refused("line 3", "blank text"):
+        read_examples(write("b.csv", "id,text,label\na,one,x\nb,,x\na,two,x\n"), TRAIN)
+
+
 def test_a_missing_text_column_is_named_with_those_found(write, refused):
     source = write("b.csv", "txt,label\na,x\n")
     with refused(source, "'text'", "'txt'", "'label'", "Did you mean txt?"):

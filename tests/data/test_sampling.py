@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pet.data.examples import Example
+from pet.data.rows import Rows
 from pet.data.sampling import limit, sample_per_label
 
 ROWS = [Example(str(n), {"text": str(n)}, "abc"[n % 3]) for n in range(60)]
@@ -56,12 +57,12 @@ def test_every_row_can_be_drawn():
 
 @pytest.mark.parametrize("maximum", [None, 60, 61])
 def test_a_limit_above_the_number_of_rows_keeps_all(maximum):
-    assert limit(ROWS, maximum, rng()) == tuple(ROWS)
+    assert limit(Rows.of(ROWS), maximum, rng()) == tuple(ROWS)
 
 
 def test_a_limit_draws_random_rows_in_file_order():
-    ids = [int(e.id) for e in limit(ROWS, 10, rng())]
+    ids = [int(e.id) for e in limit(Rows.of(ROWS), 10, rng())]
     assert len(set(ids)) == 10
     assert ids == sorted(ids)
     assert ids != list(range(10))
-    assert ids == [int(e.id) for e in limit(ROWS, 10, rng())]
+    assert ids == [int(e.id) for e in limit(Rows.of(ROWS), 10, rng())]

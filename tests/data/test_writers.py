@@ -11,7 +11,7 @@ import pytest
 
 from pet.data import writers
 from pet.data.formats import read_rows
-from pet.data.writers import write_table
+from pet.data.writers import write_pieces, write_table
 
 COLUMNS = {"id": ["a", "b"], "prob": [0.25, 1.0], "text": ['say "x",\ty\nz', "é\r"]}
 
@@ -142,3 +142,34 @@ def test_a_packed_file_holds_no_name_and_no_time(tmp_path):
     raw = (tmp_path / "o.csv.gz").read_bytes()
     assert raw[3] == 0 and raw[4:8] == bytes(4)
     assert gzip.decompress(raw) == b"a\nb\n"
+
+
+PIECES = {
+    "whole": ([1, 2], [3]),
+    "whole then part": ([1, None], [2.5]),
+    "too large for a float": ([2**60 + 1], [2.5]),
+    "nothing at first": ([None], ["x"]),
+    "nothing at all": ([None], [None]),
+    "number then text": ([1, True], ["x"]),
+    "text then number": (["x"], [1]),
+    "lists": ([[], None], [["x"]]),
+    "more keys": ([{"a": 1}], [{"a": None, "b": "x"}]),
+    "list then text": ([[1]], ["x"]),
+}
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_a_parquet_table_in_pieces_has_the_types_of_the_whole(tmp_path, name):
+    parts = PIECES[name]
+    write_pieces(tmp_path / "pieces.parquet", lambda: ({"x": part, "y": part[:]} for part in parts))
+    write_table(tmp_path / "whole.parquet", {key: [value for part in parts for value in part] for key in "xy"})
+    found, whole = (pyarrow.parquet.read_table(tmp_path / f"{kind}.parquet") for kind in ("pieces", "whole"))
+    assert found.equals(whole)
+    assert pyarrow.parquet.ParquetFile(tmp_path / "pieces.parquet").num_row_groups == len(parts)
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.tsv.gz", "o.jsonl"])
+def test_a_table_in_pieces_has_the_bytes_of_the_whole(tmp_path, name):
+    write_table(tmp_path / f"whole-{name}", COLUMNS)
+    write_pieces(tmp_path / name, lambda: ({key: value[n : n + 1] for key, value in COLUMNS.items()} for n in range(2)))
+    assert (tmp_path / name).read_bytes() == (tmp_path / f"whole-{name}").read_bytes()

@@ -29,7 +29,7 @@ def generation(
 ) -> GenerationFigures:
     """Measure voters by their scores on the pool and, kept from all of them, on the gold rows."""
     earlier = combine(voters(before)) if before else None
-    known = dict(zip(earlier.ids, earlier.hard().tolist(), strict=True)) if earlier else {}
+    known = earlier.hard() if earlier else None
     kept = HeldOut.of(voters(gold), np.ones((len(gold), 60), np.bool_), GOLD) if gold else None
     return measure(voters(pool), UNIFORM, known, kept)
 
@@ -95,9 +95,9 @@ def test_a_pool_that_always_was_of_one_label_is_no_collapse() -> None:
 def test_a_skewed_prior_expects_skewed_labels() -> None:
     truth = np.repeat([0, 1, 2], [540, 30, 30])
     skewed, prior = voters([scores_for(truth, 0.1, seed) for seed in range(3)]), np.array([0.9, 0.05, 0.05])
-    assert rejection(measure(skewed, prior, {}, None), EARLIER, prior) is None
+    assert rejection(measure(skewed, prior, None, None), EARLIER, prior) is None
     # Of equal parts of all labels, it has left that prior: ln(1/3) - (ln 0.9 + 2 ln 0.05) / 3 = 0.93.
-    found = rejection(measure(voters(GOOD), prior, {}, None), measure(skewed, prior, {}, None), prior)
+    found = rejection(measure(voters(GOOD), prior, None, None), measure(skewed, prior, None, None), prior)
     assert re.match(r"the label ratio left the prior \(KL 0\.9\d, bound 0\.55, 0\.00 before\)", str(found))
 
 

@@ -112,7 +112,7 @@ def test_the_figures_by_hand() -> None:
         voter("y", [[2.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 2.0]]),
     ]
     right = held_out(1, 0, 1, 1)
-    found = measure(votes, np.array([0.5, 0.5]), {"r0": 0, "r2": 1, "r3": 0, "elsewhere": 1}, right)
+    found = measure(votes, np.array([0.5, 0.5]), np.array([0, -1, 1, 0]), right)
     assert found.shares == {"a": 0.75, "b": 0.25}
     assert found.kl == pytest.approx(0.75 * np.log(1.5) + 0.25 * np.log(0.5))
     assert found.agreement == pytest.approx((1 + 0.75) / 2)
@@ -122,13 +122,13 @@ def test_the_figures_by_hand() -> None:
 
 def test_the_weights_of_the_voters_count_in_the_figures() -> None:
     votes = [voter("x", [[1.0, 0.0]] * 2, weight=3.0), voter("y", [[0.0, 2.0]] * 2)]
-    found = measure(votes, np.array([0.5, 0.5]), {}, None)
+    found = measure(votes, np.array([0.5, 0.5]), None, None)
     assert (found.shares, found.agreement) == ({"a": 1.0, "b": 0.0}, 0.75)
     assert (found.changed, found.held_out) == (None, None)
 
 
 def test_a_label_without_rows_adds_nothing_to_the_divergence() -> None:
-    found = measure([voter("x", [[1.0, 0.0, 0.0]] * 5)], np.array([0.8, 0.1, 0.1]), {}, None)
+    found = measure([voter("x", [[1.0, 0.0, 0.0]] * 5)], np.array([0.8, 0.1, 0.1]), None, None)
     assert found.shares == {"a": 1.0, "b": 0.0, "c": 0.0}
     assert found.kl == pytest.approx(np.log(1 / 0.8))
 
@@ -147,7 +147,7 @@ def test_the_entropy_is_one_for_uniform_soft_labels_and_zero_for_certain_ones(
     probs: list[list[float]], entropy: float
 ) -> None:
     prior = np.full(len(probs[0]), 1 / len(probs[0]))
-    assert measure([voter("x", np.log(probs))], prior, {}, None).entropy == pytest.approx(entropy, abs=1e-6)
+    assert measure([voter("x", np.log(probs))], prior, None, None).entropy == pytest.approx(entropy, abs=1e-6)
 
 
 def test_the_figures_as_plain_values() -> None:

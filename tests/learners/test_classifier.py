@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 from tiny import FAMILIES
 
 from pet.config import OptimizerSettings
-from pet.data import Example
+from pet.data import Example, Rows
 from pet.errors import ModelError
 from pet.learners import ClassifierForm, ModelSource, TextClassifier
+from pet.learners import classifier as classifier_module
 
 FIELDS = ("first", "second", "third")
 HOSTILE = ("good [MASK] film", "good </s> film", "<s></s><pad> [SEP][CLS] film <mask>", "[UNK] ＜ｓ＞ {text} ||")
@@ -99,6 +100,22 @@ def test_the_seeds_decide(new_classifier, rows):
     assert not np.array_equal(found[0], found[3])
 
 
+def test_a_set_too_large_to_be_kept_as_tokens_is_learned_alike(new_classifier, rows, monkeypatch):
+    def trained(kept):
+        monkeypatch.setattr(classifier_module, "KEPT_ROWS", kept)
+        classifier, asked = new_classifier("bert"), []
+        encode = type(classifier).encode
+        with monkeypatch.context() as patch:
+            patch.setattr(type(classifier), "encode", lambda self, some: asked.append(len(some)) or encode(self, some))
+            log = classifier.fit(Rows.of(rows), soft(rows), settings_of(steps=6, batch_size=4), generator())
+        return log.losses, asked
+
+    (all_kept, few), (none_kept, many) = trained(100), trained(0)
+    assert all_kept == none_kept
+    assert sum(few) == min(24, len(rows)) and max(few) <= 4
+    assert sum(many) == 24  # six batches of four, whatever the size of the set
+
+
 def test_probabilities_are_in_the_order_of_the_rows(new_classifier, rows):
     classifier, told = new_classifier("roberta"), []
     probs, order = classifier.probabilities(rows, told.append), generator().permutation(len(rows))
@@ -171,7 +188,7 @@ def test_a_fresh_process_finds_the_same_probabilities(saved, tmp_path):
 import json, sys
 import torch
 from pathlib import Path
-from pet.data import Example
+from pet.data import Example, Rows
 from pet.learners import Machine, TextClassifier
 rows = [Example(str(i), fields) for i, fields in enumerate(json.loads(Path(sys.argv[1]).read_text()))]
 machine = Machine(torch.device("cpu"), "fp32")

@@ -1,6 +1,7 @@
 """`pseudo_labels.parquet`: its columns, whose names win, and reading it again after a person has worked in it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pet.data import Example, write_table
+from pet.data import Example, Rows, write_pieces, write_table
 from pet.errors import DataError
 from pet.labeling import Votes, combine
-from pet.reports.labeled import History, differs, export_jsonl, pseudo_label_columns, read_labeled_rows, sample_lines
+from pet.reports import output
+from pet.reports.labeled import History, LabeledPool, differs, read_labeled_rows, sample_lines
+from pet.reports.output import export_jsonl
 
 LABELS = ("no", "yes")
 GOLD = [Example("g", {"text": "gold"}, "yes", {"shelf": 1})]
@@ -27,7 +30,8 @@ HISTORY = History(generation=np.array([0, 2]), training_sets=np.array([3, 0]))
 
 
 def columns_of(pool: list[Example] = POOL, columns: dict[str, str] | None = None) -> dict[str, list[Any]]:
-    return pseudo_label_columns(GOLD, pool, columns or {"text": "text"}, VOTES, HISTORY)
+    (found,) = LabeledPool(GOLD, Rows.of(pool), columns or {"text": "text"}, VOTES, HISTORY).pieces()
+    return found
 
 
 def write(folder: Path, **changes: list[Any]) -> Path:
@@ -84,7 +88,7 @@ def test_a_field_in_a_column_with_our_name_is_read_back(tmp_path: Path) -> None:
 def test_pairs_keep_both_columns_in_the_order_of_the_fields(tmp_path: Path) -> None:
     rows = [Example(name, {"premise": f"p{name}", "hypothesis": f"h{name}"}, "yes") for name in "gab"]
     columns = {"premise": "text_a", "hypothesis": "text_b"}
-    found = pseudo_label_columns(rows[:1], rows[1:], columns, VOTES, HISTORY)
+    (found,) = LabeledPool(rows[:1], Rows.of(rows[1:]), columns, VOTES, HISTORY).pieces()
     assert list(found)[:3] == ["id", "text_a", "text_b"]
     write_table(tmp_path / "pairs.parquet", found)
     back = read_labeled_rows(tmp_path / "pairs.parquet", columns, LABELS)
@@ -155,14 +159,29 @@ def test_no_file_and_no_table(tmp_path: Path) -> None:
 
 
 def test_changes_by_a_person_are_seen_and_a_rewrite_is_none(tmp_path: Path) -> None:
-    columns = columns_of()
-    assert not differs(tmp_path / "none.parquet", columns)
-    assert not differs(write(tmp_path), columns)
-    assert differs(write(tmp_path, label=["yes", "no", "no"]), columns)
-    assert differs(write(tmp_path, comment=["", "sure", ""]), columns)
+    def pieces() -> Iterator[dict[str, list[Any]]]:
+        yield columns_of()
+
+    assert not differs(tmp_path / "none.parquet", pieces)
+    assert not differs(write(tmp_path), pieces)
+    assert differs(write(tmp_path, label=["yes", "no", "no"]), pieces)
+    assert differs(write(tmp_path, comment=["", "sure", ""]), pieces)
     path = write(tmp_path)
     pq.write_table(pq.read_table(path).slice(0, 2), path)
-    assert differs(path, columns)
+    assert differs(path, pieces)
+
+
+def test_pieces_together_are_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = LabeledPool(GOLD, Rows.of(POOL), {"text": "text"}, VOTES, HISTORY)
+    whole, columns = write(tmp_path).rename(tmp_path / "whole.parquet"), columns_of()
+    monkeypatch.setattr(output, "PIECE_ROWS", 1)
+    write_pieces(tmp_path / "pieces.parquet", pool.pieces)
+    assert pq.read_table(tmp_path / "pieces.parquet").equals(pq.read_table(whole))
+    assert pq.ParquetFile(tmp_path / "pieces.parquet").metadata.row_group(0).num_rows == 2  # gold, and one of the pool
+    assert not differs(whole, pool.pieces)
+    assert not differs(tmp_path / "pieces.parquet", lambda: iter([columns]))
+    found = read_labeled_rows(tmp_path / "pieces.parquet", {"text": "text"}, LABELS)
+    assert found.examples == read_labeled_rows(whole, {"text": "text"}, LABELS).examples
 
 
 def test_json_lines_hold_the_same_rows(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pet.data import Example, Task, TaskData
+from pet.data import Example, Rows, Task, TaskData
 from pet.errors import PetError
 from pet.labeling import GenerationFigures, HeldOut, Selection, Votes
 from pet.prompts import PVP, Pattern, Verbalizer
@@ -22,7 +22,7 @@ from pet.runs.voters import VoterSpec
 LABELS = ("no", "yes")
 GOLD = tuple(Example(f"g{i}", {"text": f"gold {i}"}, LABELS[i % 2]) for i in range(3))
 POOL = tuple(Example(f"p{i}", {"text": f"pool {i}"}) for i in range(5))
-DATA = TaskData(Task("mail", LABELS, ("text",)), GOLD, POOL, (), {"text": "text"}, (), ())
+DATA = TaskData(Task("mail", LABELS, ("text",)), GOLD, Rows.of(POOL), Rows.of(()), {"text": "text"}, (), ())
 WORDS = Verbalizer("mail/words", {"no": ("bad", "poor"), "yes": ("good",)})
 SPECS = tuple(VoterSpec(PVP(Pattern.parse(f"mail/{name}", "{mask}: {text}"), WORDS)) for name in ("a", "b"))
 FIGURES = GenerationFigures({"no": 0.25, "yes": 0.75}, 0.1234567, 0.5, 0.25, None, HeldOut(np.array([True, False])))
