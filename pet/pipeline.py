@@ -6,6 +6,7 @@ generation by generation; a stock classifier learns from the last soft labels.
 """
 
 import io
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -31,7 +32,9 @@ from pet.runs.footprint import footprint
 from pet.runs.generations import Generation, Generations, accepted
 from pet.runs.lock import run_lock
 from pet.runs.plan import Plan, check_prompts, prepare, student_source, with_distillation, without_pool
-from pet.runs.stages import Arrays, Work, Workbench
+from pet.runs.results import Arrays, Work
+from pet.runs.stages import Workbench
+from pet.runs.trial import crew_of, settled
 
 __all__ = ["RunResult", "distill", "label", "run"]
 
@@ -71,6 +74,7 @@ def run(
     """
     plan = check_prompts(prepare(config))
     with _workplace(plan, output_dir, plan.stage_count, force=force, quiet=quiet) as (directory, bench, log):
+        plan = _settled(plan, config, bench, log)
         watch = Watch.start(plan, bench, log.say)
         generations = _label_pool(plan, directory, bench, log, force)
         rows = read_labeled_rows(directory.pseudo_labels, plan.data.columns, plan.data.task.labels)
@@ -102,6 +106,7 @@ def label(
     plan = check_prompts(prepare(config))
     stages = plan.generations * len(plan.voters)
     with _workplace(plan, output_dir, stages, force=force, quiet=quiet) as (directory, bench, log):
+        plan = _settled(plan, config, bench, log)
         watch = Watch.start(plan, bench, log.say, whole=False)
         generations = _label_pool(plan, directory, bench, log, force)
         predicted = watch.stop(directory)
@@ -189,8 +194,22 @@ def _workplace(
             log.say(f"the rows left out are in {directory.rejected_path}")
         history = RunLog(directory.log_path, io.StringIO())  # for the file alone
         history.say(f"started: {len(plan.voters)} voters, {len(plan.data.unlabeled)} rows to label")
-        bench = Workbench(plan.inputs, directory.store(log), Stages(stages), history.say, plan.untried)
-        yield directory, bench, log
+        bench = Workbench(
+            plan.inputs, directory.store(log), Stages(stages), history.say, plan.untried, directory.tokens
+        )
+        try:
+            yield directory, bench, log
+        finally:
+            if bench.crew:
+                bench.crew.close()
+        shutil.rmtree(directory.tokens, ignore_errors=True)
+
+
+def _settled(plan: Plan, config: RunConfig, bench: Workbench, log: RunLog) -> Plan:
+    """Find out how this machine does the run best, and return the plan for it."""
+    plan = settled(plan, bench, log.say)
+    bench.crew = crew_of(config, bench)
+    return plan
 
 
 def _remove_drafts(directory: RunDirectory) -> None:

@@ -15,7 +15,8 @@ from pet.data import Example
 from pet.prompts import PVP
 from pet.runs.inputs import StageInputs, TrainingSet
 from pet.runs.jobs import JobStore
-from pet.runs.stages import Arrays, Workbench
+from pet.runs.results import Arrays
+from pet.runs.stages import Workbench
 from pet.runs.voters import VoterSpec
 
 __all__ = ["Asked", "FakeBench", "Scores", "truth", "vote_with"]

@@ -21,7 +21,8 @@ from pet.pipeline import label
 from pet.runs.generations import Generation, Generations
 from pet.runs.jobs import JobStore
 from pet.runs.plan import Plan, prepare
-from pet.runs.stages import Work, Workbench
+from pet.runs.results import Work
+from pet.runs.stages import Workbench
 from pet.seeding import rng_for
 
 Config = Callable[..., pet.RunConfig]

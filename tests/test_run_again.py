@@ -12,7 +12,8 @@ import pet
 from pet.errors import ConfigError, RunError
 from pet.learners import TextClassifier, Voter
 from pet.pipeline import label
-from pet.runs.stages import Arrays, Workbench
+from pet.runs.results import Arrays
+from pet.runs.stages import Workbench
 from pet.runs.voters import VoterSpec
 
 Config = Callable[..., pet.RunConfig]

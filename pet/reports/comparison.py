@@ -14,7 +14,8 @@ from pet.reports.metrics import evaluate, gold_columns
 from pet.reports.summary import DISTILLED, Summary, SummaryRow
 from pet.runs.generations import Generation, accepted
 from pet.runs.plan import Plan
-from pet.runs.stages import Arrays, Workbench
+from pet.runs.results import Arrays
+from pet.runs.stages import Workbench
 
 __all__ = ["compare"]
 

@@ -19,6 +19,7 @@ __all__ = ["RunDirectory"]
 # removal that was killed the folder is still known as one of ours.
 _RESULTS = (
     "jobs",
+    "tokens",
     "generations",
     "model",
     "pseudo_labels.parquet",
@@ -59,6 +60,11 @@ class RunDirectory:
     def jobs(self) -> Path:
         """The folder of the jobs, one folder per key."""
         return self.root / "jobs"
+
+    @property
+    def tokens(self) -> Path:
+        """Token ids of the pool's texts, while the run is under way."""
+        return self.root / "tokens"
 
     @property
     def generations(self) -> Path:

@@ -28,7 +28,8 @@ from pet.labeling import (
 )
 from pet.runs.inputs import TrainingSet
 from pet.runs.plan import Plan
-from pet.runs.stages import Arrays, Workbench
+from pet.runs.results import Arrays
+from pet.runs.stages import Workbench
 from pet.runs.voters import VoterSpec
 from pet.seeding import rng_for
 
@@ -177,6 +178,9 @@ class Generations:
         plan = self.plan
         ids = plan.data.unlabeled.take(rows).ids
         found = []
+        self.bench.vote_ahead(
+            [(spec, training, rows, number) for spec, training in zip(plan.voters, sets, strict=True)]
+        )
         for spec, training in zip(plan.voters, sets, strict=True):
             raw = self.bench.vote(spec, training, rows, number)
             found.append(self._adjusted(raw, trained=len(training) > 0 and spec.learns))

@@ -46,7 +46,7 @@ def run_identity(config: RunConfig, data: TaskData, source: ModelSource, pvps: S
     """
     paths = {"data": {"train", "unlabeled", "test"}, "model": {"name"}, "prompts": {"registry"}}
     # What may be added to a run that is under way: no job depends on it.
-    additions = {"run": {"keep_models"}, "ipet": {"accept_all"}}
+    additions = {"run": {"keep_models", "workers"}, "ipet": {"accept_all"}}
     settings = config.model_dump(mode="json", exclude=paths | additions)
     return {
         "config": job_hash(settings=settings, pvps=[pvp_key(pvp) for pvp in pvps]),

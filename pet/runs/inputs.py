@@ -21,7 +21,8 @@ class StageInputs:
     """What all jobs of a run share.
 
     `baseline` is how the classifier without patterns is trained; `base` has the digests of data, model and code;
-    `compared` are pool row indices.
+    `compared` are pool row indices. Voters are done by `workers` processes side by side; `gain` is how many times as
+    fast all threads are as one (None: not known).
     """
 
     data: TaskData
@@ -35,6 +36,8 @@ class StageInputs:
     base: Mapping[str, str]
     compared: np.ndarray
     keep_models: bool = False
+    workers: int = 1
+    gain: float | None = None
 
     @property
     def form(self) -> ClassifierForm:

@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-__all__ = ["Advance", "Stages", "stage_progress"]
+__all__ = ["Advance", "Relay", "Stages", "stage_progress"]
 
 
 class Advance(Protocol):
@@ -75,6 +75,20 @@ class Stages:
         numbered = f"job {self.started} of {self.total}: {description}"
         with stage_progress(numbered, total, self.enabled) as advance:
             yield advance
+
+
+class Relay(Stages):
+    """Stages of another process, which draws the bar: every step goes to one `advance`."""
+
+    def __init__(self, advance: Advance) -> None:
+        """Store where steps go."""
+        super().__init__(0, enabled=False)
+        self._advance = advance
+
+    @contextmanager
+    def stage(self, _description: str, _total: int | None) -> Iterator[Advance]:
+        """Yield the one `advance`."""
+        yield self._advance
 
 
 def _is_watched() -> bool:

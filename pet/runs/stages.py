@@ -7,51 +7,37 @@
     supervised         the baseline classifier's probabilities; of those that leave out gold rows, on these
     distill            the final classifier and its probabilities on the compared rows and the test rows
 
-Arrays are safetensors, the rest JSON; `work.json` counts the rows that went through a model, and its updates. Models
-are loaded when the first job needs them, so that a finished run starts and ends at once.
+What they leave is described in `pet.runs.results`. Models are loaded when the first job needs them, so that a finished
+run starts and ends at once.
 """
 
 import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
 from pet.config import DistillSettings, OptimizerSettings, VariantSettings
 from pet.data import Example, data_digest
 from pet.learners import Backbone, ModelSource, TextClassifier, TrainLog, Voter, mean_pooled, model_digest, save_voter
 from pet.prompts import PVP
+from pet.runs.crew import Crew
 from pet.runs.identity import pvp_key
 from pet.runs.inputs import EMBEDDED_ROWS, StageInputs, TrainingSet
 from pet.runs.jobs import Job, JobStore, job_hash
-from pet.runs.progress import Stages
+from pet.runs.progress import Stages, stage_progress
+from pet.runs.results import Arrays, Work, read_results, write_results
 from pet.runs.shards import PoolScores
 from pet.runs.voters import VoterSpec
 from pet.seeding import derive_seed, rng_for
 from pet.variants import PET
 
-__all__ = ["Arrays", "Work", "Workbench"]
-
-Arrays = Mapping[str, np.ndarray]
-
-_NOTHING: Mapping[str, object] = {}
-
-
-@dataclass(frozen=True)
-class Work:
-    """What was computed: `forwards`, rows that a model scored or embedded, and optimizer updates (`steps`)."""
-
-    forwards: int = 0
-    steps: int = 0
-
-    def __add__(self, other: "Work") -> "Work":
-        """Return the sum of both."""
-        return Work(self.forwards + other.forwards, self.steps + other.steps)
+__all__ = ["Workbench"]
 
 
 @dataclass
@@ -60,7 +46,7 @@ class Workbench:
 
     `work` counts what each cost, by key; `seconds` is what those done now took, by name; `voter_jobs` are the keys of
     the voters' jobs, by name. `untried` voters are put on the model before the first is trained, so that one that does
-    not fit it is refused at once.
+    not fit it is refused at once. Token ids are kept in the folder `tokens`; a `crew` may do voters ahead.
     """
 
     inputs: StageInputs
@@ -68,6 +54,8 @@ class Workbench:
     stages: Stages = field(default_factory=lambda: Stages(0))
     note: Callable[[str], None] = lambda _: None
     untried: list[VoterSpec] = field(default_factory=list)
+    tokens: Path | None = None
+    crew: Crew | None = None
     work: dict[str, Work] = field(default_factory=dict, init=False, repr=False)
     seconds: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     voter_jobs: dict[str, str] = field(default_factory=dict, init=False, repr=False)
@@ -81,7 +69,7 @@ class Workbench:
             parts = {"labeled": data.labeled, "pool": self.inputs.pool_sample, "test": data.test}
             with self.stages.stage(f"zero-shot {pvp.name}", sum(map(len, parts.values()))) as advance:
                 voter = self.voter(pvp)
-                _write(folder, {name: voter.scores(rows, advance) for name, rows in parts.items()})
+                write_results(folder, {name: voter.scores(rows, advance) for name, rows in parts.items()})
 
         return self._arrays(self.zero_shot_job(pvp), work)
 
@@ -112,7 +100,7 @@ class Workbench:
                 scores = {part: voter.scores(examples, advance) for part, examples in parts.items()}
                 facts = voter.facts()
                 self.note(f"{job.name}: {json.dumps(facts)}")
-                _write(folder, scores, log, facts, len(rows))
+                write_results(folder, scores, log, facts, len(rows))
                 if inputs.keep_models and len(training):
                     save_voter(voter, folder / "model")
 
@@ -120,6 +108,24 @@ class Workbench:
         pool.tidy()
         # Read anew each time: who asked for the scores of a whole pool holds them, and nobody else.
         return {"pool": pool.read(), **arrays}
+
+    def vote_ahead(self, given: Sequence[tuple[VoterSpec, TrainingSet, np.ndarray, int]]) -> None:
+        """Let the crew, if there is one, do what `vote` will be asked for, side by side."""
+        missing = [one for one in given if not self.store.done(self.voter_job(*one))]
+        if self.crew is None or len(missing) < 2:
+            return
+        self.try_on()
+        rows = sum(len(one[2]) + len(self.inputs.data.labeled) + len(self.inputs.data.test) for one in missing)
+        steps = sum((spec.train.steps or 0) * (spec.train.restarts or 1) for spec, *_ in missing)
+        name = f"jobs {self.stages.started + 1} to {self.stages.started + len(missing)} of {self.stages.total}"
+        with stage_progress(
+            f"{name}: {len(missing)} voters side by side", rows + steps, self.stages.enabled
+        ) as advance:
+
+            def hear(kind: str, content: Any) -> None:
+                (advance if kind == "advance" else self.note)(content)
+
+            self.crew.do([("vote", one) for one in missing], hear)
 
     def embeddings(self) -> Arrays:
         """Return mean-pooled embeddings of the pretrained encoder: `labeled`, `pool` and `test`, each [n, h].
@@ -141,7 +147,7 @@ class Workbench:
                     part: mean_pooled(self._masked_lm, rows, form.columns, form.max_length, machine, advance)
                     for part, rows in parts.items()
                 }
-                _write(folder, arrays)
+                write_results(folder, arrays)
 
         return self._arrays(self._job("embeddings", compared=inputs.compared.tolist()), work)
 
@@ -224,8 +230,7 @@ class Workbench:
             if done:
                 self.stages.skip()
             folder = self.store.run(job, work)
-            self._found[job.key] = load_file(folder / "scores.safetensors")
-            self.work[job.key] = Work(**json.loads((folder / "work.json").read_text(encoding="utf-8")))
+            self._found[job.key], self.work[job.key] = read_results(folder)
             if not done:
                 seconds = time.monotonic() - started
                 self.seconds[job.name] = self.seconds.get(job.name, 0.0) + seconds
@@ -234,7 +239,11 @@ class Workbench:
 
     @cached_property
     def _masked_lm(self) -> Backbone:
-        return Backbone.masked_lm(self.inputs.source, self.inputs.machine.device)
+        backbone = Backbone.masked_lm(self.inputs.source, self.inputs.machine.device)
+        if self.tokens:
+            self.tokens.mkdir(exist_ok=True)
+            backbone.pieces.keep_in(self.tokens)
+        return backbone
 
     def try_on(self) -> None:
         """Put the untried voters on the model, each once; a ModelError tells of one that does not fit."""
@@ -260,7 +269,7 @@ class Workbench:
             classifier = TextClassifier.from_source(lesson.source, inputs.form, inputs.machine, seed)
             rng = rng_for(inputs.seed, name, "train")
             log = classifier.fit(lesson.examples, lesson.targets, lesson.settings, rng, lesson.temperature, advance)
-            _write(folder, {part: classifier.probabilities(rows, advance) for part, rows in parts.items()}, log)
+            write_results(folder, {part: classifier.probabilities(rows, advance) for part, rows in parts.items()}, log)
         return classifier
 
 
@@ -277,20 +286,3 @@ class _Lesson:
 
 def _sha256(array: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
-
-
-def _write(
-    folder: Path,
-    arrays: Arrays,
-    log: TrainLog | None = None,
-    about: Mapping[str, object] = _NOTHING,
-    others: int = 0,
-) -> None:
-    """Leave what a job found, and what it cost; `about` says more of the training, `others` counts rows elsewhere."""
-    save_file(dict(arrays), folder / "scores.safetensors")
-    losses = log.losses if log else ()
-    if log:
-        facts = {"updates": len(losses), "losses": [round(loss, 6) for loss in losses], **about}
-        (folder / "training.json").write_text(json.dumps(facts), encoding="utf-8")
-    work = Work(others + sum(map(len, arrays.values())), log.made if log else 0)
-    (folder / "work.json").write_text(json.dumps(asdict(work)), encoding="utf-8")

@@ -65,10 +65,21 @@ class IpetSettings(Section):
 
 
 class RunSettings(Section):
-    """`[run]`: the seed, the machine, and what is done beside the labels."""
+    """`[run]`: the seed, the machine, and what is done beside the labels.
+
+    `workers` processes do voters side by side; "auto" finds out whether that is faster than one with more threads.
+    """
 
     seed: Annotated[int, Field(ge=0)] = 42
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     baseline: bool = True
     keep_models: bool = False
+    workers: PositiveInt | Literal["auto"] = "auto"
+
+    @field_validator("workers", mode="before")
+    @classmethod
+    def _a_number_or_auto(cls, value: Any) -> Any:
+        if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+            return value
+        raise ValueError('expected a whole number from 1 on, or "auto"')

@@ -36,7 +36,8 @@ from pet.learners import quiet_transformers
 from pet.runs import JobStore
 from pet.runs.inputs import TrainingSet
 from pet.runs.plan import prepare
-from pet.runs.stages import Arrays, Workbench
+from pet.runs.results import Arrays
+from pet.runs.stages import Workbench
 from pet.seeding import rng_for
 
 CALIBRATIONS: tuple[Calibration, ...] = ("none", "batch", "contextual")

@@ -17,7 +17,8 @@ from pet.reports.summary import Summary, SummaryRow
 from pet.runs.generations import Generations
 from pet.runs.jobs import JobStore
 from pet.runs.plan import Plan, prepare
-from pet.runs.stages import Arrays, Workbench
+from pet.runs.results import Arrays
+from pet.runs.stages import Workbench
 
 Config = Callable[..., pet.RunConfig]
 COLON, CATEGORY = "toy/colon+words", "toy/category+words"

@@ -1,0 +1,56 @@
+"""What a job leaves in its folder: arrays as safetensors, what was trained and what it cost as JSON.
+
+scores.safetensors    what was found
+training.json         updates, losses, and facts of what was trained
+work.json             the rows that went through a model, and its updates
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from pet.learners import TrainLog
+
+__all__ = ["Arrays", "Work", "read_results", "write_results"]
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What was computed: `forwards`, rows that a model scored or embedded, and optimizer updates (`steps`)."""
+
+    forwards: int = 0
+    steps: int = 0
+
+    def __add__(self, other: "Work") -> "Work":
+        """Return the sum of both."""
+        return Work(self.forwards + other.forwards, self.steps + other.steps)
+
+
+def write_results(
+    folder: Path,
+    arrays: Arrays,
+    log: TrainLog | None = None,
+    about: Mapping[str, object] = MappingProxyType({}),
+    others: int = 0,
+) -> None:
+    """Leave what a job found, and what it cost; `about` says more of the training, `others` counts rows elsewhere."""
+    save_file(dict(arrays), folder / "scores.safetensors")
+    losses = log.losses if log else ()
+    if log:
+        facts = {"updates": len(losses), "losses": [round(loss, 6) for loss in losses], **about}
+        (folder / "training.json").write_text(json.dumps(facts), encoding="utf-8")
+    work = Work(others + sum(map(len, arrays.values())), log.made if log else 0)
+    (folder / "work.json").write_text(json.dumps(asdict(work)), encoding="utf-8")
+
+
+def read_results(folder: Path) -> tuple[Arrays, Work]:
+    """Return what a finished job found, and what it cost."""
+    work = json.loads((folder / "work.json").read_text(encoding="utf-8"))
+    return load_file(folder / "scores.safetensors"), Work(**work)

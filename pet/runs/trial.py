@@ -1,0 +1,189 @@
+"""How this machine does a run best: a short trial before the first job, kept as a job, so that it is not made again.
+
+Two things are tried on rows of the pool. bfloat16 is taken where it gives the same label as float32 to 99.5 % of 512
+rows. And where more threads speed up one process little, several processes do the voters side by side.
+"""
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pet.config import RunConfig
+from pet.data import Example
+from pet.learners import Machine, Voter, parameter_count
+from pet.runs.crew import Crew, Tell
+from pet.runs.jobs import Job, JobStore, job_hash
+from pet.runs.plan import Plan, prepare
+from pet.runs.progress import Relay
+from pet.runs.stages import Workbench
+from pet.seeding import rng_for
+
+__all__ = ["AGREEMENT", "PROBED_ROWS", "Trial", "VoterForeman", "crew_of", "settled"]
+
+PROBED_ROWS = 512
+"""Rows of the pool on which bfloat16 is compared with float32."""
+
+AGREEMENT = 0.995
+"""The share of them that has to get the same label."""
+
+TIMED_ROWS = 24
+"""Rows that are scored with one thread and with all of them; a second each for a small model on a CPU."""
+
+STARTING = 12.0
+"""Seconds that another process takes to be ready; side by side has to save more than that."""
+
+WORTHWHILE = 1.25
+"""How many times as fast side by side has to be: processes share caches and the memory bus."""
+
+PROCESS_BYTES = 1.2e9
+"""Memory of a process that trains a voter, besides the weights and their copies."""
+
+WEIGHT_BYTES = 24
+"""Memory per weight: the model, its pristine copy, gradients, two moments and what is made of it on the way."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was found: the precision, and the processes that do voters side by side (1: none but this one).
+
+    `agreement` is the share of rows with the same label in bfloat16 (None: not tried); `gain` is how many times as fast
+    all threads are as one (None: not tried).
+    """
+
+    precision: str
+    workers: int = 1
+    agreement: float | None = None
+    gain: float | None = None
+
+
+def settled(plan: Plan, bench: Workbench, say: Callable[[str], None]) -> Plan:
+    """Return a plan for the machine as the trial found it, and let the workbench work so.
+
+    The trial is that of an earlier start of the run, if there was one.
+    """
+    job = Job("trial", job_hash(base=dict(plan.inputs.base), precision=plan.config.run.precision, **_places(plan)))
+    folder = bench.store.run(job, lambda place: _write(place, _try(plan, bench)))
+    trial = Trial(**json.loads((folder / "trial.json").read_text(encoding="utf-8")))
+    if trial.precision != plan.inputs.machine.precision:
+        say(
+            f"bfloat16 gives only {trial.agreement:.1%} of {PROBED_ROWS} rows the label of float32 (expected "
+            f"{AGREEMENT:.1%}): float32 is used."
+        )
+    machine = replace(plan.inputs.machine, precision=trial.precision)
+    workers = trial.workers if plan.config.run.workers == "auto" else int(plan.config.run.workers)
+    bench.inputs = replace(plan.inputs, machine=machine, workers=min(workers, len(plan.voters)), gain=trial.gain)
+    return replace(plan, inputs=bench.inputs)
+
+
+def _places(plan: Plan) -> dict[str, object]:
+    machine = plan.inputs.machine
+    return {"device": machine.device.type, "hardware": machine.precision, "threads": torch.get_num_threads()}
+
+
+def _write(folder: Path, trial: Trial) -> None:
+    (folder / "trial.json").write_text(json.dumps(asdict(trial)), encoding="utf-8")
+
+
+def _try(plan: Plan, bench: Workbench) -> Trial:
+    """Try both."""
+    machine, pool = plan.inputs.machine, plan.data.unlabeled
+    size = min(PROBED_ROWS, len(pool))
+    rows = pool.take(np.sort(rng_for(plan.inputs.seed, "trial").choice(len(pool), size=size, replace=False)))[:]
+    precision, agreement = machine.precision, None
+    if machine.precision == "bf16" and plan.config.run.precision == "auto":
+        agreement = _agreement(bench.voter(plan.voters[0].pvp), rows)
+        precision = "bf16" if agreement >= AGREEMENT else "fp32"
+    workers, gain = 1, None
+    if plan.config.run.workers == "auto" and len(plan.voters) > 1:
+        workers, gain = _workers(plan, bench, replace(machine, precision=precision), rows[:TIMED_ROWS])
+    return Trial(precision, workers, agreement, gain)
+
+
+def _agreement(voter: Voter, rows: tuple[Example, ...]) -> float:
+    """Return the share of rows to which bfloat16 and float32 give the same label, untrained."""
+    labels = []
+    for precision in ("fp32", "bf16"):
+        voter.machine = replace(voter.machine, precision=precision)
+        labels.append(voter.scores(rows).argmax(axis=1))
+    return float((labels[0] == labels[1]).mean())
+
+
+def _workers(plan: Plan, bench: Workbench, machine: Machine, rows: tuple[Example, ...]) -> tuple[int, float | None]:
+    """Return how many processes shall do voters side by side, and what more threads gain in one."""
+    room = _most_workers(plan, machine)
+    if machine.device.type != "cpu" or room < 2:
+        return room, None
+    voter = bench.voter(plan.voters[0].pvp)
+    voter.machine = machine
+    alone, together = _seconds(voter, rows, 1), _seconds(voter, rows, torch.get_num_threads())
+    gain = alone / together
+    train = plan.voters[0].train
+    steps = (train.steps or 0) * train.batch_size * 3 if plan.data.labeled else 0  # a step is three forward passes
+    work = together / len(rows) * plan.generations * len(plan.voters) * (steps + len(plan.data.unlabeled))
+    saved = work * (1 - gain / room)
+    return (room if room / gain >= WORTHWHILE and saved > STARTING else 1), gain
+
+
+def _most_workers(plan: Plan, machine: Machine) -> int:
+    """Return how many processes there is room for: cores on a CPU, memory, and voters to be done."""
+    need = PROCESS_BYTES + WEIGHT_BYTES * parameter_count(plan.inputs.source.folder)
+    free = _free_memory(machine)
+    threads = torch.get_num_threads() if machine.device.type == "cpu" else max(1, (os.cpu_count() or 1) // 2)
+    return max(1, min(threads, len(plan.voters), int(free // need) if free is not None else 1))
+
+
+def _free_memory(machine: Machine) -> float | None:
+    """Return the bytes of free memory of the device, or None where the system does not tell."""
+    if machine.device.type == "cuda":
+        return float(torch.cuda.mem_get_info(machine.device)[0])
+    try:
+        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _seconds(voter: Voter, rows: tuple[Example, ...], threads: int) -> float:
+    """Return the median seconds of scoring rows with so many threads."""
+    before, times = torch.get_num_threads(), []
+    torch.set_num_threads(threads)
+    try:
+        for _ in range(3):
+            started = time.perf_counter()
+            voter.scores(rows)
+            times.append(time.perf_counter() - started)
+    finally:
+        torch.set_num_threads(before)
+    return statistics.median(times)
+
+
+@dataclass(frozen=True)
+class VoterForeman:
+    """Gets a process ready to do voters of a run: it plans the run anew, from the same settings."""
+
+    config: RunConfig
+    store: JobStore
+    tokens: Path | None
+    machine: Machine
+
+    def begin(self, tell: Tell) -> Workbench:
+        """Return a workbench that leaves its jobs where the others do."""
+        plan = prepare(self.config)
+        inputs = replace(plan.inputs, machine=self.machine)
+        relay = Relay(lambda count=1: tell("advance", count))
+        return Workbench(inputs, self.store, relay, lambda line: tell("note", line), tokens=self.tokens)
+
+
+def crew_of(config: RunConfig, bench: Workbench) -> Crew | None:
+    """Return processes for the voters of a run, not started yet; None where this process does them."""
+    workers = bench.inputs.workers
+    if workers < 2:
+        return None
+    threads = max(1, torch.get_num_threads() // workers)
+    return Crew(VoterForeman(config, bench.store, bench.tokens, bench.inputs.machine), workers, threads)
