@@ -94,7 +94,7 @@ def run(
         summary=summary,
         verdict=verdict(summary),
         work=f"{work.forwards:,} rows went forward through a model, {work.steps:,} optimizer steps; "
-        f"{footprint(directory.root)}",
+        f"{footprint(directory.root, plan.inputs.workers)}",
         forecast=predicted,
     )
 
@@ -123,6 +123,8 @@ def _label_pool(
         directory.expect(bench.voter_jobs)
         write_generation(directory.generations, generation, plan.voters, plan.data)
         found[generation.number] = generation  # one that labels the whole pool later replaces itself
+    if bench.crew:
+        bench.crew.close()  # its memory is needed for the classifier
     generations = tuple(found.values())
     _write_labels(plan, directory, generations, force)
     return generations

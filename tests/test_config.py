@@ -26,7 +26,10 @@ def write(folder: Path, text: str) -> Path:
         ("[trian]\nsteps = 3", "unknown section [trian]. Did you mean train?"),
         ("[train]\nstepz = 3", "unknown key 'stepz' in [train]. Did you mean steps?"),
         ("[ensemble]\nwieghting = 'uniform'", "unknown key 'wieghting' in [ensemble]. Did you mean weighting?"),
-        ("[run]\nzzz = 1", "unknown key 'zzz' in [run]. Known: baseline, device, keep_models, precision, seed."),
+        (
+            "[run]\nzzz = 1",
+            "unknown key 'zzz' in [run]. Known: baseline, device, keep_models, precision, seed, workers.",
+        ),
         ("[train]\nsteps = 'many'", "train.steps: input should be a valid integer"),
         ("[train]\nsteps = -1", "train.steps: input should be greater than or equal to 0, found -1"),
         ("[train]\nsteps = 1.5", "train.steps: input should be a valid integer"),

@@ -15,6 +15,7 @@ from pet.runs.manifest import Manifest
 from pet.runs.plan import Plan
 from pet.runs.probe import SHORT_RUN, probe
 from pet.runs.stages import Workbench
+from pet.runs.trial import settled
 from pet.runs.workload import Workload
 
 __all__ = ["Outlook", "Watch", "foresee", "outlook_lines", "outlook_table", "size", "span"]
@@ -60,6 +61,8 @@ def foresee(plan: Plan, root: Path) -> Outlook:
     if not (left := work.left(done)):
         return Outlook(root, Forecast((), None, disk_use(root), sum(1 for _ in work.jobs()) - len(left)))
     bench = Workbench(plan.inputs, JobStore(directory.jobs), untried=plan.untried)
+    plan = settled(plan, bench, kept=False)
+    work = Workload.of(plan)
     rates = probe(plan, bench, done, always=True)
     # Other settings make another run: what is done of this one would be lost.
     shorter = () if done else tuple(savings(work, rates)[:MOST_SAVINGS])
@@ -137,7 +140,7 @@ class Watch:
         if self.forecast is None or not self.is_long:
             return None
         found, seconds = self.forecast, time.monotonic() - self.started
-        memory, disk = peak_memory(), disk_use(directory.root)
+        memory, disk = peak_memory(self.plan.inputs.workers), disk_use(directory.root)
         facts = {
             "finished_jobs": found.finished,
             "predicted": _totals(found.seconds, found.memory, found.disk),

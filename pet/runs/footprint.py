@@ -6,13 +6,18 @@ from pathlib import Path
 __all__ = ["disk_use", "footprint", "peak_memory"]
 
 
-def peak_memory() -> int | None:
-    """Return the most bytes of memory that this process has held, or None where the system does not tell."""
+def peak_memory(workers: int = 1) -> int | None:
+    """Return the most bytes of memory that this process has held, or None where the system does not tell.
+
+    Of several `workers` that have ended, each is taken to have held as much as the largest one.
+    """
     try:
         import resource
     except ImportError:
         return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if workers > 1:
+        most += workers * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return most if sys.platform == "darwin" else 1024 * most  # bytes there, kilobytes elsewhere
 
 
@@ -22,12 +27,12 @@ def disk_use(root: Path) -> int:
     return sum({(file.st_dev, file.st_ino): file.st_size for file in found}.values())
 
 
-def footprint(root: Path) -> str:
-    """Say what this process and the folder of its run take.
+def footprint(root: Path, workers: int = 1) -> str:
+    """Say what this process, its `workers` and the folder of its run take.
 
     >>> footprint(Path("/nowhere")).endswith("0.0 MB on disk")
     True
     """
-    memory = peak_memory()
+    memory = peak_memory(workers)
     held = "" if memory is None else f"{memory / 1e9:.1f} GB of memory at the peak, "
     return f"{held}{disk_use(root) / 1e6:.1f} MB on disk"

@@ -59,7 +59,7 @@ class Rates:
         seconds = self.token * self.tokens[job.pattern] * rows + self.encode * job.encoded
         if job.steps:
             seconds += self.starts.get(job.variant, 0.0) + job.steps * self.steps.get(job.variant, self.slowest)
-        return seconds
+        return job.share * seconds
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,8 @@ def forecast(work: Workload, rates: Rates, done: Counter[str] | None = None, who
         seconds[job.stage] = seconds.get(job.stage, 0.0) + rates.seconds(job)
     jobs = Counter(job.stage for job in left)
     stages = tuple(StageForecast(name, jobs[name], took) for name, took in seconds.items())
-    memory = None if rates.memory is None else rates.memory + SCORE_COPIES * _score_bytes(work)
+    # Each of several processes holds what one does.
+    memory = None if rates.memory is None else work.workers * rates.memory + SCORE_COPIES * _score_bytes(work)
     return Forecast(stages, memory, _disk(work, rates, whole), len(everything) - len(left))
 
 

@@ -63,14 +63,19 @@ class Trial:
     gain: float | None = None
 
 
-def settled(plan: Plan, bench: Workbench, say: Callable[[str], None]) -> Plan:
+def settled(plan: Plan, bench: Workbench, say: Callable[[str], None] = lambda _: None, *, kept: bool = True) -> Plan:
     """Return a plan for the machine as the trial found it, and let the workbench work so.
 
-    The trial is that of an earlier start of the run, if there was one.
+    The trial is that of an earlier start of the run, if there was one; a new one is `kept` for later starts, or not.
     """
-    job = Job("trial", job_hash(base=dict(plan.inputs.base), precision=plan.config.run.precision, **_places(plan)))
-    folder = bench.store.run(job, lambda place: _write(place, _try(plan, bench)))
-    trial = Trial(**json.loads((folder / "trial.json").read_text(encoding="utf-8")))
+    trial = Trial(plan.inputs.machine.precision)
+    if _tries_precision(plan) or _tries_workers(plan):
+        found = plan.inputs.machine
+        place = [found.device.type, found.precision, torch.get_num_threads()]
+        job = Job("trial", job_hash(base=dict(plan.inputs.base), machine=place))
+        if kept:
+            bench.store.run(job, lambda place: _write(place, _try(plan, bench)))
+        trial = _read(bench.store.path(job)) if bench.store.done(job) else _try(plan, bench)
     if trial.precision != plan.inputs.machine.precision:
         say(
             f"bfloat16 gives only {trial.agreement:.1%} of {PROBED_ROWS} rows the label of float32 (expected "
@@ -82,13 +87,20 @@ def settled(plan: Plan, bench: Workbench, say: Callable[[str], None]) -> Plan:
     return replace(plan, inputs=bench.inputs)
 
 
-def _places(plan: Plan) -> dict[str, object]:
-    machine = plan.inputs.machine
-    return {"device": machine.device.type, "hardware": machine.precision, "threads": torch.get_num_threads()}
+def _tries_precision(plan: Plan) -> bool:
+    return plan.inputs.machine.precision == "bf16" and plan.config.run.precision == "auto"
+
+
+def _tries_workers(plan: Plan) -> bool:
+    return plan.config.run.workers == "auto" and _most_workers(plan) > 1
 
 
 def _write(folder: Path, trial: Trial) -> None:
     (folder / "trial.json").write_text(json.dumps(asdict(trial)), encoding="utf-8")
+
+
+def _read(folder: Path) -> Trial:
+    return Trial(**json.loads((folder / "trial.json").read_text(encoding="utf-8")))
 
 
 def _try(plan: Plan, bench: Workbench) -> Trial:
@@ -97,12 +109,12 @@ def _try(plan: Plan, bench: Workbench) -> Trial:
     size = min(PROBED_ROWS, len(pool))
     rows = pool.take(np.sort(rng_for(plan.inputs.seed, "trial").choice(len(pool), size=size, replace=False)))[:]
     precision, agreement = machine.precision, None
-    if machine.precision == "bf16" and plan.config.run.precision == "auto":
+    if _tries_precision(plan):
         agreement = _agreement(bench.voter(plan.voters[0].pvp), rows)
         precision = "bf16" if agreement >= AGREEMENT else "fp32"
     workers, gain = 1, None
-    if plan.config.run.workers == "auto" and len(plan.voters) > 1:
-        workers, gain = _workers(plan, bench, replace(machine, precision=precision), rows[:TIMED_ROWS])
+    if _tries_workers(plan):
+        workers, gain = _workers(plan, bench.voter(plan.voters[0].pvp), precision, rows[:TIMED_ROWS])
     return Trial(precision, workers, agreement, gain)
 
 
@@ -115,24 +127,24 @@ def _agreement(voter: Voter, rows: tuple[Example, ...]) -> float:
     return float((labels[0] == labels[1]).mean())
 
 
-def _workers(plan: Plan, bench: Workbench, machine: Machine, rows: tuple[Example, ...]) -> tuple[int, float | None]:
+def _workers(plan: Plan, voter: Voter, precision: str, rows: tuple[Example, ...]) -> tuple[int, float | None]:
     """Return how many processes shall do voters side by side, and what more threads gain in one."""
-    room = _most_workers(plan, machine)
-    if machine.device.type != "cpu" or room < 2:
+    room, train = _most_workers(plan), plan.voters[0].train
+    if plan.inputs.machine.device.type != "cpu":
         return room, None
-    voter = bench.voter(plan.voters[0].pvp)
-    voter.machine = machine
-    alone, together = _seconds(voter, rows, 1), _seconds(voter, rows, torch.get_num_threads())
-    gain = alone / together
-    train = plan.voters[0].train
+    voter.machine = replace(voter.machine, precision=precision)
+    together = _seconds(voter, rows, torch.get_num_threads())
     steps = (train.steps or 0) * train.batch_size * 3 if plan.data.labeled else 0  # a step is three forward passes
     work = together / len(rows) * plan.generations * len(plan.voters) * (steps + len(plan.data.unlabeled))
-    saved = work * (1 - gain / room)
-    return (room if room / gain >= WORTHWHILE and saved > STARTING else 1), gain
+    if work < STARTING:
+        return 1, None
+    gain = _seconds(voter, rows, 1) / together
+    return (room if room / gain >= WORTHWHILE and work * (1 - gain / room) > STARTING else 1), gain
 
 
-def _most_workers(plan: Plan, machine: Machine) -> int:
+def _most_workers(plan: Plan) -> int:
     """Return how many processes there is room for: cores on a CPU, memory, and voters to be done."""
+    machine = plan.inputs.machine
     need = PROCESS_BYTES + WEIGHT_BYTES * parameter_count(plan.inputs.source.folder)
     free = _free_memory(machine)
     threads = torch.get_num_threads() if machine.device.type == "cpu" else max(1, (os.cpu_count() or 1) // 2)

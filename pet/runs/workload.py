@@ -35,7 +35,8 @@ class VoterLoad:
 class JobLoad:
     """What one job computes: rows by set that go forward under a pattern, and `steps` updates of a `variant`.
 
-    `encoded` rows are tokenized beside those. A job without a variant trains nothing.
+    `encoded` rows are tokenized beside those. A job without a variant trains nothing. `share` is the part of its
+    seconds that counts where others of its stage are done at the same time.
     """
 
     stage: str
@@ -45,6 +46,7 @@ class JobLoad:
     variant: str = ""
     steps: int = 0
     encoded: int = 0
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class Workload:
 
     `labeled`, `pool` and `test` are rows, `compared` and `embedded` those of the pool that the comparison reads;
     `generation_rows` are the pool rows that each generation labels. `gold_rows` says whether the classifier learns from
-    the labeled rows too. `folds` are the baselines that leave a fold out; without `baseline` there is none at all.
+    the labeled rows too. `workers` processes do the voters side by side, and all threads in one process are `gain`
+    times as fast as one thread. `folds` are the baselines that leave a fold out; without `baseline` there is none at all.
     """
 
     voters: tuple[VoterLoad, ...]
@@ -70,6 +73,8 @@ class Workload:
     distill_steps: int
     gold_rows: bool = True
     keep_models: bool = False
+    workers: int = 1
+    gain: float = 1.0
 
     @classmethod
     def of(cls, plan: Plan) -> "Workload":
@@ -91,6 +96,8 @@ class Workload:
             distill_steps=config.distill.steps or 0,
             gold_rows=config.distill.gold_rows,
             keep_models=config.run.keep_models,
+            workers=plan.inputs.workers,
+            gain=plan.inputs.gain or 1.0,
         )
 
     def with_pool(self, rows: int) -> "Workload":
@@ -119,6 +126,12 @@ class Workload:
                 left.append(job)
         return left
 
+    @property
+    def _share(self) -> float:
+        """The part that a voter takes of the seconds it would take with all threads, side by side with others."""
+        rounds = -(-len(self.voters) // self.workers)
+        return self.gain * rounds / len(self.voters) if self.workers > 1 else 1.0
+
     def _voting(self) -> Iterator[JobLoad]:
         several = len(self.generation_rows) > 1
         for number, rows in enumerate(self.generation_rows):
@@ -129,7 +142,8 @@ class Workload:
             prefix = f"generation-{number}/" if number else ""
             for voter in self.voters:
                 name, steps = f"{prefix}voter/{voter.name}", voter.steps * voter.restarts if learns else 0
-                yield JobLoad(stage, name, voter.pattern, parts, voter.variant if learns else "", steps)
+                variant = voter.variant if learns else ""
+                yield JobLoad(stage, name, voter.pattern, parts, variant, steps, share=self._share)
 
     def _comparing(self) -> Iterator[JobLoad]:
         asked = {"pool": self.compared, "test": self.test}

@@ -1,0 +1,115 @@
+"""What a trial decides, on a toy run with made-up times and labels."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pet
+from pet.learners import Voter
+from pet.runs import JobStore, trial
+from pet.runs.plan import Plan, prepare
+from pet.runs.stages import Workbench
+from pet.runs.trial import crew_of, settled
+
+Settle = Callable[..., tuple[Plan, list[str]]]
+
+
+@pytest.fixture
+def settle(toy_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settle:
+    """Settle a run on a machine with bfloat16 and two threads; `differing` rows get another label in it."""
+
+    def call(*settings: str, differing: int = 0, seconds: tuple[float, float] = (1.0, 1.0), threads: int = 2):
+        scored: list[str] = []
+
+        def scores(voter: Voter, rows: list[object]) -> np.ndarray:
+            scored.append(voter.machine.precision)
+            found = np.tile(np.float32([1.0, 0.0, 0.0]), (len(rows), 1))
+            if voter.machine.precision == "bf16":
+                found[:differing] = found[:differing, ::-1]
+            return found
+
+        config = pet.RunConfig.from_toml(toy_pipeline, ["run.precision=auto", *settings])
+        monkeypatch.setattr("pet.learners.machine._precision", lambda name, _: "bf16" if name == "auto" else name)
+        monkeypatch.setattr(trial.torch, "get_num_threads", lambda: threads)
+        monkeypatch.setattr(trial, "_seconds", lambda *given: seconds[given[2] - 1])
+        monkeypatch.setattr(trial, "_free_memory", lambda _: 64e9)
+        monkeypatch.setattr(Voter, "scores", scores)
+        plan = prepare(config)
+        bench = Workbench(plan.inputs, JobStore(tmp_path / "jobs"))
+        said: list[str] = []
+        plan = settled(plan, bench, said.append)
+        assert bench.inputs is plan.inputs
+        return plan, said, scored
+
+    return call
+
+
+def test_bfloat16_is_taken_where_it_gives_the_same_labels(settle: Settle) -> None:
+    plan, said, scored = settle()
+    assert (plan.inputs.machine.precision, said, scored) == ("bf16", [], ["fp32", "bf16"])
+    _, _, scored = settle()
+    assert scored == []  # a run that is started again does not try again
+
+
+def test_where_it_does_not_the_run_says_so(settle: Settle) -> None:
+    plan, said, _ = settle(differing=1)  # of 36 rows
+    assert plan.inputs.machine.precision == "fp32"
+    assert "97.2%" in said[0]
+    assert "float32 is used" in said[0]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_a_precision_that_is_asked_for_is_not_tried(settle: Settle, precision: str) -> None:
+    plan, _, scored = settle(f"run.precision={precision}", differing=36, threads=1)
+    assert (plan.inputs.machine.precision, scored) == (precision, [])
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds", "threads", "workers"),
+    [
+        ((), (1.2, 1.0), 2, 2),  # two threads gain little
+        ((), (1.9, 1.0), 2, 1),  # they gain nearly all there is
+        ((), (1.2e-3, 1e-3), 2, 1),  # it is a matter of seconds
+        ((), (1.2, 1.0), 8, 2),  # no more processes than voters
+        (("run.workers=1",), (1.2, 1.0), 2, 1),
+        (("run.workers=7",), (1.9, 1.0), 2, 2),
+    ],
+)
+def test_processes_where_more_threads_gain_little(settle, settings, seconds, threads, workers) -> None:
+    times = (seconds[0], *[seconds[1]] * (threads - 1))
+    plan, _, _ = settle(*settings, seconds=times, threads=threads)
+    assert plan.inputs.workers == workers
+
+
+def test_too_little_memory_makes_no_processes(settle: Settle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "PROCESS_BYTES", 40e9)
+    plan, _, _ = settle(seconds=(1.2, 1.0))
+    assert plan.inputs.workers == 1
+
+
+def test_a_crew_has_the_threads_in_equal_parts(settle: Settle, toy_pipeline: Path, tmp_path: Path) -> None:
+    plan, _, _ = settle(seconds=(1.2, *[1.0] * 7), threads=8)
+    bench = Workbench(plan.inputs, JobStore(tmp_path / "jobs"))
+    crew = crew_of(plan.config, bench)
+    assert (crew.workers, crew.threads) == (2, 4)
+    bench.inputs = replace(plan.inputs, workers=1)
+    assert crew_of(plan.config, bench) is None
+
+
+@pytest.mark.slow
+def test_a_run_side_by_side_has_the_labels_of_one_alone(toy_pipeline: Path, tmp_path: Path) -> None:
+    def table(workers: int):
+        settings = [f"run.workers={workers}", "ipet.generations=2", "ipet.growth=2", "run.baseline=false"]
+        found = pet.run(pet.RunConfig.from_toml(toy_pipeline, settings), tmp_path / str(workers), quiet=True)
+        log = (found.directory / "run.log").read_text()
+        return found.soft_labels.probs, found.pseudo_labels.read_bytes(), log
+
+    alone, side_by_side = table(1), table(2)
+    assert np.abs(alone[0] - side_by_side[0]).max() < 1e-4
+    assert side_by_side[2].count("job voter/") == 2  # told by the processes
+    again = table(2)
+    assert again[1] == side_by_side[1]
+    assert not (tmp_path / "2" / "tokens").exists()
