@@ -56,7 +56,7 @@ class Workload:
     `labeled`, `pool` and `test` are rows, `compared` and `embedded` those of the pool that the comparison reads;
     `generation_rows` are the pool rows that each generation labels. `gold_rows` says whether the classifier learns from
     the labeled rows too. `workers` processes do the voters side by side, and all threads in one process are `gain`
-    times as fast as one thread. `folds` are the baselines that leave a fold out; without `baseline` there is none at all.
+    times as fast as one thread. `folds` are the baselines that leave a fold out; without `baseline` there is none.
     """
 
     voters: tuple[VoterLoad, ...]
