@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from pet.errors import ConfigError, near_matches
-from pet.sections import Section
+from pet.errors import ConfigError
+from pet.sections import Section, explained
 from pet.settings import (
+    AdaptSettings,
     DataSettings,
     DistillSettings,
     EnsembleSettings,
@@ -30,6 +31,7 @@ from pet.toml import absolute, merged, overrides_as_tables, read_toml
 from pet.variants import VariantSettings
 
 __all__ = [
+    "AdaptSettings",
     "DataSettings",
     "DistillSettings",
     "EnsembleSettings",
@@ -57,6 +59,7 @@ class RunConfig(Section):
     data: DataSettings = DataSettings()
     prompts: PromptSettings = PromptSettings()
     model: ModelSettings = ModelSettings()
+    adapt: AdaptSettings = AdaptSettings()
     train: TrainSettings = TrainSettings()
     ensemble: EnsembleSettings = EnsembleSettings()
     ipet: IpetSettings = IpetSettings()
@@ -91,7 +94,7 @@ class RunConfig(Section):
         try:
             return cls.model_validate(tables)
         except ValidationError as error:
-            raise ConfigError(_explain(error, origin)) from None
+            raise ConfigError(explained(cls, error, origin)) from None
 
     def with_registries(self, folders: Sequence[str | Path]) -> "RunConfig":
         """Return this config with more folders of patterns and verbalizers."""
@@ -105,25 +108,3 @@ class RunConfig(Section):
     def to_toml(self) -> str:
         """Return every setting as TOML; unset values are left out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
-
-
-def _explain(error: ValidationError, origin: str) -> str:
-    """Say in one sentence what the first problem of a validation is."""
-    problem = error.errors()[0]
-    place = [str(part) for part in problem["loc"]]
-    more = f" ({error.error_count() - 1} more after it)" if error.error_count() > 1 else ""
-    if problem["type"] == "extra_forbidden":
-        section = place[:-1]
-        kind = f"key '{place[-1]}' in [{'.'.join(section)}]" if section else f"section [{place[-1]}]"
-        return f"{origin}: unknown {kind}.{near_matches(place[-1], _known_keys(section))}{more}"
-    reason = str(problem["msg"]).removeprefix("Value error, ")
-    found = problem.get("input")
-    found_text = f", found {found!r}" if not isinstance(found, dict | BaseModel) else ""
-    return f"{origin}: {'.'.join(place)}: {reason[0].lower()}{reason[1:]}{found_text}{more}."
-
-
-def _known_keys(section: Sequence[str]) -> list[str]:
-    if not section:
-        return list(RunConfig.model_fields)
-    annotation = RunConfig.model_fields[section[0]].annotation if section[0] in RunConfig.model_fields else None
-    return list(annotation.model_fields) if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
