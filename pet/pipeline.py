@@ -26,6 +26,7 @@ from pet.reports.provenance import first_labeled, training_set_counts, write_gen
 from pet.reports.publish import publish_model, replace_distilled, write_metrics
 from pet.reports.summary import DISTILLED, Summary, verdict
 from pet.runs import RunDirectory, RunLog, Stages
+from pet.runs.adaptation import adaptation_facts, adapted, adapted_before
 from pet.runs.footprint import footprint
 from pet.runs.generations import Generation, Generations, accepted
 from pet.runs.lock import run_lock
@@ -74,7 +75,7 @@ def run(
         summary = compare(plan, bench, generations, student)
         publish_model(directory.model, model, _card_facts(plan.config, rows), summary.test_figures())
         work = sum(bench.work.values(), Work())
-        write_metrics(directory.metrics_path, _facts(plan, generations, work), summary)
+        write_metrics(directory.metrics_path, _facts(plan, generations, work) | adaptation_facts(bench), summary)
     soft_labels = combine(accepted(generations)[-1].votes)
     return RunResult(
         directory=directory.root,
@@ -144,7 +145,7 @@ def distill(
     with run_lock(directory.root):
         log = RunLog(directory.log_path, io.StringIO() if quiet else None)
         inputs = without_pool(config, _test_rows(config, log))
-        bench = Workbench(inputs, directory.store(log), Stages(1), log.say)
+        bench = adapted_before(Workbench(inputs, directory.store(log), Stages(1), log.say), directory)
         model, arrays = _train_student(config, bench, rows)
         gold = gold_columns(inputs.data.test, config.task.labels)
         found = evaluate(arrays["test"].argmax(axis=1), gold, config.task.labels) if len(gold) else None
@@ -183,7 +184,7 @@ def _workplace(
         history = RunLog(directory.log_path, io.StringIO())  # for the file alone
         history.say(f"started: {len(plan.voters)} voters, {len(plan.data.unlabeled)} rows to label")
         bench = Workbench(plan.inputs, directory.store(log), Stages(stages), history.say)
-        yield directory, bench, log
+        yield directory, adapted(bench, plan.config.adapt, log.say), log
 
 
 def _remove_drafts(directory: RunDirectory) -> None:
@@ -218,7 +219,8 @@ def _train_student(config: RunConfig, bench: Workbench, rows: LabeledRows) -> tu
     examples = [example for example, is_used in zip(rows.examples, used, strict=True) if is_used]
     if not examples:
         raise DataError("The labeled data set has no rows to train on: keep some, or set distill.gold_rows = true.")
-    return bench.distill(examples, rows.probs[used], config.distill, student_source(config))
+    source = bench.inputs.source if config.distill.model == "same" else student_source(config)
+    return bench.distill(examples, rows.probs[used], config.distill, source)
 
 
 def _used(config: RunConfig, rows: LabeledRows) -> np.ndarray:

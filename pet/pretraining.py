@@ -14,7 +14,7 @@ import torch
 
 from pet.config import RunSettings
 from pet.data.documents import TextSource, documents, text_sources
-from pet.errors import ConfigError, DataError
+from pet.errors import ConfigError, DataError, UsageError
 from pet.learners import Machine, find_model, model_digest, quiet_transformers
 from pet.learners.pretraining import (
     Corpus,
@@ -31,10 +31,11 @@ from pet.learners.pretraining import (
 from pet.recipe import PretrainConfig
 from pet.reports.pretrained import PretrainedFacts, SourceFacts, pretrained_card
 from pet.runs import Job, JobStore, RunDirectory, RunLog, folder_problem, job_hash, write_folder, write_json
+from pet.runs.atomic import remove_whole
 from pet.runs.identity import code_digest
 from pet.runs.rates import rate_progress
 
-__all__ = ["PretrainResult", "pretrain"]
+__all__ = ["PretrainResult", "check_settings", "pretrain"]
 
 _CHECKPOINT = "checkpoint"
 
@@ -63,21 +64,32 @@ def pretrain(
     quiet_transformers()
     text = _Text.from_config(config)
     check_settings(config)
-    with RunDirectory.open(Path(output_dir), config.to_toml(), _identity(config, text), force) as directory:
-        log = RunLog(directory.log_path, io.StringIO() if quiet else None)
-        if folder_problem(directory.model) is None:
-            log.say(f"{directory.model} is finished already")
-            return _result(directory)
-        store = directory.store(log)
-        start = _start_job(config, text, store, log)
-        corpora = _token_job(config, text, start, store, log)
-        machine = Machine.pick(RunSettings(device=config.run.device, precision=config.run.precision))
-        training = _training(config, text, corpora, start, machine)
-        _train(training, directory, config, log, quiet)
-        write_json(directory.metrics_path, {"curve": [asdict(point) for point in training.progress.curve]})
-        facts = _facts(config, text, corpora[0], training, directory.root.resolve().name)
-        _publish(directory.model, training.model, start, config, facts)
+    root = Path(output_dir)
+    is_new = not root.exists()
+    try:
+        with RunDirectory.open(root, config.to_toml(), _identity(config, text), force) as directory:
+            log = RunLog(directory.log_path, io.StringIO() if quiet else None)
+            if folder_problem(directory.model) is None:
+                log.say(f"{directory.model} is finished already")
+            else:
+                _pretrain(config, text, directory, log, quiet)
+    except UsageError:
+        if is_new and root.exists():  # or the mended input would count as that of another run
+            remove_whole(root)
+        raise
     return _result(directory)
+
+
+def _pretrain(config: PretrainConfig, text: "_Text", directory: RunDirectory, log: RunLog, quiet: bool) -> None:
+    store = directory.store(log)
+    start = _start_job(config, text, store, log)
+    corpora = _token_job(config, text, start, store, log)
+    machine = Machine.pick(RunSettings(device=config.run.device, precision=config.run.precision))
+    training = _training(config, text, corpora, start, machine)
+    _train(training, directory, config, log, quiet)
+    write_json(directory.metrics_path, {"curve": [asdict(point) for point in training.progress.curve]})
+    facts = _facts(config, text, corpora[0], training, directory.root.resolve().name)
+    _publish(directory.model, training.model, start, config, facts)
 
 
 def check_settings(config: PretrainConfig) -> None:

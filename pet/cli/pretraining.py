@@ -17,9 +17,7 @@ def pretrain_command(
     more: Annotated[list[str] | None, typer.Argument(metavar="[FILE]...", help="More files, as of --text.")] = None,
     text: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="[NAME=]FILE[:SHARE]", help="Text, one document a line, or a table; also .gz; repeatable."
-        ),
+        typer.Option(metavar="[NAME=]FILE[:SHARE]", help="Text, a document a line, or a table; also .gz; repeatable."),
     ] = None,
     valid: Annotated[str | None, typer.Option(metavar="FILE", help="Held-out text, which is measured on.")] = None,
     recipe: Annotated[str | None, typer.Option(help="A recipe, a file or a name listed by `pet pipelines`.")] = None,

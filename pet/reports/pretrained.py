@@ -46,8 +46,8 @@ def pretrained_card(facts: PretrainedFacts) -> str:
         "",
         f"{facts.shape}. Start: {facts.start}.",
         "",
-        f"Trained with `pet pretrain` for {last['step']:,} steps on {tokens:,} tokens, {tokens / all_tokens:.2f} passes "
-        f"over the text in the mean, in {last['seconds'] / 60:.1f} minutes ({rate:,.0f} tokens per second, "
+        f"Trained with `pet pretrain` for {last['step']:,} steps on {tokens:,} tokens, {tokens / all_tokens:.2f} "
+        f"passes over the text in the mean, in {last['seconds'] / 60:.1f} minutes ({rate:,.0f} tokens per second, "
         f"{facts.machine}).",
         "",
         "| source | files | tokens | share | tokens seen |",

@@ -106,8 +106,8 @@ class UpdateSettings(LimitSettings):
     """`[train]`: AdamW on `batch_size` rows of full length (or as many tokens in shorter ones), computed in parts.
 
     Unset learning rates follow from the start; `head_learning_rate` is that of the masked-LM head. The learning rate
-    rises over the first `warmup` of the training, and falls as a cosine to `final` of itself. Without `dropout` the model's
-    own is off: few passes over much text need none, and it costs time.
+    rises over the first `warmup` of the training, and falls as a cosine to `final` of itself. Without `dropout` that of
+    the model is off: few passes over much text need none, and it costs time.
     """
 
     batch_size: PositiveInt = 32
@@ -145,13 +145,12 @@ class PlaceSettings(Section):
 
 
 class AdaptSettings(LimitSettings):
-    """`[adapt]`: go on with the pretraining on the texts of the pool, once for all voters, before they are trained.
+    """`[adapt]`: read the texts of the pool as in pretraining, once for all voters, before they are trained.
 
-    Without a limit it makes 200 steps. Rows are as long as `model.max_length`.
+    Without a limit it makes 200 steps. Rows are as long as `model.max_length`; a `rate` of the tokens is to be told.
     """
 
     method: Literal["none", "mlm"] = "none"
     batch_size: PositiveInt = 32
     learning_rate: PositiveFloat = 5e-5
     rate: MaskRate = 0.15
-    keep_embeddings: Annotated[float, Field(ge=0.0)] = 0.0

@@ -78,7 +78,10 @@ class Hooks:
 
 
 class Pretraining:
-    """A masked language model that learns a text; `progress` says how far it is, `updates` has no learning rate unset."""
+    """A masked language model that learns a text.
+
+    `progress` says how far it is; `updates` are the settings with learning rates.
+    """
 
     def __init__(self, start: Start, lesson: Lesson, machine: Machine, frozen: Any = None) -> None:
         self.model = start.model
@@ -159,7 +162,7 @@ class Pretraining:
         for part in parts:
             told, kept = self.objective.terms(part.to(self.machine.device))
             told, kept = told / masked, kept / len(parts)
-            (told + self.objective.weight * kept).backward()
+            torch.autograd.backward(told + self.objective.weight * kept)
             self._sums += torch.stack([told.detach(), kept.detach()])
         nn.utils.clip_grad_norm_(self.model.parameters(), lesson.updates.max_grad_norm)
         self.optimizer.step()

@@ -1,8 +1,8 @@
 """Masked batches: which tokens are to be told, decided by the seed and the number of the step alone."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,21 +37,20 @@ class MaskedBatch:
 
     def to(self, device: torch.device) -> "MaskedBatch":
         """Return this batch on a device; the copy to a GPU runs beside what that computes."""
-        if device.type == "cpu":
-            return self
-
-        def moved(tensor: torch.Tensor) -> torch.Tensor:
-            return tensor.to(device, non_blocking=True)
-
-        inputs = {name: moved(tensor) for name, tensor in self.inputs.items()}
-        moved_parts = (moved(tensor) for tensor in (self.places, self.targets, self.weights))
-        return MaskedBatch(inputs, *moved_parts, self.whole, self.tokens)
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pinned(self) -> "MaskedBatch":
         """Return this batch in memory that a GPU copies from without the processor."""
-        inputs = {name: tensor.pin_memory() for name, tensor in self.inputs.items()}
-        parts = (tensor.pin_memory() for tensor in (self.places, self.targets, self.weights))
-        return MaskedBatch(inputs, *parts, self.whole, self.tokens)
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "MaskedBatch":
+        return replace(
+            self,
+            inputs={name: change(tensor) for name, tensor in self.inputs.items()},
+            places=change(self.places),
+            targets=change(self.targets),
+            weights=change(self.weights),
+        )
 
 
 class Masker:

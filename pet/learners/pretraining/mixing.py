@@ -23,7 +23,8 @@ def mixed_shares(tokens: np.ndarray, shares: Sequence[float | None]) -> np.ndarr
     """
     said = np.asarray([share or 0.0 for share in shares])
     sizes = np.where(said > 0, 0, tokens)
-    return said + (1.0 - said.sum()) * sizes / max(1, sizes.sum())
+    parts: np.ndarray = said + (1.0 - said.sum()) * sizes / max(1, sizes.sum())
+    return parts
 
 
 def row_batches(corpus: Corpus, shares: np.ndarray, budget: int, seed: int) -> Iterator[np.ndarray]:

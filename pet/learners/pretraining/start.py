@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,17 +27,19 @@ __all__ = ["Start", "check_length", "check_start"]
 
 _ABOUT = "start.json"
 
+New = Literal["nothing", "head", "all"]
+
 Documents = Callable[[], Iterable[str]]
 """Reads the text anew from its beginning."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """A masked language model in float32 with its tokenizer; of `new` ones all weights, or those of the head, are random."""
+    """A masked language model in float32 with its tokenizer; `new` says which of its weights are random."""
 
     model: Any
     tokenizer: Any
-    new: Literal["nothing", "head", "all"] = "nothing"
+    new: New = "nothing"
 
     def save(self, folder: Path) -> None:
         """Write a stock model folder, which says what of it is new."""
@@ -47,16 +49,20 @@ class Start:
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> "Start":
-        """Read what `save` wrote, or any masked language model, onto a device.
+        """Read what `save` wrote, onto a device."""
+        model, _ = _load(ModelSource(str(folder), folder))
+        about = folder / _ABOUT
+        new: New = json.loads(about.read_text(encoding="utf-8"))["new"] if about.is_file() else "nothing"
+        return cls(model, _tokenizer(folder), new).on(device)
+
+    def on(self, device: torch.device) -> "Start":
+        """Return this start on a device.
 
         On a CPU attention is computed as plain products: for short rows in bfloat16 these are several times faster
         than the fused kernel, backward above all.
         """
-        attention = "eager" if device.type == "cpu" else "sdpa"
-        model, _ = _load(ModelSource(str(folder), folder), attn_implementation=attention)
-        about = folder / _ABOUT
-        new = json.loads(about.read_text(encoding="utf-8"))["new"] if about.is_file() else "nothing"
-        return cls(model.to(device), _tokenizer(folder), new)
+        self.model.set_attn_implementation("eager" if device.type == "cpu" else "sdpa")
+        return replace(self, model=self.model.to(device))
 
     @classmethod
     def from_model(cls, source: ModelSource, seed: int) -> "Start":
@@ -88,7 +94,7 @@ class Start:
         tokenizer = train_tokenizer(documents(), settings, longest)
         config = _config(settings, tokenizer, longest)
         torch.manual_seed(seed)
-        return cls(AutoModelForMaskedLM.from_config(config), tokenizer, "all")
+        return cls(_random(config), tokenizer, "all")
 
     def trimmed(self, size: int, documents: Documents) -> "Start":
         """Return this start with a vocabulary of the `size` pieces that the text needs most; their rows are copied.
@@ -107,7 +113,7 @@ class Start:
             if isinstance(old := getattr(config, f"{name}_token_id", None), int):
                 at = np.flatnonzero(kept == old)
                 setattr(config, f"{name}_token_id", int(at[0]) if len(at) else None)
-        model = AutoModelForMaskedLM.from_config(config)
+        model = _random(config)
         model.load_state_dict(_with_rows(self.model.state_dict(), model.state_dict(), before, kept))
         return Start(model, tokenizer, self.new)
 
@@ -167,7 +173,7 @@ def _tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def _load(source: ModelSource, **options: Any) -> tuple[Any, list[str]]:
+def _load(source: ModelSource) -> tuple[Any, list[str]]:
     """Return a model in float32, and the names of the weights that its files lack."""
     try:
         model, info = AutoModelForMaskedLM.from_pretrained(
@@ -176,13 +182,16 @@ def _load(source: ModelSource, **options: Any) -> tuple[Any, list[str]]:
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
-            **options,
         )
     except Exception as error:
         raise ModelError(f"The weights of {source.name} cannot be loaded ({first_line(error)}).") from None
     model.config.return_dict = True
     missing = [name for name in info["missing_keys"] if not name.endswith("position_ids")]
     return model.eval(), missing
+
+
+def _random(config: Any) -> Any:
+    return AutoModelForMaskedLM.from_config(config)  # type: ignore[no-untyped-call]
 
 
 def _config(settings: StartSettings, tokenizer: Any, longest: int) -> Any:

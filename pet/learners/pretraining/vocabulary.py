@@ -27,7 +27,7 @@ def train_tokenizer(documents: Iterable[str], settings: StartSettings, longest: 
     ConfigError
         If the vocabulary is smaller than the characters of the text, or larger than the text has pieces.
     """
-    options = {"special_tokens": list(_SPECIAL), "show_progress": False}
+    options: dict[str, Any] = {"special_tokens": list(_SPECIAL), "show_progress": False}
     if settings.tokenizer == "bpe":
         raw = Tokenizer(models.BPE())
         raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -35,7 +35,7 @@ def train_tokenizer(documents: Iterable[str], settings: StartSettings, longest: 
         alphabet = pre_tokenizers.ByteLevel.alphabet()
         trainer: Any = trainers.BpeTrainer(vocab_size=settings.vocab_size, initial_alphabet=alphabet, **options)
     else:
-        raw = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # type: ignore[call-arg]
+        raw = Tokenizer(models.WordPiece(unk_token="[UNK]"))
         raw.normalizer = normalizers.BertNormalizer(lowercase=settings.lowercase)
         raw.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         raw.decoder = decoders.WordPiece()
@@ -47,7 +47,7 @@ def train_tokenizer(documents: Iterable[str], settings: StartSettings, longest: 
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[(token, raw.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
     )
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=raw,
         model_max_length=longest,
         model_input_names=["input_ids", *(["token_type_ids"] if settings.shape == "bert" else []), "attention_mask"],
@@ -139,7 +139,7 @@ def trimmed_tokenizer(tokenizer: Any, kept: np.ndarray) -> tuple[PreTrainedToken
     if state["post_processor"] is not None:
         state["post_processor"] = _renumbered(state["post_processor"], new)
     names = (f"{name}_token" for name in _NAMES)
-    found = PreTrainedTokenizerFast(
+    found = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=Tokenizer.from_str(json.dumps(state)),
         model_max_length=tokenizer.model_max_length,
         model_input_names=list(tokenizer.model_input_names),
