@@ -32,12 +32,11 @@ from pet.recipe import PretrainConfig
 from pet.reports.pretrained import PretrainedFacts, SourceFacts, pretrained_card
 from pet.runs import Job, JobStore, RunDirectory, RunLog, folder_problem, job_hash, write_folder, write_json
 from pet.runs.atomic import remove_whole
+from pet.runs.checkpoints import Checkpoints
 from pet.runs.identity import code_digest
 from pet.runs.rates import rate_progress
 
 __all__ = ["PretrainResult", "check_settings", "pretrain"]
-
-_CHECKPOINT = "checkpoint"
 
 
 @dataclass(frozen=True)
@@ -227,16 +226,16 @@ def _training(
 
 def _train(training: Pretraining, directory: RunDirectory, config: PretrainConfig, log: RunLog, quiet: bool) -> None:
     """Train to the end, from the last checkpoint where there is one."""
-    checkpoint = directory.jobs / _CHECKPOINT
-    if folder_problem(checkpoint) is None:
-        training.load(checkpoint)
+    checkpoints = Checkpoints(directory.jobs)
+    if (latest := checkpoints.latest()) is not None:
+        training.load(latest)
         log.say(f"going on from step {training.progress.step:,}")
     with rate_progress("pretraining", "tokens", False if quiet else None) as show:
         training.train(
             Hooks(
                 measured=lambda point: log.say(point.line()),
                 advanced=show,
-                save=lambda: write_folder(checkpoint, training.save),
+                save=lambda: checkpoints.save(training.save),
                 save_seconds=60 * config.output.checkpoint_minutes,
             )
         )

@@ -25,7 +25,8 @@ from pet.errors import StorageError
 from pet.learners import Backbone, find_model
 from pet.pretraining import pretrain
 from pet.recipe import PretrainConfig
-from pet.runs import atomic, folder_problem
+from pet.runs import atomic
+from pet.runs.checkpoints import Checkpoints
 
 SETTINGS = {
     "text": {"length": 32, "valid_tokens": 300},
@@ -91,16 +92,15 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_the_next_start_goes_on(finish
     publish, calls = atomic.publish_folder, []
 
     def full(temporary: Path, final: Path) -> None:
-        calls.append(final.name)
-        if calls.count("checkpoint") == 6:
+        calls.append(final.name.startswith("checkpoint"))
+        if sum(calls) == 6:
             raise OSError(errno.ENOSPC, "No space left on device", str(temporary))
         publish(temporary, final)
 
     monkeypatch.setattr(atomic, "publish_folder", full)
     with pytest.raises(StorageError, match=r"The disk is full .* nothing finished is lost"):
         pretrain(config, tmp_path / "out", quiet=True)
-    checkpoint = tmp_path / "out" / "jobs" / "checkpoint"
-    assert folder_problem(checkpoint) is None
+    checkpoint = Checkpoints(tmp_path / "out" / "jobs").latest()
     assert json.loads((checkpoint / "progress.json").read_text())["step"] == 5
     assert not list(checkpoint.parent.glob(".tmp-*"))
     monkeypatch.undo()
@@ -119,8 +119,7 @@ def test_five_kills_change_no_weight(finished, config, tmp_path):
         order = ["pretrain", str(out), "--recipe", str(recipe)]
         while kills < 5:
             pid = server.start_command(order)
-            wanted = out / "jobs" / "checkpoint" / "progress.json"
-            wait_for_step(wanted, 2 * kills + 1)
+            wait_for_step(out / "jobs", 2 * kills + 1)
             time.sleep(moments.uniform(0.0, 0.05))
             os.kill(pid, signal.SIGKILL)
             assert server.wait(pid) == -signal.SIGKILL, "it was faster than the kill"
@@ -132,15 +131,14 @@ def test_five_kills_change_no_weight(finished, config, tmp_path):
     assert weights(out / "model") == weights(finished.model)
 
 
-def wait_for_step(path: Path, step: int) -> None:
-    eventually(lambda: json.loads(text)["step"] >= step if (text := read_if_there(path)) else False)
+def wait_for_step(jobs: Path, step: int) -> None:
+    def step_of(place: Path) -> int:
+        try:
+            return int(json.loads((place / "progress.json").read_text())["step"])
+        except (OSError, ValueError):  # not there yet, or replaced just now
+            return 0
 
-
-def read_if_there(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:  # not there yet, or replaced just now
-        return ""
+    eventually(lambda: max(map(step_of, Checkpoints(jobs).places)) >= step)
 
 
 def gpt(folder: Path) -> Path:
