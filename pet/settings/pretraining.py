@@ -68,7 +68,7 @@ class TextSettings(Section):
     valid: str | None = None
     shares: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]] = Field(default_factory=dict)
     length: Length = 128
-    valid_tokens: PositiveInt = 65_536
+    valid_tokens: PositiveInt = 32_768
 
     @field_validator("files", mode="before")
     @classmethod
@@ -132,7 +132,7 @@ class OutputSettings(Section):
     """`[output]`: the type of the weights, how often is measured in all, and how often a checkpoint is kept."""
 
     dtype: Literal["fp32", "fp16"] = "fp32"
-    measurements: PositiveInt = 20
+    measurements: PositiveInt = 10
     checkpoint_minutes: Annotated[float, Field(ge=0.0)] = 1.0
 
 

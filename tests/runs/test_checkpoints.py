@@ -24,5 +24,3 @@ def test_the_last_whole_one_is_found_whatever_happens_to_the_next(tmp_path, monk
         Checkpoints(tmp_path).save(lambda folder: None)
     monkeypatch.undo()
     assert (Checkpoints(tmp_path).latest() / "step").read_text() == "3"
-    (tmp_path / "checkpoint-1" / "step").write_text("4")  # damaged
-    assert Checkpoints(tmp_path).latest() is None or (Checkpoints(tmp_path).latest() / "step").read_text() == "2"

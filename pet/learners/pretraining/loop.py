@@ -61,7 +61,7 @@ class Lesson:
     length: int
     seed: int
     held_out: list[MaskedBatch] = field(default_factory=list)
-    measurements: int = 20
+    measurements: int = 10
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,10 @@ class Pretraining:
             self._measure(hooks)
         begun, saved, shown = time.monotonic() - self.progress.spent, time.monotonic(), 0.0
         done = done_share(self.progress, self.lesson.updates)
-        with closing(ahead(self._steps(self.progress.step))) as steps:
+        with closing(ahead(self.steps(self.progress.step))) as steps:
             while done < 1.0:
                 tick = time.monotonic()
-                self._update(*next(steps), done)
+                self.update(*next(steps), done)
                 now = time.monotonic()
                 self.progress.seconds += now - tick
                 self.progress.spent = now - begun
@@ -133,7 +133,7 @@ class Pretraining:
                     shown = now
         self.model.eval()
 
-    def _steps(self, begin: int) -> Generator[tuple[list[MaskedBatch], np.ndarray]]:
+    def steps(self, begin: int) -> Generator[tuple[list[MaskedBatch], np.ndarray]]:
         """Yield the batches of each step from `begin` on, and the rows int64 [b] in them."""
         lesson, updates = self.lesson, self.lesson.updates
         budget = updates.batch_size // updates.accumulation * lesson.length
@@ -148,7 +148,7 @@ class Pretraining:
             yield [part.pinned() for part in parts] if pins else parts, np.concatenate(groups)
             step += 1
 
-    def _update(self, parts: list[MaskedBatch], rows: np.ndarray, done: float) -> None:
+    def update(self, parts: list[MaskedBatch], rows: np.ndarray, done: float) -> None:
         """Make one optimizer update with the gradient of the mean over all masked tokens of a step."""
         lesson, progress = self.lesson, self.progress
         if lesson.updates.dropout:
