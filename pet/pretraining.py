@@ -116,16 +116,21 @@ class _Text:
 
     sources: tuple[TextSource, ...]
     valid: str | None
+    columns: tuple[str, ...]
 
     @classmethod
     def from_config(cls, config: PretrainConfig) -> "_Text":
-        return cls(tuple(text_sources(config.text.files, config.text.shares, config.text.valid)), config.text.valid)
+        text = config.text
+        return cls(tuple(text_sources(text.files, text.shares, text.valid)), text.valid, text.columns)
 
     def all_documents(self) -> Iterator[str]:
-        return chain.from_iterable(documents(file) for source in self.sources for file in source.files)
+        return chain.from_iterable(self.by_source().values())
 
     def by_source(self) -> Mapping[str, Iterable[str]]:
-        return {source.name: chain.from_iterable(map(documents, source.files)) for source in self.sources}
+        return {source.name: chain.from_iterable(map(self.read, source.files)) for source in self.sources}
+
+    def read(self, file: str) -> Iterator[str]:
+        return documents(file, self.columns)
 
     @cached_property
     def digest(self) -> str:
@@ -188,7 +193,7 @@ def _token_job(config: PretrainConfig, text: _Text, start: Path, store: JobStore
                 f"The text has {len(corpus.ids)} tokens, expected more than one row of {length}: give more text, or a "
                 "smaller text.length."
             )
-        held_out = {text.valid: documents(text.valid)} if text.valid else {}
+        held_out = {text.valid: text.read(text.valid)} if text.valid else {}
         corpus.save(folder / "text.safetensors")
         Corpus.from_documents(held_out, loaded.tokenizer, length).save(folder / "valid.safetensors")
 

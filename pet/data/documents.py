@@ -9,7 +9,7 @@ from pathlib import Path
 from pet.data.hub import is_hub_name
 from pet.data.readers import ReadOptions, read_examples
 from pet.data.streams import file_suffix, text_lines
-from pet.errors import ConfigError, near_matches
+from pet.errors import ConfigError, DataError, near_matches
 
 __all__ = ["TextSource", "documents", "text_sources"]
 
@@ -23,10 +23,10 @@ class TextSource:
     share: float | None = None
 
 
-def documents(file: str) -> Iterator[str]:
+def documents(file: str, columns: Sequence[str] = ()) -> Iterator[str]:
     """Yield the documents of a file: its lines, or each text of its rows (CSV, TSV, JSONL, JSON, Parquet, a hub set).
 
-    Blank ones are left out.
+    Of rows, those are the texts in `columns` (default: ``text``, or ``text_a`` and ``text_b``). Blank ones are left out.
 
     Raises
     ------
@@ -36,9 +36,22 @@ def documents(file: str) -> Iterator[str]:
     if not is_hub_name(file) and file_suffix(Path(file)) in ("", ".txt"):
         texts: Iterator[str] = (line for _, line in text_lines(Path(file)))
     else:
-        rows = read_examples(file, ReadOptions(role="unlabeled", on_bad_row="skip")).examples
-        texts = (text for row in rows for text in row.fields.values())
+        texts = _of_rows(file, columns)
     return (stripped for text in texts if (stripped := text.strip()))
+
+
+def _of_rows(file: str, columns: Sequence[str]) -> Iterator[str]:
+    options = ReadOptions(role="unlabeled", fields={name: name for name in columns}, on_bad_row="skip")
+    try:
+        rows = read_examples(file, options).examples
+    except DataError as error:
+        if "[task.fields]" not in str(error):  # the settings of a run, which are not these
+            raise
+        raise DataError(
+            f"{file}: which columns hold the text? Expected {', '.join(columns) or 'text, or text_a and text_b'}: set "
+            """text.columns, such as --set 'text.columns=["body"]'."""
+        ) from None
+    return (text for row in rows for text in row.fields.values())
 
 
 def text_sources(files: Sequence[str], shares: Mapping[str, float], valid: str | None = None) -> list[TextSource]:

@@ -59,18 +59,20 @@ class StartSettings(Section):
 class TextSettings(Section):
     """`[text]`: what is read. `files` are ``[NAME=]FILE[:SHARE]``; those of one name are one source.
 
-    `shares` give sources by name, which may have ``*``, their part of the tokens seen; the rest goes to the others in
-    the ratio of their sizes. Documents are cut into rows of `length` tokens. Of the held-out file `valid`, so many
-    tokens are measured on.
+    Of a table, the texts in its `columns` are documents (default: text, or text_a and text_b). `shares` give sources
+    by name, which may have ``*``, their part of the tokens seen; the rest goes to the others in the ratio of their
+    sizes. Documents are cut into rows of at most `length` tokens. Of the held-out file `valid`, so many tokens are
+    measured on.
     """
 
     files: tuple[str, ...] = ()
     valid: str | None = None
+    columns: tuple[str, ...] = ()
     shares: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]] = Field(default_factory=dict)
     length: Length = 128
     valid_tokens: PositiveInt = 32_768
 
-    @field_validator("files", mode="before")
+    @field_validator("files", "columns", mode="before")
     @classmethod
     def _one_is_a_list(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
