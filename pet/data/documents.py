@@ -26,7 +26,8 @@ class TextSource:
 def documents(file: str, columns: Sequence[str] = ()) -> Iterator[str]:
     """Yield the documents of a file: its lines, or each text of its rows (CSV, TSV, JSONL, JSON, Parquet, a hub set).
 
-    Of rows, those are the texts in `columns` (default: ``text``, or ``text_a`` and ``text_b``). Blank ones are left out.
+    Of rows, those are the texts in `columns` (default: ``text``, or ``text_a`` and ``text_b``). Blank ones are left
+    out.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from pet.errors import ConfigError, DataError
 
 def test_documents_are_lines_or_the_texts_of_rows(tmp_path):
     lines, rows = tmp_path / "a.txt.gz", tmp_path / "b.jsonl"
-    lines.write_bytes(gzip.compress("one\n\n  two \n".encode()))
+    lines.write_bytes(gzip.compress(b"one\n\n  two \n"))
     table = [{"premise": "three", "hypothesis": "four", "label": "x"}, {"premise": "five", "hypothesis": "six"}]
     rows.write_text("".join(json.dumps(row) + "\n" for row in table))
     assert list(documents(str(lines))) == ["one", "two"]
