@@ -112,8 +112,9 @@ def plain_tokens(tokenizer: Any, texts: Iterable[str]) -> Iterator[np.ndarray]:
 def token_counts(tokenizer: Any, texts: Iterable[str]) -> np.ndarray:
     """Return how often each piece of the vocabulary is in the texts, int64 [v]."""
     counts = np.zeros(len(tokenizer), np.int64)
-    for ids in plain_tokens(tokenizer, texts):
-        counts += np.bincount(ids, minlength=len(counts))
+    waiting = plain_tokens(tokenizer, texts)
+    while some := list(islice(waiting, _AT_ONCE)):
+        counts += np.bincount(np.concatenate(some), minlength=len(counts))
     return counts
 
 

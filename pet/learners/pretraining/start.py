@@ -104,6 +104,8 @@ class Start:
         ConfigError
             If that many do not fit the text.
         """
+        if size == len(self.tokenizer):  # there is nothing to choose
+            return self
         counts = token_counts(self.tokenizer, documents())
         tokenizer, kept = trimmed_tokenizer(self.tokenizer, kept_pieces(self.tokenizer, counts, size))
         config = copy.deepcopy(self.model.config)

@@ -37,7 +37,7 @@ def test_a_trimmed_model_scores_a_text_of_kept_pieces_as_before(family, size, tm
 
 @pytest.mark.parametrize(
     ("size", "reason"),
-    [(20, "smaller than the characters and special tokens"), (265, "The text uses .* pieces of 265")],
+    [(20, "smaller than the characters and special tokens"), (264, "The text uses .* pieces of 265")],
 )
 def test_a_size_that_does_not_fit_the_text_is_refused(size, reason, tmp_path):
     start = Start.from_model(ModelSource("bert", save_tiny("bert", tmp_path)), seed=0)
