@@ -4,15 +4,10 @@ Each section is a model of its own, so that a stage takes its section and never 
 refused with the near match. Paths are relative to the pipeline file; `[task.fields]` maps fields to columns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import tomli_w
-from pydantic import ValidationError
-
-from pet.errors import ConfigError
-from pet.sections import Section, explained
+from pet.sections import SettingsFile
 from pet.settings import (
     AdaptSettings,
     DataSettings,
@@ -48,7 +43,7 @@ __all__ = [
 ]
 
 
-class RunConfig(Section):
+class RunConfig(SettingsFile):
     """A whole pipeline.
 
     `from_toml` and `from_mapping` say in one sentence what is wrong, as a `ConfigError`; built by keywords, a config
@@ -82,20 +77,6 @@ class RunConfig(Section):
         changes = absolute(overrides_as_tables(overrides), Path.cwd())
         return cls.from_mapping(merged(absolute(read_toml(path), path.parent), changes), origin=str(path))
 
-    @classmethod
-    def from_mapping(cls, tables: Mapping[str, Any], origin: str = "settings") -> "RunConfig":
-        """Build a config from nested mappings; `origin` names their source in errors.
-
-        Raises
-        ------
-        ConfigError
-            If a key or value is not known.
-        """
-        try:
-            return cls.model_validate(tables)
-        except ValidationError as error:
-            raise ConfigError(explained(cls, error, origin)) from None
-
     def with_registries(self, folders: Sequence[str | Path]) -> "RunConfig":
         """Return this config with more folders of patterns and verbalizers."""
         registry = (*self.prompts.registry, *(str(Path(folder).absolute()) for folder in folders))
@@ -104,7 +85,3 @@ class RunConfig(Section):
     def absolute(self) -> "RunConfig":
         """Return this config with its relative paths resolved against the working directory."""
         return RunConfig.model_validate(absolute(self.model_dump(exclude_none=True), Path.cwd()))
-
-    def to_toml(self) -> str:
-        """Return every setting as TOML; unset values are left out."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))

@@ -135,17 +135,16 @@ class _Text:
     @cached_property
     def digest(self) -> str:
         """Stands for what is in the files, and which of them are one source."""
-        files = [(source.name, [_digest(file) for file in source.files]) for source in self.sources]
-        return job_hash(files=files, valid=_digest(self.valid) if self.valid else None)
+        files = [(source.name, [self._digest(file) for file in source.files]) for source in self.sources]
+        return job_hash(files=files, columns=self.columns, valid=self._digest(self.valid) if self.valid else None)
 
-
-def _digest(file: str) -> str:
-    path = Path(file)
-    if not path.is_file():  # a hub data set counts by its name; a file that is missing is told by its reader
-        next(documents(file), None)
-        return file
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    def _digest(self, file: str) -> str:
+        path = Path(file)
+        if not path.is_file():  # a hub data set counts by its name; a file that is missing is told by its reader
+            next(self.read(file), None)
+            return file
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _identity(config: PretrainConfig, text: _Text) -> dict[str, str]:

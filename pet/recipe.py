@@ -4,12 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-from pydantic import ValidationError
-
-from pet.errors import ConfigError
 from pet.library import pipeline_path
-from pet.sections import Section, explained
+from pet.sections import SettingsFile
 from pet.settings.pretraining import (
     MaskingSettings,
     OutputSettings,
@@ -26,7 +22,7 @@ _EITHER = {"start": ("model", "from_scratch"), "train": ("steps", "tokens", "min
 """Of these settings, one that is given on the command line excludes those of the recipe."""
 
 
-class PretrainConfig(Section):
+class PretrainConfig(SettingsFile):
     """A whole recipe. Relative paths in it are relative to the file, those of flags to the working directory."""
 
     start: StartSettings = StartSettings()
@@ -56,24 +52,6 @@ class PretrainConfig(Section):
             if isinstance(tables.get(section), Mapping) and set(keys) & set(changes.get(section, {})):
                 tables[section] = {key: value for key, value in tables[section].items() if key not in keys}
         return cls.from_mapping(merged(tables, changes), origin=str(path) if path else "settings")
-
-    @classmethod
-    def from_mapping(cls, tables: Mapping[str, Any], origin: str = "settings") -> "PretrainConfig":
-        """Build a recipe from nested mappings; `origin` names their source in errors.
-
-        Raises
-        ------
-        ConfigError
-            If a key or value is not known.
-        """
-        try:
-            return cls.model_validate(tables)
-        except ValidationError as error:
-            raise ConfigError(explained(cls, error, origin)) from None
-
-    def to_toml(self) -> str:
-        """Return every setting as TOML; unset values are left out."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
 def _absolute(tables: Mapping[str, Any], base: Path) -> dict[str, Any]:

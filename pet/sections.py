@@ -1,13 +1,14 @@
 """What every table of settings has in common: frozen, unknown keys refused; and the kinds of numbers in them."""
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self
 
+import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pet.errors import near_matches
+from pet.errors import ConfigError, near_matches
 
-__all__ = ["PositiveFloat", "PositiveInt", "Section", "Share", "explained"]
+__all__ = ["PositiveFloat", "PositiveInt", "Section", "SettingsFile", "Share"]
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -21,7 +22,29 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False)
 
 
-def explained(whole: type[BaseModel], error: ValidationError, origin: str) -> str:
+class SettingsFile(Section):
+    """All tables of one TOML file."""
+
+    @classmethod
+    def from_mapping(cls, tables: Mapping[str, Any], origin: str = "settings") -> Self:
+        """Build the settings from nested mappings; `origin` names their source in errors.
+
+        Raises
+        ------
+        ConfigError
+            If a key or value is not known.
+        """
+        try:
+            return cls.model_validate(tables)
+        except ValidationError as error:
+            raise ConfigError(_explained(cls, error, origin)) from None
+
+    def to_toml(self) -> str:
+        """Return every setting as TOML; unset values are left out."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def _explained(whole: type[BaseModel], error: ValidationError, origin: str) -> str:
     """Say in one sentence what the first problem of a validation is; `whole` is the file that `origin` names."""
     problem = error.errors()[0]
     place = [str(part) for part in problem["loc"]]

@@ -12,7 +12,6 @@ import torch
 from transformers import (
     MODEL_FOR_MASKED_LM_MAPPING,
     AutoModelForMaskedLM,
-    AutoTokenizer,
     BertConfig,
     ModernBertConfig,
 )
@@ -20,7 +19,7 @@ from transformers import (
 from pet.errors import ConfigError, ModelError
 from pet.learners.pretraining.corpus import token_counts
 from pet.learners.pretraining.vocabulary import kept_pieces, train_tokenizer, trimmed_tokenizer
-from pet.learners.sources import ModelSource, first_line, longest_input, read_config
+from pet.learners.sources import ModelSource, first_line, longest_input, read_config, stock_tokenizer
 from pet.settings.pretraining import StartSettings
 
 __all__ = ["Start", "check_length", "check_start"]
@@ -53,7 +52,7 @@ class Start:
         model, _ = _load(ModelSource(str(folder), folder))
         about = folder / _ABOUT
         new: New = json.loads(about.read_text(encoding="utf-8"))["new"] if about.is_file() else "nothing"
-        return cls(model, _tokenizer(folder), new).on(device)
+        return cls(model, stock_tokenizer(folder), new).on(device)
 
     def on(self, device: torch.device) -> "Start":
         """Return this start on a device.
@@ -144,7 +143,7 @@ def check_start(source: ModelSource) -> Any:
             f"{source.name} is a {config.model_type!r} model, expected an encoder (BERT, RoBERTa, ModernBERT and the "
             "like): give another --from."
         )
-    tokenizer = _tokenizer(source.folder)
+    tokenizer = stock_tokenizer(source.folder)
     largest = max(tokenizer.get_vocab().values())
     if largest >= config.vocab_size:
         raise ModelError(
@@ -161,18 +160,6 @@ def check_length(start: Start, length: int) -> None:
     longest = longest_input(start.model.config, start.tokenizer)
     if length > longest:
         raise ConfigError(f"text.length is {length}, but the model reads {longest} tokens at most: lower it.")
-
-
-def _tokenizer(folder: Path) -> Any:
-    """Load a tokenizer as it was made, to be saved again; `load_tokenizer` changes some."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, use_fast=True)
-    except Exception as error:
-        raise ModelError(f"{folder} holds no tokenizer that can be loaded ({first_line(error)}).") from None
-    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
-        lacks = "pad token" if tokenizer.is_fast else "tokenizer.json"
-        raise ModelError(f"The tokenizer of {folder} has no {lacks}, which is needed: choose another model.")
-    return tokenizer
 
 
 def _load(source: ModelSource) -> tuple[Any, list[str]]:
