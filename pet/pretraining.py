@@ -170,7 +170,7 @@ def _start_job(config: PretrainConfig, text: _Text, store: JobStore, log: RunLog
             start = Start.from_scratch(settings, text.all_documents, config.text.length, seed)
         else:
             start = Start.from_model(find_model(settings.model, settings.revision), seed)
-        if settings.trim_vocab is not None:
+        if settings.trim_vocab not in (None, len(start.tokenizer)):
             log.say(f"trimming the vocabulary to {settings.trim_vocab} pieces")
             start = start.trimmed(settings.trim_vocab, text.all_documents)
         start.with_frequencies(text.all_documents).save(folder)

@@ -12,7 +12,7 @@ from pet.terminal import aligned, say
 __all__ = ["pretrain_command"]
 
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="The model goes to OUT/model.")]
-More = Annotated[list[str] | None, typer.Argument(metavar="[FILE]...", help="More files, as of --text.")]
+More = Annotated[list[str] | None, typer.Argument(metavar="FILE", help="More files, as of --text.")]
 Text = Annotated[
     list[str] | None,
     typer.Option(metavar="[NAME=]FILE[:SHARE]", help="Text, a document a line, or a table; also .gz; repeatable."),
