@@ -104,6 +104,7 @@ def main() -> None:
     quiet_transformers()
     machine = Machine.pick(RunSettings(device=options.device))
     training = training_of(options, machine)
+    training.model.train(training.updates.dropout)
     steps = training.steps(0)
     limits, spent = [], []
     for _ in range(options.rounds + 1):
