@@ -5,7 +5,7 @@ TEST_ENV := .venv
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := true
 
-.PHONY: demo test lint bench two-skills wheel-test clean
+.PHONY: demo test lint bench bench-model two-skills wheel-test clean
 
 demo: $(DEMO_ENV)/ready  ## the real pipeline on the bundled data
 	$(DEMO_ENV)/bin/pet run quickstart --output-dir runs/quickstart --force
@@ -19,9 +19,13 @@ lint: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/ruff format --check .
 	$(TEST_ENV)/bin/mypy
 
-bench: $(TEST_ENV)/ready  ## our scorer against the plain path, and steps of variants against full ones, as ratios
+bench: $(TEST_ENV)/ready  ## our scorer against the plain path, steps of variants and of pretraining, as ratios
 	$(TEST_ENV)/bin/python tests/benchmarks/scoring.py
 	$(TEST_ENV)/bin/python tests/benchmarks/steps.py
+	$(TEST_ENV)/bin/python tests/benchmarks/pretraining.py
+
+bench-model: $(TEST_ENV)/ready  ## MODEL=folder against pet-mini, on the tasks in DATA=folder: a table for its card
+	$(TEST_ENV)/bin/python tests/benchmarks/bench_model.py $(MODEL) $(DATA)
 
 two-skills: $(TEST_ENV)/ready  ## the toy model of the tests of prompt variants, made anew
 	cd tests && OMP_NUM_THREADS=1 ../$(TEST_ENV)/bin/python -m two_skills.make

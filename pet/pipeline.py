@@ -9,7 +9,7 @@ import io
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +28,14 @@ from pet.reports.provenance import first_labeled, training_set_counts, write_gen
 from pet.reports.publish import publish_model, replace_distilled, write_metrics
 from pet.reports.summary import DISTILLED, Summary, verdict
 from pet.runs import RunDirectory, RunLog, Stages
+from pet.runs.adaptation import adaptation_facts, adapted, adapted_before
 from pet.runs.footprint import footprint
 from pet.runs.generations import Generation, Generations, accepted
 from pet.runs.lock import run_lock
 from pet.runs.plan import Plan, check_prompts, prepare, student_source, with_distillation, without_pool
 from pet.runs.results import Arrays, Work
 from pet.runs.stages import Workbench
-from pet.runs.trial import crew_of, settled
+from pet.runs.trial import crew_for, settle
 
 __all__ = ["RunResult", "distill", "label", "run"]
 
@@ -74,7 +75,7 @@ def run(
     """
     plan = check_prompts(prepare(config))
     with _workplace(plan, output_dir, plan.stage_count, force=force, quiet=quiet) as (directory, bench, log):
-        plan = _settled(plan, config, bench, log)
+        plan = replace(plan, inputs=bench.inputs)
         watch = Watch.start(plan, bench, log.say)
         generations = _label_pool(plan, directory, bench, log, force)
         rows = read_labeled_rows(directory.pseudo_labels, plan.data.columns, plan.data.task.labels)
@@ -82,7 +83,7 @@ def run(
         summary = compare(plan, bench, generations, student)
         publish_model(directory.model, model, _card_facts(plan.config, rows), summary.test_figures())
         work = sum(bench.work.values(), Work())
-        write_metrics(directory.metrics_path, _facts(plan, generations, work), summary)
+        write_metrics(directory.metrics_path, _facts(plan, generations, work) | adaptation_facts(bench), summary)
         predicted = watch.stop(directory)
     soft_labels = combine(accepted(generations)[-1].votes)
     return RunResult(
@@ -106,7 +107,7 @@ def label(
     plan = check_prompts(prepare(config))
     stages = plan.generations * len(plan.voters)
     with _workplace(plan, output_dir, stages, force=force, quiet=quiet) as (directory, bench, log):
-        plan = _settled(plan, config, bench, log)
+        plan = replace(plan, inputs=bench.inputs)
         watch = Watch.start(plan, bench, log.say, whole=False)
         generations = _label_pool(plan, directory, bench, log, force)
         predicted = watch.stop(directory)
@@ -119,12 +120,11 @@ def _label_pool(
 ) -> tuple[Generation, ...]:
     """Train the generations, and label the pool with the last one accepted."""
     found: dict[int, Generation] = {}
-    for generation in Generations(plan, bench, log.say, log.warn).train():
-        directory.expect(bench.voter_jobs)
-        write_generation(directory.generations, generation, plan.voters, plan.data)
-        found[generation.number] = generation  # one that labels the whole pool later replaces itself
-    if bench.crew:
-        bench.crew.close()  # its memory is needed for the classifier
+    with crew_for(plan.config, bench):
+        for generation in Generations(plan, bench, log.say, log.warn).train():
+            directory.expect(bench.voter_jobs)
+            write_generation(directory.generations, generation, plan.voters, plan.data)
+            found[generation.number] = generation  # one that labels the whole pool later replaces itself
     generations = tuple(found.values())
     _write_labels(plan, directory, generations, force)
     return generations
@@ -158,7 +158,7 @@ def distill(
     with run_lock(directory.root):
         log = RunLog(directory.log_path, io.StringIO() if quiet else None)
         inputs = without_pool(config, _test_rows(config, log))
-        bench = Workbench(inputs, directory.store(log), Stages(1), log.say)
+        bench = adapted_before(Workbench(inputs, directory.store(log), Stages(1), log.say), directory)
         model, arrays = _train_student(config, bench, rows)
         gold = gold_columns(inputs.data.test, config.task.labels)
         found = evaluate(arrays["test"].argmax(axis=1), gold, config.task.labels) if len(gold) else None
@@ -196,22 +196,11 @@ def _workplace(
             log.say(f"the rows left out are in {directory.rejected_path}")
         history = RunLog(directory.log_path, io.StringIO())  # for the file alone
         history.say(f"started: {len(plan.voters)} voters, {len(plan.data.unlabeled)} rows to label")
-        bench = Workbench(
-            plan.inputs, directory.store(log), Stages(stages), history.say, plan.untried, directory.tokens
-        )
-        try:
-            yield directory, bench, log
-        finally:
-            if bench.crew:
-                bench.crew.close()
+        store = directory.store(log)
+        bench = Workbench(plan.inputs, store, Stages(stages), history.say, plan.untried, directory.tokens)
+        settle(plan, bench, log.say)
+        yield directory, adapted(bench, plan.config.adapt, log.say), log
         shutil.rmtree(directory.tokens, ignore_errors=True)
-
-
-def _settled(plan: Plan, config: RunConfig, bench: Workbench, log: RunLog) -> Plan:
-    """Find out how this machine does the run best, and return the plan for it."""
-    plan = settled(plan, bench, log.say)
-    bench.crew = crew_of(config, bench)
-    return plan
 
 
 def _remove_drafts(directory: RunDirectory) -> None:
@@ -247,7 +236,8 @@ def _train_student(config: RunConfig, bench: Workbench, rows: LabeledRows) -> tu
     if not examples:
         raise DataError("The labeled data set has no rows to train on: keep some, or set distill.gold_rows = true.")
     probs = rows.probs if used.all() else rows.probs[used]
-    return bench.distill(examples, probs, config.distill, student_source(config))
+    source = bench.inputs.source if config.distill.model == "same" else student_source(config)
+    return bench.distill(examples, probs, config.distill, source)
 
 
 def _used(config: RunConfig, rows: LabeledRows) -> np.ndarray:

@@ -1,10 +1,14 @@
 """What every table of settings has in common: frozen, unknown keys refused; and the kinds of numbers in them."""
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["PositiveFloat", "PositiveInt", "Section", "Share"]
+from pet.errors import ConfigError, near_matches
+
+__all__ = ["PositiveFloat", "PositiveInt", "Section", "SettingsFile", "Share"]
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -16,3 +20,47 @@ class Section(BaseModel):
 
     # A number where a name belongs (`--set task.name=2024`) is that name; infinity and NaN are no settings.
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False)
+
+
+class SettingsFile(Section):
+    """All tables of one TOML file."""
+
+    @classmethod
+    def from_mapping(cls, tables: Mapping[str, Any], origin: str = "settings") -> Self:
+        """Build the settings from nested mappings; `origin` names their source in errors.
+
+        Raises
+        ------
+        ConfigError
+            If a key or value is not known.
+        """
+        try:
+            return cls.model_validate(tables)
+        except ValidationError as error:
+            raise ConfigError(_explained(cls, error, origin)) from None
+
+    def to_toml(self) -> str:
+        """Return every setting as TOML; unset values are left out."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def _explained(whole: type[BaseModel], error: ValidationError, origin: str) -> str:
+    """Say in one sentence what the first problem of a validation is; `whole` is the file that `origin` names."""
+    problem = error.errors()[0]
+    place = [str(part) for part in problem["loc"]]
+    more = f" ({error.error_count() - 1} more after it)" if error.error_count() > 1 else ""
+    if problem["type"] == "extra_forbidden":
+        section = place[:-1]
+        kind = f"key '{place[-1]}' in [{'.'.join(section)}]" if section else f"section [{place[-1]}]"
+        return f"{origin}: unknown {kind}.{near_matches(place[-1], _known_keys(whole, section))}{more}"
+    reason = str(problem["msg"]).removeprefix("Value error, ")
+    found = problem.get("input")
+    found_text = f", found {found!r}" if not isinstance(found, dict | BaseModel) else ""
+    return f"{origin}: {'.'.join(place)}: {reason[0].lower()}{reason[1:]}{found_text}{more}."
+
+
+def _known_keys(whole: type[BaseModel], section: Sequence[str]) -> list[str]:
+    if not section:
+        return list(whole.model_fields)
+    annotation = whole.model_fields[section[0]].annotation if section[0] in whole.model_fields else None
+    return list(annotation.model_fields) if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pet.pipeline
+import pet.pretraining
 import pet.reports.predictions  # with these, all that a command imports
 from pet.cli import app
 

@@ -14,14 +14,14 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_builtin" not in pat
 # In the order of the data; a room imports from those above it. One rank: leaves that may use each other.
 ROOMS = (
     ("errors",),
-    ("library", "seeding", "toml", "sections", "variants", "settings", "config"),
+    ("library", "seeding", "toml", "sections", "variants", "settings", "config", "recipe"),
     ("data",),
     ("prompts",),
     ("labeling",),
     ("learners",),
     ("runs",),
     ("reports",),
-    ("pipeline",),
+    ("pipeline", "pretraining"),
     ("terminal",),
     ("cli",),
 )

@@ -258,7 +258,7 @@ def test_a_config_survives_its_own_toml_from_anywhere(tmp_path: Path, monkeypatc
 
 def test_every_setting_has_a_default_and_is_written(tmp_path: Path) -> None:
     text = RunConfig().to_toml()
-    sections = {"task", "data", "prompts", "model", "train", "ensemble", "ipet", "distill", "run"}
+    sections = {"task", "data", "prompts", "model", "adapt", "train", "ensemble", "ipet", "distill", "run"}
     assert set(re.findall(r"^\[([a-z]+)\]", text, re.MULTILINE)) == sections
     assert RunConfig.from_toml(write(tmp_path, text)) == RunConfig() == RunConfig.from_toml(write(tmp_path, ""))
 

@@ -6,9 +6,13 @@ from pet.config import RunConfig
 from pet.data.examples import Task
 from pet.library import pipeline_files
 from pet.prompts import PVP, Verbalizer, load_patterns, load_verbalizers
+from pet.recipe import PretrainConfig
+
+RECIPES = [path for path in pipeline_files() if path.stem.startswith("pretrain-")]
+RUNS = [path for path in pipeline_files() if path not in RECIPES]
 
 
-@pytest.mark.parametrize("path", pipeline_files(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
 def test_every_pipeline_loads_and_its_prompts_fit(path):
     config = RunConfig.from_toml(path)
     named = load_verbalizers().get(config.prompts.verbalizer) if config.prompts.verbalizer else None
@@ -23,4 +27,12 @@ def test_every_pipeline_loads_and_its_prompts_fit(path):
 @pytest.mark.parametrize("path", pipeline_files(), ids=lambda path: path.stem)
 def test_the_first_line_says_what_it_is_for_and_how_to_run_it(path):
     first = path.read_text(encoding="utf-8").splitlines()[0]
-    assert first.startswith("# ") and f"pet run {path.stem}" in first
+    command = f"pet pretrain OUT --recipe {path.stem}" if path in RECIPES else f"pet run {path.stem}"
+    assert first.startswith("# ") and command in first
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_of_pretraining_loads(path):
+    config = PretrainConfig.from_recipe(path.stem, flags={"text": {"files": ["a.txt"]}, "train": {"steps": 5}})
+    assert config.start.model is not None and config.text.files == ("a.txt",)
+    assert (config.train.steps, config.train.minutes) == (5, None)  # the limit that is given is the only one

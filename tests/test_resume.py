@@ -43,8 +43,10 @@ class Server:
         self._answer()
 
     def start(self, root: Path) -> int:
-        arguments = ["run", str(self.pipeline), "--output-dir", str(root), *self.options]
-        pid = int(self._ask({"arguments": arguments, "stderr": str(self.errors)})["pid"])
+        return self.start_command(["run", str(self.pipeline), "--output-dir", str(root), *self.options])
+
+    def start_command(self, arguments: Sequence[str]) -> int:
+        pid = int(self._ask({"arguments": list(arguments), "stderr": str(self.errors)})["pid"])
         self.started.append(pid)
         return pid
 

@@ -27,6 +27,7 @@ __all__ = [
     "parameter_count",
     "quiet_transformers",
     "read_config",
+    "stock_tokenizer",
 ]
 
 _USED_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # never pickled weights, never code
@@ -116,8 +117,8 @@ def parameter_count(folder: Path) -> int:
     return count
 
 
-def load_tokenizer(folder: Path) -> Any:
-    """Load a tokenizer from a folder, without running code from it; text never spells its special tokens.
+def stock_tokenizer(folder: Path) -> Any:
+    """Load a tokenizer from a folder as it was made, without running code from it.
 
     Raises
     ------
@@ -131,6 +132,12 @@ def load_tokenizer(folder: Path) -> Any:
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         lacks = "pad token" if tokenizer.is_fast else "tokenizer.json"
         raise ModelError(f"The tokenizer of {folder} has no {lacks}, which is needed: choose another model.")
+    return tokenizer
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Load a tokenizer, and change it so that text never spells its special tokens (see `stock_tokenizer`)."""
+    tokenizer = stock_tokenizer(folder)
     keep_specials_apart(tokenizer)
     return tokenizer
 

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.table import Table
@@ -15,7 +15,7 @@ from pet.runs.manifest import Manifest
 from pet.runs.plan import Plan
 from pet.runs.probe import SHORT_RUN, probe
 from pet.runs.stages import Workbench
-from pet.runs.trial import settled
+from pet.runs.trial import settle
 from pet.runs.workload import Workload
 
 __all__ = ["Outlook", "Watch", "foresee", "outlook_lines", "outlook_table", "size", "span"]
@@ -61,7 +61,8 @@ def foresee(plan: Plan, root: Path) -> Outlook:
     if not (left := work.left(done)):
         return Outlook(root, Forecast((), None, disk_use(root), sum(1 for _ in work.jobs()) - len(left)))
     bench = Workbench(plan.inputs, JobStore(directory.jobs), untried=plan.untried)
-    plan = settled(plan, bench, kept=False)
+    settle(plan, bench, kept=False)
+    plan = replace(plan, inputs=bench.inputs)
     work = Workload.of(plan)
     rates = probe(plan, bench, done, always=True)
     # Other settings make another run: what is done of this one would be lost.

@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-__all__ = ["Advance", "Relay", "Stages", "stage_progress"]
+__all__ = ["Advance", "Relay", "Stages", "is_watched", "stage_progress"]
 
 
 class Advance(Protocol):
@@ -34,7 +34,7 @@ def stage_progress(description: str, total: int | None, enabled: bool | None = N
     >>> with stage_progress("training agnews/colon", total=100, enabled=False) as advance:
     ...     advance(50)
     """
-    if not (_is_watched() if enabled is None else enabled):
+    if not (is_watched() if enabled is None else enabled):
         yield _ignore
         return
     columns = (
@@ -91,7 +91,8 @@ class Relay(Stages):
         yield self._advance
 
 
-def _is_watched() -> bool:
+def is_watched() -> bool:
+    """Return whether a person sees the standard error output."""
     # Not rich's own answer: FORCE_COLOR and the like would make it draw into log files.
     try:
         return sys.stderr.isatty()

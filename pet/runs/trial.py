@@ -8,7 +8,8 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,8 @@ import torch
 
 from pet.config import RunConfig
 from pet.data import Example
-from pet.learners import Machine, Voter, parameter_count
+from pet.errors import RunError
+from pet.learners import Machine, ModelSource, Voter, parameter_count
 from pet.runs.crew import Crew, Tell
 from pet.runs.jobs import Job, JobStore, job_hash
 from pet.runs.plan import Plan, prepare
@@ -25,7 +27,7 @@ from pet.runs.progress import Relay
 from pet.runs.stages import Workbench
 from pet.seeding import rng_for
 
-__all__ = ["AGREEMENT", "PROBED_ROWS", "Trial", "VoterForeman", "crew_of", "settled"]
+__all__ = ["AGREEMENT", "PROBED_ROWS", "Trial", "VoterForeman", "crew_for", "settle"]
 
 PROBED_ROWS = 512
 """Rows of the pool on which bfloat16 is compared with float32."""
@@ -63,8 +65,8 @@ class Trial:
     gain: float | None = None
 
 
-def settled(plan: Plan, bench: Workbench, say: Callable[[str], None] = lambda _: None, *, kept: bool = True) -> Plan:
-    """Return a plan for the machine as the trial found it, and let the workbench work so.
+def settle(plan: Plan, bench: Workbench, say: Callable[[str], None] = lambda _: None, *, kept: bool = True) -> None:
+    """Let a workbench work as the trial found it best; its `inputs` are those of the plan with what was found.
 
     The trial is that of an earlier start of the run, if there was one; a new one is `kept` for later starts, or not.
     """
@@ -84,7 +86,6 @@ def settled(plan: Plan, bench: Workbench, say: Callable[[str], None] = lambda _:
     machine = replace(plan.inputs.machine, precision=trial.precision)
     workers = trial.workers if plan.config.run.workers == "auto" else int(plan.config.run.workers)
     bench.inputs = replace(plan.inputs, machine=machine, workers=min(workers, len(plan.voters)), gain=trial.gain)
-    return replace(plan, inputs=bench.inputs)
 
 
 def _tries_precision(plan: Plan) -> bool:
@@ -177,25 +178,44 @@ def _seconds(voter: Voter, rows: tuple[Example, ...], threads: int) -> float:
 
 @dataclass(frozen=True)
 class VoterForeman:
-    """Gets a process ready to do voters of a run: it plans the run anew, from the same settings."""
+    """Gets a process ready to do voters of a run: it reads the data anew, by the same settings.
+
+    `machine` and `source` are those that this process works with, `base` the digests that name its jobs.
+    """
 
     config: RunConfig
     store: JobStore
     tokens: Path | None
     machine: Machine
+    source: ModelSource
+    base: Mapping[str, str]
 
     def begin(self, tell: Tell) -> Workbench:
-        """Return a workbench that leaves its jobs where the others do."""
-        plan = prepare(self.config)
-        inputs = replace(plan.inputs, machine=self.machine)
+        """Return a workbench that leaves its jobs where the others do.
+
+        Raises
+        ------
+        RunError
+            If the files have changed meanwhile.
+        """
+        found = prepare(self.config).inputs
+        if any(self.base[name] != digest for name, digest in found.base.items()):
+            raise RunError("The data files or the model have changed since the run began: start it again.")
+        inputs = replace(found, machine=self.machine, source=self.source, base=self.base)
         relay = Relay(lambda count=1: tell("advance", count))
         return Workbench(inputs, self.store, relay, lambda line: tell("note", line), tokens=self.tokens)
 
 
-def crew_of(config: RunConfig, bench: Workbench) -> Crew | None:
-    """Return processes for the voters of a run, not started yet; None where this process does them."""
-    workers = bench.inputs.workers
-    if workers < 2:
-        return None
-    threads = max(1, torch.get_num_threads() // workers)
-    return Crew(VoterForeman(config, bench.store, bench.tokens, bench.inputs.machine), workers, threads)
+@contextmanager
+def crew_for(config: RunConfig, bench: Workbench) -> Iterator[None]:
+    """While active, a workbench has a crew for voters, if the trial found that better; its memory goes with it."""
+    inputs = bench.inputs
+    if inputs.workers > 1:
+        foreman = VoterForeman(config, bench.store, bench.tokens, inputs.machine, inputs.source, inputs.base)
+        bench.crew = Crew(foreman, inputs.workers, max(1, torch.get_num_threads() // inputs.workers))
+    try:
+        yield
+    finally:
+        if bench.crew:
+            bench.crew.close()
+            bench.crew = None

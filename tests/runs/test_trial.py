@@ -12,7 +12,7 @@ from pet.learners import Voter
 from pet.runs import JobStore, trial
 from pet.runs.plan import Plan, prepare
 from pet.runs.stages import Workbench
-from pet.runs.trial import crew_of, settled
+from pet.runs.trial import crew_for
 
 Settle = Callable[..., tuple[Plan, list[str]]]
 
@@ -40,9 +40,8 @@ def settle(toy_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         plan = prepare(config)
         bench = Workbench(plan.inputs, JobStore(tmp_path / "jobs"))
         said: list[str] = []
-        plan = settled(plan, bench, said.append)
-        assert bench.inputs is plan.inputs
-        return plan, said, scored
+        trial.settle(plan, bench, said.append)
+        return replace(plan, inputs=bench.inputs), said, scored
 
     return call
 
@@ -93,10 +92,13 @@ def test_too_little_memory_makes_no_processes(settle: Settle, monkeypatch: pytes
 def test_a_crew_has_the_threads_in_equal_parts(settle: Settle, toy_pipeline: Path, tmp_path: Path) -> None:
     plan, _, _ = settle(seconds=(1.2, *[1.0] * 7), threads=8)
     bench = Workbench(plan.inputs, JobStore(tmp_path / "jobs"))
-    crew = crew_of(plan.config, bench)
-    assert (crew.workers, crew.threads) == (2, 4)
+    with crew_for(plan.config, bench):
+        assert bench.crew is not None
+        assert (bench.crew.workers, bench.crew.threads) == (2, 4)
+    assert bench.crew is None
     bench.inputs = replace(plan.inputs, workers=1)
-    assert crew_of(plan.config, bench) is None
+    with crew_for(plan.config, bench):
+        assert bench.crew is None
 
 
 @pytest.mark.slow

@@ -1,0 +1,159 @@
+"""Adaptation: before anything is trained on labels, the model reads the texts of the pool as it was pretrained.
+
+The paper's figure 5 (2001.07676) and 2004.10964: text of the domain helps, and that adds to what patterns do. It is one
+job, done once for all voters; every other job of the run starts from the weights that it leaves.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from itertools import compress
+from pathlib import Path
+
+from pet.data import TaskData
+from pet.errors import ModelError
+from pet.learners import ModelSource
+from pet.learners.pretraining import Corpus, Hooks, Lesson, Pretraining, Start, held_out_batches, mixed_shares
+from pet.runs.directory import RunDirectory
+from pet.runs.inputs import StageInputs
+from pet.runs.jobs import Job, job_hash
+from pet.runs.manifest import Manifest
+from pet.runs.results import Work
+from pet.runs.stages import Workbench
+from pet.seeding import derive_seed
+from pet.settings import AdaptSettings
+from pet.settings.pretraining import LimitSettings, MaskingSettings, UpdateSettings
+
+__all__ = ["adaptation_facts", "adapted", "adapted_before"]
+
+_NAME = "adapt"
+_MODEL, _FIGURES = "model", "training.json"
+
+DEFAULT_STEPS = 200
+
+_HELD_OUT = 20
+"""One text in so many is only measured on."""
+
+_MEASURED_TOKENS = 16_384
+
+
+def adapted(bench: Workbench, settings: AdaptSettings, say: Callable[[str], None] = lambda _: None) -> Workbench:
+    """Return a bench whose model has read the pool as the settings say; the same one for the method "none".
+
+    Raises
+    ------
+    ModelError
+        If the model has no trained masked-LM head.
+    """
+    if settings.method == "none":
+        return bench
+    inputs = bench.inputs
+    settings = settings if _is_limited(settings) else settings.model_copy(update={"steps": DEFAULT_STEPS})
+    machine = [inputs.machine.device.type, inputs.machine.precision]
+    parts = {"settings": settings.model_dump(mode="json"), "length": inputs.model.max_length, "machine": machine}
+    job = Job(_NAME, job_hash(name=_NAME, base=dict(inputs.base), seed=inputs.seed, **parts))
+
+    def work(folder: Path) -> None:
+        with bench.stages.stage("adapting the model to the pool", 100) as advance:
+            shown = 0
+
+            def show(done: float, _rate: float) -> None:
+                nonlocal shown
+                advance(int(100 * done) - shown)
+                shown = int(100 * done)
+
+            _work(folder, inputs, settings, Hooks(advanced=show, measured=lambda point: bench.note(point.line())))
+
+    folder = bench.store.run(job, work)
+    found = _on_adapted(bench, folder, job.key)
+    facts = adaptation_facts(found)["adapt"]
+    say(f"adapted to the pool in {facts['steps']} steps: masked accuracy {_shown(facts)} on texts held out of it")
+    return found
+
+
+def adapted_before(bench: Workbench, directory: RunDirectory) -> Workbench:
+    """Return a bench whose model is the one that an earlier run in this directory has adapted, if it has."""
+    manifest = Manifest.from_file(directory.manifest_path)
+    key = manifest.jobs.get(_NAME) if manifest else None
+    folder = directory.jobs / (key or "")
+    return _on_adapted(bench, folder, key) if key and (folder / _MODEL).is_dir() else bench
+
+
+def adaptation_facts(bench: Workbench) -> dict[str, dict[str, object]]:
+    """Return ``{"adapt": {steps, tokens, accuracy_before, accuracy_after, curve}}``, or nothing without adaptation."""
+    key = bench.inputs.base.get(_NAME)
+    if key is None:
+        return {}
+    curve = json.loads((bench.store.folder / key / _FIGURES).read_text(encoding="utf-8"))["curve"]
+    first, last = curve[0], curve[-1]
+    return {
+        _NAME: {
+            "steps": last["step"],
+            "tokens": last["tokens"],
+            "accuracy_before": first["valid_accuracy"],
+            "accuracy_after": last["valid_accuracy"],
+            "curve": curve,
+        }
+    }
+
+
+def _is_limited(settings: AdaptSettings) -> bool:
+    return any((settings.steps, settings.tokens, settings.minutes))
+
+
+def _shown(facts: dict[str, object]) -> str:
+    return f"{facts['accuracy_before']:.1%} before, {facts['accuracy_after']:.1%} after"
+
+
+def _on_adapted(bench: Workbench, folder: Path, key: str) -> Workbench:
+    """Return the bench on the weights of a finished adaptation, by which all its jobs are named from now on."""
+    inputs = bench.inputs
+    source = ModelSource(inputs.source.name, folder / _MODEL)
+    found = replace(bench, inputs=replace(inputs, source=source, base={**inputs.base, _NAME: key}))
+    found.voter_jobs[_NAME] = key
+    curve = json.loads((folder / _FIGURES).read_text(encoding="utf-8"))["curve"]
+    found.work[key] = Work(steps=curve[-1]["step"])
+    return found
+
+
+def _work(folder: Path, inputs: StageInputs, settings: AdaptSettings, hooks: Hooks) -> None:
+    """Train, and leave a stock model folder and the curve."""
+    start = Start.from_model(inputs.source, inputs.seed)
+    if start.new != "nothing":
+        raise ModelError(
+            f"{inputs.source.name} has no masked-LM head: patterns need the head that the model was pretrained with; "
+            "choose the masked-LM version of this model."
+        )
+    training = Pretraining(start.on(inputs.machine.device), _lesson(inputs, start, settings), inputs.machine)
+    training.train(hooks)
+    start.model.save_pretrained(folder / _MODEL)
+    start.tokenizer.save_pretrained(folder / _MODEL)
+    curve = [{**asdict(point), "seconds": None} for point in training.progress.curve]
+    (folder / _FIGURES).write_text(json.dumps({"curve": curve}), encoding="utf-8")
+
+
+def _lesson(inputs: StageInputs, start: Start, settings: AdaptSettings) -> Lesson:
+    length = inputs.model.max_length
+    texts, held_out = (
+        Corpus.from_documents({"pool": _texts(inputs.data, held_out)}, start.tokenizer, length)
+        for held_out in (False, True)
+    )
+    limits = settings.model_dump(include=set(LimitSettings.model_fields))
+    return Lesson(
+        corpus=texts,
+        shares=mixed_shares(texts.tokens, [None]),
+        masking=MaskingSettings(rate=settings.rate),
+        updates=UpdateSettings(batch_size=settings.batch_size, learning_rate=settings.learning_rate, **limits),
+        length=length,
+        seed=derive_seed(inputs.seed, _NAME),
+        held_out=held_out_batches(
+            held_out, start.tokenizer, length, _MEASURED_TOKENS, inputs.machine.token_budget.tokens
+        ),
+        measurements=4,
+    )
+
+
+def _texts(data: TaskData, held_out: bool) -> Iterator[str]:
+    """Yield the texts of the pool that are measured on, or the others."""
+    chosen = ((i % _HELD_OUT == 0) == held_out for i in range(len(data.unlabeled)))
+    return (text for row in compress(data.unlabeled, chosen) for text in row.fields.values())

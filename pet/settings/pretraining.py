@@ -1,0 +1,158 @@
+"""How a masked language model is trained on plain text: by `pet pretrain`, and on the pool of a run by `[adapt]`."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from pet.sections import PositiveFloat, PositiveInt, Section, Share
+from pet.settings.rows import ModelName
+
+__all__ = [
+    "AdaptSettings",
+    "LimitSettings",
+    "MaskingSettings",
+    "OutputSettings",
+    "PlaceSettings",
+    "StartSettings",
+    "TextSettings",
+    "UpdateSettings",
+]
+
+MaskRate = Annotated[float, Field(gt=0.0, le=0.5)]
+Length = Annotated[int, Field(ge=8)]
+
+
+class StartSettings(Section):
+    """`[start]`: a trained model, or a shape to begin `from_scratch`, ``"<layers>x<hidden size>"``.
+
+    The other settings but `revision` and `trim_vocab` are about the tokenizer of a model from scratch.
+    """
+
+    model: ModelName | None = None
+    revision: str | None = None
+    trim_vocab: PositiveInt | None = None
+    from_scratch: str | None = None
+    shape: Literal["bert", "modernbert"] = "bert"
+    tokenizer: Literal["wordpiece", "bpe"] = "wordpiece"
+    lowercase: bool = True
+    vocab_size: PositiveInt = 16_000
+
+    @field_validator("from_scratch")
+    @classmethod
+    def _is_a_shape(cls, value: str | None) -> str | None:
+        if value is not None:
+            found = re.fullmatch(r"([1-9]\d{0,2})x([1-9]\d{0,4})", value)
+            if not found or int(found[2]) % 32:
+                raise ValueError('expected layers x hidden size, the latter a multiple of 32, such as "6x384"')
+        return value
+
+    @model_validator(mode="after")
+    def _at_most_one_start(self) -> Self:
+        if self.model is not None and self.from_scratch is not None:
+            raise ValueError("model and from_scratch exclude each other: name one of them")
+        if self.from_scratch is not None and self.trim_vocab is not None:
+            raise ValueError("trim_vocab is about the vocabulary of a trained model: with from_scratch set vocab_size")
+        return self
+
+
+class TextSettings(Section):
+    """`[text]`: what is read. `files` are ``[NAME=]FILE[:SHARE]``; those of one name are one source.
+
+    Of a table, the texts in its `columns` are documents (default: text, or text_a and text_b). `shares` give sources
+    by name, which may have ``*``, their part of the tokens seen; the rest goes to the others in the ratio of their
+    sizes. Documents are cut into rows of at most `length` tokens. Of the held-out file `valid`, so many tokens are
+    measured on.
+    """
+
+    files: tuple[str, ...] = ()
+    valid: str | None = None
+    columns: tuple[str, ...] = ()
+    shares: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]] = Field(default_factory=dict)
+    length: Length = 128
+    valid_tokens: PositiveInt = 32_768
+
+    @field_validator("files", "columns", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+
+class MaskingSettings(Section):
+    """`[masking]`: the loss. A `rate` of the tokens is to be told; of these, shares are masked, drawn at random, kept.
+
+    `keep_embeddings` weighs 1 - cosine between the mean-pooled embeddings of a row by the model and by its start.
+    """
+
+    rate: MaskRate = 0.2
+    masked: Annotated[float, Field(ge=0.0, le=1.0)] = 0.8
+    random: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    keep_embeddings: Annotated[float, Field(ge=0.0)] = 0.0
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        if self.masked + self.random > 1.0 + 1e-9:
+            raise ValueError(f"masked + random is {self.masked + self.random:g}, expected at most 1")
+        return self
+
+
+class LimitSettings(Section):
+    """How long: the first limit that is reached ends the training, and the learning rate has come down by then."""
+
+    steps: PositiveInt | None = None
+    tokens: PositiveInt | None = None
+    minutes: PositiveFloat | None = None
+
+
+class UpdateSettings(LimitSettings):
+    """`[train]`: AdamW on `batch_size` rows of full length (or as many tokens in shorter ones), computed in parts.
+
+    Unset learning rates follow from the start; `head_learning_rate` is that of the masked-LM head. The learning rate
+    rises over the first `warmup` of the training, and falls as a cosine to `final` of itself. Without `dropout` that of
+    the model is off: few passes over much text need none, and it costs time.
+    """
+
+    batch_size: PositiveInt = 32
+    accumulation: PositiveInt = 1
+    learning_rate: PositiveFloat | None = None
+    head_learning_rate: PositiveFloat | None = None
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    beta2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.98
+    warmup: Share = 0.06
+    final: Annotated[float, Field(ge=0.0, le=1.0)] = 0.03
+    max_grad_norm: PositiveFloat = 1.0
+    dropout: bool = False
+
+    @model_validator(mode="after")
+    def _accumulation_divides(self) -> Self:
+        if self.batch_size % self.accumulation:
+            raise ValueError(f"accumulation = {self.accumulation} does not divide batch_size = {self.batch_size}")
+        return self
+
+
+class OutputSettings(Section):
+    """`[output]`: the type of the weights, how often is measured in all, and how often a checkpoint is kept."""
+
+    dtype: Literal["fp32", "fp16"] = "fp32"
+    measurements: PositiveInt = 10
+    checkpoint_minutes: Annotated[float, Field(ge=0.0)] = 1.0
+
+
+class PlaceSettings(Section):
+    """`[run]`: the seed and the machine."""
+
+    seed: Annotated[int, Field(ge=0)] = 42
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class AdaptSettings(LimitSettings):
+    """`[adapt]`: read the texts of the pool as in pretraining, once for all voters, before they are trained.
+
+    Without a limit it makes 200 steps. Rows are as long as `model.max_length`; a `rate` of the tokens is to be told.
+    """
+
+    method: Literal["none", "mlm"] = "none"
+    batch_size: PositiveInt = 32
+    learning_rate: PositiveFloat = 5e-5
+    rate: MaskRate = 0.15

@@ -1,0 +1,46 @@
+"""Text for pretraining: which files are one source, and what of a file is a document."""
+
+import gzip
+import json
+
+import pytest
+
+from pet.data.documents import TextSource, documents, text_sources
+from pet.errors import ConfigError, DataError
+
+
+def test_documents_are_lines_or_the_texts_of_rows(tmp_path):
+    lines, rows = tmp_path / "a.txt.gz", tmp_path / "b.jsonl"
+    lines.write_bytes(gzip.compress(b"one\n\n  two \n"))
+    table = [{"premise": "three", "hypothesis": "four", "label": "x"}, {"premise": "five", "hypothesis": "six"}]
+    rows.write_text("".join(json.dumps(row) + "\n" for row in table))
+    assert list(documents(str(lines))) == ["one", "two"]
+    assert list(documents(str(rows), ["premise", "hypothesis"])) == ["three", "four", "five", "six"]
+    assert list(documents(str(rows), ["hypothesis"])) == ["four", "six"]
+    with pytest.raises(DataError, match=r"which columns hold the text.*text\.columns"):
+        list(documents(str(rows)))
+
+
+def test_files_of_one_name_are_one_source_and_the_held_out_file_is_none(tmp_path):
+    files = ["x/news-01.txt", "y/news-02.txt.gz", "old=x/2024.txt", f"{tmp_path}/valid.txt", "talk.txt:0.25"]
+    assert text_sources(files, {"n*": 0.5}, str(tmp_path / "valid.txt")) == [
+        TextSource("news", ("x/news-01.txt", "y/news-02.txt.gz"), 0.5),
+        TextSource("old", ("x/2024.txt",), None),
+        TextSource("talk", ("talk.txt",), 0.25),
+    ]
+    assert text_sources(["2024.txt"], {})[0].name == "2024"
+
+
+@pytest.mark.parametrize(
+    ("files", "shares", "reason"),
+    [
+        ([], {}, "No text is named"),
+        (["a.txt:1.5"], {}, "share 1.5, expected more than 0"),
+        (["a.txt:0.6", "b.txt:0.6"], {}, "sum to 1.2, expected at most 1"),
+        (["a.txt:0.6"], {}, "of all sources sum to 0.6, expected 1"),
+        (["news.txt"], {"nesw": 0.5}, "no source is called 'nesw'. Did you mean news"),
+    ],
+)
+def test_shares_that_cannot_be(files, shares, reason):
+    with pytest.raises(ConfigError, match=reason):
+        text_sources(files, shares)
