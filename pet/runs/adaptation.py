@@ -139,6 +139,7 @@ def _lesson(inputs: StageInputs, start: Start, settings: AdaptSettings) -> Lesso
         for held_out in (False, True)
     )
     limits = settings.model_dump(include=set(LimitSettings.model_fields))
+    budget = inputs.machine.token_budget.tokens
     return Lesson(
         corpus=texts,
         shares=mixed_shares(texts.tokens, [None]),
