@@ -19,7 +19,7 @@ Neither torch nor transformers is imported here; pyarrow and datasets are, where
 
 from pet.data.dataset import TaskData, data_digest, load_task_data, load_test_rows
 from pet.data.examples import Example, Task
-from pet.data.formats import SUFFIXES, read_rows
+from pet.data.formats import SUFFIXES, parquet_batches, read_rows
 from pet.data.hub import is_hub_name, read_hub_rows
 from pet.data.overlap import Overlap, Overlaps, find_overlaps, normalise
 from pet.data.readers import ReadOptions, ReadResult, RejectedRow, Role, read_examples
@@ -50,6 +50,7 @@ __all__ = [
     "load_task_data",
     "load_test_rows",
     "normalise",
+    "parquet_batches",
     "read_examples",
     "read_hub_rows",
     "read_rows",

@@ -3,14 +3,15 @@
 import csv
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pet.data.streams import close_match, file_suffix, is_packed, missing_file, open_binary, shown, text_lines
 from pet.errors import DataError
 
-__all__ = ["SUFFIXES", "TEXT_COLUMN", "Malformed", "Scanned", "read_rows", "row_unit", "scan_rows"]
+__all__ = ["SUFFIXES", "TEXT_COLUMN", "Malformed", "Scanned", "parquet_batches", "read_rows", "row_unit", "scan_rows"]
 
 TEXT_COLUMN = "text"
 """The one column of a `.txt` file."""
@@ -127,13 +128,20 @@ def _scan_parquet(path: Path) -> Iterator[Scanned]:
             table = pyarrow.parquet.ParquetFile(source, buffer_size=_BUFFER)
             _check_columns(path, list(table.schema_arrow.names))
             number = 0
-            for batch in table.iter_batches(batch_size=1024):
+            for batch in parquet_batches(table):
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
         except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
             reason = " ".join(str(error).split())[:150]
             raise DataError(f"{path} is no whole Parquet file ({reason}): write or copy it again.") from None
+
+
+def parquet_batches(file: Any, columns: Sequence[str] | None = None) -> Iterator[Any]:
+    """Yield the rows of a `pyarrow.parquet.ParquetFile` in batches of a thousand, all columns or some."""
+    # Group by group: asked for all at once, pyarrow keeps what it has read of the earlier ones.
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(batch_size=1024, row_groups=[group], columns=columns)
 
 
 def _scan_commas(path: Path) -> Iterator[Scanned]:

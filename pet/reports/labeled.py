@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet as pq
 
-from pet.data import Example, Pieces, Rows, RowWriter, told_if_full, unnamed_file, write_parquet
+from pet.data import Example, Pieces, Rows, RowWriter, parquet_batches, told_if_full, unnamed_file, write_parquet
 from pet.errors import DataError, near_matches
 from pet.labeling import SoftLabels, Votes, agreement, combine
 from pet.reports.output import Columns, OutputNames, field_names, parquet_pieces, row_pieces
@@ -128,7 +128,7 @@ def _shape(file: pq.ParquetFile) -> tuple[list[str], int]:
 
 def _cells(file: pq.ParquetFile) -> Iterator[list[Any]]:
     """Yield the rows one by one: groups of rows may differ."""
-    for batch in file.iter_batches(batch_size=4096):
+    for batch in parquet_batches(file):
         yield from (list(row) for row in zip(*(column.to_pylist() for column in batch.columns), strict=True))
 
 
@@ -178,7 +178,7 @@ def _targets(path: Path, before: int, table: Columns, labels: Sequence[str]) -> 
 
 
 def _tables(path: Path, columns: Sequence[str]) -> Iterator[Columns]:
-    """Yield some columns of a labeled data set, some thousand rows at a time."""
+    """Yield some columns of a labeled data set, a thousand rows at a time."""
     if not path.is_file():
         raise DataError(f"There is no {path}: run `pet label` or `pet run` first.")
     try:

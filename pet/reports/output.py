@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pet.data import Example, write_pieces
+from pet.data import Example, parquet_batches, write_pieces
 
 __all__ = ["PIECE_ROWS", "Columns", "OutputNames", "export_jsonl", "field_names", "parquet_pieces", "row_pieces"]
 
@@ -67,10 +67,10 @@ def row_pieces(count: int) -> Iterator[slice]:
 
 
 def parquet_pieces(path: Path, columns: Sequence[str] | None = None) -> Iterator[Columns]:
-    """Yield the rows of a Parquet file as columns, some thousand at a time."""
+    """Yield the rows of a Parquet file as columns, a thousand at a time."""
     with pq.ParquetFile(path, buffer_size=2**20) as file:
         empty = True
-        for batch in file.iter_batches(batch_size=4096, columns=columns):
+        for batch in parquet_batches(file, columns):
             empty = False
             yield batch.to_pydict()
         if empty:

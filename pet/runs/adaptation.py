@@ -147,9 +147,7 @@ def _lesson(inputs: StageInputs, start: Start, settings: AdaptSettings) -> Lesso
         updates=UpdateSettings(batch_size=settings.batch_size, learning_rate=settings.learning_rate, **limits),
         length=length,
         seed=derive_seed(inputs.seed, _NAME),
-        held_out=held_out_batches(
-            held_out, start.tokenizer, length, _MEASURED_TOKENS, inputs.machine.token_budget.tokens
-        ),
+        held_out=held_out_batches(held_out, start.tokenizer, length, _MEASURED_TOKENS, budget),
         measurements=4,
     )
 

@@ -1,12 +1,19 @@
 """The scores of a pool in shards: those of the pool as a whole, whatever is interrupted, and nothing left over."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from toy import content
 
+from pet.config import RunConfig
 from pet.data import Example, Rows
+from pet.learners import Voter
+from pet.pipeline import label
+from pet.reports import output
 from pet.runs import Job, JobStore, shards
 from pet.runs.shards import PoolScores
 
@@ -77,28 +84,47 @@ def test_few_rows_are_one_shard_and_no_job_of_their_own(tmp_path: Path, count: i
     assert pool.read().shape == (count, 2)
 
 
+@pytest.fixture
+def labeled(toy_pipeline: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """Label the pool of the toy task into a folder."""
+    config = RunConfig.from_toml(toy_pipeline, ["train.steps=2"])
+    return lambda name: label(config, tmp_path / name, quiet=True).directory
+
+
 def test_a_run_in_shards_has_the_labels_of_one_without(
-    tmp_path: Path, toy_pipeline: Path, monkeypatch: pytest.MonkeyPatch
+    labeled: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pyarrow.parquet as pq
-
-    from pet.config import RunConfig
-    from pet.pipeline import label
-    from pet.reports import output
-
-    def table(name: str) -> Any:
-        found = label(RunConfig.from_toml(toy_pipeline, ["train.steps=2"]), tmp_path / name, quiet=True)
-        return pq.read_table(found.pseudo_labels), pq.read_table(found.directory / "generations/0/votes.parquet")
-
     monkeypatch.setattr(shards, "SHARD_ROWS", 12)
-    small = table("small")
-    jobs = list((tmp_path / "small/jobs").iterdir())
-    assert sorted(filter(None, (len(list(job.glob("pool-*"))) for job in jobs))) == [3, 3]
+    small = labeled("small")
+    jobs = (len(list(job.glob("pool-*"))) for job in (small / "jobs").iterdir())
+    assert [count for count in jobs if count] == [3, 3]
     monkeypatch.setattr(shards, "SHARD_ROWS", 4096)
     monkeypatch.setattr(output, "PIECE_ROWS", 5)
-    whole = table("whole")
-    for one, other in zip(small, whole, strict=True):
+    whole = labeled("whole")
+    for name in ("pseudo_labels.parquet", "generations/0/votes.parquet"):
+        one, other = pq.read_table(small / name), pq.read_table(whole / name)
         assert one.drop_columns(numbers(one)).equals(other.drop_columns(numbers(one)))
+
+
+def test_a_run_stopped_between_shards_ends_with_the_bytes_of_one_that_was_not(
+    labeled: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SHARD_ROWS", 12)
+    expected, asked, scores = content(labeled("whole")), [], Voter.scores
+
+    def stop(self: Voter, examples: Sequence[Example], *rest: Any) -> np.ndarray:
+        asked.append(len(examples))
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return scores(self, examples, *rest)
+
+    monkeypatch.setattr(Voter, "scores", stop)
+    with pytest.raises(KeyboardInterrupt):
+        labeled("stopped")
+    stopped = labeled("stopped")
+    # A voter scores three shards and three other sets; two of the first one's shards were there already.
+    assert len(asked) == 3 + 4 + 6
+    assert content(stopped) == expected
 
 
 def numbers(table: Any) -> list[str]:
