@@ -21,6 +21,8 @@ _RESULTS = (
     "jobs",
     "generations",
     "model",
+    "onnx",
+    "onnx-int8",
     "pseudo_labels.parquet",
     "metrics.json",
     "report.html",

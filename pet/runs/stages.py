@@ -24,7 +24,8 @@ from safetensors.numpy import load_file, save_file
 
 from pet.config import DistillSettings, OptimizerSettings, VariantSettings
 from pet.data import Example, data_digest
-from pet.learners import Backbone, ModelSource, TextClassifier, TrainLog, Voter, mean_pooled, model_digest, save_voter
+from pet.learners import Backbone, ModelSource, TrainLog, Voter, mean_pooled, model_digest, save_voter
+from pet.learners.students import Student, new_student
 from pet.prompts import PVP
 from pet.runs.identity import pvp_key
 from pet.runs.inputs import EMBEDDED_ROWS, StageInputs, TrainingSet
@@ -32,6 +33,7 @@ from pet.runs.jobs import Job, JobStore, job_hash
 from pet.runs.progress import Stages
 from pet.runs.voters import VoterSpec
 from pet.seeding import derive_seed, rng_for
+from pet.settings import StudentSize
 from pet.variants import PET
 
 __all__ = ["Arrays", "Work", "Workbench"]
@@ -162,7 +164,7 @@ class Workbench:
         self, examples: Sequence[Example], probs: np.ndarray, settings: DistillSettings, source: ModelSource
     ) -> tuple[Path, Arrays]:
         """Train the final classifier on soft labels [n, k]; return its folder and its probabilities."""
-        lesson = _Lesson(examples, probs, settings, source, settings.temperature)
+        lesson = _Lesson(examples, probs, settings, source, settings.temperature, settings.size)
         job = self.distill_job(lesson)
 
         def work(folder: Path) -> None:
@@ -243,14 +245,14 @@ class Workbench:
 
     def _classify(
         self, folder: Path, name: str, lesson: "_Lesson", parts: Mapping[str, Sequence[Example]] | None = None
-    ) -> TextClassifier:
+    ) -> Student:
         """Train a classifier and leave its probabilities on the parts: the compared rows and the test rows."""
         inputs = self.inputs
         parts = parts or {"pool": inputs.pool_sample, "test": inputs.data.test}
         total = (lesson.settings.steps or 0) + sum(map(len, parts.values()))
         with self.stages.stage(name, total) as advance:
             seed = derive_seed(inputs.seed, name, "head")
-            classifier = TextClassifier.from_source(lesson.source, inputs.form, inputs.machine, seed)
+            classifier = new_student(lesson.size, lesson.source, inputs.form, inputs.machine, seed)
             rng = rng_for(inputs.seed, name, "train")
             log = classifier.fit(lesson.examples, lesson.targets, lesson.settings, rng, lesson.temperature, advance)
             _write(folder, {part: classifier.probabilities(rows, advance) for part, rows in parts.items()}, log)
@@ -259,13 +261,14 @@ class Workbench:
 
 @dataclass(frozen=True)
 class _Lesson:
-    """What a classifier learns: rows, their target probabilities [n, k], how, and from which model."""
+    """What a classifier learns: rows, their target probabilities [n, k], how, from which model, and of which size."""
 
     examples: Sequence[Example]
     targets: np.ndarray
     settings: OptimizerSettings
     source: ModelSource
     temperature: float = 1.0
+    size: StudentSize = "same"
 
 
 def _write(folder: Path, arrays: Arrays, log: TrainLog | None = None, about: Mapping[str, object] = _NOTHING) -> None:

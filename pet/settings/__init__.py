@@ -2,7 +2,7 @@
 
 from pet.settings.rows import DataSettings, ModelSettings, PromptSettings, TaskSettings
 from pet.settings.run import EnsembleSettings, IpetSettings, RunSettings
-from pet.settings.training import DistillSettings, OptimizerSettings, TrainSettings, VoterSettings
+from pet.settings.training import DistillSettings, OptimizerSettings, StudentSize, TrainSettings, VoterSettings
 
 __all__ = [
     "DataSettings",
@@ -13,6 +13,7 @@ __all__ = [
     "OptimizerSettings",
     "PromptSettings",
     "RunSettings",
+    "StudentSize",
     "TaskSettings",
     "TrainSettings",
     "VoterSettings",
