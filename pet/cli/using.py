@@ -52,7 +52,7 @@ def export_command(
     model: Model,
     to: Annotated[Literal["onnx"], typer.Option(help="The format.")],
     int8: Annotated[
-        bool, typer.Option("--int8", help="With 8-bit matrices: smaller, faster, and 99 % of the labels at least.")
+        bool, typer.Option("--int8", help="Quantize it: smaller and faster, the same labels for 99 %.")
     ] = False,
     output_dir: Annotated[
         Path | None, typer.Option(help="Where it goes (default: onnx or onnx-int8, beside the classifier).")

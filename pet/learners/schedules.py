@@ -35,7 +35,7 @@ _LARGER_RATES: dict[Weights, tuple[float, float]] = {
     "peft": (1e-3, 5e-4),
     "none": (1e-3, 1e-3),
 }
-_STUDENTS: dict[str, Schedule] = {"static": Schedule(2000, 1e-2)}
+_STUDENTS: dict[str, Schedule] = {"static": Schedule(1000, 3e-3)}
 _PROMPT_RATES = {"none": 1e-2, "mlp": 1e-3, "lstm": 1e-3}
 
 

@@ -1,7 +1,7 @@
 """A classifier in another format, compared with the one it was made of before it is put in its place."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from pet.data import Example
 from pet.errors import ConfigError, RunError
 from pet.learners import ClassifierForm, TextClassifier, quiet_transformers
 from pet.learners.students import ONNX_FILE, Classifier, export_onnx, load_for_export, load_student, quantize_onnx
+from pet.reports.labeled import field_names, is_ours
 from pet.reports.predictions import model_folder
 from pet.runs import RunDirectory, write_folder
 
@@ -70,38 +71,41 @@ def export_classifier(model: str | Path, output_dir: Path | None = None, *, int8
     rows = _rows(RunDirectory(Path(model)).pseudo_labels, classifier.form)
     found: list[Exported] = []
 
+    def is_the_same(folder: Path) -> bool:
+        found.append(Exported.compared(target, classifier, load_student(folder, classifier.machine), rows))
+        return found[-1].same_labels >= _SAME_LABELS and (int8 or found[-1].largest_difference <= _SCORES_WITHIN)
+
     def write(folder: Path) -> None:
-        for _ in _attempts(classifier, source, folder, int8):
-            found.append(Exported.compared(target, classifier, load_student(folder, classifier.machine), rows))
-            if found[-1].same_labels >= _SAME_LABELS and (int8 or found[-1].largest_difference <= _SCORES_WITHIN):
-                return
-        wanted = f"{_SAME_LABELS:.0%} of the labels" if int8 else f"a difference of {_SCORES_WITHIN:g} at most"
-        hint = "leave out --int8" if int8 else "use the classifier as it is"
-        raise RunError(f"The exported classifier is another one: {found[-1]}. Expected {wanted}: {hint}.")
+        if not (_write_int8 if int8 else _write_exact)(classifier, source, folder, is_the_same):
+            wanted = f"{_SAME_LABELS:.0%} of the labels" if int8 else f"a difference of {_SCORES_WITHIN:g} at most"
+            hint = "leave out --int8" if int8 else "use the classifier as it is"
+            raise RunError(f"The exported classifier is another one: {found[-1]}. Expected {wanted}: {hint}.")
 
     write_folder(target, write)
     return found[-1]
 
 
-def _attempts(classifier: TextClassifier, source: Path, folder: Path, int8: bool) -> Iterator[None]:
-    """Fill a folder, in int8 first with all matrices and then with fewer of them, until nobody asks for more."""
-    if not int8:
-        export_onnx(classifier, source, folder)
-        yield
-        return
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+def _write_exact(classifier: TextClassifier, source: Path, folder: Path, is_the_same: Callable[[Path], bool]) -> bool:
+    export_onnx(classifier, source, folder)
+    return is_the_same(folder)
+
+
+def _write_int8(classifier: TextClassifier, source: Path, folder: Path, is_the_same: Callable[[Path], bool]) -> bool:
+    """Quantize all matrices, and if that costs too many labels, fewer of them."""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
         export_onnx(classifier, source, Path(scratch))
         for careful in (False, True):
             quantize_onnx(Path(scratch), folder, careful=careful)
-            yield
+            if is_the_same(folder):
+                return True
+    return False
 
 
 def _rows(labeled: Path, form: ClassifierForm) -> list[Example]:
     """Return rows of a labeled data set, or made-up ones where there is none."""
     if not labeled.is_file():
         return [Example(str(i), dict.fromkeys(form.columns, text)) for i, text in enumerate(_MADE_UP)]
+    names = field_names(form.columns, is_ours)  # as the file calls them
     with pq.ParquetFile(labeled) as file:
-        rows = next(file.iter_batches(_ROWS, columns=list(form.columns.values()))).to_pylist()
-    return [
-        Example(str(i), {field: row[column] for field, column in form.columns.items()}) for i, row in enumerate(rows)
-    ]
+        rows = next(file.iter_batches(_ROWS, columns=list(names.values()))).to_pylist()
+    return [Example(str(i), {field: row[name] for field, name in names.items()}) for i, row in enumerate(rows)]

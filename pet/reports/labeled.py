@@ -19,6 +19,8 @@ __all__ = [
     "LabeledRows",
     "differs",
     "export_jsonl",
+    "field_names",
+    "is_ours",
     "pseudo_label_columns",
     "read_labeled_rows",
     "sample_lines",
