@@ -27,8 +27,8 @@ def python_call(model: str, fields: Sequence[str], size: object = "same") -> str
     There the first field is `text`, all others are `text_pair`.
     """
     if size == "static":
-        row = '"..."' if len(fields) == 1 else f"({', '.join(['"..."'] * len(fields))})"
-        return f'pet.predict("{model}", [{row}])'
+        row = ", ".join('"..."' for _ in fields)
+        return f'pet.predict("{model}", [({row})])'
     row = '"..."' if len(fields) == 1 else '{"text": "...", "text_pair": "..."}'
     return f'transformers.pipeline("text-classification", model="{model}")({row}, truncation=True)'
 

@@ -33,6 +33,7 @@ _OURS = frozenset({"id", "label", "confidence", "agreement", "generation", "trai
 
 
 def is_ours(name: str) -> bool:
+    """Return whether a column of a labeled data set is one that pet writes."""
     # The same answer when the table is read again, without the voters at hand: the name of each has a plus sign.
     return name in _OURS or name.startswith("prob_") or (name.startswith("vote_") and "+" in name)
 
