@@ -20,9 +20,11 @@ from statistics import median
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import torch
 
 from pet.config import RunConfig
 from pet.data import Example, ReadOptions, load_test_rows, read_examples
+from pet.learners import Machine
 from pet.learners.students import Classifier
 from pet.pipeline import distill
 from pet.reports.exports import export_classifier
@@ -122,6 +124,8 @@ def main() -> None:
                     seconds_to_make=folders[name][1],
                 )
             )
+    machine = Machine.pick(config.run)
+    print(f"{machine.device.type}, {machine.precision} but for ONNX; {torch.get_num_threads()} threads")
     print(f"{len(test)} test rows, {len(held_out.examples)} rows of the pool that no student has learned from")
     print(f"{'':<20} accuracy  agrees with teacher  speed  rows/s      MB  made in")
     for one in found:

@@ -1,16 +1,20 @@
 """Exported classifiers of runs: compared with the original on its rows, put in their place whole or not at all."""
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from toy import rows_of
 from typer.testing import CliRunner, Result
 
 import pet
 from pet.cli import app
+from pet.config import RunSettings
+from pet.data import Example
 from pet.errors import ConfigError, ModelError, RunError
-from pet.learners.students import OnnxClassifier
+from pet.learners.students import Classifier, OnnxClassifier
 from pet.pipeline import distill
 from pet.reports import exports
 from pet.reports.exports import export_classifier
@@ -30,7 +34,7 @@ def test_an_exported_run_predicts_as_the_run_does(copied: Path, tmp_path: Path) 
     assert "100.0% of the labels are the same on 48 rows" in found.stderr
     assert found.stdout.split() == ["onnx", str(copied / "onnx")]
     assert isinstance(load_classifier(copied / "onnx"), OnnxClassifier)
-    expected = pet.predict(copied, TEXTS)
+    expected = pet.predict(copied, TEXTS, RunSettings(precision="fp32"))  # what is exported
     for one, other in zip(pet.predict(copied / "onnx", TEXTS), expected, strict=True):
         assert one.probs == pytest.approx(other.probs, abs=1e-4)
     # Again, over the earlier one; and in int8, from a model folder that has no rows, to a place of one's own.
@@ -44,15 +48,51 @@ def test_an_exported_run_predicts_as_the_run_does(copied: Path, tmp_path: Path) 
     assert sum(label == one.label for label, one in zip(labels, expected, strict=True)) >= len(TEXTS) - 1
 
 
-@pytest.mark.slow
+class Exporter:
+    """Stands in for the exporter: what it writes says the classifier's probabilities, changed by `changes` in turn."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *changes: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.asked: list[bool | None] = []
+        self.changes = list(changes)
+        monkeypatch.setattr(exports, "export_onnx", lambda classifier, source, folder: self.write(classifier, folder))
+        monkeypatch.setattr(exports, "quantize_onnx", lambda exact, folder, careful: self.write(None, folder, careful))
+        monkeypatch.setattr(exports, "load_student", lambda folder, machine: self)
+
+    def write(self, classifier: Classifier | None, folder: Path, careful: bool | None = None) -> None:
+        self.classifier = classifier or self.classifier
+        self.asked.append(careful)
+        (folder / "model.onnx").write_bytes(b"graph")
+
+    def probabilities(self, rows: Sequence[Example]) -> np.ndarray:
+        return self.changes.pop(0)(self.classifier.probabilities(rows))
+
+
+def other_labels(probs: np.ndarray) -> np.ndarray:
+    return 1 - probs
+
+
+def slightly_off(probs: np.ndarray) -> np.ndarray:
+    return probs + 2e-4
+
+
+def test_int8_leaves_more_as_it_is_where_labels_would_change(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter = Exporter(monkeypatch, slightly_off)
+    assert export_classifier(copied, int8=True).largest_difference == pytest.approx(2e-4, rel=1e-2)
+    assert exporter.asked == [None, False]
+    exporter = Exporter(monkeypatch, other_labels, slightly_off)
+    assert export_classifier(copied, int8=True).same_labels == 1.0
+    assert exporter.asked == [None, False, True]
+    assert {path.name for path in (copied / "onnx-int8").iterdir()} == {"model.onnx", "_SUCCESS"}
+
+
 @pytest.mark.parametrize("int8", [False, True])
 def test_one_that_is_not_the_same_is_not_kept(copied: Path, monkeypatch: pytest.MonkeyPatch, int8: bool) -> None:
-    monkeypatch.setattr(exports, "_SCORES_WITHIN", -1.0)
-    monkeypatch.setattr(exports, "_SAME_LABELS", 1.01 if int8 else 0.99)
+    Exporter(monkeypatch, *((other_labels, other_labels) if int8 else (slightly_off,)))
     before = sorted(path.name for path in copied.iterdir())
-    with pytest.raises(
-        RunError, match=r"is another one: .* rows; .*leave out --int8" if int8 else "use the classifier"
-    ):
+    hint = (
+        "99% of the labels: leave out --int8" if int8 else "difference of 0.0001 at most: use the classifier as it is"
+    )
+    with pytest.raises(RunError, match=f"is another one: .* on 48 rows; .*{hint}"):
         export_classifier(copied, int8=int8)
     assert sorted(path.name for path in copied.iterdir()) == before
 
