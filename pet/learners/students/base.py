@@ -40,4 +40,4 @@ class Student(Classifier, Protocol):
         """Train on target probabilities [n, k]; one-hot rows at temperature 1 are plain cross-entropy."""
 
     def save(self, folder: Path) -> None:
-        """Write what `load_classifier_folder` reads."""
+        """Write what `load_student` reads."""

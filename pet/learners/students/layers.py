@@ -32,12 +32,12 @@ def shorten_encoder(model: Any) -> None:
     Raises
     ------
     ModelError
-        If it has one layer only, or its layers are not found.
+        If it has fewer than two layers, or they are not found.
     """
     count = int(getattr(model.config, "num_hidden_layers", 0))
     kind = model.config.model_type
-    if count == 1:
-        raise ModelError(f'The {kind!r} model has one layer, size = "small" needs two: use "same" or "static".')
+    if count < 2:
+        raise ModelError(f'The {kind!r} model has {count} layer(s), size = "small" needs two: use "same" or "static".')
     kept = kept_layers(count)
     if kind not in _SHARED:
         layers = _layer_list(model, count)

@@ -95,9 +95,7 @@ def export_onnx(classifier: TextClassifier, source: Path, target: Path) -> None:
     """
     for name in ("onnx", "onnxscript", "onnxruntime"):
         _library(name)
-    target.mkdir(parents=True, exist_ok=True)
-    for path in source.glob("*.json"):
-        shutil.copyfile(path, target / path.name)
+    _start(target, source)
     with _quiet():
         _export(classifier, target / ONNX_FILE)
 
@@ -115,13 +113,12 @@ def quantize_onnx(exact: Path, target: Path, *, careful: bool) -> None:
     ModelError
         If the extra is not installed.
     """
-    quantization, graph = _library("onnxruntime.quantization"), _library("onnx").load(exact / ONNX_FILE).graph
+    quantization = _library("onnxruntime.quantization")
+    graph = _library("onnx").load(exact / ONNX_FILE, load_external_data=False).graph
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     products = [node for node in graph.node if node.op_type == "MatMul" and len(shapes.get(node.input[1], ())) == 2]
     closing = [node.name for node in products if shapes[node.input[1]][0] > shapes[node.input[1]][1]]
-    target.mkdir(parents=True, exist_ok=True)
-    for path in exact.glob("*.json"):
-        shutil.copyfile(path, target / path.name)
+    _start(target, exact)
     with _quiet():
         quantization.quantize_dynamic(
             exact / ONNX_FILE,
@@ -133,6 +130,15 @@ def quantize_onnx(exact: Path, target: Path, *, careful: bool) -> None:
             weight_type=quantization.QuantType.QInt8,
             use_external_data_format=any(exact.glob("*.data")),
         )
+
+
+def _start(target: Path, source: Path) -> None:
+    """Make a folder with the config and the tokenizer of another, and no graph yet."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in target.glob(f"{ONNX_FILE}*"):  # weights beside a graph would be added to those of an earlier one
+        path.unlink()
+    for path in source.glob("*.json"):
+        shutil.copyfile(path, target / path.name)
 
 
 class _Logits(nn.Module):
@@ -148,6 +154,7 @@ class _Logits(nn.Module):
         return logits
 
 
+@torch.no_grad()
 def _export(classifier: TextClassifier, file: Path) -> None:
     backbone = classifier.backbone
     # Two rows of unlike length, so that no axis of one and no mask without padding is taken for a constant.
@@ -191,7 +198,7 @@ def _quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -57,7 +57,7 @@ def test_a_layer_keeps_its_kind_of_attention(tmp_path, machine):
 
 def test_what_has_no_half_is_refused(tmp_path, machine, refuses):
     source = source_of("bert", tmp_path / "one", 1)
-    refuses(ModelError, lambda: new_student("small", source, FORM, machine, 0), "'bert'", "one layer", '"static"')
+    refuses(ModelError, lambda: new_student("small", source, FORM, machine, 0), "'bert'", "has 1 layer(s)", '"static"')
     strange = SimpleNamespace(config=SimpleNamespace(model_type="strange", num_hidden_layers=3))
     strange.base_model = nn.ModuleList([nn.ModuleList([nn.Linear(2, 2) for _ in range(3)]) for _ in range(2)])
     refuses(ModelError, lambda: shorten_encoder(strange), "2 lists of 3 layers", "'strange'", '"same"')
