@@ -23,6 +23,7 @@ COMMANDS = (
     "distill",
     "predict",
     "evaluate",
+    "export",
     "explain",
     "check",
     "plan",

@@ -34,7 +34,7 @@ def run_command(
     # A slip in it is told before torch is loaded.
     loaded = load_config(config, settings, registry, on_bad_row, accept_all, keep_models)
     from pet.pipeline import run
-    from pet.reports.cards import stock_call
+    from pet.reports.cards import python_call
     from pet.reports.labeled import sample_lines
     from pet.reports.summary import summary_table
 
@@ -49,7 +49,7 @@ def run_command(
         "figures": str(result.directory / "metrics.json"),
         "classifier": str(result.model),
         "label new texts": f"pet predict {result.directory} INPUT --output FILE",
-        "or from Python": stock_call(str(result.model), tuple(result.columns)),
+        "or from Python": python_call(str(result.model), tuple(result.columns), loaded.distill.size),
         "why a row has its label": f"pet explain {result.directory} ROW_ID",
     }
     say("", *aligned(places.items()))

@@ -1,8 +1,8 @@
-"""Commands that use what a run has made: predict, evaluate, explain."""
+"""Commands that use what a run has made: predict, evaluate, export, explain."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,6 +12,7 @@ from pet.terminal import say
 __all__ = [
     "evaluate_command",
     "explain_command",
+    "export_command",
     "predict_command",
 ]
 
@@ -44,6 +45,28 @@ def evaluate_command(model: Model, source: Input, on_bad_row: BadRow = None) -> 
     from pet.reports.predictions import evaluate_file
 
     say(json.dumps(evaluate_file(model, source, on_bad_row or "error").as_json(), ensure_ascii=False, indent=2))
+
+
+@app.command("export")
+def export_command(
+    model: Model,
+    to: Annotated[Literal["onnx"], typer.Option(help="The format.")],
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Quantize it: smaller and faster, the same labels for 99 %.")
+    ] = False,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Where it goes (default: onnx or onnx-int8, beside the classifier).")
+    ] = None,
+) -> None:
+    """Write the classifier in another format; `pet predict` reads it as any other. Needs the extra `[onnx]`.
+
+    Example: `pet export runs/quickstart --to onnx --int8`
+    """
+    from pet.reports.exports import export_classifier
+
+    exported = export_classifier(model, output_dir, int8=int8)
+    typer.echo(f"{exported}", err=True)
+    say(f"{to:<17} {exported.folder}")
 
 
 @app.command("explain")

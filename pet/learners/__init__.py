@@ -15,7 +15,7 @@ from pet.learners.classifier import ClassifierForm, TextClassifier
 from pet.learners.embeddings import mean_pooled
 from pet.learners.machine import Machine
 from pet.learners.saved import load_voter, save_voter
-from pet.learners.schedules import scheduled, scheduled_voter
+from pet.learners.schedules import scheduled, scheduled_student, scheduled_voter
 from pet.learners.simpler import logistic_regression, out_of_fold, self_training
 from pet.learners.sources import ModelSource, find_model, model_digest, parameter_count, quiet_transformers
 from pet.learners.training import TrainLog
@@ -39,6 +39,7 @@ __all__ = [
     "quiet_transformers",
     "save_voter",
     "scheduled",
+    "scheduled_student",
     "scheduled_voter",
     "self_training",
 ]

@@ -23,7 +23,7 @@ from pet.learners.masked_lm import autocast
 from pet.learners.sources import ModelSource
 from pet.learners.training import Trained, TrainLog, fit
 
-__all__ = ["ClassifierForm", "TextClassifier", "encode_rows"]
+__all__ = ["Advance", "ClassifierForm", "TextClassifier", "encode_rows", "read_form", "segments"]
 
 KEPT_ROWS = 2 * CHUNK_ROWS
 """So many rows stay encoded while a classifier trains: all of a small set, which it sees again and again."""
@@ -72,10 +72,8 @@ class TextClassifier:
         ModelError
             If it is no classifier of ours.
         """
-        config = _read_config(folder)
-        labels = tuple(label for _, label in sorted((int(i), name) for i, name in config["id2label"].items()))
-        form = ClassifierForm(labels, **config["pet"])
-        backbone = Backbone.classifier(ModelSource(str(folder), folder), labels, machine.device, seed=None)
+        form = read_form(folder)
+        backbone = Backbone.classifier(ModelSource(str(folder), folder), form.labels, machine.device, seed=None)
         return cls(backbone, form, machine)
 
     def fit(
@@ -145,7 +143,7 @@ def encode_rows(tokenizer: Any, examples: Sequence[Example], fields: Sequence[st
     if not examples:
         return []
     encoding = tokenizer(
-        [_segments(example, fields) for example in examples],
+        [segments(example, fields) for example in examples],
         truncation="longest_first",
         max_length=max_length,
         split_special_tokens=True,
@@ -161,7 +159,8 @@ def encode_rows(tokenizer: Any, examples: Sequence[Example], fields: Sequence[st
     ]
 
 
-def _segments(example: Example, fields: Sequence[str]) -> str | tuple[str, str]:
+def segments(example: Example, fields: Sequence[str]) -> str | tuple[str, str]:
+    """Return a row's text, or both segments of it: the first field, and all others joined by blanks."""
     first, *others = (example.fields[name] for name in fields)
     second = " ".join(others)
     # As the stock pipeline does: an empty second text is none.
@@ -182,13 +181,20 @@ def _stock_tokenizer(tokenizer: Any, max_length: int) -> Any:
     )
 
 
-def _read_config(folder: Path) -> Any:
+def read_form(folder: Path) -> ClassifierForm:
+    """Return what the classifier in a folder reads and says, of whatever kind it is.
+
+    Raises
+    ------
+    ModelError
+        If it is no classifier of ours.
+    """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        ClassifierForm((), **config["pet"]), config["id2label"]
-    except (OSError, ValueError, KeyError, TypeError):
+        labels = tuple(label for _, label in sorted((int(i), name) for i, name in config["id2label"].items()))
+        return ClassifierForm(labels, **config["pet"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ModelError(
             f"{folder} is no classifier written by pet (no config.json with its labels and columns): give a run "
             "directory, or its model folder."
         ) from None
-    return config

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pet.config import OptimizerSettings, TrainSettings
+from pet.config import DistillSettings, OptimizerSettings, TrainSettings
 from pet.variants import Weights
 
-__all__ = ["Schedule", "default_schedule", "scheduled", "scheduled_voter"]
+__all__ = ["Schedule", "default_schedule", "scheduled", "scheduled_student", "scheduled_voter"]
 
 S = TypeVar("S", bound=OptimizerSettings)
 
@@ -35,6 +35,7 @@ _LARGER_RATES: dict[Weights, tuple[float, float]] = {
     "peft": (1e-3, 5e-4),
     "none": (1e-3, 1e-3),
 }
+_STUDENTS: dict[str, Schedule] = {"static": Schedule(1000, 3e-3)}
 _PROMPT_RATES = {"none": 1e-2, "mlp": 1e-3, "lstm": 1e-3}
 
 
@@ -51,6 +52,12 @@ def default_schedule(parameters: int, voter: bool) -> Schedule:
 def scheduled(settings: S, parameters: int, voter: bool) -> S:
     """Return settings whose steps and learning rate, where unset, follow the model's size."""
     schedule = default_schedule(parameters, voter)
+    return settings.resolved(schedule.steps, schedule.learning_rate)
+
+
+def scheduled_student(settings: DistillSettings, parameters: int) -> DistillSettings:
+    """Return the final classifier's settings without gaps; a smaller one takes larger steps, or more of them."""
+    schedule = _STUDENTS.get(settings.size) or default_schedule(parameters, voter=False)
     return settings.resolved(schedule.steps, schedule.learning_rate)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pet.reports.metrics import Evaluation
 
-__all__ = ["CardFacts", "model_card", "stock_call"]
+__all__ = ["CardFacts", "model_card", "python_call"]
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,21 @@ class CardFacts:
     settings: Mapping[str, object]
 
 
-def stock_call(model: str, fields: Sequence[str]) -> str:
-    """Return the Python that labels a row without pet: the first field is `text`, all others are `text_pair`."""
+def python_call(model: str, fields: Sequence[str], size: object = "same") -> str:
+    """Return the Python that labels a row, without pet but for a static classifier, which transformers does not know.
+
+    There the first field is `text`, all others are `text_pair`.
+    """
+    if size == "static":
+        row = ", ".join('"..."' for _ in fields)
+        return f'pet.predict("{model}", [({row})])'
     row = '"..."' if len(fields) == 1 else '{"text": "...", "text_pair": "..."}'
     return f'transformers.pipeline("text-classification", model="{model}")({row}, truncation=True)'
 
 
 def model_card(facts: CardFacts, figures: Mapping[str, Evaluation]) -> str:
     """Return the Markdown card of a distilled classifier; `figures` are test figures by name (there may be none)."""
+    call = python_call("path/to/this/folder", facts.fields, facts.settings.get("size"))
     lines = [
         "---",
         "pipeline_tag: text-classification",
@@ -43,9 +50,9 @@ def model_card(facts: CardFacts, figures: Mapping[str, Evaluation]) -> str:
         f"Start: `{facts.base_model}`; {facts.gold_rows} labeled rows; soft labels for {facts.pool_rows} rows.",
         "",
         "```python",
-        "import transformers",
+        f"import {call.partition('.')[0]}",
         "",
-        stock_call("path/to/this/folder", facts.fields),
+        call,
         "```",
         "",
         "Settings: " + ", ".join(f"{name} = {value}" for name, value in facts.settings.items()) + ".",

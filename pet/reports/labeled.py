@@ -21,6 +21,8 @@ __all__ = [
     "LabeledPool",
     "LabeledRows",
     "differs",
+    "field_names",
+    "is_ours",
     "read_labeled_rows",
     "sample_lines",
 ]
@@ -29,6 +31,7 @@ _OURS = frozenset({"id", "label", "confidence", "agreement", "generation", "trai
 
 
 def is_ours(name: str) -> bool:
+    """Return whether a column of a labeled data set is one that pet writes."""
     # The same answer when the table is read again, without the voters at hand: the name of each has a plus sign.
     return name in _OURS or name.startswith("prob_") or (name.startswith("vote_") and "+" in name)
 

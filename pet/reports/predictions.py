@@ -11,12 +11,21 @@ from pet.config import RunSettings
 from pet.data import Example, ReadOptions, ReadResult, Role, Rows, check_output, read_examples, write_pieces
 from pet.errors import DataError, ModelError
 from pet.labeling import SoftLabels
-from pet.learners import Machine, TextClassifier, quiet_transformers
+from pet.learners import Machine, quiet_transformers
+from pet.learners.students import Classifier, load_student
 from pet.reports.metrics import Evaluation, evaluate, gold_columns
 from pet.reports.output import Columns, OutputNames, row_pieces
 from pet.runs import stage_progress
 
-__all__ = ["Prediction", "evaluate_file", "load_classifier", "predict", "predict_file", "prediction_pieces"]
+__all__ = [
+    "Prediction",
+    "evaluate_file",
+    "load_classifier",
+    "model_folder",
+    "predict",
+    "predict_file",
+    "prediction_pieces",
+]
 
 
 @dataclass(frozen=True)
@@ -28,8 +37,21 @@ class Prediction:
     probs: dict[str, float]
 
 
-def load_classifier(model: str | Path, settings: RunSettings | None = None) -> TextClassifier:
-    """Load the classifier of a run directory, or of a model folder.
+def load_classifier(model: str | Path, settings: RunSettings | None = None) -> Classifier:
+    """Load the classifier of a run directory, or of a model folder of any kind.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    folder = model_folder(model)
+    quiet_transformers()
+    return load_student(folder, Machine.pick(settings or RunSettings()))
+
+
+def model_folder(model: str | Path) -> Path:
+    """Return the model folder of a run directory; any other folder is one itself.
 
     Raises
     ------
@@ -42,13 +64,12 @@ def load_classifier(model: str | Path, settings: RunSettings | None = None) -> T
     if (folder / "manifest.json").is_file():
         if not (folder / "model" / "config.json").is_file():
             raise ModelError(f"The run in {folder} has no classifier yet: finish it with `pet run` or `pet distill`.")
-        folder = folder / "model"
-    quiet_transformers()
-    return TextClassifier.load(folder, Machine.pick(settings or RunSettings()))
+        return folder / "model"
+    return folder
 
 
 def predict(
-    model: str | Path | TextClassifier, texts: Sequence[str | Sequence[str]], settings: RunSettings | None = None
+    model: str | Path | Classifier, texts: Sequence[str | Sequence[str]], settings: RunSettings | None = None
 ) -> list[Prediction]:
     """Label texts, or tuples of texts in the order of the task's fields. A folder is loaded anew by each call.
 
@@ -61,7 +82,7 @@ def predict(
     """
     if isinstance(texts, str):
         raise DataError(f"Expected a list of texts, found one text: write [{texts[:40]!r}].")
-    classifier = model if isinstance(model, TextClassifier) else load_classifier(model, settings)
+    classifier = load_classifier(model, settings) if isinstance(model, str | Path) else model
     names = tuple(classifier.form.columns)
     examples = []
     for i, text in enumerate(texts):
@@ -133,12 +154,12 @@ def evaluate_file(model: str | Path, source: str, on_bad_row: str = "error") -> 
     return evaluate(np.asarray(hard), gold_columns(found.examples, labels), labels)
 
 
-def _options(classifier: TextClassifier, role: Role, on_bad_row: Any) -> ReadOptions:
+def _options(classifier: Classifier, role: Role, on_bad_row: Any) -> ReadOptions:
     form = classifier.form
     return ReadOptions(role, form.columns, form.label_column, form.id_column, on_bad_row=on_bad_row)
 
 
-def _soft_labels(classifier: TextClassifier, examples: Sequence[Example]) -> SoftLabels:
+def _soft_labels(classifier: Classifier, examples: Sequence[Example]) -> SoftLabels:
     rows = Rows.of(examples)
     with stage_progress("labeling", len(rows)) as advance:
         probs = classifier.probabilities(rows, advance)

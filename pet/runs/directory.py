@@ -22,6 +22,8 @@ _RESULTS = (
     "tokens",
     "generations",
     "model",
+    "onnx",
+    "onnx-int8",
     "pseudo_labels.parquet",
     "metrics.json",
     "forecast.json",

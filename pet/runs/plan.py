@@ -8,11 +8,19 @@ from typing import TypeVar
 
 import numpy as np
 
-from pet.config import OptimizerSettings, RunConfig
+from pet.config import DistillSettings, OptimizerSettings, RunConfig
 from pet.data import Example, Rows, Task, TaskData, load_task_data
 from pet.errors import ConfigError
 from pet.labeling import FOLDS, Calibration, Growth, gold_folds
-from pet.learners import Machine, ModelSource, find_model, parameter_count, quiet_transformers, scheduled
+from pet.learners import (
+    Machine,
+    ModelSource,
+    find_model,
+    parameter_count,
+    quiet_transformers,
+    scheduled,
+    scheduled_student,
+)
 from pet.learners.encoding import PatternEncoder
 from pet.learners.sources import load_tokenizer, longest_input, masked_lm_config
 from pet.learners.tokens import PieceTokenizer
@@ -148,14 +156,13 @@ def with_distillation(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
     """
     if other := [change for change in overrides if not change.strip().startswith("distill.")]:
         raise ConfigError(f"--set {other[0]}: only distill.* can change here; use `pet run` for the rest.")
-    if any(change.strip().startswith("distill.model") for change in overrides):
+    if any(change.strip().startswith(("distill.model", "distill.size")) for change in overrides):
         # The stored schedule is that of the stored model's size.
         unset = config.distill.model_copy(update=_UNSET)
         config = config.model_copy(update={"distill": unset})
     changes = absolute(overrides_as_tables(overrides), Path.cwd())
     changed = RunConfig.from_mapping(merged(config.model_dump(exclude_none=True), changes))
-    settled = resolve(changed.distill, student_source(changed), voter=False)
-    return changed.model_copy(update={"distill": settled})
+    return changed.model_copy(update={"distill": _student_settings(changed)})
 
 
 def student_source(config: RunConfig) -> ModelSource:
@@ -165,6 +172,10 @@ def student_source(config: RunConfig) -> ModelSource:
         if config.distill.model == "same"
         else find_model(config.distill.model)
     )
+
+
+def _student_settings(config: RunConfig) -> DistillSettings:
+    return scheduled_student(config.distill, parameter_count(student_source(config).folder))
 
 
 def resolve(settings: S, source: ModelSource, voter: bool) -> S:
@@ -183,7 +194,7 @@ def _resolved(config: RunConfig, data: TaskData, voters: Sequence[VoterSpec], ge
             "task": config.task.model_copy(update={"labels": data.task.labels, "fields": dict(data.columns)}),
             "ipet": config.ipet.model_copy(update={"generations": generations}),
             "train": train,
-            "distill": resolve(config.distill, student_source(config), voter=False),
+            "distill": _student_settings(config),
         }
     )
 

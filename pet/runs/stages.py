@@ -24,7 +24,8 @@ import numpy as np
 
 from pet.config import DistillSettings, OptimizerSettings, VariantSettings
 from pet.data import Example, data_digest
-from pet.learners import Backbone, ModelSource, TextClassifier, TrainLog, Voter, mean_pooled, model_digest, save_voter
+from pet.learners import Backbone, ModelSource, TrainLog, Voter, mean_pooled, model_digest, save_voter
+from pet.learners.students import Student, new_student
 from pet.prompts import PVP
 from pet.runs.crew import Crew
 from pet.runs.identity import pvp_key
@@ -35,6 +36,7 @@ from pet.runs.results import Arrays, Work, read_results, write_results
 from pet.runs.shards import PoolScores
 from pet.runs.voters import VoterSpec
 from pet.seeding import derive_seed, rng_for
+from pet.settings import StudentSize
 from pet.variants import PET
 
 __all__ = ["Workbench"]
@@ -171,7 +173,7 @@ class Workbench:
         self, examples: Sequence[Example], probs: np.ndarray, settings: DistillSettings, source: ModelSource
     ) -> tuple[Path, Arrays]:
         """Train the final classifier on soft labels [n, k]; return its folder and its probabilities."""
-        lesson = _Lesson(examples, probs, settings, source, settings.temperature)
+        lesson = _Lesson(examples, probs, settings, source, settings.temperature, settings.size)
         job = self.distill_job(lesson)
 
         def work(folder: Path) -> None:
@@ -259,14 +261,14 @@ class Workbench:
 
     def _classify(
         self, folder: Path, name: str, lesson: "_Lesson", parts: Mapping[str, Sequence[Example]] | None = None
-    ) -> TextClassifier:
+    ) -> Student:
         """Train a classifier and leave its probabilities on the parts: the compared rows and the test rows."""
         inputs = self.inputs
         parts = parts or {"pool": inputs.pool_sample, "test": inputs.data.test}
         total = (lesson.settings.steps or 0) + sum(map(len, parts.values()))
         with self.stages.stage(name, total) as advance:
             seed = derive_seed(inputs.seed, name, "head")
-            classifier = TextClassifier.from_source(lesson.source, inputs.form, inputs.machine, seed)
+            classifier = new_student(lesson.size, lesson.source, inputs.form, inputs.machine, seed)
             rng = rng_for(inputs.seed, name, "train")
             log = classifier.fit(lesson.examples, lesson.targets, lesson.settings, rng, lesson.temperature, advance)
             write_results(folder, {part: classifier.probabilities(rows, advance) for part, rows in parts.items()}, log)
@@ -275,13 +277,14 @@ class Workbench:
 
 @dataclass(frozen=True)
 class _Lesson:
-    """What a classifier learns: rows, their target probabilities [n, k], how, and from which model."""
+    """What a classifier learns: rows, their target probabilities [n, k], how, from which model, and of which size."""
 
     examples: Sequence[Example]
     targets: np.ndarray
     settings: OptimizerSettings
     source: ModelSource
     temperature: float = 1.0
+    size: StudentSize = "same"
 
 
 def _sha256(array: np.ndarray) -> str:

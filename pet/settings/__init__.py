@@ -3,7 +3,7 @@
 from pet.settings.pretraining import AdaptSettings
 from pet.settings.rows import DataSettings, ModelSettings, PromptSettings, TaskSettings
 from pet.settings.run import EnsembleSettings, IpetSettings, RunSettings
-from pet.settings.training import DistillSettings, OptimizerSettings, TrainSettings, VoterSettings
+from pet.settings.training import DistillSettings, OptimizerSettings, StudentSize, TrainSettings, VoterSettings
 
 __all__ = [
     "AdaptSettings",
@@ -15,6 +15,7 @@ __all__ = [
     "OptimizerSettings",
     "PromptSettings",
     "RunSettings",
+    "StudentSize",
     "TaskSettings",
     "TrainSettings",
     "VoterSettings",

@@ -1,7 +1,7 @@
 """How voters and classifiers are trained."""
 
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -16,9 +16,10 @@ from pet.sections import PositiveFloat, PositiveInt, Section, Share
 from pet.settings.rows import ModelName
 from pet.variants import PRESETS, VariantSettings
 
-__all__ = ["DistillSettings", "OptimizerSettings", "TrainSettings", "VoterSettings"]
+__all__ = ["DistillSettings", "OptimizerSettings", "StudentSize", "TrainSettings", "VoterSettings"]
 
 Steps = Annotated[int, Field(ge=0)]
+StudentSize = Literal["same", "small", "static"]
 
 
 class OptimizerSettings(Section):
@@ -126,8 +127,12 @@ class TrainSettings(OptimizerSettings, VariantSettings):
 
 
 class DistillSettings(OptimizerSettings):
-    """`[distill]`: the final classifier. `model = "same"` starts from the voters' model."""
+    """`[distill]`: the final classifier. `model = "same"` starts from the voters' model.
+
+    `size` is how much of it: all ("same"), half of its layers ("small"), or its word embeddings alone ("static").
+    """
 
     model: ModelName = "same"
+    size: StudentSize = "same"
     temperature: PositiveFloat = 2.0
     gold_rows: bool = True

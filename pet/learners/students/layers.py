@@ -1,0 +1,64 @@
+"""A smaller encoder out of a pretrained one: some of its layers, as they are."""
+
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from pet.errors import ModelError
+
+__all__ = ["kept_layers", "shorten_encoder"]
+
+_SHARED = {"albert"}  # one set of weights is applied again and again: only the number of times is less
+
+
+def kept_layers(count: int) -> list[int]:
+    """Return the numbers of half of the layers, rounded up, evenly spaced from the first to the last.
+
+    The first reads the embeddings and the last feeds the head, so both stay where there is room for two. Half of the
+    layers, initialised so, keeps most of what a model knows (DistilBERT 1910.01108; the choice is compared in
+    2004.03844).
+
+    >>> kept_layers(6), kept_layers(12), kept_layers(2)
+    ([0, 2, 5], [0, 2, 4, 7, 9, 11], [0])
+    """
+    # With room for one, the first: it alone may read the embeddings without a norm of its own (ModernBERT).
+    return [int(place) for place in np.rint(np.linspace(0, count - 1, -(-count // 2)))]
+
+
+def shorten_encoder(model: Any) -> None:
+    """Take half of the layers out of a transformers model, in place; its config says so.
+
+    Raises
+    ------
+    ModelError
+        If it has fewer than two layers, or they are not found.
+    """
+    count = int(getattr(model.config, "num_hidden_layers", 0))
+    kind = model.config.model_type
+    if count < 2:
+        raise ModelError(f'The {kind!r} model has {count} layer(s), size = "small" needs two: use "same" or "static".')
+    kept = kept_layers(count)
+    if kind not in _SHARED:
+        layers = _layer_list(model, count)
+        for i in sorted(set(range(count)) - set(kept), reverse=True):
+            del layers[i]
+    # ModernBERT has layers that see everything and layers that see their neighborhood: each stays what it is.
+    if len(types := getattr(model.config, "layer_types", None) or ()) == count:
+        model.config.layer_types = [types[i] for i in kept]
+    model.config.num_hidden_layers = len(kept)
+
+
+def _layer_list(model: Any, count: int) -> nn.ModuleList:
+    """Return the one list of modules that is as long as the config says the encoder is."""
+    found = [
+        module
+        for module in model.base_model.modules()
+        if isinstance(module, nn.ModuleList) and len(module) == count and len({type(part) for part in module}) == 1
+    ]
+    if len(found) != 1:
+        raise ModelError(
+            f"{len(found)} lists of {count} layers were found in the {model.config.model_type!r} model, expected one: "
+            'size = "small" cannot be made of it; use "same" or "static".'
+        )
+    return found[0]

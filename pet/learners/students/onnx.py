@@ -1,0 +1,205 @@
+"""A classifier as an ONNX file: exported by torch, quantized and run by onnxruntime, which need the extra `[onnx]`.
+
+FOLDER/model.onnx    logits [b, k] of `input_ids`, `attention_mask` and, for some models, `token_type_ids`, each
+                     int64 [b, t]; both axes are free
+       config.json, tokenizer.json, ...    those of the classifier
+"""
+
+import importlib
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from pet.data import Example
+from pet.errors import ModelError
+from pet.labeling import softmax
+from pet.learners.batching import collate, row_chunks, token_budget_batches
+from pet.learners.classifier import Advance, ClassifierForm, TextClassifier, encode_rows
+from pet.learners.sources import first_line, load_tokenizer
+
+__all__ = ["ONNX_FILE", "OnnxClassifier", "export_onnx", "quantize_onnx"]
+
+ONNX_FILE = "model.onnx"
+
+_TOKEN_BUDGET = 4096
+"""Tokens of a batch, as on a CPU elsewhere."""
+
+_ONE_FILE = 2**31 - 2**24
+"""An ONNX file holds less than 2 GiB; larger weights lie in a second file beside it."""
+
+
+@dataclass(frozen=True)
+class OnnxClassifier:
+    """An exported classifier on the CPU."""
+
+    session: Any
+    tokenizer: Any
+    form: ClassifierForm
+
+    @classmethod
+    def load(cls, folder: Path, form: ClassifierForm) -> "OnnxClassifier":
+        """Load an exported folder; it computes with as many threads as torch would.
+
+        Raises
+        ------
+        ModelError
+            If onnxruntime is not installed, or a file is missing or broken.
+        """
+        runtime = _library("onnxruntime")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3  # errors
+        try:
+            session = runtime.InferenceSession(str(folder / ONNX_FILE), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime's errors have no common base
+            raise ModelError(
+                f"{folder / ONNX_FILE} cannot be loaded ({first_line(error)}): export it again with `pet export`."
+            ) from None
+        return cls(session, load_tokenizer(folder), form)
+
+    def probabilities(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
+        """Return label probabilities, float32 [n, k], in the order of `examples`; only a chunk is held as tokens."""
+        found = np.empty((len(examples), len(self.form.labels)), np.float32)
+        for chunk in row_chunks(len(examples)):
+            found[chunk] = softmax(self._logits(examples[chunk], advance))
+        return found
+
+    def _logits(self, examples: Sequence[Example], advance: Advance) -> np.ndarray:
+        encoded = encode_rows(self.tokenizer, examples, tuple(self.form.columns), self.form.max_length)
+        names = {part.name for part in self.session.get_inputs()}
+        found = np.empty((len(encoded), len(self.form.labels)), np.float32)
+        for rows in token_budget_batches([len(row) for row in encoded], _TOKEN_BUDGET):
+            batch = collate([encoded[i] for i in rows], self.tokenizer.pad_token_id, "token_type_ids" in names, "cpu")
+            inputs = {name: tensor.numpy() for name, tensor in batch.inputs.items()}
+            (found[rows],) = self.session.run(["logits"], inputs)
+            advance(len(rows))
+        return found
+
+
+def export_onnx(classifier: TextClassifier, source: Path, target: Path) -> None:
+    """Write a classifier, loaded from `source` in float32 on the CPU, as an ONNX folder.
+
+    Raises
+    ------
+    ModelError
+        If the extra is not installed, or torch cannot export the model.
+    """
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        _library(name)
+    _start(target, source)
+    with _quiet():
+        _export(classifier, target / ONNX_FILE)
+
+
+def quantize_onnx(exact: Path, target: Path, *, careful: bool) -> None:
+    """Write an exported folder with its matrices in int8, and what they multiply while it runs (dynamic quantization).
+
+    The embeddings stay as they are: one scale for all words costs more labels than their size is worth. `careful` also
+    leaves out matrices with more inputs than outputs. These close a feed-forward block, and the few large activations
+    in front of them are what a single scale rounds worst (measured: 98.8 % of the labels are kept with them, all
+    without).
+
+    Raises
+    ------
+    ModelError
+        If the extra is not installed.
+    """
+    quantization = _library("onnxruntime.quantization")
+    graph = _library("onnx").load(exact / ONNX_FILE, load_external_data=False).graph
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    products = [node for node in graph.node if node.op_type == "MatMul" and len(shapes.get(node.input[1], ())) == 2]
+    closing = [node.name for node in products if shapes[node.input[1]][0] > shapes[node.input[1]][1]]
+    _start(target, exact)
+    with _quiet():
+        quantization.quantize_dynamic(
+            exact / ONNX_FILE,
+            target / ONNX_FILE,
+            op_types_to_quantize=["MatMul"],
+            nodes_to_exclude=closing if careful else [],
+            per_channel=True,
+            reduce_range=True,  # processors without VNNI would overflow
+            weight_type=quantization.QuantType.QInt8,
+            use_external_data_format=any(exact.glob("*.data")),
+        )
+
+
+def _start(target: Path, source: Path) -> None:
+    """Make a folder with the config and the tokenizer of another, and no graph yet."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in target.glob(f"{ONNX_FILE}*"):  # weights beside a graph would be added to those of an earlier one
+        path.unlink()
+    for path in source.glob("*.json"):
+        shutil.copyfile(path, target / path.name)
+
+
+class _Logits(nn.Module):
+    """A model whose inputs have an order and whose output is one tensor, as a graph has them."""
+
+    def __init__(self, model: nn.Module, names: Sequence[str]) -> None:
+        super().__init__()
+        self.model, self.names = model, tuple(names)
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Return logits [b, k]."""
+        logits: torch.Tensor = self.model(**dict(zip(self.names, inputs, strict=True))).logits
+        return logits
+
+
+@torch.no_grad()
+def _export(classifier: TextClassifier, file: Path) -> None:
+    backbone = classifier.backbone
+    # Two rows of unlike length, so that no axis of one and no mask without padding is taken for a constant.
+    rows = [Example("0", dict.fromkeys(classifier.form.columns, text)) for text in ("a", "a a a a a a a a")]
+    inputs = backbone.batch(classifier.encode(rows)).inputs
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
+    try:
+        torch.onnx.export(
+            _Logits(backbone.model, tuple(inputs)).eval(),
+            tuple(inputs.values()),
+            str(file),
+            input_names=list(inputs),
+            output_names=["logits"],
+            dynamic_shapes=((axes,) * len(inputs),),
+            dynamo=True,
+            external_data=_is_large(classifier),
+            verbose=False,
+        )
+    except Exception as error:  # many kinds, and each means that this model has no graph
+        kind = backbone.model.config.model_type
+        raise ModelError(f"torch cannot export this {kind!r} model to ONNX ({first_line(error)}).") from error
+
+
+def _is_large(classifier: TextClassifier) -> bool:
+    return 4 * int(classifier.backbone.model.num_parameters()) > _ONE_FILE
+
+
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        missing = name.partition(".")[0]
+        raise ModelError(
+            f"ONNX needs {missing}, which is not installed: install the extra, pip install 'pet-labeling[onnx]'."
+        ) from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's remarks about torchvision, deprecations and constant folding from the user's terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

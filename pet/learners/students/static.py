@@ -1,0 +1,221 @@
+"""The static student: the mean of a text's token vectors and a linear layer; no attention, no order of words.
+
+The vectors start as the word embeddings of a pretrained model and train with the layer. A mean and a linear layer
+commute, so that once trained both are folded into one table, the scores that each token gives to each label: what is
+kept is [v, k] numbers (v: size of the vocabulary) instead of [v, h], and a text costs its tokenization and one sum.
+
+    FOLDER/config.json         the labels and the form, as a stock folder has them
+           model.safetensors   `scores` [v, k] and `bias` [k]
+           tokenizer.json
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import nn
+
+from pet.config import OptimizerSettings
+from pet.data import Example
+from pet.errors import ModelError
+from pet.learners.backbone import Backbone
+from pet.learners.batching import row_chunks
+from pet.learners.classifier import Advance, ClassifierForm, segments
+from pet.learners.losses import distillation_loss, soften
+from pet.learners.sources import ModelSource, first_line
+from pet.learners.training import Trained, TrainLog, fit
+
+__all__ = ["MODEL_TYPE", "StaticClassifier"]
+
+MODEL_TYPE = "pet-static"
+"""What the config.json of such a folder says; transformers knows no such model, and says so."""
+
+
+@dataclass(frozen=True)
+class _Bags:
+    """Token ids of rows, one after the other: `ids` int32 [sum of t]; row i has those from `starts[i]` on, [n + 1]."""
+
+    ids: np.ndarray
+    starts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @classmethod
+    def joined(cls, rows: Sequence[np.ndarray]) -> "_Bags":
+        """Put rows, int32 [t] each, one after the other."""
+        return cls(np.concatenate([*rows, np.empty(0, np.int32)]), np.cumsum([0, *map(len, rows)]))
+
+    def of(self, rows: np.ndarray) -> "_Bags":
+        """Return some rows, in the order given."""
+        return _Bags.joined([self.ids[self.starts[i] : self.starts[i + 1]] for i in rows])
+
+    def mean(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return the mean vector of each row, [n, d], of vectors [v, d]; that of a row without tokens is 0."""
+        return nn.functional.embedding_bag(
+            torch.from_numpy(self.ids).long(),
+            vectors,
+            torch.from_numpy(self.starts),
+            mode="mean",
+            include_last_offset=True,
+        )
+
+
+class _MeanOfVectors(nn.Module):
+    """What trains: vectors [v, h] and the linear layer over their mean."""
+
+    def __init__(self, vectors: torch.Tensor, labels: int) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(vectors)
+        self.linear = nn.Linear(vectors.shape[1], labels)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, bags: _Bags) -> torch.Tensor:
+        """Return logits [n, k]."""
+        logits: torch.Tensor = self.linear(bags.mean(self.vectors))
+        return logits
+
+
+@dataclass
+class StaticClassifier:
+    """Scores of every token for every label: `scores` float32 [v, k], `bias` float32 [k].
+
+    `vectors`, float32 [v, h], are the pretrained embeddings to train from; a loaded classifier has none. It works on
+    the CPU, whatever the machine has: a batch is over before it would be on a GPU.
+    """
+
+    tokenizer: Tokenizer
+    form: ClassifierForm
+    scores: torch.Tensor
+    bias: torch.Tensor
+    vectors: torch.Tensor | None = None
+
+    @classmethod
+    def from_source(cls, source: ModelSource, form: ClassifierForm) -> "StaticClassifier":
+        """Take the tokenizer and the word embeddings of a pretrained model; nothing is trained yet."""
+        backbone = Backbone.classifier(source, form.labels, torch.device("cpu"), seed=0)
+        tokenizer = Tokenizer.from_str(backbone.tokenizer.backend_tokenizer.to_str())
+        special = backbone.tokenizer.num_special_tokens_to_add(pair=len(form.columns) > 1)
+        form = replace(form, max_length=min(form.max_length, backbone.longest_input))
+        # The same tokens as the other students read, but for the special ones: they are in every text.
+        tokenizer.enable_truncation(form.max_length - special, strategy="longest_first")
+        tokenizer.no_padding()
+        vectors = backbone.model.get_input_embeddings().weight.detach().float().clone()
+        # A tokenizer may know words that its model has no vector for.
+        vectors = nn.functional.pad(vectors, (0, 0, 0, max(0, tokenizer.get_vocab_size() - len(vectors))))
+        k = len(form.labels)
+        return cls(_plain(tokenizer), form, torch.zeros(len(vectors), k), torch.zeros(k), vectors)
+
+    @classmethod
+    def load(cls, folder: Path, form: ClassifierForm) -> "StaticClassifier":
+        """Load a folder written by `save`.
+
+        Raises
+        ------
+        ModelError
+            If a file is missing or broken, or they do not belong together.
+        """
+        try:
+            tensors = load_file(folder / "model.safetensors")
+            tokenizer = _plain(Tokenizer.from_file(str(folder / "tokenizer.json")))
+            scores, bias = tensors["scores"], tensors["bias"]
+        except (OSError, KeyError, SafetensorError) as error:
+            raise ModelError(f"The static classifier in {folder} cannot be loaded ({first_line(error)}).") from None
+        except Exception as error:  # tokenizers raises nothing more specific
+            raise ModelError(f"The tokenizer.json of {folder} cannot be read ({first_line(error)}).") from None
+        fits = scores.dim() == 2 and scores.shape[1] == len(bias) == len(form.labels)
+        if not fits or len(scores) < tokenizer.get_vocab_size():
+            raise ModelError(
+                f"{folder} has scores of shape {list(scores.shape)} for {len(form.labels)} labels and "
+                f"{tokenizer.get_vocab_size()} tokens: its files are of different models."
+            )
+        return cls(tokenizer, form, scores, bias)
+
+    def fit(
+        self,
+        examples: Sequence[Example],
+        targets: np.ndarray,
+        settings: OptimizerSettings,
+        rng: np.random.Generator,
+        temperature: float = 1.0,
+        advance: Advance = lambda _: None,
+    ) -> TrainLog:
+        """Train on target probabilities [n, k], as `TextClassifier.fit` does, and fold what was learned into scores.
+
+        Raises
+        ------
+        ModelError
+            If it was loaded from its folder: the vectors are not kept.
+        """
+        if self.vectors is None:
+            raise ModelError("A saved static classifier cannot train on: distill a new one from the pretrained model.")
+        bags = self._bags(examples)
+        seen = np.unique(bags.ids)
+        vectors = _standardized(self.vectors, seen)
+        # Only the tokens that occur are trained, so that a step costs what they cost, not what the vocabulary does.
+        places = np.zeros(len(vectors), np.int32)
+        places[seen] = np.arange(len(seen))
+        bags = replace(bags, ids=places[bags.ids])
+        model = _MeanOfVectors(vectors[seen], targets.shape[1])
+        softened = torch.from_numpy(soften(targets, temperature))
+
+        def loss(rows: np.ndarray) -> torch.Tensor:
+            return distillation_loss(model(bags.of(rows)), softened[torch.from_numpy(rows)], temperature)
+
+        log = fit(Trained.weights_of(model, settings), loss, len(bags), settings, rng, advance)
+        with torch.no_grad():
+            vectors[seen] = model.vectors
+            self.scores, self.bias = vectors @ model.linear.weight.T, model.linear.bias.clone()
+        return log
+
+    def probabilities(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
+        """Return label probabilities, float32 [n, k], in the order of `examples`; only a chunk is held as tokens."""
+        found = np.empty((len(examples), len(self.form.labels)), np.float32)
+        for chunk in row_chunks(len(examples)):
+            bags = self._bags(examples[chunk])
+            found[chunk] = torch.softmax(bags.mean(self.scores) + self.bias, dim=-1).numpy()
+            advance(len(bags))
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write config.json, model.safetensors and tokenizer.json."""
+        folder.mkdir(parents=True, exist_ok=True)
+        form = asdict(self.form)
+        labels = dict(enumerate(form.pop("labels")))
+        config = {"model_type": MODEL_TYPE, "id2label": labels, "pet": form}
+        (folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        save_file({"scores": self.scores.contiguous(), "bias": self.bias.contiguous()}, folder / "model.safetensors")
+        self.tokenizer.save(str(folder / "tokenizer.json"))
+
+    def _bags(self, examples: Sequence[Example]) -> _Bags:
+        """Tokenize rows without special tokens; those spelled in the text stay text."""
+        parts: list[np.ndarray] = []
+        for chunk in row_chunks(len(examples)):  # so that no more than its tokens is kept of a pool
+            texts = [segments(example, tuple(self.form.columns)) for example in examples[chunk]]
+            encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+            parts += [np.asarray(encoding.ids, np.int32) for encoding in encodings]
+        return _Bags.joined(parts)
+
+
+def _plain(tokenizer: Tokenizer) -> Tokenizer:
+    """Let special tokens that are spelled in a text be text: tokenizer.json does not say it."""
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def _standardized(vectors: torch.Tensor, seen: np.ndarray) -> torch.Tensor:
+    """Return vectors [v, h] without what the `seen` ones (int64) have in common, at a scale of 1.
+
+    Their common part is most of a mean over a text and says nothing about it. Weights by inverse document frequency
+    were tried too, and helped one data set and harmed two.
+    """
+    if len(seen) < 2:
+        return vectors.clone()
+    return (vectors - vectors[seen].mean(dim=0)) / vectors[seen].std()

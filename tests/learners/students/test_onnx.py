@@ -1,0 +1,123 @@
+"""Exported classifiers: the same scores in ONNX, nearly the same in int8, and what is said without the extra."""
+
+import shutil
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from tiny import FAMILIES
+
+from pet.config import OptimizerSettings
+from pet.data import Example
+from pet.errors import ModelError
+from pet.learners import TextClassifier
+from pet.learners.students import ONNX_FILE, export_onnx, load_for_export, load_student, new_student, quantize_onnx
+
+FIELDS = ("first", "second")
+TEXTS = ("team game", "", "phone, chip! " * 7, "good [MASK] film </s>", "It was a good film " * 30)
+ROWS = [
+    Example(str(i), {"first": text, "second": TEXTS[(i + shift) % len(TEXTS)]})
+    for shift in (1, 2)
+    for i, text in enumerate(TEXTS)
+]
+
+
+def taught(classifier: TextClassifier) -> TextClassifier:
+    """A few steps, so that rows do not all get the same scores."""
+    targets = np.eye(2, dtype=np.float32)[[int(row.fields["first"] < row.fields["second"]) for row in ROWS]]
+    settings = OptimizerSettings(steps=30, batch_size=5, learning_rate=5e-3, warmup=0.0)
+    classifier.fit(ROWS, targets, settings, np.random.default_rng(0))
+    return classifier
+
+
+@pytest.fixture(scope="module")
+def saved(new_classifier, tmp_path_factory):
+    """The folders of a classifier and of its export."""
+    folder = tmp_path_factory.mktemp("bert")
+    taught(new_classifier("bert", *FIELDS)).save(folder / "model")
+    export_onnx(load_for_export(folder / "model"), folder / "model", folder / "onnx")
+    return folder
+
+
+def test_the_scores_are_the_same(saved, machine):
+    classifier, exported = load_student(saved / "model", machine), load_student(saved / "onnx", machine)
+    assert {path.name for path in (saved / "onnx").iterdir()} == {
+        "config.json",
+        "model.onnx",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+    assert exported.form == classifier.form
+    told = []
+    assert exported.probabilities(ROWS, told.append) == pytest.approx(classifier.probabilities(ROWS), abs=1e-5)
+    assert sum(told) == len(ROWS)
+    assert np.ptp(classifier.probabilities(ROWS)[:, 0]) > 0.1
+    for row in ROWS[:3]:  # any number of rows, of any length
+        assert exported.probabilities([row]) == pytest.approx(classifier.probabilities([row]), abs=1e-5)
+    assert exported.probabilities([]).shape == (0, 2)
+    axes = [[axis.dim_param for axis in one.type.tensor_type.shape.dim] for one in _graph(saved / "onnx").input]
+    assert axes == [["batch", "length"]] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_can_be_exported(new_classifier, machine, tmp_path, family):
+    plain = new_classifier(family, *FIELDS)
+    classifier = taught(new_student("small", plain.backbone.source, plain.form, machine, 0))
+    classifier.save(tmp_path / "model")
+    export_onnx(load_for_export(tmp_path / "model"), tmp_path / "model", tmp_path / "onnx")
+    found = load_student(tmp_path / "onnx", machine).probabilities(ROWS)
+    assert found == pytest.approx(classifier.probabilities(ROWS), abs=1e-4)
+    quantize_onnx(tmp_path / "onnx", tmp_path / "int8", careful=True)
+    assert load_student(tmp_path / "int8", machine).probabilities(ROWS) == pytest.approx(found, abs=0.1)
+
+
+def test_int8(saved, machine, tmp_path):
+    exact = load_student(saved / "onnx", machine).probabilities(ROWS)
+    products = {}
+    for careful in (False, True):
+        folder = tmp_path / str(careful)
+        quantize_onnx(saved / "onnx", folder, careful=careful)
+        found = load_student(folder, machine).probabilities(ROWS)
+        assert found == pytest.approx(exact, abs=0.05)
+        assert not np.array_equal(found, exact)
+        products[careful] = sum(node.op_type == "MatMulInteger" for node in _graph(folder).node)
+    assert products[False] - products[True] == 2  # the matrix that closes the feed-forward block of each layer
+    assert products[True] == 2 * 5 + 2  # those of two layers, and the head
+
+
+def test_what_cannot_be_exported_or_read(saved, machine, tmp_path, refuses):
+    refuses(ModelError, lambda: load_for_export(saved / "onnx"), str(saved / "onnx"), "exported model already")
+    folder = shutil.copytree(saved / "onnx", tmp_path / "broken")
+    (folder / ONNX_FILE).write_bytes(b"no graph")
+    refuses(ModelError, lambda: load_student(folder, machine), str(folder / ONNX_FILE), "pet export")
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxscript", "onnxruntime"])
+def test_without_the_extra(saved, machine, tmp_path, monkeypatch, refuses, missing):
+    classifier = load_for_export(saved / "model")
+    monkeypatch.setitem(sys.modules, missing, None)
+    export = lambda: export_onnx(classifier, saved / "model", tmp_path / "onnx")  # noqa: E731
+    refuses(ModelError, export, f"ONNX needs {missing}", "pip install 'pet-labeling[onnx]'")
+    assert not (tmp_path / "onnx").exists()
+    if missing == "onnxruntime":
+        refuses(ModelError, lambda: load_student(saved / "onnx", machine), "ONNX needs onnxruntime")
+
+
+def test_a_model_that_torch_cannot_export(saved, tmp_path, monkeypatch, refuses):
+    def fails(*_, **__):
+        raise RuntimeError("no such operator\nand more")
+
+    monkeypatch.setattr(torch.onnx, "export", fails)
+    classifier = load_for_export(saved / "model")
+    refuses(
+        ModelError,
+        lambda: export_onnx(classifier, saved / "model", tmp_path),
+        "cannot export this 'bert' model to ONNX (no such operator)",
+    )
+
+
+def _graph(folder):
+    return onnx.load(folder / ONNX_FILE).graph
