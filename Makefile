@@ -2,6 +2,7 @@
 PYTHON ?= python3
 DEMO_ENV := .venv-demo
 TEST_ENV := .venv
+ROWS ?= 1000 10000 100000 1000000
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := true
 
@@ -19,10 +20,13 @@ lint: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/ruff format --check .
 	$(TEST_ENV)/bin/mypy
 
-bench: $(TEST_ENV)/ready  ## our scorer against the plain path, steps of variants and of pretraining, as ratios
+bench: $(TEST_ENV)/ready  ## speed as ratios, results in bench/: DATA=folder for real texts, ROWS="..." for other pools
+	mkdir -p bench
+	$(TEST_ENV)/bin/python tests/benchmarks/speed.py $(DATA) --json bench/speed.json
 	$(TEST_ENV)/bin/python tests/benchmarks/scoring.py
-	$(TEST_ENV)/bin/python tests/benchmarks/steps.py
-	$(TEST_ENV)/bin/python tests/benchmarks/pretraining.py
+	$(TEST_ENV)/bin/python tests/benchmarks/steps.py --json bench/steps.json
+	$(TEST_ENV)/bin/python tests/benchmarks/pretraining.py --json bench/pretraining.json
+	$(TEST_ENV)/bin/python tests/benchmarks/pool.py --sizes $(ROWS) --json bench/pool.json
 
 bench-model: $(TEST_ENV)/ready  ## MODEL=folder against pet-mini, on the tasks in DATA=folder: a table for its card
 	$(TEST_ENV)/bin/python tests/benchmarks/bench_model.py $(MODEL) $(DATA)
@@ -47,4 +51,4 @@ $(TEST_ENV)/ready: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(DEMO_ENV) $(TEST_ENV) build dist runs
+	rm -rf $(DEMO_ENV) $(TEST_ENV) build dist runs bench
