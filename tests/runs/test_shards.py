@@ -15,6 +15,7 @@ from pet.learners import Voter
 from pet.pipeline import label
 from pet.reports import output
 from pet.runs import Job, JobStore, shards
+from pet.runs.probe import FIRST_ROWS
 from pet.runs.shards import PoolScores
 
 ROWS = Rows.of(Example(str(i), {"text": str(i)}) for i in range(10))
@@ -113,7 +114,8 @@ def test_a_run_stopped_between_shards_ends_with_the_bytes_of_one_that_was_not(
     expected, asked, scores = content(labeled("whole")), [], Voter.scores
 
     def stop(self: Voter, examples: Sequence[Example], *rest: Any) -> np.ndarray:
-        asked.append(len(examples))
+        if len(examples) != FIRST_ROWS:  # those of a forecast
+            asked.append(len(examples))
         if len(asked) == 3:
             raise KeyboardInterrupt
         return scores(self, examples, *rest)
