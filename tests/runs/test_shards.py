@@ -116,8 +116,8 @@ def test_a_run_stopped_between_shards_ends_with_the_bytes_of_one_that_was_not(
     def stop(self: Voter, examples: Sequence[Example], *rest: Any) -> np.ndarray:
         if len(examples) != FIRST_ROWS:  # those of a forecast
             asked.append(len(examples))
-        if len(asked) == 3:
-            raise KeyboardInterrupt
+            if len(asked) == 3:
+                raise KeyboardInterrupt
         return scores(self, examples, *rest)
 
     monkeypatch.setattr(Voter, "scores", stop)
