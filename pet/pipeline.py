@@ -286,4 +286,5 @@ def _facts(plan: Plan, generations: Sequence[Generation], work: Work) -> dict[st
         ],
         "work": asdict(work),
         "precision": plan.inputs.machine.precision,
+        "scoring": plan.inputs.machine.inference,
     }

@@ -94,7 +94,8 @@ class TextClassifier:
         def loss(rows: np.ndarray) -> torch.Tensor:
             encoded = self._encoded(examples, rows, kept)
             groups = length_groups([len(row) for row in encoded], self.machine.group_overhead)
-            logits = [self._logits(self.backbone.training_batch([encoded[i] for i in group])) for group in groups]
+            batches = [self.backbone.training_batch([encoded[i] for i in group]) for group in groups]
+            logits = [self._logits(batch, self.machine.precision) for batch in batches]
             softened = torch.from_numpy(soften(targets[rows[np.concatenate(groups)]], temperature))
             return distillation_loss(torch.cat(logits), softened.to(self.machine.device), temperature)
 
@@ -112,7 +113,7 @@ class TextClassifier:
         """Return label probabilities, float32 [n, k], in the order of `examples`; only chunks are held as tokens."""
 
         def compute(rows: list[Encoded]) -> torch.Tensor:
-            return torch.softmax(self._logits(self.backbone.batch(rows)), dim=-1)
+            return torch.softmax(self._logits(self.backbone.batch(rows), self.machine.inference), dim=-1)
 
         return Inference(self.machine, self.encode, compute).run(examples, len(self.form.labels), advance)
 
@@ -128,8 +129,8 @@ class TextClassifier:
         model.save_pretrained(folder)
         _stock_tokenizer(self.backbone.tokenizer, self.form.max_length).save_pretrained(folder)
 
-    def _logits(self, batch: Batch) -> torch.Tensor:
-        with autocast(self.machine.device, self.machine.precision):
+    def _logits(self, batch: Batch, precision: str) -> torch.Tensor:
+        with autocast(self.machine.device, precision):
             logits: torch.Tensor = self.backbone.model(**batch.inputs).logits
         return logits.float()
 

@@ -47,7 +47,7 @@ def mean_pooled(
 def _pooled(backbone: Backbone, encoded: Sequence[Encoded], machine: Machine) -> torch.Tensor:
     """Return the means of one batch, float32 [b, h]."""
     batch = backbone.batch(encoded)
-    with autocast(machine.device, machine.precision):
+    with autocast(machine.device, machine.inference):
         # Without the head, which would compute the vocabulary's logits of every token.
         hidden = backbone.model.base_model(**batch.inputs).last_hidden_state
     weights = torch.from_numpy(_weights(encoded, hidden.shape[1])).to(hidden.device)

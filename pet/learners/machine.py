@@ -35,10 +35,16 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Machine:
-    """A device and "bf16" or "fp32"."""
+    """A device, "bf16" or "fp32" for training, and for what goes forward only, if that is another ("")."""
 
     device: torch.device
     precision: str
+    scoring: str = ""
+
+    @property
+    def inference(self) -> str:
+        """The precision of what goes forward only."""
+        return self.scoring or self.precision
 
     @classmethod
     def pick(cls, settings: RunSettings) -> "Machine":

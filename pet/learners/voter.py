@@ -121,7 +121,7 @@ class Voter:
         parts = self.parts or self.new_parts(untrained=True)
 
         def compute(rows: list[Encoded]) -> torch.Tensor:
-            return parts.scores(self.backbone.batch(rows), self.machine.precision)
+            return parts.scores(self.backbone.batch(rows), self.machine.inference)
 
         return Inference(self.machine, self._encode_in_passing, compute).run(examples, len(self.words.labels), advance)
 

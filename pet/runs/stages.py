@@ -220,7 +220,7 @@ class Workbench:
         shared = {
             "base": dict(inputs.base),
             "model": inputs.model.model_dump(mode="json", exclude={"name"}),
-            "machine": [inputs.machine.device.type, inputs.machine.precision],
+            "machine": [inputs.machine.device.type, inputs.machine.precision, inputs.machine.inference],
             "seed": inputs.seed,
             "multi_token": inputs.multi_token,
         }

@@ -1,14 +1,15 @@
 """How this machine does a run best: a short trial before the first job, kept as a job, so that it is not made again.
 
-Two things are tried on rows of the pool. bfloat16 is taken where it gives the same label as float32 to 99.5 % of 512
-rows. And where more threads speed up one process little, several processes do the voters side by side.
+Two things are tried on rows of the pool. Where there is much to score, bfloat16 does it if the untrained ensemble gives
+the same label as in float32 to 99.5 % of 512 rows; training is in bfloat16 wherever the hardware has it. And where more
+threads speed up one process little, several processes do the voters side by side.
 """
 
 import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,6 +33,9 @@ __all__ = ["AGREEMENT", "PROBED_ROWS", "Trial", "VoterForeman", "crew_for", "set
 PROBED_ROWS = 512
 """Rows of the pool on which bfloat16 is compared with float32."""
 
+SCORED_TIMES = 3
+"""Fewer rows than so many times those of the trial are scored in float32: the trial would cost what it saves."""
+
 AGREEMENT = 0.995
 """The share of them that has to get the same label."""
 
@@ -53,13 +57,13 @@ WEIGHT_BYTES = 24
 
 @dataclass(frozen=True)
 class Trial:
-    """What was found: the precision, and the processes that do voters side by side (1: none but this one).
+    """What was found: the precision of scoring, and the processes that do voters side by side (1: none but this one).
 
     `agreement` is the share of rows with the same label in bfloat16 (None: not tried); `gain` is how many times as fast
     all threads are as one (None: not tried).
     """
 
-    precision: str
+    scoring: str
     workers: int = 1
     agreement: float | None = None
     gain: float | None = None
@@ -70,26 +74,28 @@ def settle(plan: Plan, bench: Workbench, say: Callable[[str], None] = lambda _: 
 
     The trial is that of an earlier start of the run, if there was one; a new one is `kept` for later starts, or not.
     """
-    trial = Trial(plan.inputs.machine.precision)
+    asked = plan.config.run.precision == "auto"
+    trial = Trial("fp32" if asked else plan.inputs.machine.precision)
     if _tries_precision(plan) or _tries_workers(plan):
-        found = plan.inputs.machine
-        place = [found.device.type, found.precision, torch.get_num_threads()]
-        job = Job("trial", job_hash(base=dict(plan.inputs.base), machine=place))
+        machine = plan.inputs.machine
+        job = Job("trial", job_hash(base=dict(plan.inputs.base), machine=[machine.device.type, machine.precision]))
         if kept:
-            bench.store.run(job, lambda place: _write(place, _try(plan, bench)))
-        trial = _read(bench.store.path(job)) if bench.store.done(job) else _try(plan, bench)
-    if trial.precision != plan.inputs.machine.precision:
+            bench.store.run(job, lambda place: _write(place, _try(plan, bench, trial)))
+        trial = _read(bench.store.path(job)) if bench.store.done(job) else _try(plan, bench, trial)
+    if trial.agreement is not None and trial.scoring == "fp32":
         say(
             f"bfloat16 gives only {trial.agreement:.1%} of {PROBED_ROWS} rows the label of float32 (expected "
-            f"{AGREEMENT:.1%}): float32 is used."
+            f"{AGREEMENT:.1%}): rows are scored in float32"
         )
-    machine = replace(plan.inputs.machine, precision=trial.precision)
+    machine = replace(plan.inputs.machine, scoring=trial.scoring)
     workers = trial.workers if plan.config.run.workers == "auto" else int(plan.config.run.workers)
     bench.inputs = replace(plan.inputs, machine=machine, workers=min(workers, len(plan.voters)), gain=trial.gain)
 
 
 def _tries_precision(plan: Plan) -> bool:
-    return plan.inputs.machine.precision == "bf16" and plan.config.run.precision == "auto"
+    scored = plan.generations * len(plan.voters) * len(plan.data.unlabeled)
+    enough = scored >= SCORED_TIMES * 2 * PROBED_ROWS * len(plan.pvps)
+    return plan.inputs.machine.precision == "bf16" and plan.config.run.precision == "auto" and enough
 
 
 def _tries_workers(plan: Plan) -> bool:
@@ -104,36 +110,39 @@ def _read(folder: Path) -> Trial:
     return Trial(**json.loads((folder / "trial.json").read_text(encoding="utf-8")))
 
 
-def _try(plan: Plan, bench: Workbench) -> Trial:
-    """Try both."""
+def _try(plan: Plan, bench: Workbench, trial: Trial) -> Trial:
+    """Try both, where there is something to try; the rest of the trial stays."""
     machine, pool = plan.inputs.machine, plan.data.unlabeled
     size = min(PROBED_ROWS, len(pool))
     rows = pool.take(np.sort(rng_for(plan.inputs.seed, "trial").choice(len(pool), size=size, replace=False)))[:]
-    precision, agreement = machine.precision, None
     if _tries_precision(plan):
-        agreement = _agreement(bench.voter(plan.voters[0].pvp), rows)
-        precision = "bf16" if agreement >= AGREEMENT else "fp32"
-    workers, gain = 1, None
+        agreement = _agreement([bench.voter(pvp) for pvp in plan.pvps], machine, rows)
+        trial = replace(trial, agreement=agreement, scoring="bf16" if agreement >= AGREEMENT else "fp32")
     if _tries_workers(plan):
-        workers, gain = _workers(plan, bench.voter(plan.voters[0].pvp), precision, rows[:TIMED_ROWS])
-    return Trial(precision, workers, agreement, gain)
+        voter = bench.voter(plan.voters[0].pvp)
+        voter.machine = replace(machine, scoring=trial.scoring)
+        workers, gain = _workers(plan, voter, rows[:TIMED_ROWS])
+        trial = replace(trial, workers=workers, gain=gain)
+    return trial
 
 
-def _agreement(voter: Voter, rows: tuple[Example, ...]) -> float:
-    """Return the share of rows to which bfloat16 and float32 give the same label, untrained."""
+def _agreement(voters: Sequence[Voter], machine: Machine, rows: tuple[Example, ...]) -> float:
+    """Return the share of rows to which the untrained ensemble gives the same label in bfloat16 and in float32."""
     labels = []
     for precision in ("fp32", "bf16"):
-        voter.machine = replace(voter.machine, precision=precision)
-        labels.append(voter.scores(rows).argmax(axis=1))
+        total = 0.0
+        for voter in voters:
+            voter.machine = replace(machine, scoring=precision)
+            total = total + voter.scores(rows)
+        labels.append(np.argmax(total, axis=1))
     return float((labels[0] == labels[1]).mean())
 
 
-def _workers(plan: Plan, voter: Voter, precision: str, rows: tuple[Example, ...]) -> tuple[int, float | None]:
+def _workers(plan: Plan, voter: Voter, rows: tuple[Example, ...]) -> tuple[int, float | None]:
     """Return how many processes shall do voters side by side, and what more threads gain in one."""
     room, train = _most_workers(plan), plan.voters[0].train
     if plan.inputs.machine.device.type != "cpu":
         return room, None
-    voter.machine = replace(voter.machine, precision=precision)
     together = _seconds(voter, rows, torch.get_num_threads())
     steps = (train.steps or 0) * train.batch_size * 3 if plan.data.labeled else 0  # a step is three forward passes
     work = together / len(rows) * plan.generations * len(plan.voters) * (steps + len(plan.data.unlabeled))

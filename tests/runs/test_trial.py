@@ -21,13 +21,19 @@ Settle = Callable[..., tuple[Plan, list[str]]]
 def settle(toy_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settle:
     """Settle a run on a machine with bfloat16 and two threads; `differing` rows get another label in it."""
 
-    def call(*settings: str, differing: int = 0, seconds: tuple[float, float] = (1.0, 1.0), threads: int = 2):
+    def call(
+        *settings: str,
+        differing: int = 0,
+        seconds: tuple[float, float] = (1.0, 1.0),
+        threads: int = 2,
+        times: float = 0.0,
+    ):
         scored: list[str] = []
 
         def scores(voter: Voter, rows: list[object]) -> np.ndarray:
-            scored.append(voter.machine.precision)
+            scored.append(voter.machine.inference)
             found = np.tile(np.float32([1.0, 0.0, 0.0]), (len(rows), 1))
-            if voter.machine.precision == "bf16":
+            if voter.machine.inference == "bf16":
                 found[:differing] = found[:differing, ::-1]
             return found
 
@@ -35,6 +41,7 @@ def settle(toy_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr("pet.learners.machine._precision", lambda name, _: "bf16" if name == "auto" else name)
         monkeypatch.setattr(trial.torch, "get_num_threads", lambda: threads)
         monkeypatch.setattr(trial, "_seconds", lambda *given: seconds[given[2] - 1])
+        monkeypatch.setattr(trial, "SCORED_TIMES", times)
         monkeypatch.setattr(trial, "_free_memory", lambda _: 64e9)
         monkeypatch.setattr(Voter, "scores", scores)
         plan = prepare(config)
@@ -48,22 +55,28 @@ def settle(toy_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_bfloat16_is_taken_where_it_gives_the_same_labels(settle: Settle) -> None:
     plan, said, scored = settle()
-    assert (plan.inputs.machine.precision, said, scored) == ("bf16", [], ["fp32", "bf16"])
+    assert (plan.inputs.machine.inference, said, scored) == ("bf16", [], ["fp32", "fp32", "bf16", "bf16"])
     _, _, scored = settle()
     assert scored == []  # a run that is started again does not try again
 
 
 def test_where_it_does_not_the_run_says_so(settle: Settle) -> None:
     plan, said, _ = settle(differing=1)  # of 36 rows
-    assert plan.inputs.machine.precision == "fp32"
+    assert (plan.inputs.machine.precision, plan.inputs.machine.inference) == ("bf16", "fp32")  # it trains in bfloat16
     assert "97.2%" in said[0]
-    assert "float32 is used" in said[0]
+    assert "scored in float32" in said[0]
+
+
+def test_few_rows_are_scored_in_float32_without_a_trial(settle: Settle) -> None:
+    plan, said, scored = settle(times=3.0, threads=1)
+    assert (plan.inputs.machine.precision, plan.inputs.machine.inference) == ("bf16", "fp32")
+    assert (said, scored) == ([], [])
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_a_precision_that_is_asked_for_is_not_tried(settle: Settle, precision: str) -> None:
     plan, _, scored = settle(f"run.precision={precision}", differing=36, threads=1)
-    assert (plan.inputs.machine.precision, scored) == (precision, [])
+    assert (plan.inputs.machine.precision, plan.inputs.machine.inference, scored) == (precision, precision, [])
 
 
 @pytest.mark.parametrize(
