@@ -1,7 +1,7 @@
 """The stock sequence classifier: trained on soft labels (distillation) or on gold labels (the baseline), and loaded."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -91,13 +91,13 @@ class TextClassifier:
         """
         kept: dict[int, Encoded] = {}
 
-        def loss(rows: np.ndarray) -> torch.Tensor:
+        def loss(rows: np.ndarray) -> Iterator[torch.Tensor]:
             encoded = self._encoded(examples, rows, kept)
-            groups = length_groups([len(row) for row in encoded], self.machine.group_overhead)
-            batches = [self.backbone.training_batch([encoded[i] for i in group]) for group in groups]
-            logits = [self._logits(batch, self.machine.precision) for batch in batches]
-            softened = torch.from_numpy(soften(targets[rows[np.concatenate(groups)]], temperature))
-            return distillation_loss(torch.cat(logits), softened.to(self.machine.device), temperature)
+            for group in length_groups([len(row) for row in encoded], self.machine.group_overhead):
+                batch = self.backbone.training_batch([encoded[i] for i in group])
+                softened = torch.from_numpy(soften(targets[rows[group]], temperature)).to(self.machine.device)
+                logits = self._logits(batch, self.machine.precision)
+                yield len(group) / len(rows) * distillation_loss(logits, softened, temperature)
 
         trained = Trained.weights_of(self.backbone.model, settings)
         return fit(trained, loss, len(examples), settings, rng, advance)

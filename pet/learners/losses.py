@@ -50,7 +50,7 @@ def masked_lm_loss(model: Any, batch: Batch, targets: Sequence[np.ndarray], prec
     chosen = [np.flatnonzero(row != IGNORED) for row in targets]
     rows = torch.from_numpy(np.repeat(np.arange(len(chosen)), [len(places) for places in chosen])).to(device)
     if not len(rows):  # no token was drawn from a batch of very short texts
-        return torch.zeros((), device=device)
+        return torch.zeros((), device=device, requires_grad=True)  # a loss like any other, of nothing
     positions = torch.from_numpy(np.concatenate(chosen)).to(device)
     wanted = torch.from_numpy(np.concatenate([row[row != IGNORED] for row in targets])).to(device)
     return functional.cross_entropy(logits_at(model, batch, rows, positions, precision), wanted)

@@ -1,6 +1,7 @@
 """Where the arithmetic happens: the device and the precision of the encoder."""
 
 import ctypes
+import gc
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ import torch
 from pet.config import RunSettings
 from pet.errors import ConfigError
 
-__all__ = ["Machine", "TokenBudget", "is_out_of_memory"]
+__all__ = ["Machine", "TokenBudget", "give_back_memory", "is_out_of_memory"]
 
 
 @dataclass
@@ -85,6 +86,15 @@ def _keep_freed_memory() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(_MMAP_THRESHOLD, 2**30)
         libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def give_back_memory() -> None:
+    """Return to the system what was freed: other processes need it."""
+    gc.collect()
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _device(name: str) -> torch.device:

@@ -1,6 +1,6 @@
 """What a voter's training minimizes: the PET loss with the auxiliary masked-LM loss, or the losses of ADAPET."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -66,14 +66,11 @@ def pet_objective(
     forward, alpha = _Pass(parts, machine), settings.auxiliary_mlm
     tokenizer = parts.backbone.tokenizer
 
-    def label_loss(chosen: np.ndarray) -> torch.Tensor:
-        groups = forward.groups(lesson, chosen)
-        scores = []
-        for group in groups:
-            batch = forward.batch([lesson.encoded[i] for i in group])
-            with parts.during(batch):
-                scores.append(parts.output.training_scores(parts.backbone.model, batch, machine.precision))
-        return pet_loss(torch.cat(scores), forward.targets(lesson, np.concatenate(groups)))
+    def label_loss(group: np.ndarray) -> torch.Tensor:
+        batch = forward.batch([lesson.encoded[i] for i in group])
+        with parts.during(batch):
+            scores = parts.output.training_scores(parts.backbone.model, batch, machine.precision)
+        return pet_loss(scores, forward.targets(lesson, group))
 
     def auxiliary() -> torch.Tensor:
         masked, targets = mask_tokens(draw(), len(tokenizer), tokenizer.mask_token_id, rng)
@@ -81,9 +78,11 @@ def pet_objective(
         with parts.during(batch):
             return masked_lm_loss(parts.backbone.model, batch, targets, machine.precision)
 
-    def loss(chosen: np.ndarray) -> torch.Tensor:
-        value = label_loss(chosen)
-        return value if not alpha else (1.0 - alpha) * value + alpha * auxiliary()
+    def loss(chosen: np.ndarray) -> Iterator[torch.Tensor]:
+        for group in forward.groups(lesson, chosen):
+            yield (1.0 - alpha) * len(group) / len(chosen) * label_loss(group)
+        if alpha:
+            yield alpha * auxiliary()
 
     return loss
 
@@ -93,19 +92,17 @@ def adapet_objective(parts: Parts, machine: Machine, lesson: Lesson, rng: np.ran
     forward, words = _Pass(parts, machine), parts.output.words
     model, mask_id = parts.backbone.model, parts.backbone.tokenizer.mask_token_id
 
-    def loss(chosen: np.ndarray) -> torch.Tensor:
-        total = torch.zeros((), device=machine.device)
+    def loss(chosen: np.ndarray) -> Iterator[torch.Tensor]:
         for group in forward.groups(lesson, chosen):
             rows, share = [lesson.encoded[i] for i in group], len(group) / len(chosen)
             batch, targets = forward.batch(rows), forward.targets(lesson, group)
             with parts.during(batch):
-                total = total + share * decoupled_label_loss(
-                    mask_logits(model, batch, machine.precision), words, targets
-                )
+                value = decoupled_label_loss(mask_logits(model, batch, machine.precision), words, targets)
+            yield share * value
             changed, tokens, is_true = label_conditioned(rows, lesson.targets[group], words, mask_id, rng)
             batch = forward.batch(changed)
             with parts.during(batch):
-                total = total + share * label_conditioned_loss(model, batch, tokens, is_true, machine.precision)
-        return total
+                value = label_conditioned_loss(model, batch, tokens, is_true, machine.precision)
+            yield share * value
 
     return loss

@@ -16,8 +16,9 @@ from pet.errors import ModelError, RunError
 
 __all__ = ["LossFunction", "TrainLog", "Trained", "fit", "row_stream", "weight_groups"]
 
-LossFunction = Callable[[np.ndarray], torch.Tensor]
-"""Maps int64 row indices of a micro-batch to its mean loss."""
+LossFunction = Callable[[np.ndarray], torch.Tensor | Iterable[torch.Tensor]]
+"""Maps int64 row indices of a micro-batch to its mean loss, or to the summands of it: each is made once the gradient of
+the one before is known, so that only one of them is held with all that it was computed from."""
 
 
 _LOOK_EVERY = 16
@@ -169,9 +170,11 @@ def fit(
         for update, rows in zip(range(steps), row_stream(n, settings.batch_size, rng), strict=False):
             values = []
             for part in np.split(rows, settings.accumulation):
-                value = loss(part) / settings.accumulation
-                accelerator.backward(value)
-                values.append(value.detach())
+                found = loss(part)
+                for summand in [found] if isinstance(found, torch.Tensor) else found:
+                    value = summand / settings.accumulation
+                    accelerator.backward(value)
+                    values.append(value.detach())
             norm = accelerator.clip_grad_norm_(tensors, settings.max_grad_norm)
             ledger.add(torch.stack(values).sum(), norm)
             optimizer.step()

@@ -6,10 +6,14 @@ from pathlib import Path
 __all__ = ["disk_use", "footprint", "peak_memory"]
 
 
-def peak_memory(workers: int = 1) -> int | None:
-    """Return the most bytes of memory that this process has held, or None where the system does not tell.
+IDLE_BYTES = 600_000_000
+"""What this process holds while others work: Python with its libraries, the rows, no model."""
 
-    Of several `workers` that have ended, each is taken to have held as much as the largest one.
+
+def peak_memory(workers: int = 1) -> int | None:
+    """Return the most bytes of memory that were held, or None where the system does not tell.
+
+    It is that of this process, or of several `workers` that have ended, each taken to have held as much as the largest.
     """
     try:
         import resource
@@ -17,7 +21,7 @@ def peak_memory(workers: int = 1) -> int | None:
         return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if workers > 1:
-        most += workers * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        most = max(most, IDLE_BYTES // 1024 + workers * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
     return most if sys.platform == "darwin" else 1024 * most  # bytes there, kilobytes elsewhere
 
 

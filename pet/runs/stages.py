@@ -25,6 +25,7 @@ import numpy as np
 from pet.config import DistillSettings, OptimizerSettings, VariantSettings
 from pet.data import Example, data_digest
 from pet.learners import Backbone, ModelSource, TrainLog, Voter, mean_pooled, model_digest, save_voter
+from pet.learners.machine import give_back_memory
 from pet.learners.students import Student, new_student
 from pet.prompts import PVP
 from pet.runs.crew import Crew
@@ -117,6 +118,8 @@ class Workbench:
         if self.crew is None or len(missing) < 2:
             return
         self.try_on()
+        self.__dict__.pop("_masked_lm", None)  # each of the crew has a model of its own
+        give_back_memory()
         rows = sum(len(one[2]) + len(self.inputs.data.labeled) + len(self.inputs.data.test) for one in missing)
         steps = sum((spec.train.steps or 0) * (spec.train.restarts or 1) for spec, *_ in missing)
         name = f"jobs {self.stages.started + 1} to {self.stages.started + len(missing)} of {self.stages.total}"

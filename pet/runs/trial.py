@@ -130,11 +130,9 @@ def _agreement(voters: Sequence[Voter], machine: Machine, rows: tuple[Example, .
     """Return the share of rows to which the untrained ensemble gives the same label in bfloat16 and in float32."""
     labels = []
     for precision in ("fp32", "bf16"):
-        total = 0.0
         for voter in voters:
             voter.machine = replace(machine, scoring=precision)
-            total = total + voter.scores(rows)
-        labels.append(np.argmax(total, axis=1))
+        labels.append(np.mean([voter.scores(rows) for voter in voters], axis=0).argmax(axis=1))
     return float((labels[0] == labels[1]).mean())
 
 

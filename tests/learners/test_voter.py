@@ -129,7 +129,7 @@ def test_the_losses_are_mixed_by_alpha(backbones, pvp, machine, rows, monkeypatc
     """With an MLM loss of exactly 3, (1 - alpha) CE + alpha MLM is known from the plain run."""
     voter = Voter(backbones["modernbert"], pvp, ModelSettings(), machine)  # has no dropout
     plain = voter.train(rows, settings_of(steps=1), generator()).losses[0]
-    monkeypatch.setattr("pet.learners.objectives.masked_lm_loss", lambda *_: torch.tensor(3.0))
+    monkeypatch.setattr("pet.learners.objectives.masked_lm_loss", lambda *_: torch.tensor(3.0, requires_grad=True))
     mixed = voter.train(rows, settings_of(steps=1, auxiliary_mlm=0.25), generator()).losses[0]
     assert mixed == pytest.approx(0.75 * plain + 0.25 * 3.0, abs=1e-5)
 
@@ -177,7 +177,9 @@ def test_groups_of_like_lengths_give_the_loss_and_the_gradient_of_one_batch(back
         voter = Voter(backbone, pvp, ModelSettings(), machine)
         targets = np.asarray([voter.words.labels.index(row.label) for row in longer])
         lesson, parts = Lesson(voter.encode(longer), targets), voter.new_parts()
-        loss = pet_objective(parts, machine, lesson, settings_of(), list, generator())(chosen)
+        losses = list(pet_objective(parts, machine, lesson, settings_of(), list, generator())(chosen))
+        assert (len(losses) > 1) == (overhead == 0)
+        loss = sum(losses)
         loss.backward()
         weights = [weight.grad for weight in backbone.model.parameters() if weight.grad is not None]
         found.append((loss.detach(), torch.cat([gradient.flatten() for gradient in weights])))
