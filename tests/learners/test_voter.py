@@ -173,7 +173,7 @@ def test_groups_of_like_lengths_give_the_loss_and_the_gradient_of_one_batch(back
     longer = [Example(str(i), {"text": "coach " * (3 * i + 1)}, row.label) for i, row in enumerate(rows[:12])]
     chosen, found = np.random.default_rng(3).permutation(12)[:10], []
     for overhead in (0, 2**20):
-        machine = _Grouping(torch.device("cpu"), "fp32", overhead)
+        machine = _Grouping(torch.device("cpu"), "fp32", overhead=overhead)
         voter = Voter(backbone, pvp, ModelSettings(), machine)
         targets = np.asarray([voter.words.labels.index(row.label) for row in longer])
         lesson, parts = Lesson(voter.encode(longer), targets), voter.new_parts()
