@@ -60,7 +60,7 @@ def scheduled(settings: S, parameters: int, voter: bool) -> S:
 def scheduled_student(settings: DistillSettings, parameters: int) -> DistillSettings:
     """Return the final classifier's settings without gaps; a smaller one takes larger steps, a static one more of them.
 
-    Chosen by agreement with the teacher on rows of the pool that were kept from the student (three data sets, pet-mini).
+    Chosen with pet-mini on three data sets, by agreement with the teacher on rows that were kept from the student.
     """
     schedule = _STATIC if settings.size == "static" else default_schedule(parameters, voter=False)
     if settings.size == "small":
