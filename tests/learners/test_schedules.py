@@ -1,9 +1,10 @@
 import pytest
 
-from pet.config import TrainSettings
-from pet.learners.schedules import default_schedule, scheduled_voter
+from pet.config import DistillSettings, TrainSettings
+from pet.learners.schedules import default_schedule, scheduled_student, scheduled_voter
 
 SMALL, BASE = 10_000_000, 110_000_000
+SIZES = ("same", "small", "static")
 
 
 def test_default_schedule():
@@ -42,3 +43,14 @@ def test_an_encoder_takes_smaller_steps_than_vectors():
         for kind in ("none", "mlp", "lstm")
     ]
     assert rates[0] > rates[1] == rates[2]
+
+
+@pytest.mark.parametrize("parameters", [SMALL, BASE])
+def test_a_smaller_student_takes_larger_steps(parameters):
+    same, small, static = (scheduled_student(DistillSettings(size=size), parameters) for size in SIZES)
+    usual = default_schedule(parameters, voter=False)
+    assert (same.steps, same.learning_rate) == (usual.steps, usual.learning_rate)
+    assert (small.steps, small.learning_rate) == (usual.steps, 2 * usual.learning_rate)
+    assert (static.steps, static.learning_rate) == (1000, 3e-3)
+    said = DistillSettings(size="static", steps=7, learning_rate=0.5)
+    assert scheduled_student(said, parameters) == said
