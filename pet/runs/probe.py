@@ -52,7 +52,7 @@ PATIENCE = 2.0
 LONGEST_OF = 1000
 """The longest batch of a training is taken to be that of the longest of so many rows."""
 
-GAPS = 2.0
+GAPS = 1.4
 """Blocks of many sizes leave gaps: after hundreds of updates a training holds so many times its largest batch.
 
 Measured with pet-mini on a CPU, where the heap keeps what is freed (see `Machine.pick`).
