@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 
 from pet.config import RunConfig
@@ -154,19 +155,18 @@ def _most_workers(plan: Plan) -> int:
     """Return how many processes there is room for: cores on a CPU, memory, and voters to be done."""
     machine = plan.inputs.machine
     need = PROCESS_BYTES + WEIGHT_BYTES * parameter_count(plan.inputs.source.folder)
-    free = _free_memory(machine)
-    threads = torch.get_num_threads() if machine.device.type == "cpu" else max(1, (os.cpu_count() or 1) // 2)
-    return max(1, min(threads, len(plan.voters), int(free // need) if free is not None else 1))
+    on_cpu = machine.device.type == "cpu"
+    threads = torch.get_num_threads() if on_cpu else max(1, (os.cpu_count() or 1) // 2)
+    # A GPU has room to spare or none: a training that does not fit fails.
+    room = _free_memory(machine) / (need if on_cpu else 4 * need)
+    return max(1, min(threads, len(plan.voters), int(room)))
 
 
-def _free_memory(machine: Machine) -> float | None:
-    """Return the bytes of free memory of the device, or None where the system does not tell."""
+def _free_memory(machine: Machine) -> float:
+    """Return the bytes of free memory of the device."""
     if machine.device.type == "cuda":
         return float(torch.cuda.mem_get_info(machine.device)[0])
-    try:
-        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError, OSError):
-        return None
+    return float(psutil.virtual_memory().available)
 
 
 def _seconds(voter: Voter, rows: tuple[Example, ...], threads: int) -> float:
