@@ -43,8 +43,8 @@ AGREEMENT = 0.995
 TIMED_ROWS = 24
 """Rows that are scored with one thread and with all of them; a second each for a small model on a CPU."""
 
-STARTING = 12.0
-"""Seconds that another process takes to be ready; side by side has to save more than that."""
+SAVED = 60.0
+"""Seconds that side by side has to save: processes take a while to be ready, and each takes a gigabyte and more."""
 
 WORTHWHILE = 1.25
 """How many times as fast side by side has to be: processes share caches and the memory bus."""
@@ -145,10 +145,10 @@ def _workers(plan: Plan, voter: Voter, rows: tuple[Example, ...]) -> tuple[int, 
     together = _seconds(voter, rows, torch.get_num_threads())
     steps = (train.steps or 0) * train.batch_size * 3 if plan.data.labeled else 0  # a step is three forward passes
     work = together / len(rows) * plan.generations * len(plan.voters) * (steps + len(plan.data.unlabeled))
-    if work < STARTING:
+    if work < SAVED:
         return 1, None
     gain = _seconds(voter, rows, 1) / together
-    return (room if room / gain >= WORTHWHILE and work * (1 - gain / room) > STARTING else 1), gain
+    return (room if room / gain >= WORTHWHILE and work * (1 - gain / room) > SAVED else 1), gain
 
 
 def _most_workers(plan: Plan) -> int:
