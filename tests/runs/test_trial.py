@@ -82,10 +82,10 @@ def test_a_precision_that_is_asked_for_is_not_tried(settle: Settle, precision: s
 @pytest.mark.parametrize(
     ("settings", "seconds", "threads", "workers"),
     [
-        ((), (1.2, 1.0), 2, 2),  # two threads gain little
+        ((), (12.0, 10.0), 2, 2),  # two threads gain little
         ((), (1.9, 1.0), 2, 1),  # they gain nearly all there is
         ((), (1.2e-3, 1e-3), 2, 1),  # it is a matter of seconds
-        ((), (1.2, 1.0), 8, 2),  # no more processes than voters
+        ((), (12.0, 10.0), 8, 2),  # no more processes than voters
         (("run.workers=1",), (1.2, 1.0), 2, 1),
         (("run.workers=7",), (1.9, 1.0), 2, 2),
     ],
@@ -98,12 +98,12 @@ def test_processes_where_more_threads_gain_little(settle, settings, seconds, thr
 
 def test_too_little_memory_makes_no_processes(settle: Settle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "PROCESS_BYTES", 40e9)
-    plan, _, _ = settle(seconds=(1.2, 1.0))
+    plan, _, _ = settle(seconds=(12.0, 10.0))
     assert plan.inputs.workers == 1
 
 
 def test_a_crew_has_the_threads_in_equal_parts(settle: Settle, toy_pipeline: Path, tmp_path: Path) -> None:
-    plan, _, _ = settle(seconds=(1.2, *[1.0] * 7), threads=8)
+    plan, _, _ = settle(seconds=(12.0, *[10.0] * 7), threads=8)
     bench = Workbench(plan.inputs, JobStore(tmp_path / "jobs"))
     with crew_for(plan.config, bench):
         assert bench.crew is not None
