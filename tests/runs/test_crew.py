@@ -2,43 +2,13 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from crew_hands import Boss
 
 from pet.errors import DataError, RunError
 from pet.runs.crew import Crew
-
-
-@dataclass(frozen=True)
-class Boss:
-    """Gets a process ready that writes its number into a folder."""
-
-    folder: Path
-
-    def begin(self, tell):
-        return Hand(self.folder, tell)
-
-
-@dataclass(frozen=True)
-class Hand:
-    folder: Path
-    tell: object
-
-    def write(self, name, seconds=0.0):
-        time.sleep(seconds)
-        (self.folder / name).write_text(f"{os.getpid()} {os.environ['OMP_NUM_THREADS']}")
-        self.tell("advance", 2)
-
-    def refuse(self):
-        raise DataError("no such row")
-
-    def stumble(self):
-        raise KeyError("x")
-
-    def die(self):
-        os._exit(9)
 
 
 @pytest.fixture
@@ -83,7 +53,7 @@ _SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from runs.test_crew import Boss
+from crew_hands import Boss
 from pet.runs.crew import Crew
 print("started", flush=True)
 duties = [("write", ("a", 0.0)), ("write", ("b", 60.0))]
