@@ -123,7 +123,7 @@ def test_a_dozen_kills_at_random_moments_change_no_byte(
         (("ipet.accept_all=true",), [96, 120, 120], []),
         # The later two collapse, and the first, which had labeled 24 rows, labels the whole pool in the end.
         (
-            ("ipet.growth=1.5", "data.examples_per_label=4", "train.learning_rate=5e-3", "run.seed=43"),
+            ("ipet.growth=1.5", "data.examples_per_label=4", "train.learning_rate=5e-3", "run.seed=44"),
             [120, 60, 120],
             [1, 2],
         ),
