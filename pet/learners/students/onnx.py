@@ -22,16 +22,17 @@ from torch import nn
 from pet.data import Example
 from pet.errors import ModelError
 from pet.labeling import softmax
-from pet.learners.batching import collate, row_chunks, token_budget_batches
-from pet.learners.classifier import Advance, ClassifierForm, TextClassifier, encode_rows
+from pet.learners.batching import collate
+from pet.learners.classifier import ClassifierForm, TextClassifier, encode_rows
+from pet.learners.encoding import Encoded
+from pet.learners.inference import Advance, Inference
+from pet.learners.machine import Machine
 from pet.learners.sources import first_line, load_tokenizer
 
 __all__ = ["ONNX_FILE", "OnnxClassifier", "export_onnx", "quantize_onnx"]
 
 ONNX_FILE = "model.onnx"
 
-_TOKEN_BUDGET = 4096
-"""Tokens of a batch, as on a CPU elsewhere."""
 
 _ONE_FILE = 2**31 - 2**24
 """An ONNX file holds less than 2 GiB; larger weights lie in a second file beside it."""
@@ -67,22 +68,20 @@ class OnnxClassifier:
         return cls(session, load_tokenizer(folder), form)
 
     def probabilities(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
-        """Return label probabilities, float32 [n, k], in the order of `examples`; only a chunk is held as tokens."""
-        found = np.empty((len(examples), len(self.form.labels)), np.float32)
-        for chunk in row_chunks(len(examples)):
-            found[chunk] = softmax(self._logits(examples[chunk], advance))
-        return found
+        """Return label probabilities, float32 [n, k], in the order of `examples`; only chunks are held as tokens."""
+        segments = "token_type_ids" in {part.name for part in self.session.get_inputs()}
 
-    def _logits(self, examples: Sequence[Example], advance: Advance) -> np.ndarray:
-        encoded = encode_rows(self.tokenizer, examples, tuple(self.form.columns), self.form.max_length)
-        names = {part.name for part in self.session.get_inputs()}
-        found = np.empty((len(encoded), len(self.form.labels)), np.float32)
-        for rows in token_budget_batches([len(row) for row in encoded], _TOKEN_BUDGET):
-            batch = collate([encoded[i] for i in rows], self.tokenizer.pad_token_id, "token_type_ids" in names, "cpu")
+        def encode(rows: Sequence[Example]) -> list[Encoded]:
+            return encode_rows(self.tokenizer, rows, tuple(self.form.columns), self.form.max_length)
+
+        def compute(rows: list[Encoded]) -> torch.Tensor:
+            batch = collate(rows, self.tokenizer.pad_token_id, segments, "cpu")
             inputs = {name: tensor.numpy() for name, tensor in batch.inputs.items()}
-            (found[rows],) = self.session.run(["logits"], inputs)
-            advance(len(rows))
-        return found
+            (logits,) = self.session.run(["logits"], inputs)
+            return torch.from_numpy(softmax(logits))
+
+        cpu = Machine(torch.device("cpu"), "fp32")
+        return Inference(cpu, encode, compute).run(examples, len(self.form.labels), advance)
 
 
 def export_onnx(classifier: TextClassifier, source: Path, target: Path) -> None:
