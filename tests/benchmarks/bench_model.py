@@ -35,7 +35,7 @@ def told(model: str, text: str, length: int) -> float:
     start = Start.load(find_model(model).folder, machine.device)
     corpus = Corpus.from_documents({"text": documents(text)}, start.tokenizer, length)
     tokens = int(corpus.tokens.sum())
-    batches = held_out_batches(corpus, start.tokenizer, length, tokens, machine.token_budget)
+    batches = held_out_batches(corpus, start.tokenizer, length, tokens, machine.token_budget.tokens)
     return 100 * masked_accuracy(start.model, batches, machine)[1]
 
 

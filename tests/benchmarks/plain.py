@@ -17,22 +17,29 @@ from pet.learners.deltas.families import layers
 from pet.learners.last_layer import last_layer_at_masks
 from pet.learners.masked_lm import word_scores
 
-__all__ = ["attention_flop", "flop", "gemm_seconds", "linear_shapes", "plain_scores", "plain_steps", "seconds"]
+__all__ = ["attention_flop", "flop", "gemm_seconds", "linear_shapes", "plain_scores", "plain_steps", "seconds", "settled"]
 
 LENGTH = 256
 
 
+def settled() -> float:
+    """Wait until a GPU, where there is one, has done what it was given; return the time, in seconds."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def seconds(work: Callable[[], object]) -> tuple[float, object]:
     """Return the time a call takes, and its result."""
-    start = time.perf_counter()
+    start = settled()
     result = work()
-    return time.perf_counter() - start, result
+    return settled() - start, result
 
 
 def plain_logits(voter: Voter, rows: Sequence, length: int = LENGTH) -> tuple[torch.Tensor, Batch]:
     """Return logits at the masks, [b, p, v], of rows padded to `length`, from logits at all positions."""
     tokenizer = voter.backbone.tokenizer
-    batch = collate(rows, tokenizer.pad_token_id, voter.backbone.uses_segments, "cpu", length)
+    batch = collate(rows, tokenizer.pad_token_id, voter.backbone.uses_segments, voter.machine.device, length)
     logits = voter.backbone.model(**batch.inputs).logits[batch.rows, batch.positions]
     return logits.view(len(batch), batch.slots, -1), batch
 
@@ -42,7 +49,7 @@ def plain_scores(voter: Voter, examples: list[Example], length: int = LENGTH) ->
     encoded = voter.encode(examples)
     with torch.inference_mode():
         found = [
-            word_scores(plain_logits(voter, encoded[start : start + 8], length)[0], voter.words).numpy()
+            word_scores(plain_logits(voter, encoded[start : start + 8], length)[0], voter.words).cpu().numpy()
             for start in range(0, len(encoded), 8)
         ]
     return np.concatenate(found)
@@ -57,7 +64,7 @@ def plain_steps(voter: Voter, examples: list[Example], steps: int, batch_size: i
     for step in range(steps):
         rows = [(step * batch_size + i) % len(encoded) for i in range(batch_size)]
         logits, _ = plain_logits(voter, [encoded[i] for i in rows])
-        targets = torch.tensor([columns[str(examples[i].label)] for i in rows])
+        targets = torch.tensor([columns[str(examples[i].label)] for i in rows], device=logits.device)
         functional.cross_entropy(word_scores(logits, voter.words), targets).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -80,21 +87,30 @@ def linear_shapes(voter: Voter, batch: Batch) -> list[tuple[int, int, int]]:
     return shapes
 
 
-def gemm_seconds(shapes: Sequence[tuple[int, int, int]], dtype: torch.dtype, training: bool, repeats: int = 5) -> float:
+def gemm_seconds(
+    shapes: Sequence[tuple[int, int, int]], dtype: torch.dtype, training: bool, device: torch.device, repeats: int = 5
+) -> float:
     """Return what the products of these shapes alone take: the median over repeats of each, summed.
 
     In training, those of the gradients of inputs and weights come on top.
     """
     total, known = 0.0, {}
+    at_once = 20 if device.type == "cuda" else 1  # a product is short there beside the wait for it
+
+    def random(rows: int, columns: int) -> torch.Tensor:
+        return torch.randn(rows, columns, device=device).to(dtype)
+
+    def timed(product: Callable[[], object]) -> float:
+        return seconds(lambda: [product() for _ in range(at_once)] and None)[0] / at_once
+
     for rows, inputs, outputs in shapes:
         if (rows, inputs, outputs) not in known:
-            x, w = torch.randn(rows, inputs).to(dtype), torch.randn(outputs, inputs).to(dtype)
-            y = torch.randn(rows, outputs).to(dtype)
+            x, w, y = random(rows, inputs), random(outputs, inputs), random(rows, outputs)
             products = [lambda x=x, w=w: functional.linear(x, w)]
             if training:
                 products += [lambda y=y, w=w: y @ w, lambda x=x, y=y: y.t() @ x]
             with torch.inference_mode():
-                times = [[seconds(product)[0] for _ in range(repeats)] for product in products]
+                times = [[timed(product) for _ in range(repeats)] for product in products]
             known[rows, inputs, outputs] = sum(map(float, np.median(times, axis=1)))
         total += known[rows, inputs, outputs]
     return total

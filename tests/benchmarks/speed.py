@@ -1,7 +1,8 @@
 """How near the hardware's limit: `make bench`, as ratios inside one process; JSON and a table.
 
     python tests/benchmarks/speed.py [DATA_DIR] [--models pet-mini bert-base modernbert-base] [--texts agnews imdb]
-                                     [--precisions fp32 bf16] [--rows 512] [--plain-rows 16] [--repeats 3] [--json FILE]
+                                     [--precisions fp32 bf16] [--rows 512] [--plain-rows 16] [--repeats 3]
+                                     [--device cpu] [--json FILE]
 
 Texts are those of DATA_DIR (folders agnews and imdb), or made up with about their lengths. Base-size models are random.
 For inference and for training steps:
@@ -19,14 +20,13 @@ import argparse
 import json
 import random
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
-from plain import attention_flop, flop, gemm_seconds, linear_shapes, plain_scores, plain_steps, seconds
+from plain import attention_flop, flop, gemm_seconds, linear_shapes, plain_scores, plain_steps, seconds, settled
 from rich.console import Console
 from rich.table import Table
 from scoring import WORDS
@@ -55,10 +55,10 @@ def texts_of(name: str, data: Path | None, count: int) -> list[Example]:
     return [Example(str(i), {"text": " ".join(rng.choices(WORDS, k=size))}) for i, size in enumerate(sizes)]
 
 
-def model_of(name: str, folder: Path) -> Backbone:
+def model_of(name: str, folder: Path, device: torch.device) -> Backbone:
     """Load pet-mini, or write and load a random model of base size with its vocabulary."""
     if name == "pet-mini":
-        return Backbone.masked_lm(find_model(name), torch.device("cpu"))
+        return Backbone.masked_lm(find_model(name), device)
     tokenizer = Backbone.masked_lm(find_model("pet-mini"), torch.device("cpu")).tokenizer
     size, ids = len(tokenizer), {"pad_token_id": tokenizer.pad_token_id}
     if name == "bert-base":
@@ -70,13 +70,13 @@ def model_of(name: str, folder: Path) -> Backbone:
         )
     model.save_pretrained(folder / name)
     tokenizer.save_pretrained(folder / name)
-    return Backbone.masked_lm(ModelSource(name, folder / name), torch.device("cpu"))
+    return Backbone.masked_lm(ModelSource(name, folder / name), device)
 
 
-def voter_of(backbone: Backbone, precision: str) -> Voter:
+def voter_of(backbone: Backbone, precision: str, device: torch.device) -> Voter:
     """Return a voter under a pattern of AG News."""
     pvp = PVP(load_patterns().get("agnews/category"), load_verbalizers().get("agnews/words"))
-    return Voter(backbone, pvp, ModelSettings(), Machine(torch.device("cpu"), precision))
+    return Voter(backbone, pvp, ModelSettings(), Machine(device, precision))
 
 
 def inference(voter: Voter, exact: Voter, rows: list[Example], options: argparse.Namespace) -> dict[str, float]:
@@ -88,7 +88,7 @@ def inference(voter: Voter, exact: Voter, rows: list[Example], options: argparse
     some, precision = rows[: options.plain_rows], voter.machine.precision
     times: dict[str, list[float]] = {"ours": [], "plain": [], "gemm": [], "file": []}
     for _ in range(options.repeats):
-        times["gemm"].append(gemm_seconds(shapes, DTYPES[precision], training=False, repeats=3))
+        times["gemm"].append(gemm_seconds(shapes, DTYPES[precision], False, voter.machine.device, repeats=3))
         times["ours"].append(seconds(lambda: voter.scores(rows))[0])
         spent, plain = seconds(lambda: plain_scores(exact, some))
         times["plain"].append(spent)
@@ -123,7 +123,7 @@ def training(voter: Voter, exact: Voter, rows: list[Example], options: argparse.
     settings = TrainSettings(steps=4, learning_rate=1e-4, batch_size=BATCH).with_preset()
     ours, plain, gemm, steps = [], [], [], len(labeled) // BATCH
     for _ in range(options.repeats):
-        gemm.append(gemm_seconds(shapes, DTYPES[voter.machine.precision], training=True, repeats=3))
+        gemm.append(gemm_seconds(shapes, DTYPES[voter.machine.precision], True, voter.machine.device, repeats=3))
         ours += _step_seconds(voter, labeled, settings)
         plain.append(seconds(lambda: plain_steps(exact, labeled, 1, BATCH))[0])
     real = float(lengths.sum()) / sum(batch.inputs["input_ids"].numel() for batch in batches)
@@ -142,7 +142,7 @@ def _limit(voter: Voter, lengths: list[int], shapes: list, real: float, gemm: fl
 def _step_seconds(voter: Voter, labeled: list[Example], settings: TrainSettings) -> list[float]:
     """Return the seconds of each step but the first."""
     ends: list[float] = []
-    voter.train(labeled, settings, np.random.default_rng(0), advance=lambda _: ends.append(time.perf_counter()))
+    voter.train(labeled, settings, np.random.default_rng(0), advance=lambda _: ends.append(settled()))
     return np.diff(ends).tolist()
 
 
@@ -174,19 +174,20 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=512)
     parser.add_argument("--plain-rows", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
     quiet_transformers()
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for name in options.models:
-            backbone = model_of(name, Path(folder))
-            exact = voter_of(backbone, "fp32")
+            backbone = model_of(name, Path(folder), options.device)
+            exact = voter_of(backbone, "fp32", options.device)
             for texts in options.texts:
                 # Models of base size take ten times as long: fewer rows say as much.
                 rows = texts_of(texts, options.data, options.rows if name == "pet-mini" else options.rows // 4)
                 for precision in options.precisions:
-                    voter = voter_of(backbone, precision)
+                    voter = voter_of(backbone, precision, options.device)
                     place = {"model": name, "texts": texts, "precision": precision}
                     found.append({**place, "work": "inference", **inference(voter, exact, rows, options)})
                     found.append({**place, "work": "training", **training(voter, exact, rows, options)})
