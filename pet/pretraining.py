@@ -39,6 +39,9 @@ from pet.runs.rates import rate_progress
 __all__ = ["PretrainResult", "check_settings", "pretrain"]
 
 
+_NO_MEAN = "output.trained_share mixes in a start that was trained, head and all: leave it out."
+
+
 @dataclass(frozen=True)
 class PretrainResult:
     """Where the model lies, and what was measured on the way."""
@@ -86,6 +89,10 @@ def _pretrain(config: PretrainConfig, text: "_Text", directory: RunDirectory, lo
     machine = Machine.pick(RunSettings(device=config.run.device, precision=config.run.precision))
     training = _training(config, text, corpora, start, machine)
     _train(training, directory, config, log, quiet)
+    if (share := config.output.trained_share) < 1.0:
+        log.say(f"{share:g} of the trained weights, the rest of the start's:")
+        first = Start.load(start, machine.device).model
+        training.average(first, share, Hooks(measured=lambda point: log.say(point.line())))
     write_json(directory.metrics_path, {"curve": [asdict(point) for point in training.progress.curve]})
     facts = _facts(config, text, corpora[0], training, directory.root.resolve().name)
     _publish(directory.model, training.model, start, config, facts)
@@ -106,6 +113,8 @@ def check_settings(config: PretrainConfig) -> None:
         raise ConfigError("No limit is set, expected one of --steps, --tokens and --minutes.")
     if config.masking.keep_embeddings and start.model is None:
         raise ConfigError("--keep-embeddings keeps those of a trained start: give --from, or leave it out.")
+    if config.output.trained_share < 1.0 and start.model is None:
+        raise ConfigError(_NO_MEAN)
     if start.model is not None:
         check_start(find_model(start.model, start.revision))
 
@@ -208,13 +217,11 @@ def _training(
 ) -> Pretraining:
     corpus, valid = corpora
     start = Start.load(folder, machine.device)
+    if config.output.trained_share < 1.0 and start.new != "nothing":
+        raise ConfigError(_NO_MEAN)
     keeps = config.masking.keep_embeddings > 0
     budget = config.train.batch_size // config.train.accumulation * config.text.length
-    held_out = (
-        held_out_batches(valid, start.tokenizer, config.text.length, config.text.valid_tokens, budget)
-        if len(valid)
-        else []
-    )
+    measured = valid, start.tokenizer, config.text.length, config.text.valid_tokens, budget
     lesson = Lesson(
         corpus=corpus,
         shares=mixed_shares(corpus.tokens, [source.share for source in text.sources]),
@@ -222,7 +229,7 @@ def _training(
         updates=config.train,
         length=config.text.length,
         seed=config.run.seed,
-        held_out=held_out,
+        held_out=held_out_batches(*measured) if len(valid) else [],
         measurements=config.output.measurements,
     )
     return Pretraining(start, lesson, machine, Start.load(folder, machine.device).model if keeps else None)

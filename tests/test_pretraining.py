@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
@@ -76,6 +77,19 @@ def test_it_leaves_a_stock_model_with_a_card(finished):
     assert "# ours: a masked language model" in card and "| news | 2 |" in card and "| 40.0% |" in card
     assert "valid" not in card.split("Settings")[0]  # held out, though a glob had named it
     assert f"| 12 | {last.tokens:,} |" in card and str(finished.directory.parent) not in card
+
+
+def test_weights_are_averaged_with_those_of_the_start(finished, config, tmp_path):
+    mixed = pretrain(PretrainConfig.from_mapping({**config.model_dump(), "output": {
+        **SETTINGS["output"], "trained_share": 0.25}}), tmp_path / "mixed", quiet=True)  # fmt: skip
+    start = next((finished.directory / "jobs").glob("*/tokenizer.json")).parent
+    first, last = load_file(start / "model.safetensors"), load_file(finished.model / "model.safetensors")
+    found = load_file(mixed.model / "model.safetensors")
+    for name, weight in found.items():
+        np.testing.assert_allclose(weight, 0.75 * first[name] + 0.25 * last[name], atol=1e-6)
+    assert any((found[name] != last[name]).any() for name in found)
+    assert [point.step for point in mixed.curve] == [point.step for point in finished.curve] + [12]
+    assert mixed.curve[-1].valid_loss != mixed.curve[-2].valid_loss
 
 
 def test_again_it_does_nothing_and_another_one_is_refused(finished, config, tmp_path):
@@ -194,6 +208,21 @@ BAD_TEXTS = {
         (["--text", "news-1.txt:1.5", "--from", "TINY", "--steps", "1"], "has the share 1.5"),
         (["--text", "news-1.txt", "--from", "TINY", "--steps", "1", "--set", "text.shares={tlak=0.5}"], "no source is"),
         (["--text", "news-1.txt", "--from", "TINY", "--steps", "1", "--set", "train.stesp=1"], "Did you mean steps"),
+        (
+            [
+                "--text",
+                "news-1.txt",
+                "--from-scratch",
+                "1x32",
+                "--steps",
+                "1",
+                "--vocab-size",
+                "150",
+                "--set",
+                "output.trained_share=0.5",
+            ],
+            "that was trained, head",
+        ),
     ],
 )
 def test_bad_input_is_told_in_a_sentence(arguments, reason, texts, tiny_model, tmp_path, monkeypatch):

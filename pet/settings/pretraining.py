@@ -131,9 +131,14 @@ class UpdateSettings(LimitSettings):
 
 
 class OutputSettings(Section):
-    """`[output]`: the type of the weights, how often is measured in all, and how often a checkpoint is kept."""
+    """`[output]`: the weights that are kept, how often is measured in all, and how often a checkpoint is kept.
+
+    The weights are `trained_share` of the trained ones and, for the rest, those of the start (2109.01903): a model that
+    read little text many times has forgotten some of what it knew, the mean of both has less of that.
+    """
 
     dtype: Literal["fp32", "fp16"] = "fp32"
+    trained_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     measurements: PositiveInt = 10
     checkpoint_minutes: Annotated[float, Field(ge=0.0)] = 1.0
 

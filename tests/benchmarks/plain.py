@@ -17,7 +17,16 @@ from pet.learners.deltas.families import layers
 from pet.learners.last_layer import last_layer_at_masks
 from pet.learners.masked_lm import word_scores
 
-__all__ = ["attention_flop", "flop", "gemm_seconds", "linear_shapes", "plain_scores", "plain_steps", "seconds", "settled"]
+__all__ = [
+    "attention_flop",
+    "flop",
+    "gemm_seconds",
+    "linear_shapes",
+    "plain_scores",
+    "plain_steps",
+    "seconds",
+    "settled",
+]
 
 LENGTH = 256
 

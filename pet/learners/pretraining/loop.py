@@ -133,6 +133,13 @@ class Pretraining:
                     shown = now
         self.model.eval()
 
+    @torch.no_grad()
+    def average(self, start: Any, share: float, hooks: Hooks) -> None:
+        """Make the weights `share` of what they are and, for the rest, a start's; and measure those (2109.01903)."""
+        for name, weight in start.named_parameters():
+            self._names[name].lerp_(weight, 1.0 - share)
+        self._measure(hooks)
+
     def steps(self, begin: int) -> Generator[tuple[list[MaskedBatch], np.ndarray]]:
         """Yield the batches of each step from `begin` on, and the rows int64 [b] in them."""
         lesson, updates = self.lesson, self.lesson.updates
