@@ -48,13 +48,13 @@ def test_distill_in_place_and_from_another_model(copied: Path, tmp_path: Path) -
     from tiny import save_tiny
 
     other = save_tiny("distilbert", tmp_path / "other")
-    assert distill(copied, [f"distill.model={other}"], quiet=True) == copied / "model"
+    assert distill(copied, [f"distill.model={other}", "distill.steps=30"], quiet=True) == copied / "model"
     assert json.loads((copied / "model" / "config.json").read_text())["model_type"] == "distilbert"
     assert json.loads((copied / "model" / "config.json").read_text())["pet"]["columns"] == {"text": "text"}
     first = (copied / "model" / "model.safetensors").read_bytes()
     # Another model under the same name is another job.
     save_tiny("distilbert", other, seed=5)
-    distill(copied, [f"distill.model={other}"], quiet=True)
+    distill(copied, [f"distill.model={other}", "distill.steps=30"], quiet=True)
     assert (copied / "model" / "model.safetensors").read_bytes() != first
 
 

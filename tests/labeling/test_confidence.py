@@ -60,7 +60,7 @@ def test_the_listing_of_orders_by_hand() -> None:
 def test_a_row_is_drawn_with_a_probability_proportional_to_its_confidence(size: int) -> None:
     certain = np.array([0.9, 0.6, 0.4, 0.4])
     probs = np.stack([certain, (1 - certain) / 2, (1 - certain) / 2], axis=1)
-    counts = frequencies(drawn_rows([voter(probs)], [size, 0, 0], Rule(1.0), 3000), 4)
+    counts = frequencies(drawn_rows([voter(probs)], [size, 0, 0], Rule(1.0), 1500), 4)
     assert not far_from(counts, inclusion(certain, size))
     assert far_from(counts, np.ones(4))
     assert far_from(counts, inclusion(certain**2, size))
@@ -68,23 +68,23 @@ def test_a_row_is_drawn_with_a_probability_proportional_to_its_confidence(size: 
 
 def test_the_rows_of_each_label_have_their_own_probabilities() -> None:
     # Label 0: 0.9 to 0.6; label 1: 0.8 to 0.6 (rows 1 and 3).
-    drawn = drawn_rows([voter(binary(0.9, 0.2, 0.6, 0.4))], [1, 1], Rule(1.0), 3000)
+    drawn = drawn_rows([voter(binary(0.9, 0.2, 0.6, 0.4))], [1, 1], Rule(1.0), 1500)
     counts = frequencies(drawn, 4)
     assert not far_from(counts[[0, 2]], np.array([0.9, 0.6]))
     assert not far_from(counts[[1, 3]], np.array([0.8, 0.6]))
-    assert counts[[0, 2]].sum() == counts[[1, 3]].sum() == 3000
+    assert counts[[0, 2]].sum() == counts[[1, 3]].sum() == 1500
 
 
 def test_the_start_without_gold_rows_draws_by_the_probability_of_the_label_itself() -> None:
     votes = [voter(binary(0.6, 0.8, 0.9))]
-    counts = frequencies(drawn_rows(votes, [0, 1], Rule(1.0, "probability", from_most_likely=True), 3000), 3)
+    counts = frequencies(drawn_rows(votes, [0, 1], Rule(1.0, "probability", from_most_likely=True), 1500), 3)
     assert not far_from(counts, np.array([0.4, 0.2, 0.1]))
 
 
 @pytest.mark.parametrize("confidence", ["margin", "consensus"])
 def test_margins_start_without_gold_rows_from_those_that_have_the_label(confidence: Confidence) -> None:
     votes = [voter(binary(0.6, 0.45, 0.1, 0.9))]  # margins of label 1: none, 0.1, 0.8, none
-    counts = frequencies(drawn_rows(votes, [0, 1], Rule(1.0, confidence, from_most_likely=True), 3000), 4)
+    counts = frequencies(drawn_rows(votes, [0, 1], Rule(1.0, confidence, from_most_likely=True), 1500), 4)
     assert not far_from(counts[[1, 2]], np.array([0.1, 0.8]))
     assert counts[[0, 3]].sum() == 0
     # Rows that another label outscores are the last resort.
@@ -96,9 +96,9 @@ def test_a_random_part_of_the_pool_gives_every_row_the_chance_it_has_in_the_whol
     certain = np.linspace(0.5, 0.95, 18)
     probs = np.stack([certain, *[(1 - certain) / 3] * 3], axis=1)
     whole, rng = voter(probs), np.random.default_rng(11)
-    of_whole = frequencies(drawn_rows([whole], [2, 0, 0, 0], Rule(1.0), 2500), 18)
+    of_whole = frequencies(drawn_rows([whole], [2, 0, 0, 0], Rule(1.0), 1500), 18)
     of_part = []
-    for _ in range(2500):
+    for _ in range(1500):
         order = rng.permutation(18)[:10]
         chosen = select([whole.take(order)], "me", np.array([2, 0, 0, 0]), Rule(1.0), rng)
         of_part.append(order[chosen.rows])
@@ -161,7 +161,7 @@ def test_consensus_asks_all_other_voters_and_not_the_deciders_alone() -> None:
 )
 def test_rows_are_drawn_by_the_confidence_that_is_asked_for(confidence: Confidence, weights: list[float]) -> None:
     votes = [voter(binary(0.9, 0.7, 0.6), name) for name in "ab"]
-    counts = frequencies(drawn_rows(votes, [1, 0], Rule(1.0, confidence), 3000), 3)
+    counts = frequencies(drawn_rows(votes, [1, 0], Rule(1.0, confidence), 1500), 3)
     assert not far_from(counts, np.array(weights))
 
 

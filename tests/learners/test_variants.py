@@ -116,6 +116,7 @@ for folder in sorted(path for path in root.iterdir() if path.is_dir()):
 """
 
 
+@pytest.mark.slow
 def test_a_saved_voter_scores_the_same_in_another_process(tmp_path, trained, rows, folders):
     (tmp_path / "rows.txt").write_text("\n".join(row.fields["text"] for row in rows), encoding="utf-8")
     expected = {}

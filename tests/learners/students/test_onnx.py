@@ -15,6 +15,8 @@ from pet.errors import ModelError
 from pet.learners import TextClassifier
 from pet.learners.students import ONNX_FILE, export_onnx, load_for_export, load_student, new_student, quantize_onnx
 
+pytestmark = pytest.mark.slow  # the exporter takes seconds
+
 FIELDS = ("first", "second")
 TEXTS = ("team game", "", "phone, chip! " * 7, "good [MASK] film </s>", "It was a good film " * 30)
 ROWS = [
