@@ -20,6 +20,11 @@ class TokenBudget:
 
     tokens: int
 
+    @property
+    def rows(self) -> int:
+        """The most rows of a batch, however short: thousands on a GPU, where small ones cost as much as large ones."""
+        return max(256, self.tokens // 16)
+
     def halve(self) -> None:
         """Make do with half of it from now on."""
         self.tokens = max(1, self.tokens // 2)
