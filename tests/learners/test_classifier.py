@@ -59,6 +59,7 @@ def saved(new_classifier, tmp_path_factory) -> dict[tuple[str, int], tuple[Path,
     return built
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_learns_from_soft_labels(new_classifier, rows, family):
     classifier, told = new_classifier(family), []

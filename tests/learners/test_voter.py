@@ -28,6 +28,7 @@ def voter(backbones, pvp, machine):
     return Voter(backbones["bert"], pvp, ModelSettings(), machine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_learns(backbones, pvp, machine, rows, family):
     voter = Voter(backbones[family], pvp, ModelSettings(), machine)

@@ -50,7 +50,8 @@ def test_twelve_kills_at_random_moments_change_no_byte(start: Start, tmp_path: P
     assert not list(root.rglob(".tmp-*"))
 
 
-@pytest.mark.parametrize("mode", ["every-kill", pytest.param("every-kill-force", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["every-kill", "every-kill-force"])
 def test_a_kill_at_any_step_is_recovered_from(start: Start, tmp_path: Path, mode: str) -> None:
     *_, steps, wrong = finish(start(mode, tmp_path)).splitlines()
     assert json.loads(wrong) == []
