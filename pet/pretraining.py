@@ -39,7 +39,7 @@ from pet.runs.rates import rate_progress
 __all__ = ["PretrainResult", "check_settings", "pretrain"]
 
 
-_NO_MEAN = "output.trained_share mixes in a start that was trained, head and all: leave it out."
+_NO_MEAN = "output.trained_share needs a start that was trained, head and all, found a new one: leave it out."
 
 
 @dataclass(frozen=True)

@@ -221,7 +221,7 @@ BAD_TEXTS = {
                 "--set",
                 "output.trained_share=0.5",
             ],
-            "that was trained, head",
+            "that was trained, head and all, found a new one",
         ),
     ],
 )
