@@ -38,7 +38,6 @@ from pet.runs.rates import rate_progress
 
 __all__ = ["PretrainResult", "check_settings", "pretrain"]
 
-
 _NO_MEAN = "output.trained_share needs a start that was trained, head and all, found a new one: leave it out."
 
 
