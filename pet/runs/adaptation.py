@@ -29,7 +29,8 @@ __all__ = ["adaptation_facts", "adapted", "adapted_before"]
 _NAME = "adapt"
 _MODEL, _FIGURES = "model", "training.json"
 
-DEFAULT_STEPS = 200
+MOST_STEPS, MOST_PASSES = 200, 4
+"""Without a limit it ends after so many steps, or so many times the text of the pool: whichever comes first."""
 
 _HELD_OUT = 20
 """One text in so many is only measured on."""
@@ -48,9 +49,13 @@ def adapted(bench: Workbench, settings: AdaptSettings, say: Callable[[str], None
     if settings.method == "none":
         return bench
     inputs = bench.inputs
-    settings = settings if _is_limited(settings) else settings.model_copy(update={"steps": DEFAULT_STEPS})
     machine = [inputs.machine.device.type, inputs.machine.precision]
-    parts = {"settings": settings.model_dump(mode="json"), "length": inputs.model.max_length, "machine": machine}
+    parts = {
+        "settings": settings.model_dump(mode="json"),
+        "defaults": [] if _is_limited(settings) else [MOST_STEPS, MOST_PASSES],
+        "length": inputs.model.max_length,
+        "machine": machine,
+    }
     job = Job(_NAME, job_hash(name=_NAME, base=dict(inputs.base), seed=inputs.seed, **parts))
 
     def work(folder: Path) -> None:
@@ -138,7 +143,9 @@ def _lesson(inputs: StageInputs, start: Start, settings: AdaptSettings) -> Lesso
         Corpus.from_documents({"pool": _texts(inputs.data, held_out)}, start.tokenizer, length)
         for held_out in (False, True)
     )
-    limits = settings.model_dump(include=set(LimitSettings.model_fields))
+    limits: dict[str, object] = settings.model_dump(include=set(LimitSettings.model_fields))
+    if not _is_limited(settings):
+        limits = {"steps": MOST_STEPS, "tokens": MOST_PASSES * int(texts.tokens.sum())}
     budget = inputs.machine.token_budget.tokens
     return Lesson(
         corpus=texts,

@@ -154,10 +154,11 @@ class PlaceSettings(Section):
 class AdaptSettings(LimitSettings):
     """`[adapt]`: read the texts of the pool as in pretraining, once for all voters, before they are trained.
 
-    Without a limit it makes 200 steps. Rows are as long as `model.max_length`; a `rate` of the tokens is to be told.
+    Without a limit it reads the pool 4 times, in at most 200 steps: on short texts, held-out accuracy rises no more
+    after that. A step has as many tokens as `batch_size` rows of `model.max_length`; a `rate` of them is to be told.
     """
 
     method: Literal["none", "mlm"] = "none"
-    batch_size: PositiveInt = 32
-    learning_rate: PositiveFloat = 5e-5
+    batch_size: PositiveInt = 16
+    learning_rate: PositiveFloat = 1e-4
     rate: MaskRate = 0.15

@@ -5,10 +5,13 @@ import json
 import pytest
 from safetensors.numpy import load_file
 from toy import content
+from transformers import AutoTokenizer
 
 import pet
-from pet.pipeline import distill
+from pet.pipeline import distill, label
+from pet.runs import adaptation
 from pet.runs.manifest import Manifest
+from pet.runs.plan import prepare
 
 ADAPT = ("adapt.method=mlm", "adapt.steps=5", "adapt.learning_rate=1e-2", "run.baseline=false")
 
@@ -45,3 +48,20 @@ def test_the_student_is_trained_from_it_too_also_later(run, tmp_path):
     model = (run.directory / "model" / "model.safetensors").read_bytes()
     distill(run.directory, output_dir=tmp_path / "model", quiet=True)
     assert (tmp_path / "model" / "model.safetensors").read_bytes() == model
+
+
+@pytest.mark.parametrize("most_steps", [200, 3])
+def test_without_a_limit_it_reads_the_pool_four_times_or_makes_so_many_steps(config, tmp_path, monkeypatch, most_steps):
+    monkeypatch.setattr(adaptation, "MOST_STEPS", most_steps)
+    settings = config("adapt.method=mlm", "adapt.batch_size=1", "train.steps=1")
+    label(settings, tmp_path / "run", quiet=True)
+    jobs = Manifest.from_file(tmp_path / "run" / "manifest.json").jobs
+    done = json.loads((tmp_path / "run" / "jobs" / jobs["adapt"] / "training.json").read_text())["curve"][-1]
+    pool = prepare(settings).data.unlabeled
+    read = [row.fields["text"] for i, row in enumerate(pool) if i % 20]
+    tokenizer = AutoTokenizer.from_pretrained(settings.model.name)
+    tokens = sum(len(tokenizer(text)["input_ids"]) for text in read)
+    if most_steps == 3:
+        assert done["step"] == 3 and done["tokens"] < 4 * tokens
+    else:
+        assert 4 * tokens <= done["tokens"] < 4 * tokens + settings.model.max_length
