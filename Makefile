@@ -12,7 +12,7 @@ demo: $(DEMO_ENV)/ready  ## the real pipeline on the bundled data
 	$(DEMO_ENV)/bin/pet run quickstart --output-dir runs/quickstart --force
 
 test: $(TEST_ENV)/ready  ## unit tests first, then the slow ones
-	$(TEST_ENV)/bin/pytest -m "not slow" -n logical --dist loadfile
+	$(TEST_ENV)/bin/pytest -m "not slow" -n logical --dist loadfile --no-loadscope-reorder
 	$(TEST_ENV)/bin/pytest -m slow -n logical tests
 
 lint: $(TEST_ENV)/ready

@@ -1,22 +1,33 @@
 """One tiny model, one toy task and one finished run of it, shared by the tests that only read them."""
 
+from __future__ import annotations  # pet.RunConfig and pet.RunResult are loaded when they are asked for
+
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before torch is loaded: threads make tiny models slower, and much slower where other tests run beside these.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-from tiny import save_tiny
 from toy import THREE, write_task
 
 import pet
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _unsynced() -> Iterator[None]:
+    """Do not wait for the disk: that guards against a power cut, and a killed process tears nothing for want of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tiny import save_tiny  # and torch with it, which what starts the processes that test does not need
+
     return save_tiny("bert", tmp_path_factory.mktemp("models") / "tiny-bert", hidden_dropout_prob=0.0)
 
 

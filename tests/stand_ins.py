@@ -55,7 +55,7 @@ def truth(rows: Sequence[Example]) -> np.ndarray:
 
 def _parts(inputs: StageInputs, spec: VoterSpec, rows: np.ndarray, generation: int, scores: Scores) -> Arrays:
     parts = {
-        "pool": [inputs.data.unlabeled[i] for i in rows],
+        "pool": tuple(inputs.data.unlabeled.take(rows)),
         "gold": inputs.data.labeled,
         "content_free": inputs.content_free,
         "test": inputs.data.test,

@@ -19,6 +19,8 @@ from pet.runs.plan import Plan, prepare
 from pet.runs.stages import Workbench
 from pet.seeding import rng_for
 
+pytestmark = pytest.mark.slow
+
 Config = Callable[..., pet.RunConfig]
 COLON, CATEGORY = "toy/colon+words", "toy/category+words"
 # A tiny model that has hardly learned may well collapse: where that is not the point, all is accepted.

@@ -25,6 +25,8 @@ from pet.runs.results import Work
 from pet.runs.stages import Workbench
 from pet.seeding import rng_for
 
+pytestmark = pytest.mark.slow
+
 Config = Callable[..., pet.RunConfig]
 
 

@@ -16,6 +16,8 @@ from pet.runs.results import Arrays
 from pet.runs.stages import Workbench
 from pet.runs.voters import VoterSpec
 
+pytestmark = pytest.mark.slow
+
 Config = Callable[..., pet.RunConfig]
 
 

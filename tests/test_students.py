@@ -12,6 +12,8 @@ from pet.errors import ConfigError
 from pet.pipeline import distill
 from pet.reports.predictions import evaluate_file
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [str(row["text"]) for row in rows_of("test", 4)]
 STEPS = ("distill.steps=200", "distill.learning_rate=1e-2")
 

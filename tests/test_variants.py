@@ -55,6 +55,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory, larger_pipeline: Path) -> pe
     return pet.run(config, tmp_path_factory.mktemp("mixed") / "run", quiet=True)
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_variants_labels_and_distills(mixed: pet.RunResult) -> None:
     labels = pq.read_table(mixed.pseudo_labels)
     assert [name for name in labels.column_names if name.startswith("vote_")] == [f"vote_{name}" for name in NAMES]
@@ -66,6 +67,7 @@ def test_an_ensemble_of_variants_labels_and_distills(mixed: pet.RunResult) -> No
     assert pet.predict(mixed.directory, [{"text": "the coach won"}])
 
 
+@pytest.mark.slow
 def test_every_voter_trained_for_its_own_steps(mixed: pet.RunResult) -> None:
     jobs = json.loads((mixed.directory / "manifest.json").read_text())["jobs"]
     steps = {
@@ -75,6 +77,7 @@ def test_every_voter_trained_for_its_own_steps(mixed: pet.RunResult) -> None:
     assert steps == dict(zip(NAMES, (4, 4, 4, 2, *(1 for _ in REST)), strict=True))
 
 
+@pytest.mark.slow
 def test_kept_voters_are_deltas_that_load(mixed: pet.RunResult, larger_pipeline: Path) -> None:
     plan = prepare(with_train(larger_pipeline, MIXED))
     backbone = Backbone.masked_lm(plan.inputs.source, plan.inputs.machine.device)
@@ -88,6 +91,7 @@ def test_kept_voters_are_deltas_that_load(mixed: pet.RunResult, larger_pipeline:
         assert scores.shape == (len(plan.data.test), 3)
 
 
+@pytest.mark.slow
 def test_explain_shows_what_a_variant_read(mixed: pet.RunResult) -> None:
     row = pq.read_table(mixed.pseudo_labels).column("id")[-1].as_py()
     found = explain(mixed.directory, row)
@@ -98,6 +102,7 @@ def test_explain_shows_what_a_variant_read(mixed: pet.RunResult) -> None:
     assert "{tune:" in patterns[NAMES[2]]
 
 
+@pytest.mark.slow
 def test_an_ipet_run_with_lora_keeps_a_fraction_of_the_bytes(tmp_path: Path, larger_pipeline: Path) -> None:
     sizes = {}
     for preset in ("pet", "lora"):
@@ -280,6 +285,7 @@ def test_the_steps_of_starts_that_were_not_kept_are_counted(tmp_path: Path, toy_
     assert figures["work"]["steps"] == 2 * 3 * 2 + 2  # two voters and the classifier
 
 
+@pytest.mark.slow
 def test_explain_prompt_shows_every_token(toy_pipeline: Path, mixed: pet.RunResult) -> None:
     code, out, _ = run("explain-prompt", "{text} It was {mask}.", "--config", toy_pipeline, "--row", 2)
     lines = [line.split() for line in out.splitlines()]
@@ -298,6 +304,7 @@ def test_explain_prompt_shows_what_is_cut(toy_pipeline: Path) -> None:
     assert all(line[2] == "text" for line in whole if line[-1] == "cut")
 
 
+@pytest.mark.slow
 def test_explain_prompt_tells_the_nearest_words_of_a_saved_voter(toy_pipeline: Path, mixed: pet.RunResult) -> None:
     jobs = json.loads((mixed.directory / "manifest.json").read_text())["jobs"]
     folder = mixed.directory / "jobs" / jobs["voter/toy/category+words@words"] / "model"

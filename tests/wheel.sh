@@ -13,4 +13,4 @@ cp -r tests pyproject.toml "$work"
 cd "$work"
 "$work/env/bin/python" -c 'import pathlib, pet; assert "site-packages" in pet.__file__, pet.__file__'
 "$work/env/bin/pet" pipelines
-"$work/env/bin/pytest" tests -m "not slow" -n logical --dist loadfile
+"$work/env/bin/pytest" tests -m "not slow" -n logical --dist loadfile --no-loadscope-reorder

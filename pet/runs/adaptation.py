@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from itertools import compress
 from pathlib import Path
+from typing import Any
 
 from pet.data import TaskData
 from pet.errors import ModelError
@@ -143,7 +144,7 @@ def _lesson(inputs: StageInputs, start: Start, settings: AdaptSettings) -> Lesso
         Corpus.from_documents({"pool": _texts(inputs.data, held_out)}, start.tokenizer, length)
         for held_out in (False, True)
     )
-    limits: dict[str, object] = settings.model_dump(include=set(LimitSettings.model_fields))
+    limits: dict[str, Any] = settings.model_dump(include=set(LimitSettings.model_fields))
     if not _is_limited(settings):
         limits = {"steps": MOST_STEPS, "tokens": MOST_PASSES * int(texts.tokens.sum())}
     budget = inputs.machine.token_budget.tokens

@@ -113,6 +113,6 @@ def test_what_cannot_be_exported_is_said(
     assert found.stderr.strip().splitlines()[-1].endswith("install the extra, pip install 'pet-labeling[onnx]'.")
     assert not (copied / "onnx").exists()
     assert command("export", copied, "--to", "tflite").exit_code == 2
-    static = distill(copied, ["distill.size=static"], tmp_path / "static", quiet=True)
+    static = distill(copied, ["distill.size=static", "distill.steps=2"], tmp_path / "static", quiet=True)
     with pytest.raises(ModelError, match=r"holds a static classifier, .* \"same\" or \"small\""):
         export_classifier(static)

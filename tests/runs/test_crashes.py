@@ -27,6 +27,7 @@ def finish(process: "subprocess.Popen[str]") -> str:
     return out
 
 
+@pytest.mark.slow
 def test_twelve_kills_at_random_moments_change_no_byte(start: Start, tmp_path: Path) -> None:
     finish(start("run", tmp_path / "whole"))
     expected = content(tmp_path / "whole")

@@ -37,7 +37,7 @@ def names(root: Path) -> Counter[str]:
     return found
 
 
-@pytest.mark.parametrize("run", ["finished", "three"])
+@pytest.mark.parametrize("run", ["finished", pytest.param("three", marks=pytest.mark.slow)])
 def test_the_jobs_and_updates_counted_are_those_of_a_real_run(
     run: str, config: Config, larger: Config, request: pytest.FixtureRequest
 ) -> None:
