@@ -26,6 +26,7 @@ bench: $(TEST_ENV)/ready  ## speed as ratios, results in bench/: DATA=folder for
 	$(TEST_ENV)/bin/python tests/benchmarks/scoring.py
 	$(TEST_ENV)/bin/python tests/benchmarks/steps.py --json bench/steps.json
 	$(TEST_ENV)/bin/python tests/benchmarks/pretraining.py --json bench/pretraining.json
+	$(TEST_ENV)/bin/python tests/benchmarks/whole_run.py $(DATA) --seeds 1 --json bench/whole_run.json
 	$(TEST_ENV)/bin/python tests/benchmarks/pool.py --sizes $(ROWS) --json bench/pool.json
 
 bench-model: $(TEST_ENV)/ready  ## MODEL=folder against pet-mini, on the tasks in DATA=folder: a table for its card

@@ -63,7 +63,6 @@ def test_the_scores_are_the_same(saved, machine):
     assert axes == [["batch", "length"]] * 3
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_can_be_exported(new_classifier, machine, tmp_path, family):
     plain = new_classifier(family, *FIELDS)
