@@ -56,10 +56,10 @@ class Rates:
     def seconds(self, job: JobLoad) -> float:
         """Return the seconds of a job."""
         rows = sum(count * self.relative.get(part, 1.0) for part, count in job.rows.items())
-        seconds = self.token * self.tokens[job.pattern] * rows + self.encode * job.encoded
+        seconds = self.token * min(self.tokens[job.pattern] * rows, job.most_tokens) + self.encode * job.encoded
         if job.steps:
             seconds += self.starts.get(job.variant, 0.0) + job.steps * self.steps.get(job.variant, self.slowest)
-        return job.share * seconds
+        return job.share * min(seconds, job.most_seconds)
 
 
 @dataclass(frozen=True)

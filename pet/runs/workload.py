@@ -1,11 +1,14 @@
 """How much a run computes: the numbers of rows, updates and voters that its time, memory and disk follow from."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pet.config import RunConfig
+from pet.runs.adaptation import MOST_PASSES, MOST_STEPS
 from pet.runs.generations import labeled_rows
 from pet.runs.inputs import EMBEDDED_ROWS
 from pet.runs.plan import Plan
@@ -15,6 +18,9 @@ __all__ = ["BASELINE", "NO_PATTERN", "STUDENT", "JobLoad", "VoterLoad", "Workloa
 
 BASELINE, STUDENT = "baseline", "student"
 """Name what an update of a classifier costs, as a variant does for a voter's."""
+
+LEARNED = 3
+"""A token that a masked LM learns from costs as much as so many that go forward: once forward, twice backward."""
 
 NO_PATTERN = ""
 """Stands in the place of a pattern where rows are read without one."""
@@ -36,17 +42,24 @@ class JobLoad:
     """What one job computes: rows by set that go forward under a pattern, and `steps` updates of a `variant`.
 
     `encoded` rows are tokenized beside those. A job without a variant trains nothing. `share` is the part of its
-    seconds that counts where others of its stage are done at the same time.
+    seconds that counts where others of its stage are done at the same time. `most_tokens` go forward in all, and
+    `most_seconds` it takes, where the job has such limits.
     """
 
     stage: str
     name: str
     pattern: str
-    rows: Mapping[str, int]
+    rows: Mapping[str, float]
     variant: str = ""
     steps: int = 0
     encoded: int = 0
     share: float = 1.0
+    most_tokens: float = math.inf
+    most_seconds: float = math.inf
+
+    def with_share(self, share: float) -> "JobLoad":
+        """Return this job on a share of its rows."""
+        return replace(self, rows={part: share * count for part, count in self.rows.items()})
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,7 @@ class Workload:
     folds: int
     baseline_steps: int
     distill_steps: int
+    adaptation: JobLoad | None = None
     gold_rows: bool = True
     keep_models: bool = False
     workers: int = 1
@@ -94,6 +108,7 @@ class Workload:
             folds=len(np.unique(plan.held_out.argmax(axis=1))) if plan.held_out.any() else 0,
             baseline_steps=plan.inputs.baseline.steps or 0,
             distill_steps=config.distill.steps or 0,
+            adaptation=_adaptation(config, pool),
             gold_rows=config.distill.gold_rows,
             keep_models=config.run.keep_models,
             workers=plan.inputs.workers,
@@ -107,11 +122,14 @@ class Workload:
             pool=min(self.pool, rows),
             compared=min(self.compared, rows),
             embedded=min(self.embedded, rows),
+            adaptation=self.adaptation and self.adaptation.with_share(min(1.0, rows / self.pool)),
             generation_rows=tuple(min(labeled, rows) for labeled in self.generation_rows),
         )
 
     def jobs(self, whole: bool = True) -> Iterator[JobLoad]:
         """Yield the jobs in the order in which they are done; only the voters' unless `whole`."""
+        if self.adaptation:
+            yield self.adaptation
         yield from self._voting()
         if whole:
             yield from self._comparing()
@@ -164,6 +182,24 @@ def variant_of(spec: VoterSpec) -> str:
     """Name what an update of a voter costs: all its settings but for how many there are, and their rates."""
     others = {"seeds", "voters", "steps", "learning_rate", "prompt_learning_rate"}
     return spec.train.model_dump_json(exclude=others, exclude_none=True)
+
+
+def _adaptation(config: RunConfig, pool: int) -> JobLoad | None:
+    """Count what the model reads before any voter is trained."""
+    settings = config.adapt
+    if settings.method == "none":
+        return None
+    limited = any((settings.steps, settings.tokens, settings.minutes))
+    passes, steps = (math.inf, settings.steps or math.inf) if limited else (MOST_PASSES, MOST_STEPS)
+    tokens = min(steps * settings.batch_size * config.model.max_length, settings.tokens or math.inf)
+    return JobLoad(
+        stage="adapting",
+        name="adapt",
+        pattern=NO_PATTERN,
+        rows={"pool": LEARNED * passes * pool},
+        most_tokens=LEARNED * tokens,
+        most_seconds=60.0 * (settings.minutes or math.inf),
+    )
 
 
 def _voter_load(spec: VoterSpec) -> VoterLoad:

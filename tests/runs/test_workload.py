@@ -10,8 +10,9 @@ from toy import THREE
 
 import pet
 from pet.runs import JobStore
+from pet.runs.forecast import Rates
 from pet.runs.plan import prepare
-from pet.runs.workload import STUDENT, VoterLoad, Workload
+from pet.runs.workload import LEARNED, NO_PATTERN, STUDENT, VoterLoad, Workload, _adaptation
 
 Config = Callable[..., pet.RunConfig]
 
@@ -91,3 +92,33 @@ def test_finished_jobs_are_left_out_as_often_as_they_are_finished() -> None:
 def test_a_smaller_pool_is_smaller_everywhere() -> None:
     work = WORK.with_pool(300)
     assert (work.pool, work.compared, work.embedded, work.generation_rows) == (300, 300, 300, (160, 300))
+
+
+@pytest.mark.parametrize(
+    ("limit", "tokens"),
+    [
+        ((), 4 * 10 * 360),
+        (("adapt.batch_size=1", "model.max_length=8"), 200 * 8),
+        (("adapt.steps=3", "adapt.batch_size=2", "model.max_length=32"), 3 * 2 * 32),
+        (("adapt.steps=3", "adapt.tokens=50"), 50),
+        (("adapt.minutes=0.5",), 30 / (0.01 * LEARNED)),
+    ],
+)
+def test_an_adaptation_takes_what_its_limits_allow(config: Config, limit: tuple[str, ...], tokens: float) -> None:
+    pipeline = config("adapt.method=mlm", *limit)
+    job = _adaptation(pipeline, pool=360)
+    assert job is not None
+    rates = Rates(token=0.01, tokens={NO_PATTERN: 10.0}, relative={})
+    assert rates.seconds(job) == pytest.approx(0.01 * LEARNED * tokens)
+    assert rates.seconds(job.with_share(0.5)) <= rates.seconds(job)
+
+
+def test_an_adaptation_is_counted_until_it_is_done(config: Config) -> None:
+    work = Workload.of(prepare(config("adapt.method=mlm")))
+    assert work.adaptation is not None
+    first, *others = work.jobs()
+    assert first == work.adaptation
+    assert work.left(Counter({"adapt": 1})) == others == list(Workload.of(prepare(config())).jobs())
+    smaller = work.with_pool(work.pool // 2).adaptation
+    assert smaller is not None
+    assert smaller.rows["pool"] == pytest.approx(LEARNED * 4 * work.pool / 2)
