@@ -53,7 +53,7 @@ def adapted(bench: Workbench, settings: AdaptSettings, say: Callable[[str], None
     machine = [inputs.machine.device.type, inputs.machine.precision]
     parts = {
         "settings": settings.model_dump(mode="json"),
-        "defaults": [] if _is_limited(settings) else [MOST_STEPS, MOST_PASSES],
+        "defaults": [] if settings.is_limited else [MOST_STEPS, MOST_PASSES],
         "length": inputs.model.max_length,
         "machine": machine,
     }
@@ -103,10 +103,6 @@ def adaptation_facts(bench: Workbench) -> dict[str, dict[str, object]]:
     }
 
 
-def _is_limited(settings: AdaptSettings) -> bool:
-    return any((settings.steps, settings.tokens, settings.minutes))
-
-
 def _shown(facts: dict[str, object]) -> str:
     return f"{facts['accuracy_before']:.1%} before, {facts['accuracy_after']:.1%} after"
 
@@ -145,7 +141,7 @@ def _lesson(inputs: StageInputs, start: Start, settings: AdaptSettings) -> Lesso
         for held_out in (False, True)
     )
     limits: dict[str, Any] = settings.model_dump(include=set(LimitSettings.model_fields))
-    if not _is_limited(settings):
+    if not settings.is_limited:
         limits = {"steps": MOST_STEPS, "tokens": MOST_PASSES * int(texts.tokens.sum())}
     budget = inputs.machine.token_budget.tokens
     return Lesson(

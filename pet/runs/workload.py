@@ -189,7 +189,7 @@ def _adaptation(config: RunConfig, pool: int) -> JobLoad | None:
     settings = config.adapt
     if settings.method == "none":
         return None
-    limited = any((settings.steps, settings.tokens, settings.minutes))
+    limited = settings.is_limited
     passes, steps = (math.inf, settings.steps or math.inf) if limited else (MOST_PASSES, MOST_STEPS)
     tokens = min(steps * settings.batch_size * config.model.max_length, settings.tokens or math.inf)
     return JobLoad(

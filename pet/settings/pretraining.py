@@ -103,6 +103,11 @@ class LimitSettings(Section):
     tokens: PositiveInt | None = None
     minutes: PositiveFloat | None = None
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether any limit is set."""
+        return any((self.steps, self.tokens, self.minutes))
+
 
 class UpdateSettings(LimitSettings):
     """`[train]`: AdamW on `batch_size` rows of full length (or as many tokens in shorter ones), computed in parts.
