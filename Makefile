@@ -6,7 +6,7 @@ ROWS ?= 1000 10000 100000 1000000
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := true
 
-.PHONY: demo test lint bench bench-model two-skills wheel-test clean
+.PHONY: demo test lint bench bench-model two-skills wheel-test environments clean
 
 demo: $(DEMO_ENV)/ready  ## the real pipeline on the bundled data
 	$(DEMO_ENV)/bin/pet run quickstart --output-dir runs/quickstart --force
@@ -37,6 +37,8 @@ two-skills: $(TEST_ENV)/ready  ## the toy model of the tests of prompt variants,
 
 wheel-test: $(TEST_ENV)/ready  ## the tests against the built wheel, with the sources out of reach
 	sh tests/wheel.sh $(PYTHON)
+
+environments: $(DEMO_ENV)/ready $(TEST_ENV)/ready  ## make --jobs 2 environments: side by side
 
 # torch by itself first: the pinned version, also where an index offers larger builds.
 $(DEMO_ENV)/ready: pyproject.toml constraints.txt

@@ -24,7 +24,7 @@ MOST_ROWS = 2**40
 """No pool has so many rows: what a huge factor asks for still fits an integer."""
 
 MOST_LIKELY = 100
-"""They are drawn from so many rows per label that score highest for it."""
+"""They are drawn from so many rows of the pool per label that score highest for it."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +108,13 @@ class Selection:
 class Rule:
     """How rows are chosen: `share` (lambda) of the other voters decide; `confidence` weighs the rows of a label.
 
-    `from_most_likely` draws from the rows that score highest for a label instead of those that have it: the start
-    without gold rows (2001.07676, section 3.4).
+    With `most_likely` they are drawn from so many rows that score highest for a label instead of those that have it:
+    the start without gold rows (2001.07676, section 3.4).
     """
 
     share: float = 0.25
     confidence: Confidence = "probability"
-    from_most_likely: bool = False
+    most_likely: int = 0
 
 
 def select(votes: Sequence[Votes], voter: str, wanted: np.ndarray, rule: Rule, rng: np.random.Generator) -> Selection:
@@ -138,7 +138,7 @@ def select(votes: Sequence[Votes], voter: str, wanted: np.ndarray, rule: Rule, r
     # Not the float32 softmax: many rows of it are exactly 1, and those would be ranked by their place in the pool.
     probs = np.exp(log_softmax(mean_scores(with_some_weight(deciders))))
     weights = _weights(probs, others, rule.confidence)
-    drawn = _draw(probs, weights, wanted, rng, MOST_LIKELY if rule.from_most_likely else 0)
+    drawn = _draw(probs, weights, wanted, rng, rule.most_likely)
     filled = _fill(probs, drawn, wanted)
     rows = np.concatenate([*drawn, *filled.values()]).astype(np.int64)
     columns = np.concatenate(

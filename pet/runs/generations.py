@@ -3,6 +3,7 @@
 Plain PET is one generation. Source of the method: 2001.07676, section 3.4.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -162,7 +163,9 @@ class Generations:
         """Draw the next training sets from the votes of a generation."""
         settings, growth = self.plan.config.ipet, self.plan.growth
         step = source.step + 1
-        rule = Rule(settings.share, settings.confidence, from_most_likely=growth.from_zero and step == 1)
+        # Of a part of the pool, as large a part of its most likely rows: no others than the whole pool would give.
+        most_likely = math.ceil(MOST_LIKELY * len(source.rows) / len(self._pool))
+        rule = Rule(settings.share, settings.confidence, most_likely if growth.from_zero and step == 1 else 0)
         wanted, sets = growth.wanted(step), []
         for i, spec in enumerate(self.plan.voters):
             rng = rng_for(self.plan.inputs.seed, "draw", spec.kind, spec.seed_index, number)

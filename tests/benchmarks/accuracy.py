@@ -1,12 +1,13 @@
 """Accuracy with few labels: every line of the summary, mean and standard deviation over samples of the labeled rows.
 
     python tests/benchmarks/accuracy.py DATA_DIR [--tasks agnews mr] [--seeds 0 1 2] [--set train.steps=60] [--dev]
-    python tests/benchmarks/accuracy.py DATA_DIR --tasks mr --ipet [--per-label 0] [--unlabeled 5000]
+    python tests/benchmarks/accuracy.py DATA_DIR --tasks mr --ipet [--per-label 0] [--unlabeled 5000] [--kept FILE]
 
 DATA_DIR has one folder per task with train, unlabeled and test .jsonl.gz files. All lines of one sample share its
 labeled rows. `--dev` measures on rows of the train file that were not drawn, which is where settings are chosen;
 without it the test file is measured, once. `--ipet` adds a run with generations on the same rows; `--per-label 0`
-starts without labels.
+starts without labels. `--kept FILE` has a line per run that is done, and the same command does the others: so were the
+figures of the README made, which are in `results/`.
 """
 
 import argparse
@@ -15,8 +16,11 @@ import json
 import random
 import tempfile
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
+
+from kept import Kept, bundled_model
 
 import pet
 
@@ -71,32 +75,41 @@ def development_rows(train: Path, folder: Path, seed: int, per_label: int, most:
     return paths
 
 
-def measure(task: str, data: Path, seed: int, options: argparse.Namespace, scratch: Path) -> dict[str, float]:
-    """Run one sample of one task; return accuracy by line of the summary."""
-    folder = data.absolute() / task  # the pipeline lies elsewhere
-    train, test = folder / "train.jsonl.gz", folder / "test.jsonl.gz"
-    if options.dev:
-        train, test = development_rows(train, scratch, seed, options.per_label, options.max_test)
-    tables = {
-        **TASKS[task],
-        "data": {
-            **({"train": str(train), "examples_per_label": options.per_label} if options.per_label else {}),
-            "unlabeled": str(folder / "unlabeled.jsonl.gz"),
-            "test": str(test),
-            "max_unlabeled": options.unlabeled,
-            "max_test": options.max_test,
-        },
-        "run": {"seed": seed},
-    }
-    tables["task"] = {**tables.get("task", {}), "labels": LABELS.get(task, ["negative", "positive"])}  # type: ignore[dict-item]
-    pipeline = scratch / "pipeline.toml"
-    pipeline.write_text(pet.RunConfig.from_mapping(tables).to_toml(), encoding="utf-8")
-    found = _figures(pet.RunConfig.from_toml(pipeline, options.set), scratch / "pet")
-    if options.ipet:
-        changes = ["ipet.generations=auto", "run.baseline=false", *options.set]
-        grown = _figures(pet.RunConfig.from_toml(pipeline, changes), scratch / "ipet")
-        found |= {f"iPET {name}": value for name, value in grown.items() if f"iPET {name}" in GROUPS}
-    return found
+def measure(task: str, seed: int, arm: str, options: argparse.Namespace) -> dict[str, float]:
+    """Run one sample of one task, with generations if the arm is "ipet"; return accuracy by line of the summary."""
+    folder = options.data.absolute() / task  # the pipeline lies elsewhere
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        train, test = folder / "train.jsonl.gz", folder / "test.jsonl.gz"
+        if options.dev:
+            train, test = development_rows(train, scratch, seed, options.per_label, options.max_test)
+        tables = {
+            **TASKS[task],
+            "data": {
+                **({"train": str(train), "examples_per_label": options.per_label} if options.per_label else {}),
+                "unlabeled": str(folder / "unlabeled.jsonl.gz"),
+                "test": str(test),
+                "max_unlabeled": options.unlabeled,
+                "max_test": options.max_test,
+            },
+            "run": {"seed": seed, "workers": 1},  # several samples may be measured side by side
+        }
+        tables["task"] = {**tables.get("task", {}), "labels": LABELS.get(task, ["negative", "positive"])}  # type: ignore[dict-item]
+        pipeline = scratch / "pipeline.toml"
+        pipeline.write_text(pet.RunConfig.from_mapping(tables).to_toml(), encoding="utf-8")
+        changes = ["ipet.generations=auto", "run.baseline=false", *options.set] if arm == "ipet" else options.set
+        return _figures(pet.RunConfig.from_toml(pipeline, changes), scratch / arm)
+
+
+def sample(task: str, seed: int, options: argparse.Namespace, kept: Kept) -> dict[str, float]:
+    """Return accuracy by line of the table: of plain PET, and of iPET on the same rows where it is wanted."""
+    asked = {name: getattr(options, name) for name in ("per_label", "unlabeled", "max_test", "set", "dev")}
+    found: dict[str, float] = {}
+    for arm in ("pet", "ipet") if options.ipet else ("pet",):
+        of = {"task": task, "seed": seed, "arm": arm, **asked, "model": bundled_model()}
+        figures = kept.measured(of, partial(measure, task, seed, arm, options))
+        found |= {name if arm == "pet" else f"iPET {name}": value for name, value in figures.items()}
+    return {name: value for name, value in found.items() if name in GROUPS}
 
 
 def _figures(config: pet.RunConfig, place: Path) -> dict[str, float]:
@@ -122,14 +135,13 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--dev", action="store_true")
     parser.add_argument("--ipet", action="store_true")
-    parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument("--kept", type=Path, default=None)
     options = parser.parse_args()
     table: dict[str, dict[str, list[float]]] = {}
     for task in options.tasks:
         found = []
         for seed in options.seeds:
-            with tempfile.TemporaryDirectory() as scratch:
-                found.append(measure(task, options.data, seed, options, Path(scratch)))
+            found.append(sample(task, seed, options, Kept(options.kept)))
             print(task, seed, {name: round(100 * value, 1) for name, value in found[-1].items()}, flush=True)
         table[task] = {name: [100 * row[name] for row in found] for name in GROUPS if name in found[0]}
     print(f"\n{'':<34}" + "".join(f"{task:>16}" for task in table) + f"{'mean':>10}")
@@ -138,8 +150,6 @@ def main() -> None:
         if cells:
             shown = [f"{mean(cell):.1f} ± {stdev(cell) if len(cell) > 1 else 0:.1f}" for cell in cells]
             print(f"{name:<34}" + "".join(f"{cell:>16}" for cell in shown) + f"{mean(map(mean, cells)):>10.1f}")
-    if options.json:
-        options.json.write_text(json.dumps(table, indent=2), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from accuracy import LABELS, TASKS, development_rows
 
 import pet
 from pet.labeling import (
+    MOST_LIKELY,
     Calibration,
     Confidence,
     Growth,
@@ -73,7 +74,7 @@ class Sample:
         votes = self.votes("none" if any(self.labeled) else "batch")
         growth = Growth(self.labeled, factor)
         wanted = np.minimum(growth.wanted(step), len(self.gold) // (2 * len(self.labeled)))
-        rule = Rule(confidence=confidence, from_most_likely=growth.from_zero and step == 1)
+        rule = Rule(confidence=confidence, most_likely=MOST_LIKELY if growth.from_zero and step == 1 else 0)
         found = []
         for seed in range(DRAWS):
             for i, vote in enumerate(votes):

@@ -2,6 +2,7 @@
 
     python tests/benchmarks/variants.py DATA_DIR [--tasks agnews mr trec6 rte] [--seeds 0 1 2] [--dev]
     python tests/benchmarks/variants.py DATA_DIR --tasks mr --dev --variants lora:learning_rate=2e-3,steps=100 bitfit
+    python tests/benchmarks/variants.py DATA_DIR --kept FILE         # go on where the same command stopped
 
 Every variant is trained on the first of the task's four patterns. Then ensembles of four voters, one per pattern:
 each of one preset, and "mixed", the presets of `MIXED`. `--dev` measures on rows of the train file that were not drawn.
@@ -9,16 +10,19 @@ each of one preset, and "mixed", the presets of `MIXED`. `--dev` measures on row
 
 import argparse
 import json
+import re
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 from accuracy import LABELS, TASKS, development_rows
+from kept import Kept, bundled_model
 from safetensors import safe_open
 
 import pet
@@ -86,7 +90,7 @@ def _numbers(file: Path) -> int:
 def table_of(variant: str, patterns: Sequence[str], name: str) -> dict[str, Any]:
     """Read ``lora:learning_rate=2e-3,steps=100`` as a table of voters."""
     preset, _, changes = variant.partition(":")
-    table: dict[str, Any] = {"preset": preset, "patterns": list(patterns), "name": name}
+    table: dict[str, Any] = {"preset": preset, "patterns": list(patterns), "name": re.sub(r"[^\w.-]", "-", name)}
     for change in filter(None, changes.split(",")):
         key, _, value = change.partition("=")
         try:
@@ -128,32 +132,40 @@ def draw(task: str, seed: int, options: argparse.Namespace, scratch: Path) -> Sa
     return Sample(plan, Workbench(plan.inputs, JobStore(scratch / "jobs")), gold)
 
 
-def measure(sample: Sample, tell: str) -> tuple[dict[str, float], dict[str, Cost]]:
-    """Return accuracy by variant and ensemble, and the cost of each variant."""
-    found: dict[str, float] = {}
-    costs: dict[str, Cost] = {}
-    ensembles: dict[str, list[np.ndarray]] = {}
-    for spec in sample.plan.voters:
+def measure(sample: Sample, voters: Sequence[VoterSpec], tell: str) -> dict[str, Any]:
+    """Return the accuracy of some voters together, and the cost of the first."""
+    votes = []
+    for spec in voters:
         scores, cost = sample.vote(spec)
-        if spec.variant.startswith("4-"):
-            ensembles.setdefault(spec.variant.removeprefix("4-"), []).append(scores)
-        else:
-            found[spec.variant], costs[spec.variant] = sample.accuracy(scores), cost
+        votes.append((scores, cost))
         print(f"  {tell} {spec.name}: {sample.accuracy(scores):.1f}, {cost}", flush=True)
-    for name, votes in ensembles.items():
-        found[f"ensemble, {name}"] = sample.accuracy(np.mean(votes, axis=0))
-    return found, costs
+    return {"accuracy": sample.accuracy(np.mean([scores for scores, _ in votes], axis=0)), "cost": asdict(votes[0][1])}
 
 
-def show(table: Mapping[str, Sequence[Mapping[str, float]]], costs: Sequence[Mapping[str, Cost]]) -> None:
+def measure_all(task: str, seed: int, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return what was found of each variant and ensemble on one sample."""
+    kept, found = Kept(options.kept), {}
+    with tempfile.TemporaryDirectory() as scratch:
+        sample = draw(task, seed, options, Path(scratch))
+        units: dict[str, list[VoterSpec]] = {}
+        for spec in sample.plan.voters:
+            units.setdefault(spec.variant.replace("4-", "ensemble, ", 1), []).append(spec)
+        for name, voters in units.items():
+            asked = {"variant": name, "max_test": options.max_test, "dev": options.dev, "model": bundled_model()}
+            work = partial(measure, sample, voters, f"{task} {seed}")
+            found[name] = kept.measured({"task": task, "seed": seed, **asked}, work)
+    return found
+
+
+def show(table: Mapping[str, Sequence[Mapping[str, dict[str, Any]]]]) -> None:
     """Print one line per variant: mean and standard deviation per task, the mean over tasks, and what it costs."""
     print(f"\n{'':<28}" + "".join(f"{task:>14}" for task in table) + f"{'mean':>8}{'numbers':>12}{'s':>8}{'kB':>9}")
     for name in next(iter(table.values()))[0]:
-        cells = [[sample[name] for sample in samples] for samples in table.values()]
+        cells = [[sample[name]["accuracy"] for sample in samples] for samples in table.values()]
         shown = [f"{mean(cell):.1f} ± {stdev(cell) if len(cell) > 1 else 0:.1f}" for cell in cells]
         line = f"{name:<28}" + "".join(f"{cell:>14}" for cell in shown) + f"{mean(map(mean, cells)):>8.1f}"
-        if name in costs[0]:
-            own = [cost[name] for cost in costs]
+        if not name.startswith("ensemble"):
+            own = [Cost(**sample[name]["cost"]) for samples in table.values() for sample in samples]
             line += f"{own[0].numbers:>12,}{mean(one.seconds for one in own):>8.1f}{own[0].size / 1000:>9.0f}"
         print(line)
 
@@ -168,17 +180,10 @@ def main() -> None:
     parser.add_argument("--ensembles", nargs="*", default=["pet", "mixed"], metavar="PRESET")
     parser.add_argument("--max-test", type=int, default=600)
     parser.add_argument("--dev", action="store_true")
+    parser.add_argument("--kept", type=Path, default=None)
     options = parser.parse_args()
     quiet_transformers()
-    table: dict[str, list[dict[str, float]]] = {}
-    costs = []
-    for task in options.tasks:
-        for seed in options.seeds:
-            with tempfile.TemporaryDirectory() as scratch:
-                found, cost = measure(draw(task, seed, options, Path(scratch)), f"{task} {seed}")
-            table.setdefault(task, []).append(found)
-            costs.append(cost)
-    show(table, costs)
+    show({task: [measure_all(task, seed, options) for seed in options.seeds] for task in options.tasks})
 
 
 if __name__ == "__main__":

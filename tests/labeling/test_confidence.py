@@ -6,7 +6,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from pet.labeling import Confidence, Rule, Votes, select
+from pet.labeling import MOST_LIKELY, Confidence, Rule, Votes, select
 from pet.labeling.selection import CONFIDENCES
 
 
@@ -77,18 +77,18 @@ def test_the_rows_of_each_label_have_their_own_probabilities() -> None:
 
 def test_the_start_without_gold_rows_draws_by_the_probability_of_the_label_itself() -> None:
     votes = [voter(binary(0.6, 0.8, 0.9))]
-    counts = frequencies(drawn_rows(votes, [0, 1], Rule(1.0, "probability", from_most_likely=True), 1500), 3)
+    counts = frequencies(drawn_rows(votes, [0, 1], Rule(1.0, "probability", most_likely=MOST_LIKELY), 1500), 3)
     assert not far_from(counts, np.array([0.4, 0.2, 0.1]))
 
 
 @pytest.mark.parametrize("confidence", ["margin", "consensus"])
 def test_margins_start_without_gold_rows_from_those_that_have_the_label(confidence: Confidence) -> None:
     votes = [voter(binary(0.6, 0.45, 0.1, 0.9))]  # margins of label 1: none, 0.1, 0.8, none
-    counts = frequencies(drawn_rows(votes, [0, 1], Rule(1.0, confidence, from_most_likely=True), 1500), 4)
+    counts = frequencies(drawn_rows(votes, [0, 1], Rule(1.0, confidence, most_likely=MOST_LIKELY), 1500), 4)
     assert not far_from(counts[[1, 2]], np.array([0.1, 0.8]))
     assert counts[[0, 3]].sum() == 0
     # Rows that another label outscores are the last resort.
-    rows = drawn_rows(votes, [0, 3], Rule(1.0, confidence, from_most_likely=True), 20)
+    rows = drawn_rows(votes, [0, 3], Rule(1.0, confidence, most_likely=MOST_LIKELY), 20)
     assert all({1, 2} < set(drawn) for drawn in rows)
 
 

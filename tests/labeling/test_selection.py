@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pet.errors import RunError
-from pet.labeling import Rule, Selection, Votes, select
+from pet.labeling import MOST_LIKELY, Rule, Selection, Votes, select
 
 ALL = Rule(share=1.0)
-MOST_LIKELY_ROWS = Rule(share=1.0, from_most_likely=True)
+MOST_LIKELY_ROWS = Rule(share=1.0, most_likely=MOST_LIKELY)
 
 
 def voter(name: str, probs: Sequence[Sequence[float]] | np.ndarray, weight: float = 1.0) -> Votes:
@@ -101,10 +101,10 @@ def test_a_decider_that_has_no_weight_in_the_ensemble_can_still_decide() -> None
     assert pairs(chosen) == [(0, 0), (1, 1)]
 
 
-@given(data=st.data(), seed=st.integers(0, 10**6), most_likely=st.booleans())
+@given(data=st.data(), seed=st.integers(0, 10**6), most_likely=st.sampled_from([0, 3, MOST_LIKELY]))
 @settings(max_examples=150, deadline=None)
 def test_no_row_is_drawn_twice_and_every_wanted_row_is_there_or_reported(
-    data: st.DataObject, seed: int, most_likely: bool
+    data: st.DataObject, seed: int, most_likely: int
 ) -> None:
     rng = np.random.default_rng(seed)
     n, k, m = data.draw(st.integers(0, 40)), data.draw(st.integers(2, 4)), data.draw(st.integers(1, 4))

@@ -277,3 +277,20 @@ def test_without_gold_rows_ten_rows_are_the_first_set_and_then_five_times_as_man
     # Drawn from the 100 most confident per label: the first generation labels 4 * 300 rows at most, here all.
     assert len(found.generations[0].rows) == 120
     assert not found.plan.held_out.any()
+
+
+def test_of_a_part_of_the_pool_as_large_a_part_of_its_most_likely_rows_is_drawn_from(
+    larger: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pet.runs.generations.MOST_LIKELY", 8)
+    settings = larger("ipet.generations=2", "ipet.growth=2")
+    found = run(settings.model_copy(update={"data": settings.data.model_copy(update={"train": None})}))
+    zero, one = found.generations
+    assert len(zero.rows) == 96  # 4 * 8 per label, of 120
+    for training in one.sets:
+        assert training.drawn is not None
+        decider = next(vote for vote in zero.votes if (vote.voter,) == training.drawn.deciders)
+        # The 8 most likely of the pool are, of 96 of its 120 rows, the 7 most likely.
+        ranks = np.argsort(np.argsort(-decider.probs().astype(np.float64), axis=0), axis=0)
+        places = np.searchsorted(zero.rows, training.drawn.rows)
+        assert ranks[places, training.drawn.columns].max() in (4, 5, 6)
