@@ -164,7 +164,7 @@ def distill(
         found = evaluate(arrays["test"].argmax(axis=1), gold, config.task.labels) if len(gold) else None
         publish_model(target, model, _card_facts(config, rows), {DISTILLED: found} if found else {})
         if target == directory.model:
-            replace_distilled(directory.metrics_path, found)
+            replace_distilled(directory.metrics_path, found, config.distill.model_dump(mode="json"))
         if found:
             log.say(f"on the test rows: accuracy {found.accuracy:.1%}, macro-F1 {found.macro_f1:.1%}")
     return target
@@ -221,12 +221,13 @@ def _write_labels(plan: Plan, directory: RunDirectory, generations: Sequence[Gen
     deciding = accepted(generations)
     history = History(first_labeled(deciding, pool), training_set_counts(deciding, pool))
     found = LabeledPool(data.labeled, data.unlabeled, data.columns, deciding[-1].votes, history)
-    if not force and differs(directory.pseudo_labels, found.pieces):
+    if not (force or directory.labels_are_ours()) and differs(directory.pseudo_labels, found.pieces):
         raise ConfigError(
             f"{directory.pseudo_labels} has been changed since it was written: train on it as it is with "
             f"`pet distill {directory.root}`, or add --force to undo the changes."
         )
     write_pieces(directory.pseudo_labels, found.pieces)
+    directory.labels_written()
 
 
 def _train_student(config: RunConfig, bench: Workbench, rows: LabeledRows) -> tuple[Path, Arrays]:

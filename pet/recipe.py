@@ -1,5 +1,6 @@
 """The settings of `pet pretrain`, read from a TOML recipe and from flags."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from pet.settings.pretraining import (
     TextSettings,
     UpdateSettings,
 )
-from pet.toml import merged, overrides_as_tables, read_toml
+from pet.toml import as_path, merged, overrides_as_tables, read_toml
 
 __all__ = ["PretrainConfig"]
 
@@ -70,5 +71,7 @@ def _placed(value: Any, base: Path) -> Any:
         return [_placed(item, base) for item in value]
     if not isinstance(value, str):
         return value
-    name, separator, place = value.rpartition("=")
-    return f"{name}{separator}{(base / place).absolute()}"
+    # NAME=FILE:SHARE, of which only the file has to be there; what is behind the colon of a hub data set is no number.
+    found = re.fullmatch(r"(?s)(.*=)?(.*?)(:[0-9.]+)?", value)
+    assert found
+    return f"{found[1] or ''}{as_path('data', found[2], base)}{found[3] or ''}"

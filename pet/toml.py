@@ -10,7 +10,7 @@ from typing import Any
 from pet.errors import ConfigError
 from pet.library import bundled_models
 
-__all__ = ["absolute", "merged", "overrides_as_tables", "read_toml"]
+__all__ = ["absolute", "as_path", "merged", "overrides_as_tables", "read_toml"]
 
 _FILE = re.compile(r"\.(csv|tsv|jsonl|ndjson|json|parquet|txt)(\.gz)?$", re.IGNORECASE)
 """How the name of a data file ends (see `pet.data.SUFFIXES`); any other name may be that of a hub data set."""
@@ -44,14 +44,17 @@ def absolute(tables: Mapping[str, Any], base: Path) -> dict[str, Any]:
     for section, keys in _PATHS.items():
         table = found.get(section)
         if isinstance(table, Mapping):
-            found[section] = {**table, **{key: _as_path(section, table[key], base) for key in keys if key in table}}
+            found[section] = {**table, **{key: as_path(section, table[key], base) for key in keys if key in table}}
     return found
 
 
-def _as_path(section: str, value: Any, base: Path) -> Any:
-    """Return a setting as an absolute path, or as it is where it names something else (a hub id, a bundled model)."""
+def as_path(section: str, value: Any, base: Path) -> Any:
+    """Return a setting as an absolute path, or as it is where it names something else (a hub id, a bundled model).
+
+    `section` says what it may name: "data", "prompts", "model" or "distill".
+    """
     if isinstance(value, list | tuple):
-        return [_as_path(section, item, base) for item in value]
+        return [as_path(section, item, base) for item in value]
     if not isinstance(value, str) or not value:
         return value
     # Not Path.resolve: a link stays what it is called, so that a path read back is the same path.

@@ -50,7 +50,7 @@ def test_distill_in_place_and_from_another_model(copied: Path, tmp_path: Path) -
     other = save_tiny("distilbert", tmp_path / "other")
     assert distill(copied, [f"distill.model={other}", "distill.steps=30"], quiet=True) == copied / "model"
     assert json.loads((copied / "model" / "config.json").read_text())["model_type"] == "distilbert"
-    assert json.loads((copied / "model" / "config.json").read_text())["pet"]["columns"] == {"text": "text"}
+    assert json.loads((copied / "model" / "config.json").read_text())["pet"]["columns"] == [["text", "text"]]
     first = (copied / "model" / "model.safetensors").read_bytes()
     # Another model under the same name is another job.
     save_tiny("distilbert", other, seed=5)
@@ -91,6 +91,13 @@ def test_distill_refuses_what_would_destroy_or_change_something_else(copied: Pat
         distill(copied, ["distill.steps=3", "train.steps=3"], quiet=True)
     with pytest.raises(ConfigError, match="is no run directory"):
         distill(mine, quiet=True)
+
+
+def test_the_metrics_tell_of_the_classifier_that_is_there(copied: Path) -> None:
+    distill(copied, ["distill.steps=3"], quiet=True)
+    found = json.loads((copied / "metrics.json").read_text())
+    assert found["distill"]["steps"] == 3
+    assert len({frozenset(row) for row in found["summary"]["rows"]}) == 1  # its line has what the others have
 
 
 def test_corrections_are_not_overwritten_unless_forced(copied: Path, config: Config, finished: pet.RunResult) -> None:

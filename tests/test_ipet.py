@@ -232,6 +232,17 @@ def test_accept_all_keeps_what_would_be_rejected(
     assert "rejected" not in (result.directory / "run.log").read_text()
 
 
+def test_accept_all_can_be_added_to_a_finished_run(
+    larger: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vote_with(monkeypatch, otherwise(lambda asked: asked.only(0), at=2))
+    first = label(larger(*QUICK), tmp_path / "run", quiet=True)
+    assert report(first.directory, 2)["rejected"]
+    label(larger(*QUICK, "ipet.accept_all=true"), tmp_path / "run", quiet=True)  # as the warning says
+    assert set(table(first.pseudo_labels)["label"][24:]) == {LABELS[0]}
+    assert report(first.directory, 2)["rejected"] is None
+
+
 def test_auto_is_written_resolved_and_said_and_is_the_same_run(
     larger: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

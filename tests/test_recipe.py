@@ -1,5 +1,7 @@
 """A recipe: its paths are relative to the file, and what the command line says takes the place of it."""
 
+from pathlib import Path
+
 import pytest
 
 from pet.errors import ConfigError
@@ -31,6 +33,15 @@ def test_paths_and_flags(tmp_path, tiny_model):
     assert (changed.train.tokens, changed.train.minutes) == (1000, None)
     path.write_text(config.to_toml())
     assert PretrainConfig.from_recipe(str(path)) == config
+
+
+def test_names_of_hub_data_sets_stay_names(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        RECIPE.replace('["a.txt", "talk=b.txt:0.4"]', '["ag_news:train", "talk=owner/name:test", "~/x.txt"]')
+    )
+    files = PretrainConfig.from_recipe(str(path)).text.files
+    assert files == ("ag_news:train", "talk=owner/name:test", str(Path("~/x.txt").expanduser()))
 
 
 @pytest.mark.parametrize(

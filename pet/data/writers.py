@@ -149,7 +149,11 @@ def _write_json_lines(stream: BinaryIO, pieces: Pieces) -> None:
 
 
 def _finite(value: object) -> object:
-    """Return None for NaN and infinity, which JSON has no words for."""
+    """Return a value with None for NaN and infinity, which JSON has no words for."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -9,11 +9,12 @@ from pet.labeling.calibration import (
     smoothed_prior,
 )
 from pet.labeling.ensemble import Weighting, agreement, combine, mean_scores, weigh
-from pet.labeling.guards import FOLDS, GenerationFigures, HeldOut, gold_folds, measure, rejection
+from pet.labeling.guards import FEW_ROWS, FOLDS, GenerationFigures, HeldOut, gold_folds, measure, rejection
 from pet.labeling.selection import MOST_LIKELY, Confidence, Growth, Rule, Selection, select
 from pet.labeling.votes import SoftLabels, Votes, log_softmax, row_blocks, softmax
 
 __all__ = [
+    "FEW_ROWS",
     "FOLDS",
     "MOST_LIKELY",
     "Calibration",

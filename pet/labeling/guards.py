@@ -8,13 +8,16 @@ import numpy as np
 from pet.labeling.ensemble import agreement, combine, mean_scores
 from pet.labeling.votes import Votes, row_blocks, with_some_weight
 
-__all__ = ["FOLDS", "GenerationFigures", "HeldOut", "gold_folds", "measure", "rejection"]
+__all__ = ["FEW_ROWS", "FOLDS", "GenerationFigures", "HeldOut", "gold_folds", "measure", "rejection"]
 
 FOLDS = 5
 """The gold rows are divided into so many folds; a voter is kept from one of them."""
 
 LEAST_PER_LABEL = 8
 """Rows are held out where every label that has gold rows has so many at least."""
+
+FEW_ROWS = 5
+"""A label of which fewer rows are expected may be given to none."""
 
 LEAST_SHARE = 0.05
 """A label has almost no rows when its share of the pool is below so much of its share in the prior."""
@@ -92,13 +95,15 @@ class GenerationFigures:
 
     `shares` of the labels among its predictions; `kl` of these from the prior, in nats; mean `agreement` of the voters
     with the ensemble; mean `entropy` of the soft labels as a share of log k; `changed`: rows whose label differs from
-    that of the generation it goes on from; `held_out`: right or wrong on gold rows kept from the voters.
+    that of the generation it goes on from; `held_out`: right or wrong on gold rows kept from the voters. All but the
+    last is about so many `rows` of the pool.
     """
 
     shares: Mapping[str, float]
     kl: float
     agreement: float
     entropy: float
+    rows: int
     changed: float | None = None
     held_out: HeldOut | None = None
 
@@ -133,6 +138,7 @@ def measure(
         kl=float((shares[seen] * np.log(shares[seen] / prior[seen])).sum()),
         agreement=float(agreement(votes, hard).mean(dtype=np.float64)),
         entropy=_entropy(soft.probs),
+        rows=len(hard),
         changed=float((before != hard)[known].mean()) if before is not None and known.any() else None,
         held_out=held_out,
     )
@@ -157,7 +163,7 @@ def rejection(
     """
     bound = KL_SHARE * np.log(len(prior))
     for (label, share), expected in zip(now.shares.items(), prior, strict=True):
-        if share < LEAST_SHARE * expected <= earlier.shares[label]:
+        if expected * now.rows >= FEW_ROWS and share < LEAST_SHARE * expected <= earlier.shares[label]:
             return f"the label {label!r} has almost no rows ({share:.1%}; {expected:.0%} were expected)"
     if now.kl > bound and now.kl > earlier.kl:
         return f"the label ratio left the prior (KL {now.kl:.2f}, bound {bound:.2f}, {earlier.kl:.2f} before)"

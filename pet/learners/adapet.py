@@ -125,7 +125,7 @@ def label_conditioned_loss(
     places = [np.flatnonzero(row != IGNORED) for row in targets]
     owners = np.repeat(np.arange(len(places)), [len(chosen) for chosen in places])
     if not len(owners):  # none of the rows has a text
-        return torch.zeros((), device=device)
+        return torch.zeros((), device=device, requires_grad=True)
     tokens = np.concatenate([row[chosen] for row, chosen in zip(targets, places, strict=True)])
     rows, positions, asked = (torch.from_numpy(part).to(device) for part in (owners, np.concatenate(places), tokens))
     return _token_losses(

@@ -117,7 +117,8 @@ class Backbone:
     ) -> "Backbone":
         """Load an encoder with a classification head, in float32.
 
-        The head is drawn from `seed` where the source has none; without a seed (None) the source must have it.
+        The head is drawn from `seed` where the source has none for so many labels; without a seed (None) the source
+        must have it.
 
         Raises
         ------
@@ -135,6 +136,7 @@ class Backbone:
             id2label=dict(enumerate(labels)),
             label2id={label: i for i, label in enumerate(labels)},
             problem_type="single_label_classification",
+            ignore_mismatched_sizes=seed is not None,
         )
         if seed is None and info["missing_keys"]:
             raise ModelError(f"{source.name} has no trained classifier ({min(info['missing_keys'])} is missing).")

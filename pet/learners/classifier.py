@@ -42,6 +42,14 @@ class ClassifierForm:
     label_column: str = "label"
     id_column: str = "id"
 
+    def stored(self) -> dict[str, object]:
+        """Return all but the labels as plain values; the columns as pairs, for a stock config sorts the keys of a map.
+
+        The order of the fields says which text is the first segment.
+        """
+        stored = {**asdict(self), "columns": [list(pair) for pair in self.columns.items()]}
+        return {name: value for name, value in stored.items() if name != "labels"}
+
 
 @dataclass(frozen=True)
 class TextClassifier:
@@ -58,7 +66,7 @@ class TextClassifier:
 
     @classmethod
     def from_source(cls, source: ModelSource, form: ClassifierForm, machine: Machine, seed: int) -> "TextClassifier":
-        """Put a new head, drawn from `seed`, on a pretrained encoder."""
+        """Put a head, drawn from `seed` where there is none for so many labels, on a pretrained encoder."""
         backbone = Backbone.classifier(source, form.labels, machine.device, seed)
         shorter = replace(form, max_length=min(form.max_length, backbone.longest_input))
         return cls(backbone, shorter, machine)
@@ -124,8 +132,7 @@ class TextClassifier:
     def save(self, folder: Path) -> None:
         """Write a stock model folder: safetensors, id2label, tokenizer."""
         model = self.backbone.model
-        model.config.pet = {**asdict(self.form)}
-        del model.config.pet["labels"]  # they are id2label
+        model.config.pet = self.form.stored()  # the labels are id2label
         model.save_pretrained(folder)
         _stock_tokenizer(self.backbone.tokenizer, self.form.max_length).save_pretrained(folder)
 
@@ -193,7 +200,7 @@ def read_form(folder: Path) -> ClassifierForm:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         labels = tuple(label for _, label in sorted((int(i), name) for i, name in config["id2label"].items()))
-        return ClassifierForm(labels, **config["pet"])
+        return ClassifierForm(labels, **{**config["pet"], "columns": dict(config["pet"]["columns"])})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ModelError(
             f"{folder} is no classifier written by pet (no config.json with its labels and columns): give a run "

@@ -32,10 +32,13 @@ class TokenBudget:
             torch.cuda.empty_cache()
 
 
+# torch's allocator on the CPU has no error class of its own, nor has cuBLAS when it finds no room for its workspace.
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "STATUS_ALLOC_FAILED")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Say whether an error is about memory: of the GPU, of torch on the CPU, or of Python."""
-    # torch's allocator on the CPU has no error class of its own.
-    spoken = any(words in str(error) for words in ("can't allocate memory", "not enough memory", "out of memory"))
+    spoken = any(words in str(error) for words in _OUT_OF_MEMORY)
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and spoken)
 
 
@@ -56,7 +59,8 @@ class Machine:
     def pick(cls, settings: RunSettings) -> "Machine":
         """Choose by `run.device` and `run.precision`.
 
-        "auto" takes a GPU where there is one, and bfloat16 where the hardware multiplies it.
+        "auto" takes a GPU where there is one, and bfloat16 where the hardware multiplies it; elsewhere "bf16" too
+        becomes float32.
 
         Raises
         ------
@@ -115,9 +119,10 @@ def _device(name: str) -> torch.device:
 
 
 def _precision(name: str, device: torch.device) -> str:
-    if name != "auto":
+    if name == "fp32":
         return name
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return "bf16" if has_bf16 else "fp32"

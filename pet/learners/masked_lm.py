@@ -137,7 +137,7 @@ def vocabulary_decoder(model: Any) -> Any:
         If the model has none.
     """
     decoder = model.get_output_embeddings()
-    if not hasattr(decoder, "weight"):
+    if not hasattr(decoder, "weight") or len(decoder.weight) != model.config.vocab_size:
         raise _unknown_decoder(model)
     return decoder
 

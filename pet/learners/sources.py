@@ -32,7 +32,22 @@ __all__ = [
 
 _USED_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # never pickled weights, never code
 # Models that number positions from padding_idx + 1: no token uses the first two rows of their table.
-_FROM_TWO = {"roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"}
+_FROM_TWO = {
+    "camembert",
+    "data2vec-text",
+    "esm",
+    "ibert",
+    "longformer",
+    "luke",
+    "mpnet",
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "xmod",
+}
+# Without a mask for padding: what a row is batched with would change its scores.
+_PADDING_COUNTS = {"fnet"}
 
 
 @dataclass(frozen=True)
@@ -155,6 +170,11 @@ def masked_lm_config(source: ModelSource) -> Any:
         raise ModelError(
             f"{source.name} is a {config.model_type!r} model, expected a masked language model (BERT, RoBERTa, "
             "ModernBERT and the like): choose another model.name."
+        )
+    if config.model_type in _PADDING_COUNTS:
+        raise ModelError(
+            f"{source.name} is a {config.model_type!r} model, which reads padding as if it were text, so that the "
+            "scores of a row would depend on the rows beside it: choose another model.name."
         )
     return config
 

@@ -164,6 +164,9 @@ class Voter:
     ) -> LossFunction:
         if self.variant.loss == "adapet":
             return adapet_objective(parts, self.machine, lesson, rng)
+        if parts.prompt is None and self.variant.weights == "none":
+            # A new head alone trains, on what the model makes of a row: the vocabulary has nothing to teach it.
+            settings = settings.model_copy(update={"auxiliary_mlm": 0.0})
         stream = row_stream(len(unlabeled), settings.batch_size // settings.accumulation, rng)
 
         def draw() -> list[Encoded]:

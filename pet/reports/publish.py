@@ -10,7 +10,7 @@ from typing import Any
 
 from pet.reports.cards import CardFacts, model_card
 from pet.reports.metrics import Evaluation
-from pet.reports.summary import DISTILLED, Summary
+from pet.reports.summary import DISTILLED, Summary, SummaryRow
 from pet.runs import write_folder, write_json
 
 __all__ = ["publish_model", "replace_distilled", "write_metrics"]
@@ -46,8 +46,8 @@ def write_metrics(path: Path, facts: Mapping[str, Any], summary: Summary) -> Non
     write_json(path, {**facts, "summary": summary.as_json()})
 
 
-def replace_distilled(path: Path, found: Evaluation | None) -> None:
-    """Give the line of the distilled classifier in `metrics.json` the figures of another one.
+def replace_distilled(path: Path, found: Evaluation | None, settings: Mapping[str, Any]) -> None:
+    """Give `metrics.json` the figures of another distilled classifier, and the settings it was trained with.
 
     Without a metrics file, as after `pet label`, nothing is done.
     """
@@ -56,6 +56,6 @@ def replace_distilled(path: Path, found: Evaluation | None) -> None:
         rows = figures["summary"]["rows"]
     except (OSError, ValueError, KeyError, TypeError):
         return
-    new = {"name": DISTILLED, "agreement": None, "test": found.as_json() if found else None}
+    new = SummaryRow(DISTILLED, None, found).as_json()
     figures["summary"]["rows"] = [new if row["name"] == DISTILLED else row for row in rows]
-    write_json(path, figures)
+    write_json(path, {**figures, "distill": settings})

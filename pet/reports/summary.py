@@ -34,6 +34,11 @@ class SummaryRow:
     test: Evaluation | None
     held_out: float | None = None
 
+    def as_json(self) -> dict[str, object]:
+        """Return plain values."""
+        test = self.test.as_json() if self.test else None
+        return {"name": self.name, "agreement": self.agreement, "held_out_accuracy": self.held_out, "test": test}
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -52,15 +57,7 @@ class Summary:
         return {
             "agreement_rows": self.compared,
             "held_out_rows": self.held_out,
-            "rows": [
-                {
-                    "name": row.name,
-                    "agreement": row.agreement,
-                    "held_out_accuracy": row.held_out,
-                    "test": row.test.as_json() if row.test else None,
-                }
-                for row in self.rows
-            ],
+            "rows": [row.as_json() for row in self.rows],
         }
 
 

@@ -15,6 +15,7 @@ from pet.data import TaskData
 from pet.errors import ModelError
 from pet.learners import ModelSource
 from pet.learners.pretraining import Corpus, Hooks, Lesson, Pretraining, Start, held_out_batches, mixed_shares
+from pet.learners.sources import longest_input
 from pet.runs.directory import RunDirectory
 from pet.runs.inputs import StageInputs
 from pet.runs.jobs import Job, job_hash
@@ -135,7 +136,7 @@ def _work(folder: Path, inputs: StageInputs, settings: AdaptSettings, hooks: Hoo
 
 
 def _lesson(inputs: StageInputs, start: Start, settings: AdaptSettings) -> Lesson:
-    length = inputs.model.max_length
+    length = min(inputs.model.max_length, longest_input(start.model.config, start.tokenizer))
     texts, held_out = (
         Corpus.from_documents({"pool": _texts(inputs.data, held_out)}, start.tokenizer, length)
         for held_out in (False, True)

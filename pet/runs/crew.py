@@ -61,7 +61,7 @@ class Crew:
         while waiting or busy:
             while waiting and idle:
                 busy.append(idle.pop(0))
-                busy[-1].send(waiting.pop(0))
+                self._tell(busy[-1], waiting.pop(0))
             for pipe in cast(list[Any], wait(busy)):
                 kind, content = self._told(pipe)
                 if kind == "failed":
@@ -82,25 +82,34 @@ class Crew:
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would take over locks of torch's threads
-        with _without_main():
+        with _without_main(), _limited(self.threads):
             for _ in range(self.workers):
                 ours, theirs = context.Pipe()
-                process = context.Process(target=_work, args=(self.foreman, self.threads, theirs), daemon=True)
+                process = context.Process(target=_work, args=(self.foreman, theirs), daemon=True)
                 process.start()
                 theirs.close()
                 self._hands[ours] = process
+
+    def _tell(self, pipe: Any, duty: Duty) -> None:
+        try:
+            pipe.send(duty)
+        except OSError:
+            raise self._ended(pipe) from None
 
     def _told(self, pipe: Any) -> tuple[str, Any]:
         try:
             message: tuple[str, Any] = pipe.recv()
             return message
         except (EOFError, OSError):
-            process = self._hands[pipe]
-            process.join()
-            raise RunError(
-                f"One of {self.workers} processes that worked side by side ended by itself (exit code "
-                f"{process.exitcode}; -9 means that the memory was full): set run.workers = 1, and start again."
-            ) from None
+            raise self._ended(pipe) from None
+
+    def _ended(self, pipe: Any) -> RunError:
+        process = self._hands[pipe]
+        process.join()
+        return RunError(
+            f"One of {self.workers} processes that worked side by side ended by itself (exit code "
+            f"{process.exitcode}; -9 means that the memory was full): set run.workers = 1, and start again."
+        )
 
 
 @contextmanager
@@ -114,12 +123,24 @@ def _without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _work(foreman: Foreman, threads: int, pipe: Any) -> None:
+@contextmanager
+def _limited(threads: int) -> Iterator[None]:
+    """Let new processes have so many threads: torch looks at its environment once, when it is loaded."""
+    wanted = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            os.environ.update({name: value} if value is not None else {})
+
+
+def _work(foreman: Foreman, pipe: Any) -> None:
     """Do duties until the end: the life of a process of the crew."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who started us is told, and ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is loaded
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     try:
         hand = foreman.begin(lambda kind, content: pipe.send((kind, content)))
         while True:

@@ -1,5 +1,6 @@
 """The run directory: one run, its settings and its results, resumed where it stopped."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -148,6 +149,28 @@ class RunDirectory:
         if merged != manifest.jobs:
             replace(manifest, jobs=merged).write(self.manifest_path)
 
+    def labels_are_ours(self) -> bool:
+        """Whether the labeled data set is there, byte by byte as `labels_written` has found it.
+
+        Raises
+        ------
+        RunError
+            If the manifest is gone.
+        """
+        path = self.pseudo_labels
+        return path.is_file() and self._manifest().written.get(path.name) == _sha256(path)
+
+    def labels_written(self) -> None:
+        """Note what the labeled data set is now, to know it again.
+
+        Raises
+        ------
+        RunError
+            If the manifest is gone, or the disk is full or may not be written.
+        """
+        manifest, name = self._manifest(), self.pseudo_labels.name
+        replace(manifest, written={**manifest.written, name: _sha256(self.pseudo_labels)}).write(self.manifest_path)
+
     def missing(self) -> list[str]:
         """Return the names of the expected jobs that are not finished, or damaged.
 
@@ -212,3 +235,8 @@ class RunDirectory:
         if changes or written != config_toml:
             write_text(self.config_path, config_toml)
         self.jobs.mkdir(exist_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,6 +13,7 @@ import numpy as np
 
 from pet.errors import PromptError
 from pet.labeling import (
+    FEW_ROWS,
     MOST_LIKELY,
     GenerationFigures,
     HeldOut,
@@ -38,10 +39,6 @@ __all__ = ["Generation", "Generations", "accepted", "labeled_rows"]
 
 SUBSET_TIMES = 4
 """An intermediate generation labels so many times the rows that are drawn from it."""
-
-
-FEW_ROWS = 5
-"""A label of which fewer rows are expected may be given to none."""
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,15 @@ _CHANGED = {
 
 @dataclass(frozen=True)
 class Manifest:
-    """`identity`: a digest each of config, data, model and code. `jobs`: every expected job, name -> key."""
+    """`identity`: a digest each of config, data, model and code. `jobs`: every expected job, name -> key.
+
+    `written`: the digest of a result that a person may change, as it was written, by its name.
+    """
 
     identity: Mapping[str, str]
     jobs: Mapping[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
+    written: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_file(cls, path: Path) -> "Manifest | None":
@@ -38,7 +42,8 @@ class Manifest:
             content = json.loads(path.read_bytes())
             if content["format"] != _FORMAT:
                 return None
-            return cls(dict(content["identity"]), dict(content["jobs"]), int(content["format_version"]))
+            version, written = int(content["format_version"]), dict(content.get("written", {}))
+            return cls(dict(content["identity"]), dict(content["jobs"]), version, written)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -50,8 +55,8 @@ class Manifest:
         RunError
             If the disk is full or may not be written.
         """
-        content = {"format": _FORMAT, "format_version": self.format_version}
-        write_json(path, {**content, "identity": dict(self.identity), "jobs": dict(self.jobs)})
+        parts = {"identity": dict(self.identity), "jobs": dict(self.jobs), "written": dict(self.written)}
+        write_json(path, {"format": _FORMAT, "format_version": self.format_version, **parts})
 
     def changes(self, identity: Mapping[str, str], settings: str | None) -> list[str]:
         """Return in words how another identity differs; `settings` words a changed config, where known."""

@@ -223,7 +223,10 @@ def prepare(config: RunConfig) -> Plan:
     words = (verbalizer or Verbalizer.from_labels(data.task.labels)).for_labels(data.task.labels)
     voters = voter_specs(config, registry, words, data.task, parameter_count(source.folder))
     generations, notes = plan_generations(config, data, len(voters))
+    machine = Machine.pick(config.run)
     notes += untrained_notes(voters)
+    if config.run.precision == "bf16" != machine.precision:
+        notes += ("this hardware does not multiply bfloat16: the run computes in float32",)
     baseline = _baseline(voters, source)
     config = _resolved(config, data, voters, generations)
     sample = min(COMPARED_ROWS, len(data.unlabeled))
@@ -235,7 +238,7 @@ def prepare(config: RunConfig) -> Plan:
         model=config.model,
         baseline=baseline,
         task=config.task,
-        machine=Machine.pick(config.run),
+        machine=machine,
         seed=config.run.seed,
         multi_token=config.prompts.multi_token,
         base={name: identity[name] for name in ("data", "model", "code")},

@@ -115,7 +115,7 @@ class Workbench:
     def vote_ahead(self, given: Sequence[tuple[VoterSpec, TrainingSet, np.ndarray, int]]) -> None:
         """Let the crew, if there is one, do what `vote` will be asked for, side by side."""
         missing = [one for one in given if not self.store.done(self.voter_job(*one))]
-        if self.crew is None or len(missing) < 2:
+        if self.crew is None or not missing:
             return
         self.try_on()
         self.__dict__.pop("_masked_lm", None)  # each of the crew has a model of its own
@@ -130,7 +130,10 @@ class Workbench:
             def hear(kind: str, content: Any) -> None:
                 (advance if kind == "advance" else self.note)(content)
 
+            started = time.monotonic()
             self.crew.do([("vote", one) for one in missing], hear)
+            for one in missing:  # all at the same time: to each its share
+                self._took(self.voter_job(*one), (time.monotonic() - started) / len(missing))
 
     def embeddings(self) -> Arrays:
         """Return mean-pooled embeddings of the pretrained encoder: `labeled`, `pool` and `test`, each [n, h].
@@ -238,9 +241,12 @@ class Workbench:
             self._found[job.key], self.work[job.key] = read_results(folder)
             if not done:
                 seconds = time.monotonic() - started
-                self.seconds[job.name] = self.seconds.get(job.name, 0.0) + seconds
+                self._took(job, seconds)
                 self.note(f"job {job.name} ({job.key}) done in {seconds:.1f} s")
         return self._found[job.key]
+
+    def _took(self, job: Job, seconds: float) -> None:
+        self.seconds[job.name] = self.seconds.get(job.name, 0.0) + seconds
 
     @cached_property
     def _masked_lm(self) -> Backbone:

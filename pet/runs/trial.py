@@ -75,20 +75,18 @@ def settle(plan: Plan, bench: Workbench, say: Callable[[str], None] = lambda _: 
 
     The trial is that of an earlier start of the run, if there was one; a new one is `kept` for later starts, or not.
     """
-    asked = plan.config.run.precision == "auto"
-    trial = Trial("fp32" if asked else plan.inputs.machine.precision)
-    if _tries_precision(plan) or _tries_workers(plan):
-        machine = plan.inputs.machine
-        job = Job("trial", job_hash(base=dict(plan.inputs.base), machine=[machine.device.type, machine.precision]))
-        if kept:
-            bench.store.run(job, lambda place: _write(place, _try(plan, bench, trial)))
-        trial = _read(bench.store.path(job)) if bench.store.done(job) else _try(plan, bench, trial)
+    machine = plan.inputs.machine
+    job = Job("trial", job_hash(base=dict(plan.inputs.base), machine=[machine.device.type, machine.precision]))
+    if kept:
+        # Kept though there be nothing to try: who starts again with less free memory shall do the same.
+        bench.store.run(job, lambda place: _write(place, _try(plan, bench)))
+    trial = _read(bench.store.path(job)) if bench.store.done(job) else _try(plan, bench)
     if trial.agreement is not None and trial.scoring == "fp32":
         say(
             f"bfloat16 gives only {trial.agreement:.1%} of {PROBED_ROWS} rows the label of float32 (expected "
             f"{AGREEMENT:.1%}): rows are scored in float32"
         )
-    machine = replace(plan.inputs.machine, scoring=trial.scoring)
+    machine = replace(machine, scoring=trial.scoring)
     workers = trial.workers if plan.config.run.workers == "auto" else int(plan.config.run.workers)
     bench.inputs = replace(plan.inputs, machine=machine, workers=min(workers, len(plan.voters)), gain=trial.gain)
 
@@ -111,9 +109,10 @@ def _read(folder: Path) -> Trial:
     return Trial(**json.loads((folder / "trial.json").read_text(encoding="utf-8")))
 
 
-def _try(plan: Plan, bench: Workbench, trial: Trial) -> Trial:
-    """Try both, where there is something to try; the rest of the trial stays."""
+def _try(plan: Plan, bench: Workbench) -> Trial:
+    """Try both, where there is something to try."""
     machine, pool = plan.inputs.machine, plan.data.unlabeled
+    trial = Trial("fp32" if plan.config.run.precision == "auto" else machine.precision)
     size = min(PROBED_ROWS, len(pool))
     rows = pool.take(np.sort(rng_for(plan.inputs.seed, "trial").choice(len(pool), size=size, replace=False)))[:]
     if _tries_precision(plan):

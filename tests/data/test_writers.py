@@ -107,10 +107,11 @@ def test_a_missing_folder_is_said(tmp_path, refused):
 
 
 def test_json_lines_hold_real_characters_and_only_valid_json(tmp_path):
-    write_table(tmp_path / "o.jsonl", {"a": ["é", "\ud800"], "b": [float("nan"), np.float32("inf")]})
+    nested = {"k": [1.5, float("nan")]}
+    write_table(tmp_path / "o.jsonl", {"a": ["é", "\ud800"], "b": [float("nan"), np.float32("inf")], "c": [nested, 2]})
     first, second = (tmp_path / "o.jsonl").read_text().splitlines()
-    assert first == '{"a": "é", "b": null}'
-    assert json.loads(second) == {"a": "\ud800", "b": None}
+    assert first == '{"a": "é", "b": null, "c": {"k": [1.5, null]}}'
+    assert json.loads(second) == {"a": "\ud800", "b": None, "c": 2}
 
 
 def test_cells_that_are_no_text_are_json_or_empty(tmp_path):

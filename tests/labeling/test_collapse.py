@@ -101,8 +101,10 @@ def test_a_skewed_prior_expects_skewed_labels() -> None:
     assert re.match(r"the label ratio left the prior \(KL 0\.9\d, bound 0\.55, 0\.00 before\)", str(found))
 
 
-def figures(b: float, kl: float = 0.0, changed: float | None = None, right: HeldOut | None = None) -> GenerationFigures:
-    return GenerationFigures({"a": 1 - b, "b": b}, kl, 0.9, 0.3, changed, right)
+def figures(
+    b: float, kl: float = 0.0, changed: float | None = None, right: HeldOut | None = None, rows: int = 1000
+) -> GenerationFigures:
+    return GenerationFigures({"a": 1 - b, "b": b}, kl, 0.9, 0.3, rows, changed, right)
 
 
 PRIOR = np.array([0.8, 0.2])
@@ -120,6 +122,12 @@ PRIOR = np.array([0.8, 0.2])
 def test_a_label_has_almost_no_rows_below_a_twentieth_of_the_prior(share: float, before: float, lost: bool) -> None:
     found = rejection(figures(share), figures(before), PRIOR)
     assert (found is not None and found.startswith("the label 'b' has almost no rows")) is lost
+
+
+def test_a_label_of_which_few_rows_are_expected_may_have_none() -> None:
+    # A fifth of 25 rows is 5, of 24 less.
+    found = [rejection(figures(0.0, rows=rows), figures(0.2, rows=rows), PRIOR) for rows in (25, 24)]
+    assert [one is None for one in found] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import copy
 import json
 import pickle
 import shutil
@@ -6,6 +7,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from tiny import FAMILIES, save_tiny
 from transformers import AutoModel, AutoModelForMaskedLM
@@ -238,6 +240,19 @@ def test_the_longest_input(backbones, folders, family):
     assert longest_input(backbones[family].model.config, tokenizer) == 40
 
 
+@pytest.mark.parametrize("kind", ["Data2VecText", "Xmod", "IBert", "Roberta"])
+def test_positions_that_are_numbered_from_the_padding_are_fewer_than_their_table(backbones, kind):
+    config = getattr(transformers, f"{kind}Config")(max_position_embeddings=34)
+    tokenizer = copy.deepcopy(backbones["roberta"].tokenizer)
+    tokenizer.model_max_length = int(1e30)
+    assert longest_input(config, tokenizer) == 32
+
+
+def test_a_model_that_reads_padding_is_refused(folder, refuses):
+    transformers.FNetConfig(vocab_size=99, hidden_size=32, num_hidden_layers=1).save_pretrained(folder)
+    refuses(ModelError, lambda: masked_lm(folder), "'fnet'", "padding")
+
+
 def test_token_types_are_given_where_tokenizer_and_model_have_them(backbones, folder):
     given = {family for family, backbone in backbones.items() if backbone.uses_segments}
     assert given == {"bert", "albert", "electra"}
@@ -261,6 +276,13 @@ def test_a_classifier_has_a_head_drawn_from_the_seed(folders):
     assert torch.equal(first.bert.embeddings.word_embeddings.weight, other.bert.embeddings.word_embeddings.weight)
     assert first.config.id2label == {0: "a", 1: "b", 2: "c"}
     assert first.config.label2id == {"a": 0, "b": 1, "c": 2}
+
+
+def test_a_head_for_another_number_of_labels_is_drawn_anew(folders, tmp_path):
+    Backbone.classifier(ModelSource("bert", folders["bert"]), ("a", "b", "c"), CPU, 1).save(tmp_path)
+    saved = ModelSource("saved", tmp_path)
+    first, again = (Backbone.classifier(saved, ("a", "b"), CPU, 2).model.classifier.weight for _ in range(2))
+    assert first.shape == (2, 32) and torch.equal(first, again)
 
 
 def test_a_classifier_without_its_trained_head(folders, refuses):

@@ -4,11 +4,12 @@ import torch
 from pet.config import RunSettings
 from pet.errors import ConfigError
 from pet.learners import Machine
+from pet.learners.machine import is_out_of_memory
 
 
 def pick(monkeypatch, cuda=False, cuda_bf16=False, cpu_bf16=False, **settings):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: cuda_bf16)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: cuda_bf16 > including_emulation)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: cpu_bf16)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     return Machine.pick(RunSettings(**settings))
@@ -20,7 +21,8 @@ def pick(monkeypatch, cuda=False, cuda_bf16=False, cpu_bf16=False, **settings):
         ({}, {}, "cpu", "fp32"),
         ({"cpu_bf16": True}, {}, "cpu", "bf16"),
         ({"cpu_bf16": True}, {"precision": "fp32"}, "cpu", "fp32"),
-        ({}, {"precision": "bf16"}, "cpu", "bf16"),
+        ({}, {"precision": "bf16"}, "cpu", "fp32"),
+        ({"cpu_bf16": True}, {"precision": "bf16"}, "cpu", "bf16"),
         ({"cuda": True, "cuda_bf16": True}, {}, "cuda", "bf16"),
         ({"cuda": True}, {}, "cuda", "fp32"),
         ({"cuda": True, "cuda_bf16": True}, {"device": "cpu"}, "cpu", "fp32"),
@@ -47,3 +49,21 @@ def test_a_device_that_is_not_there(refuses, name):
 
 def test_devices_with_a_number():
     assert Machine.pick(RunSettings(device="cpu")).device == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+            True,
+        ),
+        (MemoryError(), True),
+        (RuntimeError("shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_which_errors_are_about_memory(error, full):
+    assert is_out_of_memory(error) is full

@@ -5,7 +5,7 @@ import pytest
 import torch
 from tiny import FAMILIES
 
-from pet.config import ModelSettings, TrainSettings
+from pet.config import ModelSettings, TrainSettings, VariantSettings
 from pet.data import Example
 from pet.learners import Backbone, Machine, Voter
 from pet.learners.encoding import Encoded
@@ -114,6 +114,16 @@ def test_the_auxiliary_loss_runs_and_changes_the_result(backbones, pvp, machine,
         assert log.updates == 4
         found[alpha] = voter.scores(rows)
     assert not np.array_equal(found[0.0], found[0.5])
+
+
+@pytest.mark.parametrize("output", ["soft", "cls"])
+def test_the_auxiliary_loss_has_nothing_to_teach_a_new_head_alone(backbones, pvp, machine, rows, output):
+    variant = VariantSettings(weights="none", output=output)
+    losses = []
+    for alpha in (0.0, 0.5):
+        voter = Voter(backbones["bert"], pvp, ModelSettings(), machine, variant=variant)
+        losses.append(voter.train(rows, settings_of(steps=2, auxiliary_mlm=alpha), generator(), rows[:4]).losses)
+    assert losses[0] == losses[1]
 
 
 def test_unlabeled_rows_serve_the_auxiliary_loss_only(voter, rows):

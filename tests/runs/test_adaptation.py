@@ -4,7 +4,7 @@ import json
 
 import pytest
 from safetensors.numpy import load_file
-from toy import content
+from toy import content, write_rows
 from transformers import AutoTokenizer
 
 import pet
@@ -48,6 +48,16 @@ def test_the_student_is_trained_from_it_too_also_later(run, tmp_path):
     model = (run.directory / "model" / "model.safetensors").read_bytes()
     distill(run.directory, output_dir=tmp_path / "model", quiet=True)
     assert (tmp_path / "model" / "model.safetensors").read_bytes() == model
+
+
+def test_it_reads_no_more_at_once_than_the_model_can(config, tmp_path):
+    settings = config(
+        "adapt.method=mlm", "adapt.steps=1", "adapt.batch_size=1", "train.steps=1", "model.max_length=500"
+    )
+    long = [{"text": "good news " * 100, "id": f"long-{i}"} for i in range(30)]
+    write_rows(tmp_path / "long.jsonl", long)
+    data = settings.data.model_copy(update={"unlabeled": str(tmp_path / "long.jsonl")})
+    assert label(settings.model_copy(update={"data": data}), tmp_path / "run", quiet=True).pseudo_labels.is_file()
 
 
 @pytest.mark.parametrize("most_steps", [200, 3])

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from crew_hands import Boss
+from crew_hands import Boss, TorchBoss
 
 from pet.errors import DataError, RunError
 from pet.runs.crew import Crew
@@ -42,6 +42,24 @@ def test_what_fails_in_a_process_is_told(crew, duty, error, words):
     with pytest.raises(error) as caught:
         crew.do([(duty, ())], lambda *_: None)
     assert all(word in str(caught.value) for word in words)
+
+
+def test_torch_in_a_process_keeps_to_its_threads(tmp_path):
+    before = dict(os.environ)
+    crew = Crew(TorchBoss(tmp_path), workers=1, threads=1)
+    crew.do([("count_threads", ("threads",))], lambda *_: None)
+    crew.close()
+    assert (tmp_path / "threads").read_text() == "1"
+    assert dict(os.environ) == before
+
+
+def test_one_that_ends_while_it_waits_is_told_of(crew):
+    crew.do([("write", ("a",)), ("write", ("b",))], lambda *_: None)
+    for process in crew._hands.values():
+        process.kill()
+        process.join()
+    with pytest.raises(RunError, match=r"ended by itself \(exit code -9.*run.workers = 1"):
+        crew.do([("write", ("c",))], lambda *_: None)
 
 
 def test_nothing_is_started_for_nothing(crew):

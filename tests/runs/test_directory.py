@@ -74,7 +74,7 @@ def test_a_new_directory_records_what_it_is_made_from(tmp_path: Path) -> None:
     directory = opened(tmp_path / "a" / "b")
     assert names(directory.root) == [".lock", "config.toml", "jobs", "manifest.json"]
     manifest = json.loads(directory.manifest_path.read_text())
-    assert manifest == {"format": "pet-run", "format_version": 1, "identity": IDENTITY, "jobs": {}}
+    assert manifest == {"format": "pet-run", "format_version": 1, "identity": IDENTITY, "jobs": {}, "written": {}}
     assert directory.config_path.read_text() == CONFIG
 
 

@@ -1,5 +1,6 @@
 """Text as rows of token ids: tokenized once, kept in one array, assembled into batches without a loop over rows."""
 
+import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
 from pet.errors import DataError
-from pet.learners.tokens import Layout
+from pet.learners.tokens import Layout, keep_specials_apart
 
 __all__ = ["Corpus", "Row", "padded", "plain_tokens", "token_counts"]
 
@@ -99,7 +100,9 @@ class Corpus:
 
 def plain_tokens(tokenizer: Any, texts: Iterable[str]) -> Iterator[np.ndarray]:
     """Yield the ids of each text, int64 [t], without special tokens; text that spells one is plain characters."""
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    apart = copy.deepcopy(tokenizer)
+    keep_specials_apart(apart)
+    backend = Tokenizer.from_str(apart.backend_tokenizer.to_str())
     backend.no_truncation()
     backend.no_padding()
     backend.encode_special_tokens = True

@@ -11,7 +11,7 @@ kept is [v, k] numbers (v: size of the vocabulary) instead of [v, h], and a text
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -187,9 +187,8 @@ class StaticClassifier:
     def save(self, folder: Path) -> None:
         """Write config.json, model.safetensors and tokenizer.json."""
         folder.mkdir(parents=True, exist_ok=True)
-        form = asdict(self.form)
-        labels = dict(enumerate(form.pop("labels")))
-        config = {"model_type": MODEL_TYPE, "id2label": labels, "pet": form}
+        labels = dict(enumerate(self.form.labels))
+        config = {"model_type": MODEL_TYPE, "id2label": labels, "pet": self.form.stored()}
         (folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         save_file({"scores": self.scores.contiguous(), "bias": self.bias.contiguous()}, folder / "model.safetensors")
         self.tokenizer.save(str(folder / "tokenizer.json"))

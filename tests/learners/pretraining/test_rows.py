@@ -4,7 +4,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from tiny import tiny_tokenizer
+from tiny import save_tiny, tiny_tokenizer
 from toy_text import LENGTH, made_up
 
 from pet.errors import DataError
@@ -12,6 +12,7 @@ from pet.learners.pretraining import Corpus, held_out_batches, mixed_shares
 from pet.learners.pretraining.corpus import padded
 from pet.learners.pretraining.masking import Masker, ahead
 from pet.learners.pretraining.mixing import row_batches
+from pet.learners.sources import stock_tokenizer
 from pet.seeding import rng_for
 from pet.settings.pretraining import MaskingSettings
 
@@ -46,6 +47,14 @@ def test_a_row_is_a_part_of_one_document_and_all_of_it_is_there(corpus, tmp_path
 def test_text_that_spells_a_special_token_is_plain_characters():
     corpus = Corpus.from_documents({"a": ["good [MASK] [SEP] news"]}, TOKENIZER, LENGTH)
     assert np.isin(corpus.ids, TOKENIZER.all_special_ids).sum() == 2
+
+
+def test_a_vocabulary_with_special_tokens_as_pieces_does_not_spell_them(tmp_path):
+    tokenizer = stock_tokenizer(save_tiny("xlm-roberta", tmp_path))
+    corpus = Corpus.from_documents({"a": ["good <mask> text </s> bad <s>"]}, tokenizer, LENGTH)
+    assert np.isin(corpus.ids, [i for i in tokenizer.all_special_ids if i != tokenizer.unk_token_id]).sum() == 2
+    spelled = tokenizer("</s>", add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    assert tokenizer.sep_token_id in spelled  # the tokenizer itself stays as it was made
 
 
 def test_a_source_without_text_is_refused():

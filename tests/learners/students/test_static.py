@@ -124,3 +124,8 @@ def test_broken_folders(trained, machine, tmp_path, refuses):
     broken(lambda: (tmp_path / "model.safetensors").write_bytes(b"no"), "cannot be loaded")
     broken(lambda: (tmp_path / "tokenizer.json").write_text("{}"), "tokenizer.json", "cannot be read")
     broken(lambda: (tmp_path / "config.json").write_text("[]"), "no classifier written by pet")
+
+
+def test_the_first_field_stays_the_first(folders, machine, tmp_path):
+    new(folders, columns=("premise", "hypothesis")).save(tmp_path)
+    assert list(load_student(tmp_path, machine).form.columns) == ["premise", "hypothesis"]
