@@ -45,7 +45,8 @@ def run_identity(config: RunConfig, data: TaskData, source: ModelSource, pvps: S
     Paths are left out of the settings, for files count by what is in them, and so is what no job depends on.
     """
     paths = {"data": {"train", "unlabeled", "test"}, "model": {"name"}, "prompts": {"registry"}}
-    # What may be added to a run that is under way: no job depends on it.
+    # What may be added to a run that is under way: no job is named by it. (With other threads, so with other workers,
+    # sums are rounded otherwise: the last bits of what is computed from then on may differ.)
     additions = {"run": {"keep_models", "workers"}, "ipet": {"accept_all"}}
     settings = config.model_dump(mode="json", exclude=paths | additions)
     return {
