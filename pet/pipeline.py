@@ -157,6 +157,8 @@ def distill(
     rows = read_labeled_rows(directory.pseudo_labels, config.task.fields, config.task.labels)
     with run_lock(directory.root):
         log = RunLog(directory.log_path, io.StringIO() if quiet else None)
+        if rows.corrected:
+            log.say(f"{rows.corrected} rows have a label that was set by hand")
         inputs = without_pool(config, _test_rows(config, log))
         bench = adapted_before(Workbench(inputs, directory.store(log), Stages(1), log.say), directory)
         model, arrays = _train_student(config, bench, rows)
@@ -164,6 +166,8 @@ def distill(
         found = evaluate(arrays["test"].argmax(axis=1), gold, config.task.labels) if len(gold) else None
         publish_model(target, model, _card_facts(config, rows), {DISTILLED: found} if found else {})
         if target == directory.model:
+            for export in (export for export in directory.exports if export.exists()):
+                log.warn(f"{export} is still the classifier before this one: export it again")
             replace_distilled(directory.metrics_path, found, config.distill.model_dump(mode="json"))
         if found:
             log.say(f"on the test rows: accuracy {found.accuracy:.1%}, macro-F1 {found.macro_f1:.1%}")
@@ -255,6 +259,7 @@ def _card_facts(config: RunConfig, rows: LabeledRows) -> CardFacts:
         base_model=_shown(config.model.name if config.distill.model == "same" else config.distill.model),
         gold_rows=int((rows.gold & used).sum()),
         pool_rows=int((~rows.gold & used).sum()),
+        corrected=rows.corrected,
         settings=config.distill.model_dump(mode="json", exclude={"model"}),
     )
 

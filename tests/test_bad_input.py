@@ -192,14 +192,14 @@ def test_every_command_says_what_it_did_not_find(
 def test_predict_and_evaluate_say_what_is_wrong_with_their_input(finished: pet.RunResult, tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "in.jsonl", [{"txt": "game", "other": 1}])
     out = tmp_path / "out.csv"
-    assert_refused(command("predict", finished.directory, rows, "--output", out), "has no column 'text'")
-    assert_refused(command("evaluate", finished.directory, rows), "has no column 'text'")
+    assert_refused(command("predict", finished.directory, rows, "--output", out), "has no column 'text'", "rename")
+    assert_refused(command("evaluate", finished.directory, rows), "has no column 'text'", "rename")
     good = write_rows(tmp_path / "good.jsonl", [{"text": "game"}])
     assert_refused(
         command("predict", finished.directory, good, "--output", tmp_path / "out.xlsx"), ".csv, .tsv, .jsonl"
     )
     assert_refused(command("predict", finished.directory, good, "--output", tmp_path / "no" / "out.csv"), "cannot be")
-    assert_refused(command("evaluate", finished.directory, good), "has no column 'label'")
+    assert_refused(command("evaluate", finished.directory, good), "has no column 'label'", "rename")
 
 
 @pytest.mark.parametrize("moment", [1, 12, 30])

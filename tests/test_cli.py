@@ -124,7 +124,11 @@ def test_messages_about_the_data_go_to_stderr(toy_pipeline: Path, tmp_path: Path
     rows = write_rows(tmp_path / "labeled_pool.jsonl", rows_of("unlabeled", 4))
     result = command("label", toy_pipeline, "--output-dir", tmp_path / "run", "--set", f"data.unlabeled={rows}")
     assert result.stderr.splitlines() == ["labels seen in the unlabeled file: ignored"]
-    assert result.stdout.splitlines() == [f"labeled data set  {tmp_path / 'run' / 'pseudo_labels.parquet'}"]
+    assert [" ".join(line.split()) for line in result.stdout.splitlines()] == [
+        f"labeled data set {tmp_path / 'run' / 'pseudo_labels.parquet'}",
+        f"a classifier of it pet distill {tmp_path / 'run'}",
+        f"why a row has its label pet explain {tmp_path / 'run'} ROW_ID",
+    ]
     assert "labels seen" in (tmp_path / "run" / "run.log").read_text()
 
 

@@ -54,6 +54,8 @@ def write(folder: Path, text: str) -> Path:
         ("[model]\nname = ''", "model.name: expected a bundled name, a folder or a hub id, found ''"),
         ("[distill]\nmodel = ' '", "distill.model: expected a bundled name, a folder or a hub id"),
         ("[task]\nname = ''", "task.name: expected letters, digits, spaces"),
+        ("[task.fields]\nid = 'Nr.'", 'task.fields: expected texts; the column of the ids is [task] id_column = "Nr."'),
+        ("[ipet]\ncap = 0", "ipet.cap: input should be greater than 0"),
         ("[task]\nname = '../x'", "task.name: expected letters, digits, spaces"),
         ("[task]\nname = 'a/b'", "found 'a/b'."),
         ("[task]\nname = '.hidden'", "neither '.' nor a space first, found '.hidden'."),

@@ -100,6 +100,21 @@ def test_the_metrics_tell_of_the_classifier_that_is_there(copied: Path) -> None:
     assert len({frozenset(row) for row in found["summary"]["rows"]}) == 1  # its line has what the others have
 
 
+def test_what_was_corrected_is_said_and_an_older_export_is_pointed_at(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copied / "onnx").mkdir()
+    distill(copied)
+    said = capsys.readouterr().err
+    assert "set by hand" not in said and f"{copied / 'onnx'} is still the classifier before this one" in said
+    labels = pq.read_table(copied / "pseudo_labels.parquet").to_pydict()["label"]
+    correct(copied, "Tech")
+    distill(copied)
+    changed = sum(label != "Tech" for label in labels)
+    assert f"{changed} rows have a label that was set by hand" in capsys.readouterr().err
+    assert f"; {changed} labels set by hand" in (copied / "model" / "README.md").read_text()
+
+
 def test_corrections_are_not_overwritten_unless_forced(copied: Path, config: Config, finished: pet.RunResult) -> None:
     correct(copied, "Tech")
     for command in (pet.run, label):

@@ -250,6 +250,12 @@ def test_where_nothing_learns_the_plan_says_so(config: Config, changes: tuple[st
     assert any("nothing trains" in note for note in plan.notes) != learns
 
 
+def test_patterns_of_no_table_are_told_of(config: Config) -> None:
+    notes = prepare(config('train.voters=[{patterns = "toy/colon", preset = "bitfit"}]')).notes
+    assert notes == ("in no [[train.voters]] table, so not used: toy/category",)
+    assert prepare(config('train.voters=[{preset = "bitfit"}]')).notes == ()
+
+
 def test_voters_of_which_nothing_learns_vote_as_untrained_ones(tmp_path: Path, config: Config) -> None:
     result = pet.run(config("train.weights=none", *QUICK[1:]), tmp_path / "run", quiet=True)
     assert result.summary is not None

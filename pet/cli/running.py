@@ -81,7 +81,13 @@ def label_command(
     result = label(loaded, run_place(config, output_dir), force=force)
     if jsonl is not None:
         export_jsonl(result.pseudo_labels, jsonl)
-    say(f"labeled data set  {jsonl or result.pseudo_labels}", *([result.forecast] if result.forecast else []))
+    places = {
+        "labeled data set": str(result.pseudo_labels),
+        **({"as JSON lines": str(jsonl)} if jsonl else {}),
+        "a classifier of it": f"pet distill {result.directory}",
+        "why a row has its label": f"pet explain {result.directory} ROW_ID",
+    }
+    say(*([result.forecast] if result.forecast else []), *aligned(places.items()))
 
 
 @app.command("distill")

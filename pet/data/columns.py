@@ -14,13 +14,13 @@ _USUAL = re.compile(r"text(_[a-z])?")
 
 
 def resolve_fields(
-    source: str, columns: tuple[str, ...], fields: Mapping[str, str], reserved: tuple[str, ...]
+    source: str, columns: tuple[str, ...], fields: Mapping[str, str], reserved: tuple[str, ...], mapped: bool = True
 ) -> dict[str, str]:
     """Return field name -> column of one file; `columns` are those found, `reserved` those of labels and ids.
 
     An empty `fields` means: the columns `text`, `text_a`, `text_b`, ...; else the only column that is not
     reserved, as the field `text`. The one column of a ``.txt`` file serves whatever single field is asked
-    for.
+    for. Unless they are `mapped` by settings, as those of a finished classifier, the columns have to be renamed.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def resolve_fields(
         if column not in columns:
             raise DataError(
                 f"{source} has no column {shown(column)} for the field {name!r}; found {_listed(columns)}: "
-                f"map it in [task.fields].{close_match(column, columns)}"
+                f"{'map it in [task.fields]' if mapped else 'rename that of the text'}.{close_match(column, columns)}"
             )
         if column == reserved[0]:
             raise DataError(
@@ -45,7 +45,7 @@ def resolve_fields(
     return dict(fields)
 
 
-def check_label_column(source: str, columns: tuple[str, ...], label_column: str) -> None:
+def check_label_column(source: str, columns: tuple[str, ...], label_column: str, mapped: bool = True) -> None:
     """Check that a file which must be labeled has a column of labels.
 
     Raises
@@ -56,7 +56,8 @@ def check_label_column(source: str, columns: tuple[str, ...], label_column: str)
     if label_column not in columns:
         raise DataError(
             f"{source} has no column {shown(label_column)} for the labels; found {_listed(columns)}: "
-            f"name it in [task] label_column.{close_match(label_column, columns)}"
+            f"{'name it in [task] label_column' if mapped else 'rename that of the labels'}."
+            f"{close_match(label_column, columns)}"
         )
 
 

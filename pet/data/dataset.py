@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from pet.config import DataSettings, TaskSettings
 from pet.data.examples import Example, Task
@@ -68,7 +69,12 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
         unlabeled=limit(pool.unlabeled, data.max_unlabeled, rng_for(seed, "sample", "unlabeled")),
         test=limit(pool.test, data.max_test, rng_for(seed, "sample", "test")),
         columns=columns,
-        messages=(*_read_messages(reads), *_label_messages(settled, pool, data), *messages),
+        messages=(
+            *_read_messages(reads),
+            *(() if task.labels else _doubtful_labels(_examples(reads, "train"))),
+            *_label_messages(settled, pool, data),
+            *messages,
+        ),
         rejected=tuple(row for read in reads.values() for row in read.rejected),
     )
 
@@ -174,6 +180,19 @@ def _read_messages(reads: Mapping[Role, ReadResult]) -> list[str]:
             )
         if role == "unlabeled" and read.labels_seen:
             messages.append("labels seen in the unlabeled file: ignored")
+    return messages
+
+
+def _doubtful_labels(rows: Iterable[Example]) -> list[str]:
+    """Say which labels of a file may be others misspelled: one row has it, or another differs by case alone."""
+    counts, messages = Counter(str(row.label) for row in rows), []
+    for label, count in counts.items():
+        others = [other for other in counts if (counts[other], other) > (count, label)]
+        same = [other for other in others if other.casefold() == label.casefold()]
+        near = same or (get_close_matches(label, others, n=1, cutoff=0.7) if count == 1 else [])
+        if near:
+            rows_of = "1 row" if count == 1 else f"{count} rows"
+            messages.append(f"the label {shown(label)} has {rows_of}: is {shown(near[0])} meant?")
     return messages
 
 

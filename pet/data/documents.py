@@ -80,6 +80,8 @@ TextSource(name='talk', files=('b.txt',), share=0.3)]
         grouped.setdefault(name, []).append(file)
         if share is not None:
             said[name] = share
+    if files and not grouped:
+        raise ConfigError(f"{valid} is the text that is held out, and there is no other: give more files with --text.")
     if not grouped:
         raise ConfigError("No text is named: give files with --text, one document a line, each also as .gz.")
     for pattern, share in shares.items():

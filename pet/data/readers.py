@@ -30,7 +30,10 @@ _HEAD = 100
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What rows are read as. Empty `fields`: find them out; `labels` None: any label will do."""
+    """What rows are read as. Empty `fields`: find them out; `labels` None: any label will do.
+
+    `mapped` says whether settings name the columns, which a message then tells to change.
+    """
 
     role: Role
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -38,6 +41,7 @@ class ReadOptions:
     id_column: str = "id"
     labels: tuple[str, ...] | None = None
     on_bad_row: Literal["error", "skip"] = "error"
+    mapped: bool = True
 
 
 @dataclass(frozen=True)
@@ -121,9 +125,10 @@ class _Plan:
         if not rows:
             place = f"{_unit(source)} {head[0][0]}"
             raise DataError(f"{source}: none of its first rows can be read; {place}: {_reason(head)}.")
-        fields = resolve_fields(source, columns, options.fields, (options.label_column, options.id_column))
+        reserved = (options.label_column, options.id_column)
+        fields = resolve_fields(source, columns, options.fields, reserved, options.mapped)
         if options.role in ("train", "test"):
-            check_label_column(source, columns, options.label_column)
+            check_label_column(source, columns, options.label_column, options.mapped)
         return cls(source, options, fields)
 
     def example(self, number: int, row: Mapping[str, object] | Malformed) -> Example:

@@ -113,7 +113,7 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
             except UnicodeDecodeError as error:
                 raise DataError(
                     f"{path}, line {number}: byte 0x{raw[error.start]:02x} is not UTF-8; save the file "
-                    "as UTF-8, for example with `iconv -f latin1 -t utf-8`."
+                    "as UTF-8, for example with `iconv -f cp1252 -t utf-8`."
                 ) from None
 
 

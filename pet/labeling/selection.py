@@ -90,7 +90,7 @@ class Selection:
 
     `confidence` is the mean probability of the label, whatever the rows were drawn by; `deciders` are the voters whose
     mean decided. `filled` says per label (its column) how many rows were taken though another label scored higher,
-    since too few rows had it; `missing` how many are not there at all.
+    since too few rows had it; `missing` how many are not there at all; `capped` how many a cap has left out.
     """
 
     rows: np.ndarray
@@ -99,6 +99,7 @@ class Selection:
     deciders: tuple[str, ...]
     filled: Mapping[int, int] = field(default_factory=dict)
     missing: Mapping[int, int] = field(default_factory=dict)
+    capped: Mapping[int, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -109,20 +110,25 @@ class Rule:
     """How rows are chosen: `share` (lambda) of the other voters decide; `confidence` weighs the rows of a label.
 
     With `most_likely` they are drawn from so many rows that score highest for a label instead of those that have it:
-    the start without gold rows (2001.07676, section 3.4).
+    the start without gold rows (2001.07676, section 3.4). Else no more than the part `cap` of the rows that have a
+    label is drawn, or `floor` [k] of them: where it is rarer in the pool than among the labeled rows, what is left are
+    doubtful ones.
     """
 
     share: float = 0.25
     confidence: Confidence = "probability"
     most_likely: int = 0
+    cap: float = 1.0
+    floor: tuple[int, ...] = ()
 
 
 def select(votes: Sequence[Votes], voter: str, wanted: np.ndarray, rule: Rule, rng: np.random.Generator) -> Selection:
     """Draw the pseudo-labeled rows of a voter's next training set from the votes of the others.
 
     A random share of the other voters (at least one) label the rows by the weighted mean of their scores. Of each
-    label, `wanted` [k] rows are drawn without replacement, with probability proportional to confidence; no row is
-    drawn twice. A label that too few rows have is filled from those that score highest for it.
+    label, `wanted` [k] rows are drawn without replacement, with probability proportional to confidence, but for what
+    the rule's cap leaves out; no row is drawn twice. A label that fewer rows have than its floor is filled from those
+    that score highest for it.
 
     Raises
     ------
@@ -138,23 +144,32 @@ def select(votes: Sequence[Votes], voter: str, wanted: np.ndarray, rule: Rule, r
     # Not the float32 softmax: many rows of it are exactly 1, and those would be ranked by their place in the pool.
     probs = np.exp(log_softmax(mean_scores(with_some_weight(deciders))))
     weights = _weights(probs, others, rule.confidence)
-    drawn = _draw(probs, weights, wanted, rng, rule.most_likely)
-    filled = _fill(probs, drawn, wanted)
+    limited = wanted if rule.most_likely else np.minimum(wanted, _limits(probs, rule))
+    drawn = _draw(probs, weights, limited, rng, rule.most_likely)
+    filled = _fill(probs, drawn, limited)
     rows = np.concatenate([*drawn, *filled.values()]).astype(np.int64)
     columns = np.concatenate(
         [*(np.full(len(part), k) for k, part in enumerate(drawn)), *(np.full(len(p), k) for k, p in filled.items())]
     ).astype(np.int64)
     order = np.argsort(rows)
     rows, columns = rows[order], columns[order]
-    missing = {k: int(n) for k, n in enumerate(wanted - np.bincount(columns, minlength=len(wanted))) if n > 0}
+    got = np.bincount(columns, minlength=len(wanted))
     return Selection(
         rows=rows,
         columns=columns,
         confidence=probs[rows, columns].astype(np.float32),
         deciders=tuple(vote.voter for vote in deciders),
         filled={k: len(part) for k, part in filled.items() if len(part)},
-        missing=missing,
+        missing={k: int(n) for k, n in enumerate(limited - got) if n > 0},
+        capped={k: int(n) for k, n in enumerate(wanted - limited) if n > 0},
     )
+
+
+def _limits(probs: np.ndarray, rule: Rule) -> np.ndarray:
+    """Return int64 [k]: the most rows of each label that the cap and the floor of a rule allow."""
+    given = np.bincount(probs.argmax(axis=1), minlength=probs.shape[1])
+    limits: np.ndarray = np.maximum(np.ceil(rule.cap * given), rule.floor or 0).astype(np.int64)
+    return limits
 
 
 def _weights(probs: np.ndarray, others: Sequence[Votes], confidence: Confidence) -> np.ndarray:

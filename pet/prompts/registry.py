@@ -107,7 +107,10 @@ class Registry(Generic[T]):
 
     def _require(self, name: str) -> None:
         if name not in self._values:
-            raise PromptError(f"There is no {self.kind} {name!r}.{near_matches(name, self._values)}")
+            raise PromptError(
+                f"There is no {self.kind} {name!r} (your own need their folder: --registry, or [prompts] registry)."
+                f"{near_matches(name, self._values)}"
+            )
 
     def _near_by(self, glob: str) -> list[str]:
         """Return the names to propose for a glob: files for a glob over a file, which no full name is near to."""

@@ -19,6 +19,7 @@ class CardFacts:
     gold_rows: int
     pool_rows: int
     settings: Mapping[str, object]
+    corrected: int = 0
 
 
 def python_call(model: str, fields: Sequence[str], size: object = "same") -> str:
@@ -47,7 +48,8 @@ def model_card(facts: CardFacts, figures: Mapping[str, Evaluation]) -> str:
         f"Labels: {', '.join(f'`{label}`' for label in facts.labels)}.",
         "",
         "Distilled with pet (Pattern-Exploiting Training) from an ensemble of fine-tuned masked language models. "
-        f"Start: `{facts.base_model}`; {facts.gold_rows} labeled rows; soft labels for {facts.pool_rows} rows.",
+        f"Start: `{facts.base_model}`; {facts.gold_rows} labeled rows; soft labels for {facts.pool_rows} rows"
+        f"{f'; {facts.corrected} labels set by hand' if facts.corrected else ''}.",
         "",
         "```python",
         f"import {call.partition('.')[0]}",

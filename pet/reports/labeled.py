@@ -137,11 +137,15 @@ def _cells(file: pq.ParquetFile) -> Iterator[list[Any]]:
 
 @dataclass(frozen=True)
 class LabeledRows:
-    """The rows of a labeled data set: `probs` float32 [n, k]; `gold` bool [n]."""
+    """The rows of a labeled data set: `probs` float32 [n, k]; `gold` bool [n].
+
+    Of so many rows a person has set the label: it is not the most probable one.
+    """
 
     examples: Rows
     probs: np.ndarray
     gold: np.ndarray
+    corrected: int = 0
 
 
 def read_labeled_rows(path: Path, columns: Mapping[str, str], labels: Sequence[str]) -> LabeledRows:
@@ -158,9 +162,11 @@ def read_labeled_rows(path: Path, columns: Mapping[str, str], labels: Sequence[s
     """
     names = field_names(columns, is_ours)
     needed = ["id", *names.values(), "label", "source", *(f"prob_{label}" for label in labels)]
-    writer, probs, gold, read = RowWriter(), [], bytearray(), 0
+    writer, probs, gold, read, corrected = RowWriter(), [], bytearray(), 0, 0
     for table in _tables(path, needed):
-        probs.append(_targets(path, read, table, labels))
+        targets, by_hand = _targets(path, read, table, labels)
+        probs.append(targets)
+        corrected += by_hand
         for i in range(len(probs[-1])):
             texts = {field: _text(path, read + i + 1, name, table[name][i]) for field, name in names.items()}
             writer.add(Example(str(table["id"][i]), texts))
@@ -168,16 +174,20 @@ def read_labeled_rows(path: Path, columns: Mapping[str, str], labels: Sequence[s
         read += len(probs[-1])
     if not read:
         raise DataError(f"{path} has no rows left: keep some, or run `pet label` again.")
-    return LabeledRows(writer.close(), np.concatenate(probs), np.frombuffer(gold, np.bool_))
+    return LabeledRows(writer.close(), np.concatenate(probs), np.frombuffer(gold, np.bool_), corrected)
 
 
-def _targets(path: Path, before: int, table: Columns, labels: Sequence[str]) -> np.ndarray:
-    """Return float32 [r, k]: the probabilities of some rows, `before` which so many stand; given labels win."""
-    given = [_column(path, row, label, labels) for row, label in enumerate(table["label"], before + 1)]
+def _targets(path: Path, before: int, table: Columns, labels: Sequence[str]) -> tuple[np.ndarray, int]:
+    """Return float32 [r, k], the probabilities of some rows, `before` which so many stand, and for how many labels won.
+
+    A label wins where it is not the most probable one.
+    """
+    rows = enumerate(zip(table["id"], table["label"], strict=True), before + 1)
+    given = [_column(f"{path}, row {row} (id {name})", label, labels) for row, (name, label) in rows]
     probs = np.asarray([table[f"prob_{label}"] for label in labels], np.float32).T
     corrected = ~np.isfinite(probs).all(axis=1) | (probs.argmax(axis=1) != given)
     probs[corrected] = np.eye(len(labels), dtype=np.float32)[np.asarray(given, np.int64)[corrected]]
-    return probs
+    return probs, int(corrected.sum())
 
 
 def _tables(path: Path, columns: Sequence[str]) -> Iterator[Columns]:
@@ -195,10 +205,10 @@ def _tables(path: Path, columns: Sequence[str]) -> Iterator[Columns]:
         raise DataError(f"{path} is no Parquet file ({reason}): run `pet label` again.") from None
 
 
-def _column(path: Path, row: int, label: object, labels: Sequence[str]) -> int:
+def _column(place: str, label: object, labels: Sequence[str]) -> int:
     if str(label) not in labels:
         hint = near_matches(str(label), labels)
-        raise DataError(f"{path}, row {row}: the label is {label!r}, expected one of {list(labels)}.{hint}")
+        raise DataError(f"{place}: the label is {label!r}, expected one of {list(labels)}.{hint}")
     return list(labels).index(str(label))
 
 

@@ -15,7 +15,7 @@ __all__ = ["Evaluation", "evaluate", "gold_columns"]
 class Evaluation:
     """Accuracy and macro-F1 in [0, 1] over n labeled rows, per-label F1, and the confusion matrix.
 
-    `confusion[i][j]` counts rows of label i that were predicted as label j.
+    `confusion[i][j]` counts rows of label i that were predicted as label j, in the order of `f1`.
     """
 
     n: int
@@ -26,7 +26,7 @@ class Evaluation:
 
     def as_json(self) -> dict[str, object]:
         """Return plain values."""
-        return asdict(self)
+        return {**asdict(self), "labels": list(self.f1)}
 
 
 def gold_columns(examples: Sequence[Example], labels: Sequence[str]) -> np.ndarray:

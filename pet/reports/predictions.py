@@ -156,7 +156,7 @@ def evaluate_file(model: str | Path, source: str, on_bad_row: str = "error") -> 
 
 def _options(classifier: Classifier, role: Role, on_bad_row: Any) -> ReadOptions:
     form = classifier.form
-    return ReadOptions(role, form.columns, form.label_column, form.id_column, on_bad_row=on_bad_row)
+    return ReadOptions(role, form.columns, form.label_column, form.id_column, on_bad_row=on_bad_row, mapped=False)
 
 
 def _soft_labels(classifier: Classifier, examples: Sequence[Example]) -> SoftLabels:

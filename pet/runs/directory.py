@@ -85,6 +85,11 @@ class RunDirectory:
         return self.root / "model"
 
     @property
+    def exports(self) -> tuple[Path, ...]:
+        """The folders of what the final classifier was exported to."""
+        return self.root / "onnx", self.root / "onnx-int8"
+
+    @property
     def metrics_path(self) -> Path:
         """What was measured."""
         return self.root / "metrics.json"

@@ -162,7 +162,9 @@ class Generations:
         step = source.step + 1
         # Of a part of the pool, as large a part of its most likely rows: no others than the whole pool would give.
         most_likely = math.ceil(MOST_LIKELY * len(source.rows) / len(self._pool))
-        rule = Rule(settings.share, settings.confidence, most_likely if growth.from_zero and step == 1 else 0)
+        first = growth.from_zero and step == 1
+        floor = tuple(growth.shares.tolist())
+        rule = Rule(settings.share, settings.confidence, most_likely if first else 0, settings.cap, floor)
         wanted, sets = growth.wanted(step), []
         for i, spec in enumerate(self.plan.voters):
             rng = rng_for(self.plan.inputs.seed, "draw", spec.kind, spec.seed_index, number)
@@ -245,15 +247,21 @@ class Generations:
 
     def _tell_of_filled(self, number: int, sets: Sequence[TrainingSet]) -> None:
         labels = self.plan.data.task.labels
-        filled, missing = Counter[int](), Counter[int]()
+        filled, missing, capped = Counter[int](), Counter[int](), Counter[int]()
         for training in sets:
             if training.drawn:
                 filled |= Counter(training.drawn.filled)
                 missing |= Counter(training.drawn.missing)
+                capped |= Counter(training.drawn.capped)
         for k, count in sorted(filled.items()):
             self.warn(
                 f"generation {number}: too few rows are labeled {labels[k]!r}: up to {count} that score highest for it "
                 "are taken"
+            )
+        for k, count in sorted(capped.items()):
+            self.say(
+                f"generation {number}: up to {count} rows of {labels[k]!r} fewer than wanted are drawn: no more than "
+                f"{self.plan.config.ipet.cap:.0%} of the rows that have a label (ipet.cap)"
             )
         for k, count in sorted(missing.items()):
             self.warn(f"generation {number}: up to {count} rows of {labels[k]!r} are missing: the pool has no more")

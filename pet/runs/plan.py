@@ -29,7 +29,7 @@ from pet.prompts import PVP, Field, Pattern, Registry, Verbalizer, load_patterns
 from pet.runs.growth import plan_generations, plan_prior
 from pet.runs.identity import code_digest, run_identity
 from pet.runs.inputs import StageInputs
-from pet.runs.voters import VoterSpec, untrained_notes, voter_specs
+from pet.runs.voters import VoterSpec, voter_notes, voter_specs
 from pet.seeding import rng_for
 from pet.toml import absolute, merged, overrides_as_tables
 
@@ -224,7 +224,7 @@ def prepare(config: RunConfig) -> Plan:
     voters = voter_specs(config, registry, words, data.task, parameter_count(source.folder))
     generations, notes = plan_generations(config, data, len(voters))
     machine = Machine.pick(config.run)
-    notes += untrained_notes(voters)
+    notes += voter_notes(config, registry, voters)
     if config.run.precision == "bf16" != machine.precision:
         notes += ("this hardware does not multiply bfloat16: the run computes in float32",)
     baseline = _baseline(voters, source)

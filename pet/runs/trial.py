@@ -76,11 +76,12 @@ def settle(plan: Plan, bench: Workbench, say: Callable[[str], None] = lambda _: 
     The trial is that of an earlier start of the run, if there was one; a new one is `kept` for later starts, or not.
     """
     machine = plan.inputs.machine
-    job = Job("trial", job_hash(base=dict(plan.inputs.base), machine=[machine.device.type, machine.precision]))
-    if kept:
-        # Kept though there be nothing to try: who starts again with less free memory shall do the same.
-        bench.store.run(job, lambda place: _write(place, _try(plan, bench)))
-    trial = _read(bench.store.path(job)) if bench.store.done(job) else _try(plan, bench)
+    trial = Trial("fp32" if plan.config.run.precision == "auto" else machine.precision)
+    if _tries_precision(plan) or _tries_workers(plan):
+        job = Job("trial", job_hash(base=dict(plan.inputs.base), machine=[machine.device.type, machine.precision]))
+        if kept:
+            bench.store.run(job, lambda place: _write(place, _try(plan, bench, trial)))
+        trial = _read(bench.store.path(job)) if bench.store.done(job) else _try(plan, bench, trial)
     if trial.agreement is not None and trial.scoring == "fp32":
         say(
             f"bfloat16 gives only {trial.agreement:.1%} of {PROBED_ROWS} rows the label of float32 (expected "
@@ -98,7 +99,8 @@ def _tries_precision(plan: Plan) -> bool:
 
 
 def _tries_workers(plan: Plan) -> bool:
-    return plan.config.run.workers == "auto" and _most_workers(plan) > 1
+    # Whatever memory is free now: a run that is started again shall find the trial that was made.
+    return plan.config.run.workers == "auto" and min(_threads(plan), len(plan.voters)) > 1
 
 
 def _write(folder: Path, trial: Trial) -> None:
@@ -109,10 +111,9 @@ def _read(folder: Path) -> Trial:
     return Trial(**json.loads((folder / "trial.json").read_text(encoding="utf-8")))
 
 
-def _try(plan: Plan, bench: Workbench) -> Trial:
-    """Try both, where there is something to try."""
+def _try(plan: Plan, bench: Workbench, trial: Trial) -> Trial:
+    """Try both, where there is something to try; the rest of the trial stays."""
     machine, pool = plan.inputs.machine, plan.data.unlabeled
-    trial = Trial("fp32" if plan.config.run.precision == "auto" else machine.precision)
     size = min(PROBED_ROWS, len(pool))
     rows = pool.take(np.sort(rng_for(plan.inputs.seed, "trial").choice(len(pool), size=size, replace=False)))[:]
     if _tries_precision(plan):
@@ -139,6 +140,8 @@ def _agreement(voters: Sequence[Voter], machine: Machine, rows: tuple[Example, .
 def _workers(plan: Plan, voter: Voter, rows: tuple[Example, ...]) -> tuple[int, float | None]:
     """Return how many processes shall do voters side by side, and what more threads gain in one."""
     room, train = _most_workers(plan), plan.voters[0].train
+    if room < 2:
+        return 1, None
     if plan.inputs.machine.device.type != "cpu":
         return room, None
     together = _seconds(voter, rows, torch.get_num_threads())
@@ -154,11 +157,15 @@ def _most_workers(plan: Plan) -> int:
     """Return how many processes there is room for: cores on a CPU, memory, and voters to be done."""
     machine = plan.inputs.machine
     need = PROCESS_BYTES + WEIGHT_BYTES * parameter_count(plan.inputs.source.folder)
-    on_cpu = machine.device.type == "cpu"
-    threads = torch.get_num_threads() if on_cpu else max(1, (os.cpu_count() or 1) // 2)
     # A GPU has room to spare or none: a training that does not fit fails.
-    room = _free_memory(machine) / (need if on_cpu else 4 * need)
-    return max(1, min(threads, len(plan.voters), int(room)))
+    room = _free_memory(machine) / (need if machine.device.type == "cpu" else 4 * need)
+    return max(1, min(_threads(plan), len(plan.voters), int(room)))
+
+
+def _threads(plan: Plan) -> int:
+    """Return how many threads there are to be divided."""
+    on_cpu = plan.inputs.machine.device.type == "cpu"
+    return torch.get_num_threads() if on_cpu else max(1, (os.cpu_count() or 1) // 2)
 
 
 def _free_memory(machine: Machine) -> float:

@@ -11,7 +11,7 @@ from pet.learners import scheduled_voter
 from pet.prompts import PVP, Pattern, Registry, Verbalizer
 from pet.prompts.inputs import with_input
 
-__all__ = ["VoterSpec", "untrained_notes", "voter_specs"]
+__all__ = ["VoterSpec", "voter_notes", "voter_specs"]
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,19 @@ def _checked(spec: VoterSpec) -> VoterSpec:
     return spec
 
 
-def untrained_notes(voters: Sequence[VoterSpec]) -> tuple[str, ...]:
-    """Return a note for each voter of whom nothing trains: it votes as the pretrained model does."""
-    return tuple(
+def voter_notes(config: RunConfig, registry: Registry[Pattern], voters: Sequence[VoterSpec]) -> tuple[str, ...]:
+    """Return what a person should know of the voters: who learns nothing, and which patterns are nobody's."""
+    used = {spec.pvp.pattern.name for spec in voters}
+    unused = [pattern.name for pattern in _patterns(config.prompts.patterns, registry) if pattern.name not in used]
+    notes = tuple(
         f"{spec.name}: nothing trains, so it votes as the pretrained model does (zero-shot); set weights or input for "
         "more"
         for spec in voters
         if not spec.learns and not spec.seed_index
     )
+    if unused:
+        notes += (f"in no [[train.voters]] table, so not used: {', '.join(unused)}",)
+    return notes
 
 
 def _written(template: str) -> Pattern:
@@ -112,10 +117,13 @@ def _pvps(names: Sequence[str], registry: Registry[Pattern], words: Verbalizer, 
         raise ConfigError(
             'No pattern is named: set [prompts] patterns, such as ["topic/*"]; `pet patterns` lists them.'
         )
-    named = [name for name in names if "{" not in name]
-    written = dict.fromkeys(name for name in names if name not in named)
-    patterns = [*(registry.select(named) if named else ()), *map(_written, written)]
-    pvps = tuple(PVP(pattern, words) for pattern in patterns)
+    pvps = tuple(PVP(pattern, words) for pattern in _patterns(names, registry))
     for pvp in pvps:
         pvp.check(task)
     return pvps
+
+
+def _patterns(names: Sequence[str], registry: Registry[Pattern]) -> list[Pattern]:
+    named = [name for name in names if "{" not in name]
+    written = dict.fromkeys(name for name in names if name not in named)
+    return [*(registry.select(named) if named else ()), *map(_written, written)]

@@ -37,6 +37,13 @@ class TaskSettings(Section):
             raise ValueError("expected letters, digits, spaces, '.', '_' and '-', neither '.' nor a space first")
         return value
 
+    @field_validator("fields")
+    @classmethod
+    def _fields_are_texts(cls, value: dict[str, str]) -> dict[str, str]:
+        if name := next((name for name in ("id", "label") if name in value), None):
+            raise ValueError(f'expected texts; the column of the {name}s is [task] {name}_column = "{value[name]}"')
+        return value
+
     @field_validator("labels", mode="before")
     @classmethod
     def _labels_are_words(cls, value: Any) -> Any:

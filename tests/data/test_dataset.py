@@ -59,6 +59,22 @@ def test_labels_of_the_train_file_are_sorted(files, labels, order):
     assert files([(f"text {n}", label) for n, label in enumerate(labels)]).task.labels == order
 
 
+@pytest.mark.parametrize(
+    ("labels", "messages"),
+    [
+        (["billing"] * 3 + ["access"] * 2 + ["bill"], ("the label 'bill' has 1 row: is 'billing' meant?",)),
+        (["yes", "yes", "no", "Yes"], ("the label 'Yes' has 1 row: is 'yes' meant?",)),
+        (["yes", "yes", "Yes", "Yes"], ("the label 'Yes' has 2 rows: is 'yes' meant?",)),
+        (["billing"] * 3 + ["bill"] * 2, ()),
+        (["x", "y"], ()),
+    ],
+)
+def test_a_label_that_may_be_another_one_misspelled_is_said(files, labels, messages):
+    rows = [(f"text {n}", label) for n, label in enumerate(labels)]
+    assert files(rows).messages == messages
+    assert files(rows, task={"labels": sorted(set(labels))}).messages == ()  # they are what is wanted
+
+
 def test_labels_of_the_settings_win_and_keep_their_order(files):
     data = files(TRAIN, task={"labels": ("z", "y", "x")}, known=("k", "l"))
     assert data.task.labels == ("z", "y", "x")

@@ -44,3 +44,10 @@ def test_files_of_one_name_are_one_source_and_the_held_out_file_is_none(tmp_path
 def test_shares_that_cannot_be(files, shares, reason):
     with pytest.raises(ConfigError, match=reason):
         text_sources(files, shares)
+
+
+def test_a_held_out_file_alone_is_no_text_to_learn_from(tmp_path):
+    with pytest.raises(ConfigError, match=r"a\.txt is the text that is held out, and there is no other"):
+        text_sources(["a.txt"], {}, "a.txt")
+    with pytest.raises(ConfigError, match="No text is named"):
+        text_sources([], {}, "a.txt")

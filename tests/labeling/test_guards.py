@@ -151,7 +151,7 @@ def test_the_entropy_is_one_for_uniform_soft_labels_and_zero_for_certain_ones(
 
 
 def test_the_figures_as_plain_values() -> None:
-    found = GenerationFigures({"a": 2 / 3, "b": 1 / 3}, 0.123456, 0.98765, 0.54321, 1 / 3, held_out(1, 1, 0))
+    found = GenerationFigures({"a": 2 / 3, "b": 1 / 3}, 0.123456, 0.98765, 0.54321, 9, 1 / 3, held_out(1, 1, 0))
     assert found.as_json() == {
         "shares": {"a": 0.6667, "b": 0.3333},
         "kl": 0.1235,
@@ -161,5 +161,5 @@ def test_the_figures_as_plain_values() -> None:
         "held_out_accuracy": 0.6667,
         "held_out_rows": 3,
     }
-    first = GenerationFigures({"a": 1.0}, 0.0, 1.0, 0.0).as_json()
+    first = GenerationFigures({"a": 1.0}, 0.0, 1.0, 0.0, 9).as_json()
     assert (first["changed"], first["held_out_accuracy"], first["held_out_rows"]) == (None, None, 0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pet.errors import RunError
 from pet.labeling import MOST_LIKELY, Rule, Selection, Votes, select
 
-ALL = Rule(share=1.0)
+ALL = Rule(share=1.0, floor=(9, 9))
 MOST_LIKELY_ROWS = Rule(share=1.0, most_likely=MOST_LIKELY)
 
 
@@ -109,19 +109,24 @@ def test_no_row_is_drawn_twice_and_every_wanted_row_is_there_or_reported(
     rng = np.random.default_rng(seed)
     n, k, m = data.draw(st.integers(0, 40)), data.draw(st.integers(2, 4)), data.draw(st.integers(1, 4))
     wanted = np.asarray(data.draw(st.lists(st.integers(0, 15), min_size=k, max_size=k)), np.int64)
+    floor = data.draw(st.sampled_from([0, 2, 20]))
     rule = Rule(
         data.draw(st.sampled_from([0.25, 1.0])),
         data.draw(st.sampled_from(["probability", "margin", "consensus"])),
         most_likely,
+        data.draw(st.sampled_from([0.3, 0.5, 1.0])),
+        (floor,) * k,
     )
     votes = [
         voter(str(i), rng.dirichlet(np.full(k, 0.5), size=n).clip(1e-6) if n else np.ones((0, k))) for i in range(m)
     ]
     chosen = select(votes, "me", wanted, rule, rng)
     got = np.bincount(chosen.columns, minlength=k)
+    capped = np.asarray([chosen.capped.get(label, 0) for label in range(k)])
     assert (np.diff(chosen.rows) > 0).all()
-    assert {label: int(count) for label, count in enumerate(wanted - got) if count} == chosen.missing
-    assert len(chosen) == min(n, wanted.sum())
+    assert {label: int(count) for label, count in enumerate(wanted - capped - got) if count} == chosen.missing
+    assert len(chosen) == min(n, (wanted - capped).sum())
+    assert not (capped.any() and most_likely) and (capped <= np.maximum(0, wanted - floor)).all()
     assert all(0 < count <= got[label] for label, count in chosen.filled.items())
     if not most_likely:
         deciders = np.stack([vote.scores for vote in votes if vote.voter in chosen.deciders]).astype(np.float64)
@@ -149,7 +154,7 @@ def test_a_label_that_nobody_gives_takes_the_free_rows_that_score_highest_for_it
     probs = np.stack([first, 1 - third - first, third], axis=1)
     taken = set()
     for seed in range(30):
-        chosen = draw(probs, [1, 1, 2], seed=seed)
+        chosen = draw(probs, [1, 1, 2], Rule(1.0, floor=(9, 9, 9)), seed=seed)
         own = {label: {row for row, column in pairs(chosen) if column == label} for label in range(3)}
         assert own[0] < {0, 1, 2} and own[1] < {3, 4, 5} and len(own[0]) == len(own[1]) == 1
         assert own[2] == set([row for row in (4, 0, 2, 1, 5, 3) if row not in own[0] | own[1]][:2])
@@ -164,6 +169,20 @@ def test_a_label_with_too_few_rows_takes_all_of_them_before_it_is_filled() -> No
     (first,) = {row for row, column in pairs(chosen) if column == 0}
     assert second == {1, *[row for row in (3, 4, 0, 2) if row != first][:2]}
     assert (chosen.filled, chosen.missing) == ({1: 2}, {})
+
+
+def test_no_more_than_a_part_of_the_rows_of_a_label_is_drawn() -> None:
+    # Rows 0 to 5 are label 0, rows 6 to 10 label 1: half of them are 3 and, rounded up, 3.
+    probs = binary(*[0.9] * 6, *[0.1] * 5)
+    chosen = draw(probs, [4, 2], Rule(1.0, cap=0.5))
+    assert np.bincount(chosen.columns).tolist() == [3, 2]
+    assert (chosen.filled, chosen.missing, chosen.capped) == ({}, {}, {0: 1})
+    # A floor that is higher counts, also for a label that no row has, but not beyond what is wanted.
+    chosen = draw(binary(*[0.9] * 6), [6, 3], Rule(1.0, cap=0.5, floor=(4, 2)))
+    assert np.bincount(chosen.columns).tolist() == [4, 2]
+    assert (chosen.filled, chosen.missing, chosen.capped) == ({1: 2}, {}, {0: 2, 1: 1})
+    chosen = draw(probs, [1, 1], Rule(1.0, cap=0.5, floor=(4, 4)))
+    assert np.bincount(chosen.columns).tolist() == [1, 1] and not chosen.capped
 
 
 def test_rows_that_the_pool_does_not_have_are_reported_as_missing() -> None:

@@ -142,9 +142,9 @@ def test_a_name_in_two_folders_names_both_files(mine: Path, tmp_path: Path) -> N
 
 
 def test_get_names_near_matches() -> None:
-    with pytest.raises(PromptError, match=r"no pattern 'agnews/dahs'\. Did you mean agnews/dash"):
+    with pytest.raises(PromptError, match=r"no pattern 'agnews/dahs' .*--registry.*\. Did you mean agnews/dash"):
         load_patterns().get("agnews/dahs")
-    with pytest.raises(PromptError, match=r"no verbalizer 'agnews/word'\. Did you mean agnews/words"):
+    with pytest.raises(PromptError, match=r"no verbalizer 'agnews/word' .*--registry.*\. Did you mean agnews/words"):
         load_verbalizers().origin("agnews/word")
 
 

@@ -25,7 +25,7 @@ POOL = tuple(Example(f"p{i}", {"text": f"pool {i}"}) for i in range(5))
 DATA = TaskData(Task("mail", LABELS, ("text",)), GOLD, Rows.of(POOL), Rows.of(()), {"text": "text"}, (), ())
 WORDS = Verbalizer("mail/words", {"no": ("bad", "poor"), "yes": ("good",)})
 SPECS = tuple(VoterSpec(PVP(Pattern.parse(f"mail/{name}", "{mask}: {text}"), WORDS)) for name in ("a", "b"))
-FIGURES = GenerationFigures({"no": 0.25, "yes": 0.75}, 0.1234567, 0.5, 0.25, None, HeldOut(np.array([True, False])))
+FIGURES = GenerationFigures({"no": 0.25, "yes": 0.75}, 0.1234567, 0.5, 0.25, 9, None, HeldOut(np.array([True, False])))
 
 
 def drawn(*rows: int) -> Selection:

@@ -54,7 +54,7 @@ def set_bytes(found: Run) -> list[list[bytes]]:
 
 
 def test_sets_hold_the_gold_rows_but_the_voters_fold_and_the_growing_counts(larger: Config) -> None:
-    found = run(larger(*THREE, "train.seeds=3"))
+    found = run(larger(*THREE, "train.seeds=3", "ipet.cap=1"))
     assert [len(one.sets) for one in found.generations] == [6, 6, 6]
     for generation, drawn in zip(found.generations, (0, 8, 24), strict=True):  # 8 (2^g - 1) per label
         for training, held_out in zip(generation.sets, found.plan.held_out, strict=True):
@@ -246,7 +246,7 @@ def test_a_label_that_no_voter_gives_is_refused_after_the_first_generation_only(
 
 
 def test_what_is_said_of_a_generation_is_what_was_measured(larger: Config) -> None:
-    found = run(larger(*THREE, "ipet.subset=false"), lambda asked: asked.truth())
+    found = run(larger(*THREE, "ipet.subset=false", "ipet.cap=1"), lambda asked: asked.truth())
     assert found.said == [
         "generation 0: trained on 19 rows, voters agree 100.0%, KL from the prior 0.00, gold rows held out 100.0%",
         "generation 1: trained on 43 rows, voters agree 100.0%, KL from the prior 0.00, 0.0% of the labels changed, "
@@ -255,6 +255,11 @@ def test_what_is_said_of_a_generation_is_what_was_measured(larger: Config) -> No
         "gold rows held out 100.0%",
     ]
     assert run(larger(), lambda asked: asked.truth()).said == []  # plain PET says nothing new
+    capped = run(larger(*THREE, "ipet.cap=0.5"), lambda asked: asked.truth())
+    # 24 of 40 are wanted, and 20 are half of them.
+    told = "generation 2: up to 4 rows of 'Sports' fewer than wanted are drawn: no more than 50% of the rows that have"
+    assert any(line.startswith(told) for line in capped.said)
+    assert [len(one.sets[0]) for one in capped.generations] == [19, 43, 79]
 
 
 def test_the_ensembles_scores_on_test_rows_are_the_weighted_mean(larger: Config) -> None:
