@@ -6,8 +6,8 @@
 DATA_DIR has one folder per task with train, unlabeled and test .jsonl.gz files. All lines of one sample share its
 labeled rows. `--dev` measures on rows of the train file that were not drawn, which is where settings are chosen;
 without it the test file is measured, once. `--ipet` adds a run with generations on the same rows; `--per-label 0`
-starts without labels. `--kept FILE` has a line per run that is done, and the same command does the others: so were the
-figures of the README made, which are in `results/`.
+starts without labels. `--kept FILE` has a line per run that is done, and the same command does the others;
+`results/accuracy.jsonl` is such a file.
 """
 
 import argparse
