@@ -13,7 +13,8 @@ IDLE_BYTES = 600_000_000
 def peak_memory(workers: int = 1) -> int | None:
     """Return the most bytes of memory that were held, or None where the system does not tell.
 
-    It is that of this process, or of several `workers` that have ended, each taken to have held as much as the largest.
+    It is that of this process, or of several `workers` that have ended, each taken to have held as much as the largest;
+    what all have in common, the code of the libraries, counts once.
     """
     try:
         import resource
@@ -21,8 +22,18 @@ def peak_memory(workers: int = 1) -> int | None:
         return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if workers > 1:
-        most = max(most, IDLE_BYTES // 1024 + workers * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+        own = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss - _mapped_kilobytes()
+        most = max(most, IDLE_BYTES // 1024 + workers * own)
     return most if sys.platform == "darwin" else 1024 * most  # bytes there, kilobytes elsewhere
+
+
+def _mapped_kilobytes() -> int:
+    """Return how much of this process's memory are files that are mapped into it; 0 where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return int(next((line.split()[1] for line in status.splitlines() if line.startswith("RssFile:")), 0))
 
 
 def disk_use(root: Path) -> int:

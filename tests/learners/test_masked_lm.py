@@ -221,15 +221,15 @@ def test_the_decoder_hook_is_removed_after_an_exception(backbones):
     assert hooks(backbone) == 0
 
 
-@pytest.mark.parametrize("decoder", [None, torch.nn.Linear(32, 4)])
+@pytest.mark.parametrize("decoder", [None, torch.nn.Linear(32, 4), torch.nn.Linear(32, 5)])
 def test_a_model_whose_decoder_is_not_known(backbones, refuses, decoder):
-    """It has none, or one that the logits do not come from."""
+    """It has none, or one that the logits do not come from, or one that makes no word of the vocabulary."""
     backbone = backbones["bert"]
     batch = batch_of(backbone, TEMPLATES[0])
 
     class Odd(torch.nn.Module):
         base_model = backbone.model.base_model
-        config = SimpleNamespace(model_type="odd")
+        config = SimpleNamespace(model_type="odd", vocab_size=4)
 
         def get_output_embeddings(self):
             return decoder

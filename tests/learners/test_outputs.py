@@ -49,6 +49,11 @@ def prepared(head, backbone, words=WORDS):
     return head
 
 
+def with_decoder(decoder):
+    """A model of four words, of which a head asks for its decoder alone."""
+    return SimpleNamespace(get_output_embeddings=lambda: decoder, config=SimpleNamespace(vocab_size=4))
+
+
 @pytest.fixture
 def by_hand(monkeypatch):
     """Let a head read these logits, features or states instead of a model's."""
@@ -208,8 +213,7 @@ def test_label_vectors_do_not_share_memory_with_the_decoder(backbones):
 
 
 def test_a_decoder_without_a_bias():
-    model = SimpleNamespace(get_output_embeddings=lambda: torch.nn.Linear(2, 4, bias=False))
-    assert LabelVectors(HAND, model).biases.tolist() == [0.0, 0.0]
+    assert LabelVectors(HAND, with_decoder(torch.nn.Linear(2, 4, bias=False))).biases.tolist() == [0.0, 0.0]
 
 
 def test_prototypes_by_hand(by_hand):
@@ -217,7 +221,7 @@ def test_prototypes_by_hand(by_hand):
     decoder = torch.nn.Linear(2, 4)
     with torch.no_grad():
         decoder.weight.copy_(torch.tensor([[5.0, 5.0], [1.0, -2.0], [7.0, 7.0], [-1.0, -4.0]]))
-    head = Prototypes(HAND, SimpleNamespace(get_output_embeddings=lambda: decoder))
+    head = Prototypes(HAND, with_decoder(decoder))
     by_hand(decoder_inputs=torch.tensor([[[6.0, 3.0], [0.0, 5.0]]]))  # the mean over two slots is (3, 4)
     untrained = head.scores(None, None, "fp32")
     torch.testing.assert_close(untrained, torch.tensor([[-8.0, 7.0 / 0.5**0.5]]))  # (3, 4) and (1, 1): 7 / (5 * 2**0.5)
