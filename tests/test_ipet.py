@@ -65,7 +65,9 @@ def test_a_run_of_three_generations_leaves_each_of_them(three: pet.RunResult) ->
     test = three.summary.test_figures()
     assert test["generation 2"] == test["ensemble"]
     found = metrics(three.directory)["generations"]
-    assert [one["training_rows"] for one in found] == [[19, 19], [43, 43], [91, 91]]
+    assert [one["training_rows"] for one in found[:2]] == [[19, 19], [43, 43]]
+    # 24 of each label are wanted, and half of the 40 that have it are drawn.
+    assert all(19 + 3 * 16 <= rows <= 19 + 3 * 24 for rows in found[2]["training_rows"])
     assert [one["labeled_rows"] for one in found] == [96, 120, 120]
     assert [one["rejected"] for one in found] == [None] * 3
 
@@ -105,7 +107,8 @@ def test_the_columns_say_when_a_row_was_labeled_and_in_how_many_sets_it_was(thre
     assert labeled["generation"] == [None] * 24 + [0 if row in first else 1 for row in labeled["id"][24:]]
     drawn = [row for one in training_sets(three.directory).values() for row in one["id"]]
     assert labeled["training_sets"] == [None] * 24 + [drawn.count(row) for row in labeled["id"][24:]]
-    assert sum(labeled["training_sets"][24:]) == 2 * 24 + 2 * 72
+    rows = [size for one in metrics(three.directory)["generations"] for size in one["training_rows"]]
+    assert sum(labeled["training_sets"][24:]) == sum(rows) - 6 * 19
 
 
 def trained(plan: Plan, store: Path) -> tuple[Workbench, list[Generation]]:
@@ -262,7 +265,8 @@ def test_three_generations_without_any_gold_row(larger: Config, tmp_path: Path) 
     data = settings.data.model_copy(update={"train": None})
     result = pet.run(settings.model_copy(update={"data": data}), tmp_path / "run", quiet=True)
     found = metrics(result.directory)["generations"]
-    assert [one["training_rows"] for one in found] == [[0, 0], [10, 10], [20, 20]]
+    assert [one["training_rows"] for one in found[:2]] == [[0, 0], [10, 10]]
+    assert all(10 <= rows <= 20 for rows in found[2]["training_rows"])  # half of the rows of a label at most
     sets = training_sets(result.directory)
     assert sorted(sets[1, COLON]["label"]) == sorted([LABELS[0]] * 4 + [LABELS[1]] * 3 + [LABELS[2]] * 3)
     assert all(set(one["source"]) <= {"pseudo"} for one in sets.values())
