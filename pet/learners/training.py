@@ -1,7 +1,7 @@
 """The one training loop: counted in optimizer updates, on accelerate, the same for voters and classifiers."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from transformers import get_linear_schedule_with_warmup
 
 from pet.config import OptimizerSettings
 from pet.errors import ModelError, RunError
+from pet.learners.dropout import QuickDropout
 
 __all__ = ["LossFunction", "TrainLog", "Trained", "fit", "row_stream", "weight_groups"]
 
@@ -166,7 +167,7 @@ def fit(
     optimizer = accelerator.prepare_optimizer(optimizer)
     on_cpu = all(tensor.device.type == "cpu" for tensor in tensors)
     ledger = _Ledger(steps, trained.groups[0]["lr"], every=1 if on_cpu else _LOOK_EVERY)
-    with trained.training(settings.gradient_checkpointing):
+    with trained.training(settings.gradient_checkpointing), QuickDropout() if on_cpu else nullcontext():
         for update, rows in zip(range(steps), row_stream(n, settings.batch_size, rng), strict=False):
             values = []
             for part in np.split(rows, settings.accumulation):
