@@ -199,6 +199,12 @@ def test_listing_and_showing_with_a_registry(toy_pipeline: Path, kind: str, name
     assert any(line.startswith(f"{name} ") for line in listed.stdout.splitlines())
     shown = command(kind, name, "--registry", registry)
     assert all(part in shown.stdout for part in parts)
+    family = name.partition("/")[0]
+    of_glob, of_all = (
+        [" ".join(line.split()) for line in result.stdout.splitlines() if line.strip()]
+        for result in (command(kind, f"{family}/*", "--registry", registry), listed)
+    )
+    assert of_glob == [line for line in of_all if line.startswith(f"{family}/")]
     if name.startswith("toy"):
         assert "toy/" not in command(kind).stdout
 

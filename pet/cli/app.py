@@ -16,6 +16,7 @@ __all__ = [
     "KeepModels",
     "Model",
     "Name",
+    "NameOrGlob",
     "OutputDir",
     "Registry",
     "Settings",
@@ -53,6 +54,7 @@ KeepModels = Annotated[bool, typer.Option("--keep-models", help="Keep the weight
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A run directory, or its model folder.")]
 Input = Annotated[str, typer.Argument(metavar="INPUT", help="CSV, TSV, JSONL, JSON, Parquet or text; also .gz.")]
 Name = Annotated[str | None, typer.Argument(help="Show this one.")]
+NameOrGlob = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this one, or list a glob's.")]
 
 
 @app.callback()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pet.cli.app import BadRow, Config, Name, OutputDir, Registry, Settings, app
+from pet.cli.app import BadRow, Config, Name, NameOrGlob, OutputDir, Registry, Settings, app
 from pet.terminal import aligned, load_config, print_table, run_place, say
 
 __all__ = [
@@ -80,16 +80,16 @@ def explain_prompt_command(
 
 
 @app.command("patterns")
-def patterns_command(name: Name = None, registry: Registry = None) -> None:
-    """List the patterns, or show one.
+def patterns_command(name: NameOrGlob = None, registry: Registry = None) -> None:
+    """List the patterns, or those of a glob like "topic/*", or show one.
 
     Example: `pet patterns agnews/category`
     """
     from pet.prompts import load_patterns
 
     patterns = load_patterns(registry or [])
-    if name is None:
-        say(*aligned((pattern.name, pattern.template) for pattern in patterns))
+    if name is None or _is_glob(name):
+        say(*aligned((pattern.name, pattern.template) for pattern in patterns.select([name or "*"])))
         return
     pattern = patterns.get(name)
     facts = {
@@ -103,17 +103,17 @@ def patterns_command(name: Name = None, registry: Registry = None) -> None:
 
 
 @app.command("verbalizers")
-def verbalizers_command(name: Name = None, registry: Registry = None) -> None:
-    """List the verbalizers, or show one.
+def verbalizers_command(name: NameOrGlob = None, registry: Registry = None) -> None:
+    """List the verbalizers, or those of a glob like "topic/*", or show one.
 
     Example: `pet verbalizers agnews/words`
     """
     from pet.prompts import load_verbalizers
 
     verbalizers = load_verbalizers(registry or [])
-    if name is None:
-        words = {one.name: "; ".join(f"{k}: {', '.join(v)}" for k, v in one.words.items()) for one in verbalizers}
-        say(*aligned(words.items()))
+    if name is None or _is_glob(name):
+        found = verbalizers.select([name or "*"])
+        say(*aligned((one.name, "; ".join(f"{k}: {', '.join(v)}" for k, v in one.words.items())) for one in found))
         return
     say(*aligned((label, ", ".join(words)) for label, words in verbalizers.get(name).words.items()))
 
@@ -131,3 +131,7 @@ def pipelines_command(name: Name = None) -> None:
         say(*aligned((stem, head.lstrip("# ")) for stem, head in heads.items()))
         return
     say(pipeline_text(name).rstrip())
+
+
+def _is_glob(name: str) -> bool:
+    return not {"*", "?", "["}.isdisjoint(name)

@@ -216,6 +216,11 @@ def _some(items: Sequence[str]) -> str:
 
 def _overlap_messages(overlaps: Overlaps) -> list[str]:
     messages = [
+        _shared(
+            overlaps.contradictions,
+            "labeled rows have the text of an earlier one and another label",
+            "kept; look at them, for both cannot be right",
+        ),
         _shared(overlaps.train_unlabeled, "unlabeled rows have the text of a labeled row", "dropped"),
         _shared(overlaps.test_unlabeled, "unlabeled rows have the text of a test row", "dropped"),
         _shared(

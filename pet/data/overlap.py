@@ -54,12 +54,14 @@ class Overlap:
 class Overlaps:
     """The texts that two sets share, and the unlabeled rows that repeat an earlier unlabeled row.
 
-    `kept` int64 are the places of the unlabeled rows whose text stands in no other set.
+    `contradictions` are the labeled rows with the text of an earlier one and another label; `kept` int64 the places of
+    the unlabeled rows whose text stands in no other set.
     """
 
     train_unlabeled: Overlap
     train_test: Overlap
     test_unlabeled: Overlap
+    contradictions: Overlap
     unlabeled_duplicates: int
     kept: np.ndarray
 
@@ -79,9 +81,17 @@ def find_overlaps(train: Iterable[Example], unlabeled: Iterable[Example], test: 
         train_unlabeled=train_unlabeled.found,
         train_test=train_test.found,
         test_unlabeled=test_unlabeled.found,
+        contradictions=_contradictions(train),
         unlabeled_duplicates=len(keys.repeats()),
         kept=np.flatnonzero(np.frombuffer(kept, np.bool_)),
     )
+
+
+def _contradictions(train: Iterable[Example]) -> Overlap:
+    first: dict[bytes, Example] = {}
+    pairs = [(first.setdefault(_key(example), example), example) for example in train]
+    found = [(earlier.id, later.id) for earlier, later in pairs if earlier.label != later.label]
+    return Overlap(len(found), tuple(found[:_SHOWN_IDS]))
 
 
 @dataclass

@@ -26,12 +26,16 @@ MOST_SAVINGS = 4
 
 @dataclass(frozen=True)
 class Outlook:
-    """What is left of a run in the folder `root`, what would shorten one, and the seconds to load its model."""
+    """What is left of a run in the folder `root`, what would shorten one, and the seconds to load its model.
+
+    `refused` is the sentence with which `pet run` would refuse what lies in that folder.
+    """
 
     root: Path
     forecast: Forecast
     savings: tuple[Saving, ...] = ()
     loading: float = 0.0
+    refused: str | None = None
 
     def as_json(self) -> dict[str, object]:
         """Return plain values, with the totals."""
@@ -43,6 +47,7 @@ class Outlook:
             "finished_jobs": found.finished,
             "loading_seconds": self.loading,
             "savings": [asdict(saving) for saving in self.savings],
+            "refused": self.refused,
         }
 
 
@@ -67,7 +72,8 @@ def foresee(plan: Plan, root: Path) -> Outlook:
     rates = probe(plan, bench, done, always=True)
     # Other settings make another run: what is done of this one would be lost.
     shorter = () if done else tuple(savings(work, rates)[:MOST_SAVINGS])
-    return Outlook(root, forecast(work, rates, done), shorter, rates.loading)
+    refused = directory.refusal(plan.config.to_toml(), plan.identity)
+    return Outlook(root, forecast(work, rates, done), shorter, rates.loading, refused)
 
 
 def outlook_table(outlook: Outlook) -> Table:
@@ -91,6 +97,8 @@ def outlook_lines(outlook: Outlook) -> list[tuple[str, str]]:
         return [*lines, ("left", "nothing")]
     memory = [("memory", f"{size(found.memory)} at the peak")] if found.memory is not None else []
     lines += [*memory, ("disk", f"{size(found.disk)} in {outlook.root}")]
+    if outlook.refused:
+        lines.append(("refused", outlook.refused))
     return lines + [("shorter", f"--set {one.change}  saves {span(one.seconds)}") for one in outlook.savings]
 
 

@@ -137,6 +137,17 @@ class RunDirectory:
                 directory._claim(config_toml, identity, force)
             yield directory
 
+    def refusal(self, config_toml: str, identity: Mapping[str, str]) -> str | None:
+        """Return why `open` without `force` would refuse what lies here, in a sentence; None where it would not."""
+        if not self.root.exists():
+            return None
+        try:
+            self._refuse_foreign(config_toml)
+            self._refuse_other(self._changes(config_toml, identity))
+        except ConfigError as error:
+            return str(error)
+        return None
+
     def store(self, log: RunLog = NULL_LOG) -> JobStore:
         """Return the jobs; `log` hears of damaged ones."""
         return JobStore(self.jobs, log)
@@ -222,22 +233,29 @@ class RunDirectory:
         except (OSError, UnicodeDecodeError):
             return None
 
-    def _claim(self, config_toml: str, identity: Mapping[str, str], force: bool) -> None:
-        found = Manifest.from_file(self.manifest_path)
-        written = self._text_of_config()
+    def _changes(self, config_toml: str, identity: Mapping[str, str]) -> list[str]:
+        """Return in words how the run that lies here differs; nothing where none does."""
+        found, written = Manifest.from_file(self.manifest_path), self._text_of_config()
         settings = setting_changes(written, config_toml) if written is not None else None
-        changes = found.changes(identity, settings) if found else []
-        if changes and not force:
+        return found.changes(identity, settings) if found else []
+
+    def _refuse_other(self, changes: list[str]) -> None:
+        if changes:
             raise ConfigError(
                 f"{self.root} holds another run ({'; '.join(changes)}): choose another --output-dir, "
                 "or add --force to delete its results and start anew."
             )
+
+    def _claim(self, config_toml: str, identity: Mapping[str, str], force: bool) -> None:
+        changes = self._changes(config_toml, identity)
+        if not force:
+            self._refuse_other(changes)
         if changes:
             for name in _RESULTS:
                 remove_whole(self.root / name)
-        if changes or found is None:
+        if changes or Manifest.from_file(self.manifest_path) is None:
             Manifest(dict(identity)).write(self.manifest_path)
-        if changes or written != config_toml:
+        if changes or self._text_of_config() != config_toml:
             write_text(self.config_path, config_toml)
         self.jobs.mkdir(exist_ok=True)
 

@@ -3,16 +3,18 @@
     python tests/benchmarks/steps.py [--size base|mini] [--rows 8] [--rounds 3]
 
 The model is random, of the size of BERT base, or pet-mini; the texts are made up. The variants take turns, and medians
-over all their steps are compared.
+over all their steps are compared. "plain dropout" is a full step with torch's own masks of dropout.
 """
 
 import argparse
 import json
 import tempfile
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -21,11 +23,13 @@ from transformers import BertConfig, BertForMaskedLM
 
 from pet.config import ModelSettings, RunSettings, TrainSettings
 from pet.data import Example
-from pet.learners import Backbone, Machine, ModelSource, Voter, find_model, quiet_transformers
+from pet.learners import Backbone, Machine, ModelSource, Voter, find_model, quiet_transformers, training
+from pet.learners.dropout import QuickDropout
 from pet.prompts import PVP, Pattern, Verbalizer
 from pet.prompts.inputs import with_input
 
 VARIANTS = ("pet", "lora", "bitfit", "adapter", "unipelt", "prefix-tuning", "prompt-tuning", "word-tuning", "warp")
+PLAIN = "plain dropout"
 
 
 def random_base(folder: Path) -> ModelSource:
@@ -67,13 +71,14 @@ def main() -> None:
     quiet_transformers()
     machine = Machine.pick(RunSettings())
     rows = [replace(row, label=("good", "bad")[i % 2]) for i, row in enumerate(made_up(options.rows))]
-    found: dict[str, list[float]] = {name: [] for name in options.variants}
+    found: dict[str, list[float]] = {name: [] for name in (*options.variants, PLAIN)}
     with tempfile.TemporaryDirectory() as folder:
         source = random_base(Path(folder)) if options.size == "base" else find_model("pet-mini")
         backbone = Backbone.masked_lm(source, machine.device)
         for _ in range(options.rounds):
             for name, times in found.items():
-                times += step_seconds(backbone, machine, name, rows)
+                with patch.object(training, "QuickDropout", nullcontext if name == PLAIN else QuickDropout):
+                    times += step_seconds(backbone, machine, "pet" if name == PLAIN else name, rows)
     whole = median(found["pet"])
     for name, times in found.items():
         print(f"{name:<16} {median(times) / whole:6.2f} of a full step ({1000 * median(times):,.0f} ms)")

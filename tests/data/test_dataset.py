@@ -188,6 +188,14 @@ def test_a_test_row_that_was_learned_is_kept_and_said(files):
     assert data.messages[0].startswith("1 test rows have the text of a labeled row (test-1 = train-1)")
 
 
+def test_a_labeled_text_that_has_another_label_too_is_kept_and_said(files):
+    data = files([*TRAIN, (TRAIN[0][0].upper(), "y")])
+    assert len(data.labeled) == 5
+    assert data.messages[0].startswith(
+        "1 labeled rows have the text of an earlier one and another label (train-5 = train-1): kept; look at them"
+    )
+
+
 def test_no_unlabeled_row_left_is_refused(files, refused):
     with refused("unlabeled.jsonl", "No row"):
         files(TRAIN, [("a one", None)])

@@ -73,3 +73,9 @@ def test_the_id_shown_is_that_of_the_first_row_with_the_text():
 def test_no_sets_share_nothing():
     assert find_overlaps([], [], []).train_unlabeled == Overlap(0, ())
     assert find_overlaps([], [], []).kept.tolist() == []
+
+
+def test_a_text_under_two_labels_is_found_in_the_later_row():
+    texts = [("a", "x"), ("b", "x"), ("A!", "y"), ("a", "x"), ("B", "x")]
+    train = [Example(f"t{n}", {"text": text}, label) for n, (text, label) in enumerate(texts)]
+    assert find_overlaps(train, [], []).contradictions == Overlap(1, (("t0", "t2"),))

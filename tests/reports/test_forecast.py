@@ -48,6 +48,15 @@ def test_json_has_the_stages_in_seconds_and_bytes(toy_pipeline: Path, tmp_path: 
     assert min(stage["seconds"] for stage in found["stages"]) > 0
     assert found["memory_bytes"] > 10**8 and found["disk_bytes"] > 10**4
     assert (found["jobs"], found["finished_jobs"]) == (7, 0)
+    assert found["refused"] is None
+
+
+def test_what_a_folder_holds_that_is_no_run_is_told(toy_pipeline: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    found = json.loads(planned(toy_pipeline, "--output-dir", tmp_path, "--json").stdout)
+    assert "holds no run of pet (it has 'notes.txt')" in found["refused"]
+    found = json.loads(planned(toy_pipeline, "--output-dir", tmp_path / "notes.txt", "--json").stdout)
+    assert "cannot be read" in found["refused"]
 
 
 def test_of_a_finished_run_nothing_is_left(toy_pipeline: Path, finished: pet.RunResult) -> None:
@@ -58,8 +67,12 @@ def test_of_a_finished_run_nothing_is_left(toy_pipeline: Path, finished: pet.Run
     found = json.loads(planned(toy_pipeline, "--output-dir", finished.directory, "--json").stdout)
     assert (found["seconds"], found["jobs"], found["finished_jobs"]) == (0, 0, 7)
     # With other settings it is another run.
-    other = planned(toy_pipeline, "--output-dir", finished.directory, "--set", "train.steps=15", "--json")
-    assert json.loads(other.stdout)["jobs"] == 7
+    changed = ("--output-dir", finished.directory, "--set", "train.steps=15")
+    other = json.loads(planned(toy_pipeline, *changed, "--json").stdout)
+    assert other["jobs"] == 7
+    assert "train.steps was 16 and is 15" in other["refused"]  # what `pet run` would say
+    assert other["refused"] in " ".join(planned(toy_pipeline, *changed).stdout.split())
+    assert content(finished.directory) == before
 
 
 def test_a_wrong_config_is_told_in_one_line(toy_pipeline: Path) -> None:
