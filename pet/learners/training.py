@@ -1,7 +1,7 @@
 """The one training loop: counted in optimizer updates, on accelerate, the same for voters and classifiers."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,6 +88,11 @@ class Trained:
         """All that trains."""
         return [tensor for group in self.groups for tensor in group["params"]]
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether all of it trains on the CPU."""
+        return all(tensor.device.type == "cpu" for tensor in self.tensors)
+
     @contextmanager
     def training(self, checkpointing: bool = False) -> Iterator[None]:
         """Keep the modules in training mode while active.
@@ -109,14 +114,20 @@ class Trained:
         for module in self.modules:
             module.train()
         if checkpointing:
-            _checkpointing(model, "enable")({"use_reentrant": False})
+            # The backward pass goes forward again outside of what is active here, with the same random bits.
+            again = {"context_fn": lambda: (nullcontext(), self._dropout())}
+            _checkpointing(model, "enable")({"use_reentrant": False, **again})
         try:
-            yield
+            with self._dropout():
+                yield
         finally:
             if checkpointing:
                 _checkpointing(model, "disable")()
             for module in self.modules:
                 module.eval()
+
+    def _dropout(self) -> AbstractContextManager[Any]:
+        return QuickDropout() if self.on_cpu else nullcontext()
 
     @classmethod
     def weights_of(cls, model: nn.Module, settings: OptimizerSettings) -> "Trained":
@@ -165,9 +176,8 @@ def fit(
     warmup = round(settings.warmup * steps)
     schedule = get_linear_schedule_with_warmup(optimizer, warmup, steps)  # type: ignore[no-untyped-call]
     optimizer = accelerator.prepare_optimizer(optimizer)
-    on_cpu = all(tensor.device.type == "cpu" for tensor in tensors)
-    ledger = _Ledger(steps, trained.groups[0]["lr"], every=1 if on_cpu else _LOOK_EVERY)
-    with trained.training(settings.gradient_checkpointing), QuickDropout() if on_cpu else nullcontext():
+    ledger = _Ledger(steps, trained.groups[0]["lr"], every=1 if trained.on_cpu else _LOOK_EVERY)
+    with trained.training(settings.gradient_checkpointing):
         for update, rows in zip(range(steps), row_stream(n, settings.batch_size, rng), strict=False):
             values = []
             for part in np.split(rows, settings.accumulation):
