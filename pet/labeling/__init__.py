@@ -9,7 +9,7 @@ from pet.labeling.calibration import (
     smoothed_prior,
 )
 from pet.labeling.ensemble import Weighting, agreement, combine, mean_scores, weigh
-from pet.labeling.guards import FEW_ROWS, FOLDS, GenerationFigures, HeldOut, gold_folds, measure, rejection
+from pet.labeling.guards import FEW_ROWS, FOLDS, GenerationFigures, HeldOut, gold_folds, measure, one_sided, rejection
 from pet.labeling.selection import MOST_LIKELY, Confidence, Growth, Rule, Selection, select
 from pet.labeling.votes import SoftLabels, Votes, log_softmax, row_blocks, softmax
 
@@ -36,6 +36,7 @@ __all__ = [
     "log_softmax",
     "mean_scores",
     "measure",
+    "one_sided",
     "prior_offset",
     "rejection",
     "row_blocks",

@@ -8,7 +8,7 @@ import numpy as np
 from pet.labeling.ensemble import agreement, combine, mean_scores
 from pet.labeling.votes import Votes, row_blocks, with_some_weight
 
-__all__ = ["FEW_ROWS", "FOLDS", "GenerationFigures", "HeldOut", "gold_folds", "measure", "rejection"]
+__all__ = ["FEW_ROWS", "FOLDS", "GenerationFigures", "HeldOut", "gold_folds", "measure", "one_sided", "rejection"]
 
 FOLDS = 5
 """The gold rows are divided into so many folds; a voter is kept from one of them."""
@@ -24,6 +24,9 @@ LEAST_SHARE = 0.05
 
 KL_SHARE = 0.5
 """The bound of the KL divergence from the prior, as a share of log k, its value when one label gets every row."""
+
+KL_RISE = 0.1
+"""A rise of the KL divergence by less than so much of log k is no collapse."""
 
 MOST_CHANGED = 0.5
 """The largest share of rows whose label may change from one trained generation to the next."""
@@ -153,20 +156,34 @@ def _entropy(probs: np.ndarray) -> float:
     return total / len(probs) / float(np.log(probs.shape[1]))
 
 
+def one_sided(now: GenerationFigures, prior: np.ndarray, kl_before: float | None = None) -> str | None:
+    """Return what is wrong with the label ratio of a generation in itself; None where it is near enough the prior."""
+    for label, expected in zip(now.shares, prior, strict=True):
+        if _is_lost(now, label, expected):
+            return f"the label {label!r} has almost no rows ({now.shares[label]:.1%}; {expected:.0%} were expected)"
+    if now.kl > _bound(prior):
+        before = "" if kl_before is None else f", {kl_before:.2f} before"
+        return f"the label ratio left the prior (KL {now.kl:.2f}, bound {_bound(prior):.2f}{before})"
+    return None
+
+
 def rejection(
     now: GenerationFigures, earlier: GenerationFigures, prior: np.ndarray, trained: bool = True
 ) -> str | None:
-    """Return why a generation has collapsed, compared with the one it goes on from; None where it has not.
+    """Return why a generation has collapsed, compared with an earlier one on the same rows; None where it has not.
 
     `trained` says whether that one was trained: the first step away from untrained patterns may change most rows.
-    What was already so before is no collapse, unless the label ratio is still further from the prior.
+    What was already so before is no collapse, unless it is clearly worse: half the rows of a label, or a KL divergence
+    that rose by `KL_RISE`.
     """
-    bound = KL_SHARE * np.log(len(prior))
-    for (label, share), expected in zip(now.shares.items(), prior, strict=True):
-        if expected * now.rows >= FEW_ROWS and share < LEAST_SHARE * expected <= earlier.shares[label]:
-            return f"the label {label!r} has almost no rows ({share:.1%}; {expected:.0%} were expected)"
-    if now.kl > bound and now.kl > earlier.kl:
-        return f"the label ratio left the prior (KL {now.kl:.2f}, bound {bound:.2f}, {earlier.kl:.2f} before)"
+    lost = any(
+        _is_lost(now, label, expected)
+        and not _is_lost(earlier, label, expected)
+        and now.shares[label] <= earlier.shares[label] / 2
+        for label, expected in zip(now.shares, prior, strict=True)
+    )
+    if lost or now.kl > max(_bound(prior), earlier.kl + KL_RISE * np.log(len(prior))):
+        return one_sided(now, prior, earlier.kl)
     if now.held_out and earlier.held_out and earlier.held_out.fell(now.held_out):
         rows = len(now.held_out.correct)
         return (
@@ -176,3 +193,11 @@ def rejection(
     if trained and now.changed is not None and now.changed > MOST_CHANGED:
         return f"{now.changed:.0%} of the rows changed their label"
     return None
+
+
+def _is_lost(figures: GenerationFigures, label: str, expected: float) -> bool:
+    return expected * figures.rows >= FEW_ROWS and figures.shares[label] < LEAST_SHARE * expected
+
+
+def _bound(prior: np.ndarray) -> float:
+    return KL_SHARE * float(np.log(len(prior)))

@@ -4,7 +4,6 @@ Plain PET is one generation. Source of the method: 2001.07676, section 3.4.
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,10 +31,14 @@ from pet.runs.inputs import TrainingSet
 from pet.runs.plan import Plan
 from pet.runs.results import Arrays
 from pet.runs.stages import Workbench
+from pet.runs.telling import tell_of_generation, tell_of_sets
 from pet.runs.voters import VoterSpec
 from pet.seeding import rng_for
 
 __all__ = ["Generation", "Generations", "accepted", "labeled_rows"]
+
+ENOUGH_ROWS = 500
+"""A label that none of so many rows is given, or of half the pool, is not seen by the voters."""
 
 SUBSET_TIMES = 4
 """An intermediate generation labels so many times the rows that are drawn from it."""
@@ -116,18 +119,19 @@ class Generations:
         PromptError
             If no voter of a generation gives a label to any row, though the next sets need some.
         """
-        source: Generation | None = None
+        kept: list[Generation] = []
         for number in range(self.plan.generations):
+            source = kept[-1] if kept else None
             sets = self._draw(source, number) if source else self._first_sets()
-            generation = self._vote(number, sets, self._rows(number, source), source)
+            generation = self._judged(self._vote(number, sets, self._rows(number, source), source), kept)
             if number == 0:
                 self._refuse_unseen_labels(generation)
             if self.plan.generations > 1:
-                self._tell(generation)
+                tell_of_generation(generation, self.plan.prior, self.say, self.warn)
             yield generation
             if generation.rejected is None:
-                source = generation
-        assert source is not None  # the first one is never rejected
+                kept.append(generation)
+        source = kept[-1]  # the first one is never rejected
         if len(source.rows) < len(self.plan.data.unlabeled):
             # The generation that was to label the whole pool was rejected: the last good one does it.
             self.say(f"generation {source.number} labels the whole pool")
@@ -170,7 +174,7 @@ class Generations:
             rng = rng_for(self.plan.inputs.seed, "draw", spec.kind, spec.seed_index, number)
             chosen = select(source.votes, spec.name, wanted, rule, rng)
             sets.append(TrainingSet(self._kept(i), replace(chosen, rows=source.rows[chosen.rows])))
-        self._tell_of_filled(number, sets)
+        tell_of_sets(number, sets, self.plan.data.task.labels, settings.cap, self.say, self.warn)
         return tuple(sets)
 
     def _vote(
@@ -195,13 +199,24 @@ class Generations:
         gold, test = (np.stack([scores[part] for scores in found]).astype(np.float64) for part in ("gold", "test"))
         before = source.given(len(self._pool))[rows] if source else None
         figures = measure(weighted, plan.prior, before, self._on_held_out(weighted, gold))
-        step = source.step + 1 if source else 0
-        generation = Generation(number, step, tuple(sets), rows, weighted, gold, test, figures)
-        if source is None:
-            return generation
+        step, continues = (source.step + 1, source.number) if source else (0, None)
+        return Generation(number, step, tuple(sets), rows, weighted, gold, test, figures, continues)
+
+    def _judged(self, now: Generation, kept: Sequence[Generation]) -> Generation:
+        """Return a generation with the reason to reject it, if there is one.
+
+        It is compared with the one it goes on from on the rows of both, and with the best of all on gold rows held out.
+        """
+        if self.plan.config.ipet.accept_all or not kept:
+            return now
+        source, prior = kept[-1], self.plan.prior
+        _, mine, theirs = np.intersect1d(now.rows, source.rows, assume_unique=True, return_indices=True)
+        best = max((one.figures.held_out for one in kept if one.figures.held_out), key=_accuracy, default=None)
+        before = measure([vote.take(theirs) for vote in source.votes], prior, None, best)
+        after = measure([vote.take(mine) for vote in now.votes], prior, None, now.figures.held_out)
         trained = len(source.sets[0]) > 0
-        reason = None if plan.config.ipet.accept_all else rejection(figures, source.figures, plan.prior, trained)
-        return replace(generation, continues=source.number, rejected=reason)
+        reason = rejection(replace(after, changed=now.figures.changed), before, prior, trained)
+        return replace(now, rejected=reason)
 
     def _adjusted(self, raw: Arrays, trained: bool) -> dict[str, np.ndarray]:
         """Return a voter's scores with calibration and prior, float32; as they are where there is neither."""
@@ -236,6 +251,8 @@ class Generations:
             return
         given = np.unique(np.concatenate([vote.hard() for vote in first.votes]))
         # A rare label may be missing in a small part of the pool by chance.
+        if len(first.rows) < min(ENOUGH_ROWS, len(self._pool) / 2):
+            return
         expected = self.plan.prior * len(first.rows) >= FEW_ROWS
         for k, label in enumerate(self.plan.data.task.labels):
             if k not in given and expected[k]:
@@ -245,39 +262,6 @@ class Generations:
                     "highest for it."
                 )
 
-    def _tell_of_filled(self, number: int, sets: Sequence[TrainingSet]) -> None:
-        labels = self.plan.data.task.labels
-        filled, missing, capped = Counter[int](), Counter[int](), Counter[int]()
-        for training in sets:
-            if training.drawn:
-                filled |= Counter(training.drawn.filled)
-                missing |= Counter(training.drawn.missing)
-                capped |= Counter(training.drawn.capped)
-        for k, count in sorted(filled.items()):
-            self.warn(
-                f"generation {number}: too few rows are labeled {labels[k]!r}: up to {count} that score highest for it "
-                "are taken"
-            )
-        for k, count in sorted(capped.items()):
-            self.say(
-                f"generation {number}: up to {count} rows of {labels[k]!r} fewer than wanted are drawn: no more than "
-                f"{self.plan.config.ipet.cap:.0%} of the rows that have a label (ipet.cap)"
-            )
-        for k, count in sorted(missing.items()):
-            self.warn(f"generation {number}: up to {count} rows of {labels[k]!r} are missing: the pool has no more")
 
-    def _tell(self, generation: Generation) -> None:
-        figures = generation.figures
-        facts = [f"voters agree {figures.agreement:.1%}", f"KL from the prior {figures.kl:.2f}"]
-        if figures.changed is not None:
-            facts.append(f"{figures.changed:.1%} of the labels changed")
-        if figures.held_out:
-            facts.append(f"gold rows held out {figures.held_out.accuracy:.1%}")
-        sizes = sorted({len(training) for training in generation.sets})
-        rows = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-        self.say(f"generation {generation.number}: trained on {rows} rows, {', '.join(facts)}")
-        if generation.rejected:
-            self.warn(
-                f"generation {generation.number} is rejected: {generation.rejected}; the run goes on from generation "
-                f"{generation.continues} (--accept-all keeps it)"
-            )
+def _accuracy(held_out: HeldOut) -> float:
+    return held_out.accuracy

@@ -1,0 +1,64 @@
+"""What a person hears of the generations of a run: how they went, and where their sets are not what was wanted."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pet.labeling import one_sided
+from pet.runs.inputs import TrainingSet
+
+if TYPE_CHECKING:
+    from pet.runs.generations import Generation
+
+__all__ = ["tell_of_generation", "tell_of_sets"]
+
+Teller = Callable[[str], None]
+
+
+def tell_of_sets(
+    number: int, sets: Sequence[TrainingSet], labels: Sequence[str], cap: float, say: Teller, warn: Teller
+) -> None:
+    """Tell of which labels the sets of a generation have other rows than wanted; `cap` is that of the settings."""
+    filled, missing, capped = Counter[int](), Counter[int](), Counter[int]()
+    for training in sets:
+        if training.drawn:
+            filled |= Counter(training.drawn.filled)
+            missing |= Counter(training.drawn.missing)
+            capped |= Counter(training.drawn.capped)
+    for k, count in sorted(filled.items()):
+        warn(
+            f"generation {number}: too few rows are labeled {labels[k]!r}: up to {count} that score highest for it are "
+            "taken"
+        )
+    for k, count in sorted(capped.items()):
+        say(
+            f"generation {number}: up to {count} rows of {labels[k]!r} fewer than wanted are drawn: no more than "
+            f"{cap:.0%} of the rows that have a label (ipet.cap)"
+        )
+    for k, count in sorted(missing.items()):
+        warn(f"generation {number}: up to {count} rows of {labels[k]!r} are missing: the pool has no more")
+
+
+def tell_of_generation(generation: "Generation", prior: np.ndarray, say: Teller, warn: Teller) -> None:
+    """Tell how a generation went, and what is wrong with it against the prior [k]."""
+    figures, number = generation.figures, generation.number
+    facts = [f"voters agree {figures.agreement:.1%}", f"KL from the prior {figures.kl:.2f}"]
+    if figures.changed is not None:
+        facts.append(f"{figures.changed:.1%} of the labels changed")
+    if figures.held_out:
+        facts.append(f"gold rows held out {figures.held_out.accuracy:.1%}")
+    sizes = sorted({len(training) for training in generation.sets})
+    rows = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    say(f"generation {number}: trained on {rows} rows, {', '.join(facts)}")
+    uneven = one_sided(figures, prior)
+    if generation.rejected:
+        warn(
+            f"generation {number} is rejected: {generation.rejected}; the run goes on from generation "
+            f"{generation.continues} (--accept-all keeps it)"
+        )
+    elif uneven and number == 0:
+        warn(f"generation 0 may be no start for others: {uneven}")
+    if uneven and (generation.rejected or number == 0):
+        warn("if the rows to label are like that, name their ratio in [ensemble] prior")
