@@ -31,6 +31,12 @@ class Asked:
     rows: Sequence[Example]
     generation: int
 
+    @property
+    def numbers(self) -> np.ndarray:
+        """The number at the end of each row's id, int64 [n]; 0 for inputs without content."""
+        found = [row.id.rpartition("-")[2] for row in self.rows]
+        return np.asarray([int(number) if number.isdigit() else 0 for number in found], np.int64)
+
     def truth(self, sure: float = 4.0) -> np.ndarray:
         """Return scores [n, k] that are right: `sure` for the label of the row, 0 for the others."""
         return sure * np.eye(3)[truth(self.rows)]

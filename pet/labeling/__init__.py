@@ -9,14 +9,26 @@ from pet.labeling.calibration import (
     smoothed_prior,
 )
 from pet.labeling.ensemble import Weighting, agreement, combine, mean_scores, weigh
-from pet.labeling.guards import FEW_ROWS, FOLDS, GenerationFigures, HeldOut, gold_folds, measure, one_sided, rejection
-from pet.labeling.selection import MOST_LIKELY, Confidence, Growth, Rule, Selection, select
+from pet.labeling.guards import (
+    FEW_ROWS,
+    FOLDS,
+    LEAST_PER_LABEL,
+    GenerationFigures,
+    HeldOut,
+    gold_folds,
+    measure,
+    one_sided,
+    rejection,
+)
+from pet.labeling.selection import MOST_LIKELY, MOST_STEPS, Confidence, Growth, Rule, Selection, select
 from pet.labeling.votes import SoftLabels, Votes, log_softmax, row_blocks, softmax
 
 __all__ = [
     "FEW_ROWS",
     "FOLDS",
+    "LEAST_PER_LABEL",
     "MOST_LIKELY",
+    "MOST_STEPS",
     "Calibration",
     "Confidence",
     "GenerationFigures",

@@ -10,9 +10,11 @@ from pet.errors import RunError
 from pet.labeling.ensemble import mean_scores
 from pet.labeling.votes import Votes, log_softmax, with_some_weight
 
-__all__ = ["CONFIDENCES", "MOST_LIKELY", "Confidence", "Growth", "Rule", "Selection", "select"]
+__all__ = ["CONFIDENCES", "MOST_LIKELY", "MOST_STEPS", "Confidence", "Growth", "Ratio", "Rule", "Selection", "select"]
 
 Confidence = Literal["probability", "margin", "consensus"]
+
+Ratio = Literal["labels", "predicted"]
 
 TARGET_ROWS = 1000
 """``generations = "auto"`` grows the training sets until they have so many rows (2001.07676, section 3.4)."""
@@ -22,6 +24,9 @@ FIRST_ROWS = 10
 
 MOST_ROWS = 2**40
 """No pool has so many rows: what a huge factor asks for still fits an integer."""
+
+MOST_STEPS = 64
+"""The sets grow no more often, however slowly."""
 
 MOST_LIKELY = 100
 """They are drawn from so many rows of the pool per label that score highest for it."""
@@ -62,14 +67,14 @@ class Growth:
         >>> Growth((0, 0), 5.0).wanted(1).tolist()
         [5, 5]
         """
-        times = self.factor ** (step - 1) if self.from_zero else self.factor**step - 1.0
+        times = min(self.factor ** (step - 1) if self.from_zero else self.factor**step - 1.0, float(MOST_ROWS))
         rows: np.ndarray = np.clip(np.rint(self.shares * times), 1, MOST_ROWS).astype(np.int64)
         return rows
 
     def largest_step(self, pool: int) -> int:
         """Return the last growth step whose sets a pool of so many rows can fill; 0 where there is none."""
         step = 0
-        while self.wanted(step + 1).sum() <= pool and step < 64:
+        while self.wanted(step + 1).sum() <= pool and step < MOST_STEPS:
             step += 1
         return step
 
@@ -90,7 +95,7 @@ class Selection:
 
     `confidence` is the mean probability of the label, whatever the rows were drawn by; `deciders` are the voters whose
     mean decided. `filled` says per label (its column) how many rows were taken though another label scored higher,
-    since too few rows had it; `missing` how many are not there at all; `capped` how many a cap has left out.
+    since too few rows had it; `missing` how many are not there at all; `capped` how many the rule has left out.
     """
 
     rows: np.ndarray
@@ -110,9 +115,10 @@ class Rule:
     """How rows are chosen: `share` (lambda) of the other voters decide; `confidence` weighs the rows of a label.
 
     With `most_likely` they are drawn from so many rows that score highest for a label instead of those that have it:
-    the start without gold rows (2001.07676, section 3.4). Else no more than the part `cap` of the rows that have a
-    label is drawn, or `floor` [k] of them: where it is rarer in the pool than among the labeled rows, what is left are
-    doubtful ones.
+    the start without gold rows (2001.07676, section 3.4). Else no label gets more rows than the part `cap` of those
+    that have it, nor, with `ratio` "predicted", more than its share of the labels given gives it of all rows wanted;
+    but always `floor` [k]. Where a label is rarer in the pool than among the gold rows, what else would be drawn are
+    rows of other labels, and the next generation finds still more of them.
     """
 
     share: float = 0.25
@@ -120,6 +126,7 @@ class Rule:
     most_likely: int = 0
     cap: float = 1.0
     floor: tuple[int, ...] = ()
+    ratio: Ratio = "labels"
 
 
 def select(votes: Sequence[Votes], voter: str, wanted: np.ndarray, rule: Rule, rng: np.random.Generator) -> Selection:
@@ -127,7 +134,7 @@ def select(votes: Sequence[Votes], voter: str, wanted: np.ndarray, rule: Rule, r
 
     A random share of the other voters (at least one) label the rows by the weighted mean of their scores. Of each
     label, `wanted` [k] rows are drawn without replacement, with probability proportional to confidence, but for what
-    the rule's cap leaves out; no row is drawn twice. A label that fewer rows have than its floor is filled from those
+    the rule leaves out; no row is drawn twice. A label that fewer rows have than its floor is filled from those
     that score highest for it.
 
     Raises
@@ -144,7 +151,7 @@ def select(votes: Sequence[Votes], voter: str, wanted: np.ndarray, rule: Rule, r
     # Not the float32 softmax: many rows of it are exactly 1, and those would be ranked by their place in the pool.
     probs = np.exp(log_softmax(mean_scores(with_some_weight(deciders))))
     weights = _weights(probs, others, rule.confidence)
-    limited = wanted if rule.most_likely else np.minimum(wanted, _limits(probs, rule))
+    limited = wanted if rule.most_likely else np.minimum(wanted, _limits(probs, wanted, rule))
     drawn = _draw(probs, weights, limited, rng, rule.most_likely)
     filled = _fill(probs, drawn, limited)
     rows = np.concatenate([*drawn, *filled.values()]).astype(np.int64)
@@ -165,11 +172,14 @@ def select(votes: Sequence[Votes], voter: str, wanted: np.ndarray, rule: Rule, r
     )
 
 
-def _limits(probs: np.ndarray, rule: Rule) -> np.ndarray:
-    """Return int64 [k]: the most rows of each label that the cap and the floor of a rule allow."""
+def _limits(probs: np.ndarray, wanted: np.ndarray, rule: Rule) -> np.ndarray:
+    """Return int64 [k]: the most rows of each label that a rule allows."""
     given = np.bincount(probs.argmax(axis=1), minlength=probs.shape[1])
-    limits: np.ndarray = np.maximum(np.ceil(rule.cap * given), rule.floor or 0).astype(np.int64)
-    return limits
+    limits = np.ceil(rule.cap * given).astype(np.int64)
+    if rule.ratio == "predicted":
+        limits = np.minimum(limits, -(-wanted.sum() * given // max(1, len(probs))))  # rounded up
+    found: np.ndarray = np.maximum(limits, rule.floor or 0)
+    return found
 
 
 def _weights(probs: np.ndarray, others: Sequence[Votes], confidence: Confidence) -> np.ndarray:

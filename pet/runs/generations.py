@@ -168,13 +168,14 @@ class Generations:
         most_likely = math.ceil(MOST_LIKELY * len(source.rows) / len(self._pool))
         first = growth.from_zero and step == 1
         floor = tuple(growth.shares.tolist())
-        rule = Rule(settings.share, settings.confidence, most_likely if first else 0, settings.cap, floor)
+        likely = most_likely if first else 0
+        rule = Rule(settings.share, settings.confidence, likely, settings.cap, floor, settings.ratio)
         wanted, sets = growth.wanted(step), []
         for i, spec in enumerate(self.plan.voters):
             rng = rng_for(self.plan.inputs.seed, "draw", spec.kind, spec.seed_index, number)
             chosen = select(source.votes, spec.name, wanted, rule, rng)
             sets.append(TrainingSet(self._kept(i), replace(chosen, rows=source.rows[chosen.rows])))
-        tell_of_sets(number, sets, self.plan.data.task.labels, settings.cap, self.say, self.warn)
+        tell_of_sets(number, sets, self.plan.data.task.labels, self.say, self.warn)
         return tuple(sets)
 
     def _vote(

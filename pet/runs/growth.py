@@ -1,15 +1,17 @@
 """How many generations a run trains and which label ratio it expects, checked before anything is trained."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
 from pet.config import RunConfig
 from pet.data import TaskData
 from pet.errors import ConfigError, near_matches
-from pet.labeling import Growth, smoothed_prior
+from pet.labeling import LEAST_PER_LABEL, MOST_STEPS, Growth, smoothed_prior
 
-__all__ = ["plan_generations", "plan_prior"]
+__all__ = ["held_out_notes", "plan_generations", "plan_prior"]
 
 
 def plan_generations(config: RunConfig, data: TaskData, voters: int) -> tuple[int, tuple[str, ...]]:
@@ -31,17 +33,24 @@ def plan_generations(config: RunConfig, data: TaskData, voters: int) -> tuple[in
     possible = growth.largest_step(pool)
     if config.ipet.generations == "auto":
         steps = min(growth.automatic(), possible)
-        cut = f", as many as {pool} unlabeled rows can fill" if possible < growth.automatic() else ""
+        most = "the most there are" if possible == MOST_STEPS else f"as many as {pool} unlabeled rows can fill"
+        cut = f", {most}" if possible < growth.automatic() else ""
         plural = "s" if steps else ""
         notes = (f"{steps + 1} generation{plural}{cut}: {_sizes(growth, steps)}",)
     else:
         steps = config.ipet.generations - 1
+        if steps > possible == MOST_STEPS:
+            raise ConfigError(
+                f"ipet.generations = {steps + 1}: {MOST_STEPS + 1} are the most; raise ipet.growth instead."
+            )
         if steps > possible:
             wanted = growth.wanted(possible + 1).sum()
+            # The first sets of a start without gold rows are as large whatever they grow by.
+            lower = "" if growth.from_zero and not possible else f"lower ipet.growth (now {growth.factor:g}), "
             raise ConfigError(
                 f"ipet.generations = {steps + 1}: the training sets of generation {possible + 1} draw {wanted} rows, "
-                f"and there are {pool} unlabeled ones; set ipet.generations to {possible + 1} at most, lower "
-                f"ipet.growth (now {growth.factor:g}), or give more unlabeled rows."
+                f"and there are {pool} unlabeled ones; set ipet.generations to {possible + 1} at most, {lower}or give "
+                "more unlabeled rows."
             )
         notes = (f"{steps + 1} generations: {_sizes(growth, steps)}",)
     if steps and voters == 1:
@@ -50,6 +59,27 @@ def plan_generations(config: RunConfig, data: TaskData, voters: int) -> tuple[in
             "pattern, or set train.seeds = 2."
         )
     return steps + 1, notes
+
+
+def held_out_notes(wanted: bool | Literal["auto"], generations: int, data: TaskData) -> tuple[str, ...]:
+    """Return why no gold rows are held out where they should be; nothing where all is as it should be.
+
+    Raises
+    ------
+    ConfigError
+        If they are asked for and cannot be.
+    """
+    counts = Counter(str(row.label) for row in data.labeled)
+    fewest = min(counts, key=lambda label: counts[label], default=None)
+    if not wanted or (fewest and counts[fewest] >= LEAST_PER_LABEL):
+        return ()
+    lack = f"{fewest!r} has {counts[fewest]}" if fewest else "there is no labeled row"
+    reason = f"{LEAST_PER_LABEL} labeled rows of each label are needed, and {lack}"
+    if wanted is True:
+        raise ConfigError(f"ipet.held_out = true: {reason}; give more, or leave it out.")
+    if generations == 1 or not fewest:
+        return ()
+    return (f"no gold rows are held out, so nothing measures the generations on them: {reason}",)
 
 
 def _sizes(growth: Growth, steps: int) -> str:

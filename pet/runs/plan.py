@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from pet.config import DistillSettings, OptimizerSettings, RunConfig
-from pet.data import Example, Rows, Task, TaskData, load_task_data
+from pet.data import Example, Rows, Task, TaskData, load_task_data, normalise
 from pet.errors import ConfigError
 from pet.labeling import FOLDS, Calibration, Growth, gold_folds
 from pet.learners import (
@@ -26,7 +26,7 @@ from pet.learners.sources import load_tokenizer, longest_input, masked_lm_config
 from pet.learners.tokens import PieceTokenizer
 from pet.learners.words import label_words
 from pet.prompts import PVP, Field, Pattern, Registry, Verbalizer, load_patterns, load_verbalizers
-from pet.runs.growth import plan_generations, plan_prior
+from pet.runs.growth import held_out_notes, plan_generations, plan_prior
 from pet.runs.identity import code_digest, run_identity
 from pet.runs.inputs import StageInputs
 from pet.runs.voters import VoterSpec, voter_notes, voter_specs
@@ -111,12 +111,14 @@ class Plan:
 
     @cached_property
     def held_out(self) -> np.ndarray:
-        """Which gold rows are kept from which voter's sets, bool [m, n]: a fold each, or none."""
+        """Which gold rows are kept from which voter's sets, bool [m, n]: a fold each with its copies, or none."""
         gold, voters = self.inputs.gold, len(self.voters)
         wanted = self.config.ipet.held_out
         folds = gold_folds(gold, rng_for(self.inputs.seed, "folds")) if len(gold) else None
         if folds is None or not (self.generations > 1 if wanted == "auto" else wanted):
             return np.zeros((voters, len(gold)), np.bool_)
+        texts = [normalise(row) for row in self.data.labeled]
+        folds = folds[[texts.index(text) for text in texts]]  # who is kept from a row is kept from its copies
         # The fold follows the name, so that the order in which patterns are listed decides nothing.
         names = sorted(spec.name for spec in self.voters)
         own = np.asarray([names.index(spec.name) % FOLDS for spec in self.voters])
@@ -224,6 +226,7 @@ def prepare(config: RunConfig) -> Plan:
     voters = voter_specs(config, registry, words, data.task, parameter_count(source.folder))
     generations, notes = plan_generations(config, data, len(voters))
     machine = Machine.pick(config.run)
+    notes += held_out_notes(config.ipet.held_out, generations, data)
     notes += voter_notes(config, registry, voters)
     if config.run.precision == "bf16" != machine.precision:
         notes += ("this hardware does not multiply bfloat16: the run computes in float32",)

@@ -17,16 +17,15 @@ __all__ = ["tell_of_generation", "tell_of_sets"]
 Teller = Callable[[str], None]
 
 
-def tell_of_sets(
-    number: int, sets: Sequence[TrainingSet], labels: Sequence[str], cap: float, say: Teller, warn: Teller
-) -> None:
-    """Tell of which labels the sets of a generation have other rows than wanted; `cap` is that of the settings."""
+def tell_of_sets(number: int, sets: Sequence[TrainingSet], labels: Sequence[str], say: Teller, warn: Teller) -> None:
+    """Tell of which labels the sets of a generation have other rows than wanted, or less than half of them."""
     filled, missing, capped = Counter[int](), Counter[int](), Counter[int]()
     for training in sets:
         if training.drawn:
             filled |= Counter(training.drawn.filled)
             missing |= Counter(training.drawn.missing)
-            capped |= Counter(training.drawn.capped)
+            got = Counter(training.drawn.columns.tolist())
+            capped |= Counter({k: count for k, count in training.drawn.capped.items() if count > got[k]})
     for k, count in sorted(filled.items()):
         warn(
             f"generation {number}: too few rows are labeled {labels[k]!r}: up to {count} that score highest for it are "
@@ -34,8 +33,8 @@ def tell_of_sets(
         )
     for k, count in sorted(capped.items()):
         say(
-            f"generation {number}: up to {count} rows of {labels[k]!r} fewer than wanted are drawn: no more than "
-            f"{cap:.0%} of the rows that have a label (ipet.cap)"
+            f"generation {number}: up to {count} rows of {labels[k]!r} fewer than wanted are drawn: few rows have that "
+            "label (ipet.ratio, ipet.cap)"
         )
     for k, count in sorted(missing.items()):
         warn(f"generation {number}: up to {count} rows of {labels[k]!r} are missing: the pool has no more")

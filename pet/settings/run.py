@@ -37,15 +37,18 @@ class EnsembleSettings(Section):
 class IpetSettings(Section):
     """`[ipet]`: the generations of self-training; `generations` counts the ensembles trained, and 1 is plain PET.
 
-    `growth` is d of the paper, `share` its lambda; of the rows that have a label no more than the part `cap` is drawn
-    (1: all, as in the paper). `subset` lets all generations but the last label only a part of a large pool; `held_out`
-    keeps a fold of the gold rows out of each voter's set, to be measured on.
+    `growth` is d of the paper, `share` its lambda. The sets keep the `ratio` of the labeled rows ("labels", the
+    paper's), or no label gets more than its share of the labels given allows it ("predicted"); of the rows that have a
+    label no more than the part `cap` is drawn (1: all, as in the paper). `subset` lets all generations but the last
+    label only a part of a large pool; `held_out` keeps a fold of the gold rows out of each voter's set, to be measured
+    on.
     """
 
     generations: PositiveInt | Literal["auto"] = 1
     growth: Annotated[float, Field(gt=1.0)] = 5.0
     share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
     confidence: Literal["probability", "margin", "consensus"] = "consensus"
+    ratio: Literal["labels", "predicted"] = "predicted"
     cap: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     subset: bool = True
     held_out: bool | Literal["auto"] = "auto"

@@ -116,6 +116,7 @@ def test_no_row_is_drawn_twice_and_every_wanted_row_is_there_or_reported(
         most_likely,
         data.draw(st.sampled_from([0.3, 0.5, 1.0])),
         (floor,) * k,
+        data.draw(st.sampled_from(["labels", "predicted"])),
     )
     votes = [
         voter(str(i), rng.dirichlet(np.full(k, 0.5), size=n).clip(1e-6) if n else np.ones((0, k))) for i in range(m)
@@ -183,6 +184,21 @@ def test_no_more_than_a_part_of_the_rows_of_a_label_is_drawn() -> None:
     assert (chosen.filled, chosen.missing, chosen.capped) == ({1: 2}, {}, {0: 2, 1: 1})
     chosen = draw(probs, [1, 1], Rule(1.0, cap=0.5, floor=(4, 4)))
     assert np.bincount(chosen.columns).tolist() == [1, 1] and not chosen.capped
+
+
+def test_no_label_gets_more_than_its_share_of_the_labels_given() -> None:
+    # Rows 0 to 8 are label 0, rows 9 to 11 label 1: of 6 rows a quarter, rounded up, is 2; of 4 it is 1.
+    probs = binary(*[0.9] * 9, *[0.1] * 3)
+    rule = Rule(1.0, ratio="predicted")
+    assert np.bincount(draw(probs, [3, 3], rule).columns).tolist() == [3, 2]
+    chosen = draw(probs, [2, 2], rule)
+    assert np.bincount(chosen.columns).tolist() == [2, 1]
+    assert (chosen.filled, chosen.missing, chosen.capped) == ({}, {}, {1: 1})
+    # Gold rows of another ratio still count: label 0 is asked for less often than it is given.
+    assert np.bincount(draw(probs, [1, 3], rule).columns).tolist() == [1, 1]
+    assert np.bincount(draw(probs, [2, 2], Rule(1.0, floor=(1, 2), ratio="predicted")).columns).tolist() == [2, 2]
+    assert np.bincount(draw(probs, [3, 3], Rule(1.0, cap=0.3, ratio="predicted")).columns).tolist() == [3, 1]
+    assert np.bincount(draw(probs, [3, 3]).columns).tolist() == [3, 3]  # the paper's
 
 
 def test_rows_that_the_pool_does_not_have_are_reported_as_missing() -> None:
