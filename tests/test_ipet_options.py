@@ -178,6 +178,8 @@ def test_a_run_goes_on_with_and_without_kept_models(larger: Config, tmp_path: Pa
         label(larger(*settings, f"run.keep_models={second}"), root, quiet=True)
         assert {name: data for name, data in content(root).items() if name != "config.toml"} == before
         assert len(list(root.glob("jobs/*/model"))) == models
+        told = "2 voters were finished before weights were kept, and theirs are gone" in (root / "run.log").read_text()
+        assert told is (models == 0)
     # What was lost is done again as it is wanted now.
     shutil.rmtree(next(iter((tmp_path / "false" / "jobs").iterdir())))
     label(larger(*settings, "run.keep_models=true"), tmp_path / "false", quiet=True)

@@ -62,7 +62,7 @@ class Summary:
 
 
 def verdict(summary: Summary) -> str | None:
-    """Say in one sentence whether something simpler would have done better; None where nothing measures it.
+    """Say in one sentence whether something simpler would have done better; None where there is nothing simpler.
 
     By the test rows where there are any: the classifier against what is simpler than it. Else by the gold rows held
     out: the ensemble.
@@ -77,7 +77,10 @@ def verdict(summary: Summary) -> str | None:
         found = {row.name: row.held_out for row in summary.rows if row.held_out is not None}
         best, name = ours.held_out, "ensemble"
     else:
-        return None
+        return (
+            "whether something simpler would have done better is not measured: give data.test, or 8 labeled rows of "
+            "each label and ipet.held_out = true"
+        )
     simpler = {other: share for other, share in found.items() if other in SIMPLER}
     if not simpler:
         return None

@@ -31,7 +31,7 @@ from pet.runs.inputs import TrainingSet
 from pet.runs.plan import Plan
 from pet.runs.results import Arrays
 from pet.runs.stages import Workbench
-from pet.runs.telling import tell_of_generation, tell_of_sets
+from pet.runs.telling import tell_of_generation, tell_of_lost_weights, tell_of_sets
 from pet.runs.voters import VoterSpec
 from pet.seeding import rng_for
 
@@ -128,6 +128,7 @@ class Generations:
                 self._refuse_unseen_labels(generation)
             if self.plan.generations > 1:
                 tell_of_generation(generation, self.plan.prior, self.say, self.warn)
+            tell_of_lost_weights(generation, self.bench, self.plan.voters, self.warn)
             yield generation
             if generation.rejected is None:
                 kept.append(generation)

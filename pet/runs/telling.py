@@ -8,11 +8,13 @@ import numpy as np
 
 from pet.labeling import one_sided
 from pet.runs.inputs import TrainingSet
+from pet.runs.stages import Workbench
+from pet.runs.voters import VoterSpec
 
 if TYPE_CHECKING:
     from pet.runs.generations import Generation
 
-__all__ = ["tell_of_generation", "tell_of_sets"]
+__all__ = ["tell_of_generation", "tell_of_lost_weights", "tell_of_sets"]
 
 Teller = Callable[[str], None]
 
@@ -61,3 +63,15 @@ def tell_of_generation(generation: "Generation", prior: np.ndarray, say: Teller,
         warn(f"generation 0 may be no start for others: {uneven}")
     if uneven and (generation.rejected or number == 0):
         warn("if the rows to label are like that, name their ratio in [ensemble] prior")
+
+
+def tell_of_lost_weights(generation: "Generation", bench: Workbench, voters: Sequence[VoterSpec], warn: Teller) -> None:
+    """Tell how many voters of a generation were trained by a run that did not keep weights, where this one does."""
+    trained = [(spec, training) for spec, training in zip(voters, generation.sets, strict=True) if len(training)]
+    jobs = [bench.voter_job(*one, generation.rows, generation.number) for one in trained]
+    lost = sum(not (bench.store.path(job) / "model").is_dir() for job in jobs)
+    if bench.inputs.keep_models and lost:
+        warn(
+            f"generation {generation.number}: {lost} voters were finished before weights were kept, and theirs are "
+            "gone: use another --output-dir with --keep-models"
+        )

@@ -1,6 +1,9 @@
 """How many generations a run has, and which label ratio it expects: settled before anything is trained."""
 
+import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,3 +102,40 @@ def test_the_expected_label_ratio(prior: str | dict[str, float], gold: list[int]
 def test_shares_that_are_rounded_are_scaled_to_one() -> None:
     found = plan_prior({"Sports": 0.333, "Business": 0.333, "Tech": 0.3335}, LABELS, np.zeros(0, np.int64))
     assert found.sum() == pytest.approx(1.0, abs=1e-12)
+
+
+def test_sets_that_grow_very_slowly_or_very_fast_are_told_of_as_they_are(larger: Config) -> None:
+    plan = prepare(larger("ipet.generations=auto", "ipet.growth=1.01"))
+    assert (plan.generations, plan.notes[0].partition(":")[0]) == (65, "65 generations, the most there are")
+    with pytest.raises(ConfigError, match="ipet.generations = 70: 65 are the most"):
+        prepare(larger("ipet.generations=70", "ipet.growth=1.01"))
+    with pytest.raises(ConfigError, match="and there are 120 unlabeled ones"):
+        prepare(larger("ipet.generations=2", "ipet.growth=1e308"))
+    few = without_gold(larger("ipet.generations=2", "data.max_unlabeled=9"))
+    with pytest.raises(ConfigError) as caught:
+        prepare(few)
+    assert "lower ipet.growth" not in str(caught.value)  # ten rows are drawn whatever it is
+
+
+def test_what_keeps_gold_rows_from_being_held_out_is_said_and_refused_where_it_was_asked_for(larger: Config) -> None:
+    reason = "8 labeled rows of each label are needed, and 'Sports' has 4"
+    few = ("ipet.generations=2", "data.examples_per_label=4", "ipet.growth=2")
+    note = f"no gold rows are held out, so nothing measures the generations on them: {reason}"
+    assert note in prepare(larger(*few)).notes
+    assert note not in prepare(larger(*few, "ipet.held_out=false")).notes
+    assert note not in prepare(larger("data.examples_per_label=4")).notes
+    with pytest.raises(ConfigError) as caught:
+        prepare(larger(*few, "ipet.held_out=true"))
+    assert str(caught.value) == f"ipet.held_out = true: {reason}; give more, or leave it out."
+    with pytest.raises(ConfigError, match="there is no labeled row; give more"):
+        prepare(without_gold(larger("ipet.held_out=true")))
+
+
+def test_equal_texts_are_held_out_together(larger_pipeline: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(larger_pipeline.parent, tmp_path / "twice")
+    rows = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
+    copies = [{**row, "id": f"copy-{row['id']}", "text": row["text"].upper()} for row in rows]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, *copies]))
+    plan = prepare(pet.RunConfig.from_toml(folder / larger_pipeline.name, ("ipet.generations=2", "ipet.growth=2")))
+    first, second = np.split(plan.held_out, 2, axis=1)
+    assert first.any() and np.array_equal(first, second)
