@@ -107,7 +107,7 @@ def test_shares_that_are_rounded_are_scaled_to_one() -> None:
 def test_sets_that_grow_very_slowly_or_very_fast_are_told_of_as_they_are(larger: Config) -> None:
     plan = prepare(larger("ipet.generations=auto", "ipet.growth=1.01"))
     assert (plan.generations, plan.notes[0].partition(":")[0]) == (65, "65 generations, the most there are")
-    with pytest.raises(ConfigError, match="ipet.generations = 70: 65 are the most"):
+    with pytest.raises(ConfigError, match=r"ipet\.generations = 70: 65 are the most"):
         prepare(larger("ipet.generations=70", "ipet.growth=1.01"))
     with pytest.raises(ConfigError, match="and there are 120 unlabeled ones"):
         prepare(larger("ipet.generations=2", "ipet.growth=1e308"))
