@@ -61,6 +61,7 @@ def adapted(bench: Workbench, settings: AdaptSettings, say: Callable[[str], None
     job = Job(_NAME, job_hash(name=_NAME, base=dict(inputs.base), seed=inputs.seed, **parts))
 
     def work(folder: Path) -> None:
+        replace(bench).try_on()  # before minutes of work; the model of this copy goes with it
         with bench.stages.stage("adapting the model to the pool", 100) as advance:
             shown = 0
 

@@ -76,8 +76,8 @@ class Plan:
 
     @property
     def untried(self) -> list[VoterSpec]:
-        """One voter of each kind that may not fit the model."""
-        return [spec for spec in self.voters if not spec.seed_index and spec.variant]
+        """One voter of each kind, to be put on the model before anything trains."""
+        return [spec for spec in self.voters if not spec.seed_index]
 
     @property
     def generations(self) -> int:
