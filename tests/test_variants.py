@@ -166,6 +166,7 @@ REFUSED = [
     ({"voters": [{"preset": "lora", "rang": 3}]}, "unknown key 'rang' in [train.voters.0]"),
     ({"preset": "adapet", "voters": [{"output": "soft"}]}, "voters.0, with what it takes from [train]: loss"),
     ({"auxiliary_mlm": 0.2, "voters": [{"preset": "adapet"}]}, "voters.0, with what it takes from [train]: expected"),
+    ({"preset": "unipelt", "prefix_encoder": "mlp"}, 'expected prefix_encoder = "none"'),
     ({"voters": [{"name": "../x"}]}, "expected letters, digits"),
     ({"voters": [{"name": "a#1"}]}, "expected letters, digits"),
 ]

@@ -15,7 +15,7 @@ from pet.learners.encoding import Encoded, PatternEncoder
 from pet.learners.inference import Advance, Inference
 from pet.learners.machine import Machine
 from pet.learners.objectives import Lesson, adapet_objective, pet_objective
-from pet.learners.parts import Parts
+from pet.learners.parts import Parts, row_length
 from pet.learners.training import LossFunction, TrainLog, fit, row_stream
 from pet.learners.words import label_words
 from pet.prompts import PVP
@@ -50,9 +50,7 @@ class Voter:
         self.multi_token = multi_token
         self.variant = variant.with_preset()
         self.words = label_words(pvp, backbone.pieces, multi_token)
-        shifted = self.variant.weights == "prefix" and self.variant.prefix_shifts_positions
-        reserved = self.variant.prefix_length if shifted else 0
-        length = min(settings.max_length, backbone.longest_input - reserved)
+        length = row_length(settings, backbone.longest_input, self.variant)
         self.encoder = PatternEncoder(pvp.pattern, backbone.pieces, length, settings.truncation)
         self.parts: Parts | None = None
         self.base = backbone.source

@@ -9,6 +9,7 @@ from pet.data import Example
 from pet.errors import ConfigError
 from pet.learners import Backbone, Voter, load_voter
 from pet.learners.encoding import PatternEncoder
+from pet.learners.parts import row_length
 from pet.learners.sources import load_tokenizer, longest_input, masked_lm_config
 from pet.learners.token_view import TokenKind, row_tokens
 from pet.learners.tokens import PieceTokenizer
@@ -72,11 +73,12 @@ def _with_pattern(config: RunConfig, prompt: str) -> RunConfig:
 
 def _reading(plan: Plan) -> tuple[PatternEncoder, int]:
     """Return the encoder of a plan's first voter, and the number of its mask tokens."""
-    inputs, pvp = plan.inputs, plan.voters[0].prompt
+    inputs, spec = plan.inputs, plan.voters[0]
     pieces = PieceTokenizer(load_tokenizer(inputs.source.folder))
     longest = longest_input(masked_lm_config(inputs.source), pieces.tokenizer)
-    encoder = PatternEncoder(pvp.pattern, pieces, min(inputs.model.max_length, longest), inputs.model.truncation)
-    return encoder, label_words(pvp, pieces, inputs.multi_token).slots
+    length = row_length(inputs.model, longest, spec.train)
+    encoder = PatternEncoder(spec.prompt.pattern, pieces, length, inputs.model.truncation)
+    return encoder, label_words(spec.prompt, pieces, inputs.multi_token).slots
 
 
 def _nearest(voter: Voter) -> Mapping[int, Sequence[tuple[str, float]]]:

@@ -96,6 +96,8 @@ class TrainSettings(OptimizerSettings, VariantSettings):
             )
         if parts.loss == "adapet" and parts.output != "words":
             raise ValueError(f'loss = "adapet" is about words, expected output = "words", found "{parts.output}"')
+        if parts.weights == "unipelt" and parts.prefix_encoder == "mlp":
+            raise ValueError('weights = "unipelt" has a plain prefix, expected prefix_encoder = "none", found "mlp"')
         if self.gradient_checkpointing and parts.weights in ("adapter", "prefix", "unipelt"):
             # Their parts are in the model only while it goes forward, and would be missing when it does so again.
             raise ValueError(

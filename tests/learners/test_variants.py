@@ -178,13 +178,21 @@ def test_a_whole_voter_that_trained_on_still_belongs_to_its_base(tmp_path, train
     assert last.scores(rows) == pytest.approx(again.scores(rows), abs=1e-6)
 
 
-def test_shifted_positions_leave_room_for_the_prefix(backbones, pvp, machine):
-    settings = settings_of("prefix-tuning", restarts=1, steps=2, prefix_shifts_positions=True)
+@pytest.mark.parametrize("preset", ["prefix-tuning", "unipelt"])
+def test_shifted_positions_leave_room_for_the_prefix(backbones, pvp, machine, preset):
+    settings = settings_of(preset, restarts=1, steps=2, prefix_shifts_positions=True)
     voter = voter_of(backbones["bert"], pvp, machine, settings)
     long = [Example(str(i), {"text": "coach " * 80}, label) for i, label in enumerate(("Sports", "Tech"))]
     voter.train(long, settings, np.random.default_rng(0))
     assert len(voter.encode(long)[0]) == voter.backbone.longest_input - 3
     assert np.isfinite(voter.scores(long)).all()
+
+
+@pytest.mark.parametrize("preset", ["prefix-tuning", "p-tuning-v2", "unipelt"])
+def test_shifted_positions_are_others(trained, rows, preset):
+    plain, shifted = (trained(preset, steps=0, prefix_shifts_positions=shifts) for shifts in (False, True))
+    assert all(map(torch.equal, plain.parts.tensors().values(), shifted.parts.tensors().values()))
+    assert np.abs(plain.scores(rows) - shifted.scores(rows)).max() > 1e-4
 
 
 def test_another_backbone_is_refused(tmp_path, trained, backbones, machine, refuses):
