@@ -1,10 +1,15 @@
 """Voters of a run: those that do not fit are refused before any work, settings that none of them uses are told of."""
 
+import json
+
+import numpy as np
 import pytest
 
 import pet
 from pet.config import TrainSettings
 from pet.errors import ConfigError, ModelError
+from pet.learners import Backbone, load_voter
+from pet.pipeline import label
 from pet.runs.plan import prepare
 
 UNFIT = {"weights": "peft", "peft": {"peft_type": "LORRA"}}
@@ -84,3 +89,21 @@ def test_adalora_divides_its_ranks_over_all_steps(config):
     assert prepare(plan.config).voters == plan.voters
     with pytest.raises(ConfigError, match="total_step = 9, but the voter trains for 7 steps"):
         prepare(with_train(config(), {**train, "peft": {**peft, "total_step": 9}}))
+
+
+def test_the_gates_that_are_told_are_the_mean_over_rows_of_the_pool(config, tmp_path):
+    train = {"preset": "unipelt", "steps": 3, "prefix_length": 2, "batch_size": 4}
+    settings = with_train(config("prompts.patterns=toy/colon", "run.keep_models=true"), train)
+    result = label(settings, tmp_path / "run", quiet=True)
+    (told,) = (result.directory / "jobs").glob("*/model")
+    facts = json.loads((told.parent / "training.json").read_text())
+    plan = prepare(settings)
+    backbone = Backbone.masked_lm(plan.inputs.source, plan.inputs.machine.device)
+    voter, found = load_voter(told, backbone, plan.inputs.machine), []
+    for row in plan.data.unlabeled:
+        voter.scores([row])
+        found.append(voter.parts.delta.gates())
+    assert set(facts["gates"]) == set(found[0]) == {"prefix", "adapter", "query", "value"}
+    for part, means in facts["gates"].items():
+        expected = np.concatenate([gates[part] for gates in found])
+        assert means == pytest.approx(expected.mean(0), abs=2e-4) and expected.std(0).min() > 1e-3

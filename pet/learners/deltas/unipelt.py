@@ -95,15 +95,16 @@ class UniPELT(Delta):
     def gates(self) -> dict[str, np.ndarray]:
         """Return the gates of the last forward pass, float32 [b, l] by part; nothing before the first.
 
-        The parts are "prefix", "adapter" and "query", "value", or "lora" where projections are fused. A report prints
-        their means over the rows: how much of each part a layer lets in.
+        Their means over many rows tell how much of each part a layer lets in.
         """
         if len(self._passed) != self.prefix.depth:
             return {}
         found = torch.stack(self._passed, dim=1).detach().cpu().numpy()  # [b, l, gates]
-        return {name: found[:, :, i] for i, name in enumerate(self._gate_names())}
+        return {name: found[:, :, i] for i, name in enumerate(self.gate_names)}
 
-    def _gate_names(self) -> tuple[str, ...]:
+    @property
+    def gate_names(self) -> tuple[str, ...]:
+        """The parts: "prefix", "adapter" and "query", "value", or "lora" where projections are fused."""
         fused = self._family.query == self._family.value
         return ("prefix", "adapter", *(("lora",) if fused else ("query", "value")))
 
