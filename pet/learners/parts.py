@@ -64,7 +64,8 @@ class Parts:
         rate = settings.prompt_learning_rate
         vectors = [*(self.prompt.parameters() if self.prompt else ()), *self.output.parameters()]
         if vectors and rate != 0:
-            groups += ({"params": vectors, "lr": rate or 1e-2, "weight_decay": 0.0},)
+            group = {"params": vectors, "lr": rate or 1e-2, "weight_decay": 0.0, "setting": "prompt_learning_rate"}
+            groups += (group,)
         modules: list[nn.Module] = [self.backbone.model, self.delta, self.output]
         return Trained((*modules, *([self.prompt] if self.prompt else [])), groups, self.delta.updated)
 

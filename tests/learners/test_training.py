@@ -135,7 +135,7 @@ def test_a_loss_that_is_not_finite(refuses, bad):
     def call():
         fit(all_of(model), loss, 24, settings_of(), np.random.default_rng(0))
 
-    refuses(RunError, call, f"became {bad}", "update 2 of 5", "the learning rate (now 0.05)")
+    refuses(RunError, call, f"became {bad}", "update 2 of 5", "lower learning_rate (now 0.05), or set run")
     assert not model.training
 
 
