@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from tiny import FAMILIES, save_tiny
+from voters import settings_of, voter_of
 
 from pet.data import Example
-from pet.learners import Backbone, ClassifierForm, Machine, ModelSource, TextClassifier, quiet_transformers
+from pet.learners import Backbone, ClassifierForm, Machine, ModelSource, TextClassifier, Voter, quiet_transformers
 from pet.learners.sources import load_tokenizer
 from pet.learners.tokens import PieceTokenizer
 from pet.prompts import PVP, Pattern, Verbalizer
@@ -72,6 +74,19 @@ def rows() -> list[Example]:
 def pvp() -> PVP:
     words = Verbalizer("toy/words", {"Sports": ("sports",), "Tech": ("tech", "phone")})
     return PVP(Pattern.parse("toy/about", "It was {mask}. {text}"), words)
+
+
+@pytest.fixture
+def trained(backbones: dict[str, Backbone], pvp: PVP, machine: Machine, rows: list[Example]) -> Callable[..., Voter]:
+    """Train a voter of a preset on a tiny model of a family; its `log` says how."""
+
+    def train(preset: str = "pet", seed: int = 0, family: str = "bert", **values: Any) -> Voter:
+        settings = settings_of(preset, **values)
+        voter: Any = voter_of(backbones[family], pvp, machine, settings)
+        voter.log = voter.train(rows, settings, np.random.default_rng(seed), rows)
+        return voter
+
+    return train
 
 
 @pytest.fixture

@@ -107,3 +107,10 @@ def test_the_gates_that_are_told_are_the_mean_over_rows_of_the_pool(config, tmp_
     for part, means in facts["gates"].items():
         expected = np.concatenate([gates[part] for gates in found])
         assert means == pytest.approx(expected.mean(0), abs=2e-4) and expected.std(0).min() > 1e-3
+
+
+def test_the_virtual_tokens_of_a_run_are_as_many_as_it_says(config):
+    (spec,) = prepare(
+        config("prompts.patterns=toy/colon", "train.preset=prompt-tuning", "train.virtual_tokens=3")
+    ).voters
+    assert spec.prompt.pattern.template == "{soft:3} {mask}: {text}"
