@@ -87,8 +87,9 @@ class VariantSettings(Section):
 
     `prompt_learning_rate` is the rate of virtual tokens, their encoder and label vectors, 0 keeps them as they start;
     `virtual_tokens` are those that `input = "prepend"` puts in front, `init` how free vectors start that do not say
-    it themselves; `peft` is a configuration of the peft library for `weights = "peft"`; `restarts` trainings are
-    made, and the one of the lowest training loss is kept.
+    it themselves; `adapter_layout` is that of `weights = "adapter"`, UniPELT's has its own; `peft` is a configuration
+    of the peft library for `weights = "peft"`; `restarts` trainings are made, and the one of the lowest training loss
+    is kept.
     """
 
     preset: Preset = "pet"

@@ -130,6 +130,8 @@ class Trained:
         finally:
             if checkpointing:
                 _checkpointing(model, "disable")()
+                if hasattr(model, "_require_grads_hook"):  # newer transformers leave a hook on the embeddings
+                    model.disable_input_require_grads()
             for module in self.modules:
                 module.eval()
 

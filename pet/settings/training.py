@@ -108,7 +108,8 @@ class TrainSettings(OptimizerSettings, VariantSettings):
         if self.gradient_checkpointing and parts.weights in ("adapter", "prefix", "unipelt"):
             # Their parts are in the model only while it goes forward, and would be missing when it does so again.
             raise ValueError(
-                f'gradient_checkpointing does not go with weights = "{parts.weights}": leave one of them out'
+                f'gradient_checkpointing does not go with weights = "{parts.weights}": leave one of them out (a table '
+                "of voters may set it to false)"
             )
         if parts.loss == "adapet" and self.auxiliary_mlm:
             raise ValueError(

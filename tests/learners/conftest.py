@@ -1,6 +1,6 @@
 """What the tests of this room share: tiny models of nine families, and rows about two topics to learn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,16 +77,22 @@ def pvp() -> PVP:
 
 
 @pytest.fixture
-def trained(backbones: dict[str, Backbone], pvp: PVP, machine: Machine, rows: list[Example]) -> Callable[..., Voter]:
-    """Train a voter of a preset on a tiny model of a family; its `log` says how."""
+def trained(
+    backbones: dict[str, Backbone], pvp: PVP, machine: Machine, rows: list[Example]
+) -> Iterator[Callable[..., Voter]]:
+    """Train a voter of a preset on a tiny model of a family, which is reset afterwards; its `log` says how."""
+    used = set()
 
     def train(preset: str = "pet", seed: int = 0, family: str = "bert", **values: Any) -> Voter:
         settings = settings_of(preset, **values)
+        used.add(family)
         voter: Any = voter_of(backbones[family], pvp, machine, settings)
         voter.log = voter.train(rows, settings, np.random.default_rng(seed), rows)
         return voter
 
-    return train
+    yield train
+    for family in used:
+        backbones[family].reset()
 
 
 @pytest.fixture

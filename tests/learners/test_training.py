@@ -181,6 +181,7 @@ def test_gradient_checkpointing_gives_the_same_training(backbones, pvp, machine,
     handle.remove()
     assert losses[1] == pytest.approx(losses[0], abs=1e-5)  # with dropout
     assert counts[1] == 2 * counts[0]  # each layer went forward twice
+    assert not model.get_input_embeddings()._forward_hooks
 
 
 def test_a_model_without_gradient_checkpointing_is_refused(refuses):
@@ -193,7 +194,7 @@ def test_a_model_without_gradient_checkpointing_is_refused(refuses):
 @pytest.mark.parametrize("every", [1, 3, 16])
 def test_losses_are_looked_at_now_and_then_and_the_bad_update_is_named(refuses, every):
     def book(values):
-        ledger = _Ledger(40, 0.1, every)
+        ledger = _Ledger(40, "learning_rate (now 0.1)", every)
         for value in values:
             ledger.add(torch.tensor(value), torch.tensor(1.0))
         return ledger.losses()
