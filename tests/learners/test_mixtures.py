@@ -54,6 +54,7 @@ def test_it_is_saved_as_what_trained_and_scores_as_before(trained, rows, backbon
     assert again.scores(rows) == pytest.approx(before, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_the_same_seed_gives_the_same_scores_and_leaves_the_model(trained, rows, backbones, name):
     first, second = (trained(**SMALL[name]).scores(rows) for _ in range(2))
