@@ -15,7 +15,18 @@ from pydantic import Field, field_validator
 
 from pet.sections import PositiveInt, Section
 
-__all__ = ["PET", "PRESETS", "Input", "Loss", "Output", "Preset", "PromptEncoderKind", "VariantSettings", "Weights"]
+__all__ = [
+    "MOST_VIRTUAL_TOKENS",
+    "PET",
+    "PRESETS",
+    "Input",
+    "Loss",
+    "Output",
+    "Preset",
+    "PromptEncoderKind",
+    "VariantSettings",
+    "Weights",
+]
 
 Preset = Literal[
     "pet",
@@ -37,6 +48,9 @@ PromptEncoderKind = Literal["none", "mlp", "lstm"]
 Weights = Literal["full", "none", "bitfit", "layernorm", "adapter", "lora", "prefix", "unipelt", "head", "peft"]
 Output = Literal["words", "weighted", "calibrated", "soft", "proto", "cls"]
 Loss = Literal["pet", "adapet"]
+
+MOST_VIRTUAL_TOKENS = 512
+"""The most virtual tokens of a pattern: as many as most models read tokens at all."""
 
 _PET: dict[str, Any] = {
     "input": "hard",
@@ -73,8 +87,9 @@ class VariantSettings(Section):
 
     `prompt_learning_rate` is the rate of virtual tokens, their encoder and label vectors, 0 keeps them as they start;
     `virtual_tokens` are those that `input = "prepend"` puts in front, `init` how free vectors start that do not say
-    it themselves; `peft` is a configuration of the peft library for `weights = "peft"`; `restarts` trainings are
-    made, and the one of the lowest training loss is kept.
+    it themselves; `adapter_layout` is that of `weights = "adapter"`, UniPELT's has its own; `peft` is a configuration
+    of the peft library for `weights = "peft"`; `restarts` trainings are made, and the one of the lowest training loss
+    is kept.
     """
 
     preset: Preset = "pet"
@@ -84,7 +99,7 @@ class VariantSettings(Section):
     output: Output | None = None
     loss: Loss | None = None
     prompt_learning_rate: Annotated[float, Field(ge=0.0)] | None = None
-    virtual_tokens: PositiveInt = 5
+    virtual_tokens: Annotated[int, Field(ge=1, le=MOST_VIRTUAL_TOKENS)] = 5
     init: Literal["uniform", "normal", "vocab", "label_words"] = "vocab"
     rank: PositiveInt = 8
     adapter_reduction: PositiveInt = 16

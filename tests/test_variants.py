@@ -166,6 +166,10 @@ REFUSED = [
     ({"voters": [{"preset": "lora", "rang": 3}]}, "unknown key 'rang' in [train.voters.0]"),
     ({"preset": "adapet", "voters": [{"output": "soft"}]}, "voters.0, with what it takes from [train]: loss"),
     ({"auxiliary_mlm": 0.2, "voters": [{"preset": "adapet"}]}, "voters.0, with what it takes from [train]: expected"),
+    ({"preset": "unipelt", "prefix_encoder": "mlp"}, 'expected prefix_encoder = "none"'),
+    ({"weights": "head", "output": "cls"}, 'weights = "head" is the head before the vocabulary, which'),
+    ({"virtual_tokens": 600}, "train.virtual_tokens: input should be less than or equal to 512, found 600"),
+    ({"voters": [{"virtual_tokens": 600}]}, "train.voters.0.virtual_tokens: input should be less than"),
     ({"voters": [{"name": "../x"}]}, "expected letters, digits"),
     ({"voters": [{"name": "a#1"}]}, "expected letters, digits"),
 ]
@@ -197,6 +201,18 @@ def test_a_table_takes_from_train_what_it_does_not_say() -> None:
     assert (other.with_preset().weights, other.peft, other.learning_rate) == ("lora", None, 0.5)
     assert (fewer.weights, fewer.peft, fewer.steps) == ("peft", {"peft_type": "IA3"}, 2)
     assert loha.peft == {"peft_type": "LOHA"}
+
+
+def test_a_table_may_leave_out_what_its_variant_cannot_have() -> None:
+    """Neither does the loss of ADAPET go with the auxiliary loss, nor do adapters with gradient checkpointing."""
+    tables = [{}, {"preset": "adapet", "auxiliary_mlm": 0}, {"preset": "adapter", "gradient_checkpointing": False}]
+    train = {"auxiliary_mlm": 0.1, "gradient_checkpointing": True, "voters": tables}
+    config = pet.RunConfig.from_mapping({"train": train})
+    again = pet.RunConfig.from_mapping(config.model_dump(exclude_none=True))
+    for found in (config.train, again.train):
+        plain, adapet, adapter = (found.of(table) for table in found.voters)
+        assert (plain.auxiliary_mlm, adapet.auxiliary_mlm, adapter.auxiliary_mlm) == (0.1, 0.0, 0.1)
+        assert (plain.gradient_checkpointing, adapter.gradient_checkpointing) == (True, False)
 
 
 def test_voters_of_one_name_are_refused(larger_pipeline: Path) -> None:
@@ -327,6 +343,7 @@ def test_explain_prompt_tells_the_nearest_words_of_a_saved_voter(toy_pipeline: P
     [
         (("{text} {mask}", "--row", 99), "--row 99: expected one from 1 to 12"),
         (("toy/colour",), "toy/colon"),
+        (("toy/*",), "2 patterns fit 'toy/*', expected one: take toy/colon or toy/category"),
         (("{text} {mask} {soft:0}",), "{soft:0}"),
         (("{body} {mask}",), "body"),
     ],

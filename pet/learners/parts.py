@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pet.config import TrainSettings, VariantSettings
+from pet.config import ModelSettings, TrainSettings, VariantSettings
 from pet.learners.backbone import Backbone
 from pet.learners.batching import Batch
 from pet.learners.deltas import Adapter, Delta, PeftDelta, Prefix, Selected, UniPELT, copy_into
@@ -20,7 +20,7 @@ from pet.learners.soft_prompt import SoftPrompt
 from pet.learners.training import Trained, weight_groups
 from pet.learners.words import LabelWords
 
-__all__ = ["Parts"]
+__all__ = ["Parts", "row_length"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Parts:
         prompt = SoftPrompt.start(encoder.virtual, variant, words, backbone, rng) if encoder.virtual else None
         return cls(
             backbone,
-            weight_delta(backbone.model, variant, encoder.max_length, seed),
+            weight_delta(backbone.model, variant, seed),
             prompt,
             output_head(variant.output or "words", words, backbone, seed),
         )
@@ -64,7 +64,8 @@ class Parts:
         rate = settings.prompt_learning_rate
         vectors = [*(self.prompt.parameters() if self.prompt else ()), *self.output.parameters()]
         if vectors and rate != 0:
-            groups += ({"params": vectors, "lr": rate or 1e-2, "weight_decay": 0.0},)
+            group = {"params": vectors, "lr": rate or 1e-2, "weight_decay": 0.0, "setting": "prompt_learning_rate"}
+            groups += (group,)
         modules: list[nn.Module] = [self.backbone.model, self.delta, self.output]
         return Trained((*modules, *([self.prompt] if self.prompt else [])), groups, self.delta.updated)
 
@@ -106,18 +107,32 @@ class Parts:
         return replace(self, delta=delta, prompt=self.prompt.folded() if self.prompt else None)
 
 
-def weight_delta(model: Any, variant: VariantSettings, max_length: int, seed: int) -> Delta:
-    """Return how a variant trains the weights of a model that reads up to `max_length` tokens."""
+def row_length(model: ModelSettings, longest_input: int, variant: VariantSettings) -> int:
+    """Return the most tokens of a row: a prefix that shifts positions leaves fewer of those that the model reads.
+
+    Raises
+    ------
+    ConfigError
+        If a prefix outweighs the row.
+    """
+    length = min(model.max_length, longest_input)
+    if variant.with_preset().weights not in ("prefix", "unipelt"):
+        return length
+    check_prefix_length(variant.prefix_length, length)
+    return min(length, longest_input - variant.prefix_length * variant.prefix_shifts_positions)
+
+
+def weight_delta(model: Any, variant: VariantSettings, seed: int) -> Delta:
+    """Return how a variant trains the weights of a model."""
     kind = variant.weights or "full"
-    if kind in ("prefix", "unipelt"):
-        check_prefix_length(variant.prefix_length, max_length)
     if kind == "adapter":
         return Adapter(model, variant.adapter_layout, variant.adapter_reduction, seed)
     if kind == "prefix":
         encoder = variant.prefix_encoder or "none"
         return Prefix(model, variant.prefix_length, encoder, variant.prefix_shifts_positions, seed)
     if kind == "unipelt":
-        return UniPELT(model, variant.rank, variant.adapter_reduction, variant.prefix_length, seed)
+        shifts = variant.prefix_shifts_positions
+        return UniPELT(model, variant.rank, variant.adapter_reduction, variant.prefix_length, shifts, seed)
     if kind == "lora":
         return PeftDelta(model, variant.rank, seed)
     if kind == "peft":

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pet.config import DistillSettings, OptimizerSettings, TrainSettings
+from pet.errors import ConfigError
 from pet.variants import Weights
 
 __all__ = ["Schedule", "default_schedule", "scheduled", "scheduled_student", "scheduled_voter"]
@@ -71,7 +72,13 @@ def scheduled_student(settings: DistillSettings, parameters: int) -> DistillSett
 def scheduled_voter(settings: TrainSettings, parameters: int) -> TrainSettings:
     """Return a voter's settings without gaps: the parts of its preset, steps and learning rates.
 
-    A voter that does not train all weights takes steps of its own size, and more of them.
+    A voter that does not train all weights takes steps of its own size, and more of them. AdaLoRA divides its ranks
+    over all of its steps.
+
+    Raises
+    ------
+    ConfigError
+        If AdaLoRA is to do so over another number of them.
     """
     settings = settings.with_preset()
     schedule = default_schedule(parameters, voter=True)
@@ -81,4 +88,17 @@ def scheduled_voter(settings: TrainSettings, parameters: int) -> TrainSettings:
     if settings.prompt_learning_rate is None:
         rate = _PROMPT_RATES[settings.prompt_encoder or "none"]
         settings = settings.model_copy(update={"prompt_learning_rate": rate})
-    return settings.resolved(schedule.steps, schedule.learning_rate)
+    return _with_all_steps(settings.resolved(schedule.steps, schedule.learning_rate))
+
+
+def _with_all_steps(settings: TrainSettings) -> TrainSettings:
+    """Return settings whose AdaLoRA knows how many steps there are."""
+    if not settings.peft or str(settings.peft.get("peft_type")).upper() != "ADALORA":
+        return settings
+    peft = {"total_step": settings.steps, **settings.peft}
+    if peft["total_step"] != settings.steps:
+        raise ConfigError(
+            f"AdaLoRA has total_step = {peft['total_step']}, but the voter trains for {settings.steps} steps: leave "
+            "total_step out, or set train.steps to the same number."
+        )
+    return settings.model_copy(update={"peft": peft})

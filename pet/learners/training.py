@@ -75,7 +75,8 @@ def row_stream(n: int, size: int, rng: np.random.Generator) -> Iterator[np.ndarr
 class Trained:
     """What trains: modules to be in training mode meanwhile, and their tensors in groups of the optimizer.
 
-    A group has `params`, and the `lr` and `weight_decay` of AdamW. `updated` hears the number of every update made,
+    A group has `params`, and the `lr` and `weight_decay` of AdamW; `setting` is what its rate is called, if that is not
+    learning_rate. `updated` hears the number of every update made,
     from 0 on, while the gradients are still there.
     """
 
@@ -87,6 +88,12 @@ class Trained:
     def tensors(self) -> list[torch.Tensor]:
         """All that trains."""
         return [tensor for group in self.groups for tensor in group["params"]]
+
+    @property
+    def rates(self) -> str:
+        """The learning rates by the names of their settings, for a person."""
+        rates = {group.get("setting", "learning_rate"): group["lr"] for group in self.groups}
+        return " or ".join(f"{name} (now {rate:g})" for name, rate in rates.items())
 
     @property
     def on_cpu(self) -> bool:
@@ -123,6 +130,8 @@ class Trained:
         finally:
             if checkpointing:
                 _checkpointing(model, "disable")()
+                if hasattr(model, "_require_grads_hook"):  # newer transformers leave a hook on the embeddings
+                    model.disable_input_require_grads()
             for module in self.modules:
                 module.eval()
 
@@ -176,7 +185,7 @@ def fit(
     warmup = round(settings.warmup * steps)
     schedule = get_linear_schedule_with_warmup(optimizer, warmup, steps)  # type: ignore[no-untyped-call]
     optimizer = accelerator.prepare_optimizer(optimizer)
-    ledger = _Ledger(steps, trained.groups[0]["lr"], every=1 if trained.on_cpu else _LOOK_EVERY)
+    ledger = _Ledger(steps, trained.rates, every=1 if trained.on_cpu else _LOOK_EVERY)
     with trained.training(settings.gradient_checkpointing):
         for update, rows in zip(range(steps), row_stream(n, settings.batch_size, rng), strict=False):
             values = []
@@ -201,7 +210,7 @@ class _Ledger:
     """Losses and gradient norms as they lie on the device, looked at once in `every` updates."""
 
     steps: int
-    learning_rate: float
+    rates: str
     every: int
     _seen: list[float] = field(default_factory=list)
     _waiting: list[torch.Tensor] = field(default_factory=list)
@@ -228,7 +237,7 @@ class _Ledger:
             if not np.isfinite([loss, norm]).all():
                 raise RunError(
                     f"The loss became {loss} (gradient {norm}) at update {len(self._seen) + 1} of {self.steps}: lower "
-                    f'the learning rate (now {self.learning_rate:g}), or set run.precision = "fp32".'
+                    f'{self.rates}, or set run.precision = "fp32".'
                 )
             self._seen.append(loss)
         self._waiting.clear()

@@ -15,7 +15,7 @@ from pet.learners.encoding import Encoded, PatternEncoder
 from pet.learners.inference import Advance, Inference
 from pet.learners.machine import Machine
 from pet.learners.objectives import Lesson, adapet_objective, pet_objective
-from pet.learners.parts import Parts
+from pet.learners.parts import Parts, row_length
 from pet.learners.training import LossFunction, TrainLog, fit, row_stream
 from pet.learners.words import label_words
 from pet.prompts import PVP
@@ -50,9 +50,7 @@ class Voter:
         self.multi_token = multi_token
         self.variant = variant.with_preset()
         self.words = label_words(pvp, backbone.pieces, multi_token)
-        shifted = self.variant.weights == "prefix" and self.variant.prefix_shifts_positions
-        reserved = self.variant.prefix_length if shifted else 0
-        length = min(settings.max_length, backbone.longest_input - reserved)
+        length = row_length(settings, backbone.longest_input, self.variant)
         self.encoder = PatternEncoder(pvp.pattern, backbone.pieces, length, settings.truncation)
         self.parts: Parts | None = None
         self.base = backbone.source
@@ -103,15 +101,15 @@ class Voter:
             parts.output.prepare(self._observed(parts, lesson.encoded), torch.from_numpy(targets))
         return log
 
-    def facts(self) -> dict[str, object]:
-        """Return how many numbers train, and for UniPELT its mean gates per layer in the last batch that it scored."""
+    def facts(self, examples: Sequence[Example] = ()) -> dict[str, object]:
+        """Return how many numbers train, and for UniPELT the mean of its gates per layer over some rows."""
         if self.parts is None:
             return {"trained_numbers": 0}
         settings = TrainSettings(prompt_learning_rate=self.variant.prompt_learning_rate)
         numbers = sum(tensor.numel() for tensor in self.parts.trained(settings).tensors)
-        gates = self.parts.delta.gates() if isinstance(self.parts.delta, UniPELT) else {}
-        means = {part: values.mean(axis=0).round(4).tolist() for part, values in gates.items()}
-        return {"trained_numbers": numbers, **({"gates": means} if means else {})}
+        if not (isinstance(self.parts.delta, UniPELT) and examples):
+            return {"trained_numbers": numbers}
+        return {"trained_numbers": numbers, "gates": self._mean_gates(self.parts, self.parts.delta, examples)}
 
     def scores(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
         """Return raw label scores, float32 [n, k], in the order of `examples`; only a chunk is held as tokens.
@@ -184,6 +182,17 @@ class Voter:
                 seen = parts.output.observe(self.backbone.model, batch, self.machine.precision)
             found |= dict(zip(rows.tolist(), seen, strict=True))
         return torch.stack([found[i] for i in range(len(encoded))])
+
+    def _mean_gates(self, parts: Parts, delta: UniPELT, examples: Sequence[Example]) -> dict[str, list[float]]:
+        """Return the mean of each gate over rows, a number per layer."""
+
+        def compute(rows: list[Encoded]) -> torch.Tensor:
+            parts.scores(self.backbone.batch(rows), self.machine.inference)
+            return torch.from_numpy(np.hstack(list(delta.gates().values())))
+
+        columns = len(delta.gate_names) * delta.prefix.depth
+        means = Inference(self.machine, self._encode_in_passing, compute).run(examples, columns).mean(axis=0)
+        return dict(zip(delta.gate_names, means.reshape(-1, delta.prefix.depth).round(4).tolist(), strict=True))
 
     def _encode_in_passing(self, examples: Sequence[Example]) -> list[Encoded]:
         with self.backbone.pieces.forgetting():

@@ -15,7 +15,6 @@ from functools import cached_property
 from pet.data.examples import Example
 from pet.errors import PromptError, near_matches
 from pet.prompts.templates import (
-    MOST_VIRTUAL_TOKENS,
     Break,
     Field,
     Literal,
@@ -26,6 +25,7 @@ from pet.prompts.templates import (
     read_segments,
     with_shared,
 )
+from pet.variants import MOST_VIRTUAL_TOKENS
 
 __all__ = ["Part", "Pattern"]
 

@@ -22,10 +22,10 @@ from typing import ClassVar
 
 from pet.errors import PromptError, near_matches
 from pet.prompts.filters import Filter
+from pet.variants import MOST_VIRTUAL_TOKENS
 
 __all__ = [
     "INITS",
-    "MOST_VIRTUAL_TOKENS",
     "RESERVED",
     "Break",
     "Field",
@@ -43,9 +43,6 @@ RESERVED = frozenset({"demos", "mask", "options", "soft", "task", "tune"})
 
 INITS = ("label_words", "normal", "uniform", "vocab")
 """How virtual tokens may start, besides as words in quotes."""
-
-MOST_VIRTUAL_TOKENS = 512
-"""The most virtual tokens of a pattern: as many as most models read tokens at all."""
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{[^{}]*\}|\|{2,}|[{}|]|[^{}|]+")
 _FIELD_NAME = re.compile(r"[^\W\d][\w.-]*")

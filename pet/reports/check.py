@@ -9,6 +9,7 @@ from pet.data import Example
 from pet.labeling import batch_calibrated
 from pet.learners import Backbone, Voter
 from pet.learners.encoding import PatternEncoder
+from pet.learners.parts import row_length
 from pet.learners.token_view import row_tokens
 from pet.learners.words import WordReport, word_reports
 from pet.reports.metrics import gold_columns
@@ -67,7 +68,7 @@ def _pattern_report(plan: Plan, backbone: Backbone, spec: VoterSpec, pool: Seque
     inputs, pvp = plan.inputs, spec.pvp
     pattern = spec.prompt.pattern
     words = tuple(word_reports(pvp, backbone.pieces, inputs.multi_token))
-    length = min(inputs.model.max_length, backbone.longest_input)
+    length = row_length(inputs.model, backbone.longest_input, spec.train)
     encoder = PatternEncoder(pattern, backbone.pieces, length, inputs.model.truncation)
     slots = max((len(word.ids) for word in words), default=1) if inputs.multi_token else 1
     encoded = encoder.encode(pool, max(1, slots))

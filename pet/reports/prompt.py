@@ -1,18 +1,21 @@
 """How a model reads one row under a pattern, token by token: `pet explain-prompt`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pet.config import RunConfig
 from pet.data import Example
 from pet.errors import ConfigError
-from pet.learners import Backbone, Voter, load_voter
+from pet.learners import Backbone, ModelSource, Voter, load_voter
 from pet.learners.encoding import PatternEncoder
+from pet.learners.parts import row_length
 from pet.learners.sources import load_tokenizer, longest_input, masked_lm_config
 from pet.learners.token_view import TokenKind, row_tokens
 from pet.learners.tokens import PieceTokenizer
 from pet.learners.words import label_words
+from pet.runs import RunDirectory
+from pet.runs.adaptation import adapted_model
 from pet.runs.plan import Plan, prepare
 
 __all__ = ["PromptToken", "explain_prompt", "prompt_lines"]
@@ -45,17 +48,20 @@ def explain_prompt(config: RunConfig, prompt: str, row: int) -> list[PromptToken
     Raises
     ------
     ConfigError
-        If there is no such row.
+        If there is no such row, or several patterns fit.
     PetError
         If there is no such pattern, or it does not fit the task.
     """
     saved = Path(prompt) if (Path(prompt) / "voter.json").is_file() else None
     plan = prepare(config if saved else _with_pattern(config, prompt))
+    fitting = [pvp.pattern.name for pvp in plan.pvps]
+    if not saved and len(fitting) > 1:
+        raise ConfigError(f"{len(fitting)} patterns fit {prompt!r}, expected one: take {' or '.join(fitting[:3])}.")
     rows = plan.data.labeled or plan.data.unlabeled
     if not 1 <= row <= len(rows):
         raise ConfigError(f"--row {row}: expected one from 1 to {len(rows)}, the rows of the pipeline's first file.")
     if saved:
-        backbone = Backbone.masked_lm(plan.inputs.source, plan.inputs.machine.device)
+        backbone = Backbone.masked_lm(_base_of(saved, plan.inputs.source), plan.inputs.machine.device)
         voter = load_voter(saved, backbone, plan.inputs.machine)
         return list(_tokens(voter.encoder, rows[row - 1], voter.words.slots, _nearest(voter)))
     encoder, slots = _reading(plan)
@@ -70,13 +76,21 @@ def _with_pattern(config: RunConfig, prompt: str) -> RunConfig:
     return config.model_copy(update={"prompts": prompts, "train": train, "ipet": ipet})
 
 
+def _base_of(voter: Path, source: ModelSource) -> ModelSource:
+    """Return the model that a saved voter was trained on: the one that its run has adapted, if it has."""
+    above = voter.resolve().parents  # of RUN/jobs/<hash>/model
+    model = adapted_model(RunDirectory(above[2])) if len(above) > 2 else None
+    return replace(source, folder=model) if model else source
+
+
 def _reading(plan: Plan) -> tuple[PatternEncoder, int]:
     """Return the encoder of a plan's first voter, and the number of its mask tokens."""
-    inputs, pvp = plan.inputs, plan.voters[0].prompt
+    inputs, spec = plan.inputs, plan.voters[0]
     pieces = PieceTokenizer(load_tokenizer(inputs.source.folder))
     longest = longest_input(masked_lm_config(inputs.source), pieces.tokenizer)
-    encoder = PatternEncoder(pvp.pattern, pieces, min(inputs.model.max_length, longest), inputs.model.truncation)
-    return encoder, label_words(pvp, pieces, inputs.multi_token).slots
+    length = row_length(inputs.model, longest, spec.train)
+    encoder = PatternEncoder(spec.prompt.pattern, pieces, length, inputs.model.truncation)
+    return encoder, label_words(spec.prompt, pieces, inputs.multi_token).slots
 
 
 def _nearest(voter: Voter) -> Mapping[int, Sequence[tuple[str, float]]]:

@@ -26,7 +26,7 @@ from pet.seeding import derive_seed
 from pet.settings import AdaptSettings
 from pet.settings.pretraining import LimitSettings, MaskingSettings, UpdateSettings
 
-__all__ = ["adaptation_facts", "adapted", "adapted_before"]
+__all__ = ["adaptation_facts", "adapted", "adapted_before", "adapted_model"]
 
 _NAME = "adapt"
 _MODEL, _FIGURES = "model", "training.json"
@@ -61,6 +61,7 @@ def adapted(bench: Workbench, settings: AdaptSettings, say: Callable[[str], None
     job = Job(_NAME, job_hash(name=_NAME, base=dict(inputs.base), seed=inputs.seed, **parts))
 
     def work(folder: Path) -> None:
+        replace(bench).try_on()  # before minutes of work; the model of this copy goes with it
         with bench.stages.stage("adapting the model to the pool", 100) as advance:
             shown = 0
 
@@ -80,10 +81,16 @@ def adapted(bench: Workbench, settings: AdaptSettings, say: Callable[[str], None
 
 def adapted_before(bench: Workbench, directory: RunDirectory) -> Workbench:
     """Return a bench whose model is the one that an earlier run in this directory has adapted, if it has."""
+    model = adapted_model(directory)
+    return _on_adapted(bench, model.parent, model.parent.name) if model else bench
+
+
+def adapted_model(directory: RunDirectory) -> Path | None:
+    """Return the folder of the model that a run in this directory has adapted, if it has."""
     manifest = Manifest.from_file(directory.manifest_path)
     key = manifest.jobs.get(_NAME) if manifest else None
-    folder = directory.jobs / (key or "")
-    return _on_adapted(bench, folder, key) if key and (folder / _MODEL).is_dir() else bench
+    model = directory.jobs / (key or "") / _MODEL
+    return model if key and model.is_dir() else None
 
 
 def adaptation_facts(bench: Workbench) -> dict[str, dict[str, object]]:

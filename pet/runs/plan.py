@@ -22,6 +22,7 @@ from pet.learners import (
     scheduled_student,
 )
 from pet.learners.encoding import PatternEncoder
+from pet.learners.parts import row_length
 from pet.learners.sources import load_tokenizer, longest_input, masked_lm_config
 from pet.learners.tokens import PieceTokenizer
 from pet.learners.words import label_words
@@ -32,6 +33,7 @@ from pet.runs.inputs import StageInputs
 from pet.runs.voters import VoterSpec, voter_notes, voter_specs
 from pet.seeding import rng_for
 from pet.toml import absolute, merged, overrides_as_tables
+from pet.variants import PET
 
 __all__ = [
     "Plan",
@@ -76,8 +78,8 @@ class Plan:
 
     @property
     def untried(self) -> list[VoterSpec]:
-        """One voter of each kind that may not fit the model."""
-        return [spec for spec in self.voters if not spec.seed_index and spec.variant]
+        """One voter of each kind, to be put on the model before anything trains."""
+        return [spec for spec in self.voters if not spec.seed_index]
 
     @property
     def generations(self) -> int:
@@ -223,11 +225,12 @@ def prepare(config: RunConfig) -> Plan:
     source = find_model(config.model.name, config.model.revision)
     masked_lm_config(source)
     words = (verbalizer or Verbalizer.from_labels(data.task.labels)).for_labels(data.task.labels)
-    voters = voter_specs(config, registry, words, data.task, parameter_count(source.folder))
+    parameters = parameter_count(source.folder)
+    voters = voter_specs(config, registry, words, data.task, parameters)
     generations, notes = plan_generations(config, data, len(voters))
     machine = Machine.pick(config.run)
     notes += held_out_notes(config.ipet.held_out, generations, data)
-    notes += voter_notes(config, registry, voters)
+    notes += voter_notes(config, registry, voters, parameters)
     if config.run.precision == "bf16" != machine.precision:
         notes += ("this hardware does not multiply bfloat16: the run computes in float32",)
     baseline = _baseline(voters, source)
@@ -264,14 +267,17 @@ def check_prompts(plan: Plan) -> Plan:
     ------
     PromptError
         If a label word cannot be used, or a template leaves no room for the text of a row.
+    ConfigError
+        If a prefix is longer than half of what is read.
     """
     inputs = plan.inputs
     pieces = PieceTokenizer(load_tokenizer(inputs.source.folder))
     longest = longest_input(masked_lm_config(inputs.source), pieces.tokenizer)
-    trained = [spec.prompt for spec in plan.voters if not spec.seed_index]
-    for pvp in (*plan.pvps, *(pvp for pvp in trained if pvp not in plan.pvps)):
+    untrained = [(pvp, row_length(inputs.model, longest, PET)) for pvp in plan.pvps]
+    trained = [(spec.prompt, row_length(inputs.model, longest, spec.train)) for spec in plan.voters]
+    for pvp, length in dict.fromkeys((*untrained, *trained)):
         words = label_words(pvp, pieces, inputs.multi_token)
-        encoder = PatternEncoder(pvp.pattern, pieces, min(inputs.model.max_length, longest), inputs.model.truncation)
+        encoder = PatternEncoder(pvp.pattern, pieces, length, inputs.model.truncation)
         encoder.encode(_longest_rows(pvp.pattern, plan.data), words.slots)
     return plan
 

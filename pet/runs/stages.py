@@ -101,7 +101,7 @@ class Workbench:
                 # With nothing to learn from, the pretrained model votes as it is, on the pattern's own words.
                 pool.write(folder, lambda part: voter.scores(part, advance), advance)
                 scores = {part: voter.scores(examples, advance) for part, examples in parts.items()}
-                facts = voter.facts()
+                facts = voter.facts(inputs.pool_sample)
                 self.note(f"{job.name}: {json.dumps(facts)}")
                 write_results(folder, scores, log, facts, len(rows))
                 if inputs.keep_models and len(training):

@@ -1,7 +1,7 @@
 """The voters of a run: which patterns, with which words, and what of each trains."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from pet.config import RunConfig, TrainSettings
@@ -33,13 +33,42 @@ class VoterSpec:
         return replace(self.pvp, pattern=with_input(self.pvp.pattern, train.input or "hard", train.virtual_tokens))
 
     @property
+    def has_vectors(self) -> bool:
+        """Whether it has virtual tokens or numbers of labels, which train at the prompt learning rate."""
+        output = self.train.with_preset().output
+        several = any(len(words) > 1 for words in self.pvp.verbalizer.words.values())
+        weighs = output in ("soft", "cls") or (output == "weighted" and several)
+        return weighs or bool(self.prompt.pattern.virtual_parts)
+
+    @property
     def learns(self) -> bool:
         """Whether anything of it is learned from rows; if not, it votes as the pretrained model does."""
         train = self.train.with_preset()
-        vectors = bool(self.prompt.pattern.virtual_parts) or train.output in ("soft", "cls")
-        if train.output == "weighted":
-            vectors |= any(len(words) > 1 for words in self.pvp.verbalizer.words.values())
-        return train.weights != "none" or train.output == "proto" or (vectors and train.prompt_learning_rate != 0)
+        by_vectors = self.has_vectors and train.prompt_learning_rate != 0
+        return train.weights != "none" or train.output == "proto" or by_vectors
+
+    @property
+    def reads(self) -> dict[str, bool]:
+        """Which of the settings that not every variant reads it does."""
+        train, own = self.train.with_preset(), bool(self.pvp.pattern.virtual_parts)
+        free = [part for part in self.prompt.pattern.virtual_parts if part.kind == "soft"]
+        frozen, prefixed = train.weights == "none", train.weights in ("prefix", "unipelt")
+        return {
+            "input": not own,
+            "virtual_tokens": train.input == "prepend" and not own,
+            "init": any(not part.init for part in free),
+            "prompt_encoder": bool(free),
+            "prompt_learning_rate": self.has_vectors,
+            "learning_rate": not frozen,
+            "weight_decay": not frozen,
+            "auxiliary_mlm": not frozen or bool(self.prompt.pattern.virtual_parts),
+            "rank": train.weights in ("lora", "unipelt"),
+            "adapter_reduction": train.weights in ("adapter", "unipelt"),
+            "adapter_layout": train.weights == "adapter",
+            "prefix_length": prefixed,
+            "prefix_shifts_positions": prefixed,
+            "prefix_encoder": train.weights == "prefix",
+        }
 
     @property
     def kind(self) -> str:
@@ -92,8 +121,13 @@ def _checked(spec: VoterSpec) -> VoterSpec:
     return spec
 
 
-def voter_notes(config: RunConfig, registry: Registry[Pattern], voters: Sequence[VoterSpec]) -> tuple[str, ...]:
-    """Return what a person should know of the voters: who learns nothing, and which patterns are nobody's."""
+def voter_notes(
+    config: RunConfig, registry: Registry[Pattern], voters: Sequence[VoterSpec], parameters: int
+) -> tuple[str, ...]:
+    """Return what a person should know of the voters.
+
+    Who learns nothing, which settings were set for those that do not read them, and which patterns are nobody's.
+    """
     used = {spec.pvp.pattern.name for spec in voters}
     unused = [pattern.name for pattern in _patterns(config.prompts.patterns, registry) if pattern.name not in used]
     notes = tuple(
@@ -102,9 +136,22 @@ def voter_notes(config: RunConfig, registry: Registry[Pattern], voters: Sequence
         for spec in voters
         if not spec.learns and not spec.seed_index
     )
+    read = {(name, getattr(spec.train, name)) for spec in voters for name, reads in spec.reads.items() if reads}
+    for spec in voters:
+        names = [name for name in _set_in_vain(spec, parameters) if (name, getattr(spec.train, name)) not in read]
+        if names and spec.learns and not spec.seed_index:
+            notes += (f"{spec.name}: set, but nothing of this voter reads it: {', '.join(names)}",)
     if unused:
         notes += (f"in no [[train.voters]] table, so not used: {', '.join(unused)}",)
     return notes
+
+
+def _set_in_vain(spec: VoterSpec, parameters: int) -> Iterator[str]:
+    """Yield the settings that a voter does not read and that are not as they are by default."""
+    for name, reads in spec.reads.items():
+        unset = spec.train.model_copy(update={name: TrainSettings.model_fields[name].default})
+        if not reads and getattr(spec.train, name) != getattr(scheduled_voter(unset, parameters), name):
+            yield name
 
 
 def _written(template: str) -> Pattern:

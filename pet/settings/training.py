@@ -61,6 +61,8 @@ class VoterSettings(VariantSettings):
     patterns: tuple[str, ...] = ()
     steps: Steps | None = None
     learning_rate: PositiveFloat | None = None
+    auxiliary_mlm: Share = 0.0
+    gradient_checkpointing: bool = False
 
     @field_validator("name")
     @classmethod
@@ -96,13 +98,24 @@ class TrainSettings(OptimizerSettings, VariantSettings):
             )
         if parts.loss == "adapet" and parts.output != "words":
             raise ValueError(f'loss = "adapet" is about words, expected output = "words", found "{parts.output}"')
+        if parts.weights == "head" and parts.output == "cls":
+            raise ValueError(
+                'weights = "head" is the head before the vocabulary, which output = "cls" does not read: set other '
+                'weights, such as "none" for the linear head alone'
+            )
+        if parts.weights == "unipelt" and parts.prefix_encoder == "mlp":
+            raise ValueError('weights = "unipelt" has a plain prefix, expected prefix_encoder = "none", found "mlp"')
         if self.gradient_checkpointing and parts.weights in ("adapter", "prefix", "unipelt"):
             # Their parts are in the model only while it goes forward, and would be missing when it does so again.
             raise ValueError(
-                f'gradient_checkpointing does not go with weights = "{parts.weights}": leave one of them out'
+                f'gradient_checkpointing does not go with weights = "{parts.weights}": leave one of them out (a table '
+                "of voters may set it to false)"
             )
         if parts.loss == "adapet" and self.auxiliary_mlm:
-            raise ValueError(f'expected auxiliary_mlm = 0 with loss = "adapet", found {self.auxiliary_mlm:g}')
+            raise ValueError(
+                f'expected auxiliary_mlm = 0 with loss = "adapet", found {self.auxiliary_mlm:g}: set it to 0, a table '
+                "of voters may do so for itself"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,15 +1,17 @@
 """What the tests of this room share: tiny models of nine families, and rows about two topics to learn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from tiny import FAMILIES, save_tiny
+from voters import settings_of, voter_of
 
 from pet.data import Example
-from pet.learners import Backbone, ClassifierForm, Machine, ModelSource, TextClassifier, quiet_transformers
+from pet.learners import Backbone, ClassifierForm, Machine, ModelSource, TextClassifier, Voter, quiet_transformers
 from pet.learners.sources import load_tokenizer
 from pet.learners.tokens import PieceTokenizer
 from pet.prompts import PVP, Pattern, Verbalizer
@@ -72,6 +74,25 @@ def rows() -> list[Example]:
 def pvp() -> PVP:
     words = Verbalizer("toy/words", {"Sports": ("sports",), "Tech": ("tech", "phone")})
     return PVP(Pattern.parse("toy/about", "It was {mask}. {text}"), words)
+
+
+@pytest.fixture
+def trained(
+    backbones: dict[str, Backbone], pvp: PVP, machine: Machine, rows: list[Example]
+) -> Iterator[Callable[..., Voter]]:
+    """Train a voter of a preset on a tiny model of a family, which is reset afterwards; its `log` says how."""
+    used = set()
+
+    def train(preset: str = "pet", seed: int = 0, family: str = "bert", **values: Any) -> Voter:
+        settings = settings_of(preset, **values)
+        used.add(family)
+        voter: Any = voter_of(backbones[family], pvp, machine, settings)
+        voter.log = voter.train(rows, settings, np.random.default_rng(seed), rows)
+        return voter
+
+    yield train
+    for family in used:
+        backbones[family].reset()
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ def test_a_loss_that_is_not_finite(refuses, bad):
     def call():
         fit(all_of(model), loss, 24, settings_of(), np.random.default_rng(0))
 
-    refuses(RunError, call, f"became {bad}", "update 2 of 5", "the learning rate (now 0.05)")
+    refuses(RunError, call, f"became {bad}", "update 2 of 5", "lower learning_rate (now 0.05), or set run")
     assert not model.training
 
 
@@ -181,6 +181,7 @@ def test_gradient_checkpointing_gives_the_same_training(backbones, pvp, machine,
     handle.remove()
     assert losses[1] == pytest.approx(losses[0], abs=1e-5)  # with dropout
     assert counts[1] == 2 * counts[0]  # each layer went forward twice
+    assert not model.get_input_embeddings()._forward_hooks
 
 
 def test_a_model_without_gradient_checkpointing_is_refused(refuses):
@@ -193,7 +194,7 @@ def test_a_model_without_gradient_checkpointing_is_refused(refuses):
 @pytest.mark.parametrize("every", [1, 3, 16])
 def test_losses_are_looked_at_now_and_then_and_the_bad_update_is_named(refuses, every):
     def book(values):
-        ledger = _Ledger(40, 0.1, every)
+        ledger = _Ledger(40, "learning_rate (now 0.1)", every)
         for value in values:
             ledger.add(torch.tensor(value), torch.tensor(1.0))
         return ledger.losses()

@@ -7,40 +7,17 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from voters import settings_of, voter_of
 
-from pet.config import ModelSettings, TrainSettings
+from pet.config import ModelSettings
 from pet.data import Example
 from pet.errors import ModelError
 from pet.learners import Voter, load_voter, save_voter
 from pet.prompts import PVP, Pattern, Verbalizer
-from pet.prompts.inputs import with_input
 from pet.variants import PRESETS
 
 EFFICIENT = sorted(set(PRESETS) - {"pet", "adapet"})
 """The presets that leave the backbone's matrices alone."""
-
-
-def settings_of(preset, **values):
-    start = {"steps": 5, "batch_size": 8, "learning_rate": 2e-2, "prompt_learning_rate": 2e-2, "warmup": 0.0}
-    return TrainSettings(preset=preset, **{**start, "prefix_length": 3, **values}).with_preset()
-
-
-def voter_of(backbone, pvp, machine, settings):
-    pattern = with_input(pvp.pattern, settings.input, settings.virtual_tokens)
-    return Voter(backbone, PVP(pattern, pvp.verbalizer), ModelSettings(), machine, variant=settings)
-
-
-@pytest.fixture
-def trained(backbones, pvp, machine, rows):
-    """Train a voter of a preset on a tiny BERT."""
-
-    def train(preset, seed=0, family="bert", **values):
-        settings = settings_of(preset, **values)
-        voter = voter_of(backbones[family], pvp, machine, settings)
-        voter.log = voter.train(rows, settings, np.random.default_rng(seed), rows)
-        return voter
-
-    return train
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
@@ -138,9 +115,8 @@ def test_a_saved_voter_holds_what_trained_and_trains_on(tmp_path, trained, rows,
     save_voter(voter, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"voter.json", "voter.safetensors"}
     backbone = backbones["bert"]
-    matrices = {tuple(w.shape) for w in backbone._pristine.values() if w.dim() == 2 and w.shape[0] > 40}
-    saved = load_file(tmp_path / "voter.safetensors")
-    assert not matrices & {tensor.shape for tensor in saved.values()}
+    saved = load_file(tmp_path / "voter.safetensors").values()
+    assert not [1 for value in saved for weight in backbone._pristine.values() if np.array_equal(value, weight.numpy())]
     again = load_voter(tmp_path, backbone, machine)
     before = again.scores(rows)
     assert before == pytest.approx(voter.scores(rows), abs=1e-6)
@@ -178,13 +154,21 @@ def test_a_whole_voter_that_trained_on_still_belongs_to_its_base(tmp_path, train
     assert last.scores(rows) == pytest.approx(again.scores(rows), abs=1e-6)
 
 
-def test_shifted_positions_leave_room_for_the_prefix(backbones, pvp, machine):
-    settings = settings_of("prefix-tuning", restarts=1, steps=2, prefix_shifts_positions=True)
+@pytest.mark.parametrize("preset", ["prefix-tuning", "unipelt"])
+def test_shifted_positions_leave_room_for_the_prefix(backbones, pvp, machine, preset):
+    settings = settings_of(preset, restarts=1, steps=2, prefix_shifts_positions=True)
     voter = voter_of(backbones["bert"], pvp, machine, settings)
     long = [Example(str(i), {"text": "coach " * 80}, label) for i, label in enumerate(("Sports", "Tech"))]
     voter.train(long, settings, np.random.default_rng(0))
     assert len(voter.encode(long)[0]) == voter.backbone.longest_input - 3
     assert np.isfinite(voter.scores(long)).all()
+
+
+@pytest.mark.parametrize("preset", ["prefix-tuning", "p-tuning-v2", "unipelt"])
+def test_shifted_positions_are_others(trained, rows, preset):
+    plain, shifted = (trained(preset, steps=0, prefix_shifts_positions=shifts) for shifts in (False, True))
+    assert all(map(torch.equal, plain.parts.tensors().values(), shifted.parts.tensors().values()))
+    assert np.abs(plain.scores(rows) - shifted.scores(rows)).max() > 1e-4
 
 
 def test_another_backbone_is_refused(tmp_path, trained, backbones, machine, refuses):

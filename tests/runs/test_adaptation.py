@@ -9,6 +9,7 @@ from transformers import AutoTokenizer
 
 import pet
 from pet.pipeline import distill, label
+from pet.reports.prompt import explain_prompt
 from pet.runs import adaptation
 from pet.runs.manifest import Manifest
 from pet.runs.plan import prepare
@@ -75,3 +76,14 @@ def test_without_a_limit_it_reads_the_pool_four_times_or_makes_so_many_steps(con
         assert done["step"] == 3 and done["tokens"] < 4 * tokens
     else:
         assert 4 * tokens <= done["tokens"] < 4 * tokens + settings.model.max_length
+
+
+def test_a_kept_voter_is_explained_on_the_adapted_model(config, tmp_path):
+    settings = config(*ADAPT, "train.preset=word-tuning", "train.steps=1", "run.keep_models=true")
+    root = label(settings, tmp_path / "run", quiet=True).directory
+    voter = (
+        root / "jobs" / Manifest.from_file(root / "manifest.json").jobs["voter/toy/colon+words@word-tuning"] / "model"
+    )
+    tokens = explain_prompt(settings, str(voter), 1)
+    assert [token.text for token in tokens if token.kind == "tune"] == [":"]
+    assert all(token.nearest for token in tokens if token.kind == "tune")

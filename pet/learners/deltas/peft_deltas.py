@@ -144,10 +144,15 @@ def _config_of(settings: Mapping[str, Any], model_type: str) -> Any:
     kinds = {str(kind.value): known for kind, known in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
     prompts = {kind for kind, known in kinds.items() if issubclass(known, peft.PromptLearningConfig)}
     kind = str(settings.get("peft_type", "")).upper()
+    if kind == "LILY":
+        raise ModelError(
+            "peft_type 'LILY' routes each batch by the mean over its rows and their padding, so that a row's scores "
+            'would depend on the rows beside it: choose another, or weights = "lora".'
+        )
     if kind in prompts:
         presets = ", ".join(f'"{name}"' for name in ([_PRESETS[kind]] if kind in _PRESETS else _PRESETS.values()))
         raise ModelError(f"peft_type {kind!r} is prompt learning, expected a weight delta: take preset = {presets}.")
-    usable = sorted(kinds.keys() - prompts - _NEEDS_MORE)
+    usable = sorted(kinds.keys() - prompts - _NEEDS_MORE - {"LILY"})
     if kind not in usable:
         raise ModelError(
             f"peft_type is {settings.get('peft_type')!r}, expected a weight delta of peft that needs nothing but the "

@@ -32,22 +32,30 @@ class UniPELT(Delta):
     - LoRA's ``B A x``, once for the query and once for the value, in place of alpha / r. A fused projection of query,
       key and value has one LoRA and one gate.
 
-    The prefix is a plain table (the paper's passes through an MLP). B and U start at zero: at first only the prefix
-    changes anything. Layers that share a module (ALBERT) share all but the prefix.
+    The prefix is a plain table (the paper's passes through an MLP), which shifts positions as `Prefix` does. B and U
+    start at zero: at first only the prefix changes anything. Layers that share a module (ALBERT) share all but the
+    prefix.
 
     Raises
     ------
     ConfigError
         If the prefix has no place, or more than half as many as the model reads tokens.
     ModelError
-        If models of this type ignore a prefix or their parts are not known.
+        If models of this type ignore a prefix, have no positions to shift, or their parts are not known.
     """
 
     def __init__(
-        self, model: Any, rank: int = 8, adapter_reduction: int = 16, prefix_length: int = 10, seed: int = 0
+        self,
+        model: Any,
+        rank: int = 8,
+        adapter_reduction: int = 16,
+        prefix_length: int = 10,
+        shifts_positions: bool = False,
+        seed: int = 0,
     ) -> None:
         super().__init__(model)
-        self.prefix = Prefix(model, prefix_length, seed=seed)
+        self.prefix = Prefix(model, prefix_length, "none", shifts_positions, seed)
+        self.reserved = self.prefix.reserved
         self._family = family_of(model)
         width = max(1, model.config.hidden_size // adapter_reduction)
         with drawn_from(seed + 1):  # other numbers than the prefix's
@@ -87,15 +95,16 @@ class UniPELT(Delta):
     def gates(self) -> dict[str, np.ndarray]:
         """Return the gates of the last forward pass, float32 [b, l] by part; nothing before the first.
 
-        The parts are "prefix", "adapter" and "query", "value", or "lora" where projections are fused. A report prints
-        their means over the rows: how much of each part a layer lets in.
+        Their means over many rows tell how much of each part a layer lets in.
         """
         if len(self._passed) != self.prefix.depth:
             return {}
         found = torch.stack(self._passed, dim=1).detach().cpu().numpy()  # [b, l, gates]
-        return {name: found[:, :, i] for i, name in enumerate(self._gate_names())}
+        return {name: found[:, :, i] for i, name in enumerate(self.gate_names)}
 
-    def _gate_names(self) -> tuple[str, ...]:
+    @property
+    def gate_names(self) -> tuple[str, ...]:
+        """The parts: "prefix", "adapter" and "query", "value", or "lora" where projections are fused."""
         fused = self._family.query == self._family.value
         return ("prefix", "adapter", *(("lora",) if fused else ("query", "value")))
 

@@ -191,6 +191,7 @@ def test_two_voters_take_turns(bench):
         ({"peft_type": "CPT"}, ('"prompt-tuning", "p-tuning", "prefix-tuning"',)),
         ({"peft_type": "LOAR"}, ("'LOAR'", "LORA")),
         ({"peft_type": "XLORA"}, ("'XLORA'", "nothing but the model", "LORA")),
+        ({"peft_type": "lily", "target_modules": ["query"]}, ("'LILY'", "depend on the rows beside it")),
         ({"r": 4}, ("peft_type is None", "ADALORA")),
         ({"peft_type": "LORA", "lora_alfa": 4}, ("LORA", "'lora_alfa'", "Did you mean lora_alpha")),
         ({"peft_type": "LORA", "r": -1}, ("LORA", "positive")),

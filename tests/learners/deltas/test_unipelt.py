@@ -38,7 +38,7 @@ def backbone(request, backbones):
 
 
 def new(backbone, seed=1):
-    return UniPELT(backbone.model, RANK, H // WIDTH, P, seed)
+    return UniPELT(backbone.model, RANK, H // WIDTH, P, seed=seed)
 
 
 def fused(backbone):
