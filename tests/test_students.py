@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from toy import LABELS, content, rows_of, write_rows
 
@@ -20,11 +21,16 @@ STEPS = ("distill.steps=200", "distill.learning_rate=1e-2")
 
 @pytest.mark.parametrize("size", ["small", "static"])
 def test_each_size_is_distilled_once_and_predicts(copied: Path, tmp_path: Path, size: str) -> None:
+    # Labels as a person would set them: what a tiny model says of the rows teaches little.
+    path = copied / "pseudo_labels.parquet"
+    labeled = pq.read_table(path)
+    truth = [LABELS[int(name.rpartition("-")[2]) % 3] for name in labeled["id"].to_pylist()]
+    pq.write_table(labeled.set_column(labeled.schema.get_field_index("label"), "label", [truth]), path)
     target = distill(copied, [f"distill.size={size}", *STEPS], tmp_path / size, quiet=True)
     found = pet.predict(target, TEXTS)
     assert tuple(found[0].probs) == LABELS
     right = [one.label == row["label"] for one, row in zip(found, rows_of("test", 4), strict=True)]
-    assert sum(right) >= 8  # of 12; by chance 4
+    assert sum(right) >= 9  # of 12; by chance 4
     assert evaluate_file(target, str(write_rows(tmp_path / "test.jsonl", rows_of("test", 4)))).accuracy == sum(
         right
     ) / len(right)
