@@ -137,10 +137,14 @@ def voter_notes(
         if not spec.learns and not spec.seed_index
     )
     read = {(name, getattr(spec.train, name)) for spec in voters for name, reads in spec.reads.items() if reads}
+    alike: dict[str, list[str]] = {}
     for spec in voters:
         names = [name for name in _set_in_vain(spec, parameters) if (name, getattr(spec.train, name)) not in read]
         if names and spec.learns and not spec.seed_index:
-            notes += (f"{spec.name}: set, but nothing of this voter reads it: {', '.join(names)}",)
+            alike.setdefault(", ".join(names), []).append(spec.name)
+    for unread, idle in alike.items():
+        who, of = (idle[0], "this voter") if len(idle) == 1 else (f"{idle[0]} and {len(idle) - 1} more", "these voters")
+        notes += (f"{who}: set, but nothing of {of} reads it: {unread}",)
     if unused:
         notes += (f"in no [[train.voters]] table, so not used: {', '.join(unused)}",)
     return notes

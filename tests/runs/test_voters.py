@@ -76,6 +76,11 @@ def test_what_one_voter_reads_may_stand_for_all(config):
     assert note == "toy/category+words: set, but nothing of this voter reads it: rank"
 
 
+def test_voters_that_are_alike_are_told_of_together(config):
+    (note,) = prepare(with_train(config(), {"rank": 3})).notes
+    assert note == "toy/colon+words and 1 more: set, but nothing of these voters reads it: rank"
+
+
 def test_a_finished_config_is_told_nothing_more(config):
     plan = prepare(with_train(config(), {"preset": "p-tuning", "learning_rate": None}))
     assert plan.config.train.learning_rate and prepare(plan.config).notes == plan.notes == ()
