@@ -76,8 +76,7 @@ class Trained:
     """What trains: modules to be in training mode meanwhile, and their tensors in groups of the optimizer.
 
     A group has `params`, and the `lr` and `weight_decay` of AdamW; `setting` is what its rate is called, if that is not
-    learning_rate. `updated` hears the number of every update made,
-    from 0 on, while the gradients are still there.
+    learning_rate. `updated` hears the number of every update made, from 0 on, while the gradients are still there.
     """
 
     modules: tuple[nn.Module, ...]

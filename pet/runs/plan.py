@@ -119,8 +119,8 @@ class Plan:
         folds = gold_folds(gold, rng_for(self.inputs.seed, "folds")) if len(gold) else None
         if folds is None or not (self.generations > 1 if wanted == "auto" else wanted):
             return np.zeros((voters, len(gold)), np.bool_)
-        texts = [normalise(row) for row in self.data.labeled]
-        folds = folds[[texts.index(text) for text in texts]]  # who is kept from a row is kept from its copies
+        first: dict[str, int] = {}  # who is kept from a row is kept from its copies
+        folds = folds[[first.setdefault(normalise(row), i) for i, row in enumerate(self.data.labeled)]]
         # The fold follows the name, so that the order in which patterns are listed decides nothing.
         names = sorted(spec.name for spec in self.voters)
         own = np.asarray([names.index(spec.name) % FOLDS for spec in self.voters])
