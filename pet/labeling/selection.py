@@ -20,7 +20,7 @@ TARGET_ROWS = 1000
 """``generations = "auto"`` grows the training sets until they have so many rows (2001.07676, section 3.4)."""
 
 FIRST_ROWS = 10
-"""Rows of the first training set where no row is labeled."""
+"""Rows of the paper's first training sets where no row is labeled (2001.07676, section 3.4)."""
 
 MOST_ROWS = 2**40
 """No pool has so many rows: what a huge factor asks for still fits an integer."""
@@ -34,10 +34,14 @@ MOST_LIKELY = 100
 
 @dataclass(frozen=True)
 class Growth:
-    """How the training sets grow: `counts` [k] are the gold rows per label, `factor` is d > 1."""
+    """How the training sets grow: `counts` [k] are the gold rows per label, `factor` is d > 1.
+
+    Without gold rows the first sets have `first` rows.
+    """
 
     counts: tuple[int, ...]
     factor: float
+    first: int = FIRST_ROWS
 
     @property
     def from_zero(self) -> bool:
@@ -48,13 +52,13 @@ class Growth:
     def shares(self) -> np.ndarray:
         """Return int64 [k]: the rows per label that the sets grow from.
 
-        With no gold rows, `FIRST_ROWS` spread over the labels, at least one each. A label without a gold row among
+        With no gold rows, `first` of them spread over the labels, at least one each. A label without a gold row among
         others that have some counts as one: it would never be learned otherwise.
         """
         if not self.from_zero:
             return np.maximum(np.asarray(self.counts, np.int64), 1)
         k = len(self.counts)
-        total = max(FIRST_ROWS, k)
+        total = max(self.first, k)
         return np.asarray([total // k + (i < total % k) for i in range(k)], np.int64)
 
     def wanted(self, step: int) -> np.ndarray:

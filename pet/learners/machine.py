@@ -2,16 +2,21 @@
 
 import ctypes
 import gc
-from contextlib import suppress
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 
 from pet.config import RunSettings
 from pet.errors import ConfigError
 
-__all__ = ["Machine", "TokenBudget", "give_back_memory", "is_out_of_memory"]
+__all__ = ["Machine", "TokenBudget", "give_back_memory", "is_out_of_memory", "reproducible", "reproducibly"]
+
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -67,6 +72,7 @@ class Machine:
         ConfigError
             If the device is not there.
         """
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read before the first product; see `reproducible`
         device = _device(settings.device)
         _keep_freed_memory()
         return cls(device, _precision(settings.precision, device))
@@ -104,6 +110,36 @@ def give_back_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+@contextmanager
+def reproducible(device: torch.device) -> Iterator[None]:
+    """While active, a GPU takes only algorithms that give the same bits every time, as a CPU does anyway.
+
+    Without it the gradient of attention, added up in any order, differs from run to run, and so does all that follows.
+    """
+    before = torch.get_deterministic_debug_mode()
+    if device.type == "cuda":
+        torch.set_deterministic_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(before)
+
+
+def reproducibly(gradient: Callable[[], Found], undo: Callable[[], None]) -> Found:
+    """Return what a computation returns; if the model has an operation with no such algorithm, do it again with any.
+
+    `undo` takes back what the first attempt left. From then on torch warns of the operation instead of refusing it.
+    """
+    try:
+        return gradient()
+    except RuntimeError as error:
+        if "use_deterministic_algorithms" not in str(error):
+            raise
+    torch.set_deterministic_debug_mode("warn")
+    undo()
+    return gradient()
 
 
 def _device(name: str) -> torch.device:

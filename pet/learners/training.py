@@ -1,8 +1,9 @@
 """The one training loop: counted in optimizer updates, on accelerate, the same for voters and classifiers."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from transformers import get_linear_schedule_with_warmup
 from pet.config import OptimizerSettings
 from pet.errors import ModelError, RunError
 from pet.learners.dropout import QuickDropout
+from pet.learners.machine import reproducible, reproducibly
 
 __all__ = ["LossFunction", "TrainLog", "Trained", "fit", "row_stream", "weight_groups"]
 
@@ -124,7 +126,7 @@ class Trained:
             again = {"context_fn": lambda: (nullcontext(), self._dropout())}
             _checkpointing(model, "enable")({"use_reentrant": False, **again})
         try:
-            with self._dropout():
+            with self._dropout(), reproducible(self.tensors[0].device):
                 yield
         finally:
             if checkpointing:
@@ -187,21 +189,28 @@ def fit(
     ledger = _Ledger(steps, trained.rates, every=1 if trained.on_cpu else _LOOK_EVERY)
     with trained.training(settings.gradient_checkpointing):
         for update, rows in zip(range(steps), row_stream(n, settings.batch_size, rng), strict=False):
-            values = []
-            for part in np.split(rows, settings.accumulation):
-                found = loss(part)
-                for summand in [found] if isinstance(found, torch.Tensor) else found:
-                    value = summand / settings.accumulation
-                    accelerator.backward(value)
-                    values.append(value.detach())
+            parts = np.split(rows, settings.accumulation)
+            value = reproducibly(partial(_gradient, loss, parts, accelerator), optimizer.zero_grad)
             norm = accelerator.clip_grad_norm_(tensors, settings.max_grad_norm)
-            ledger.add(torch.stack(values).sum(), norm)
+            ledger.add(value, norm)
             optimizer.step()
             schedule.step()
             trained.updated(update)
             optimizer.zero_grad(set_to_none=True)
             advance(1)
     return TrainLog(ledger.losses())
+
+
+def _gradient(loss: LossFunction, parts: Sequence[np.ndarray], accelerator: Accelerator) -> torch.Tensor:
+    """Add up the gradient of an update; return its loss, the mean over the parts."""
+    values = []
+    for part in parts:
+        found = loss(part)
+        for summand in [found] if isinstance(found, torch.Tensor) else found:
+            value = summand / len(parts)
+            accelerator.backward(value)
+            values.append(value.detach())
+    return torch.stack(values).sum()
 
 
 @dataclass

@@ -27,7 +27,7 @@ def plan_generations(config: RunConfig, data: TaskData, voters: int) -> tuple[in
     labels = data.task.labels
     counts = tuple(sum(example.label == label for example in data.labeled) for label in labels)
     _check_prior(config.ensemble.prior, labels, sum(counts))
-    growth, pool = Growth(counts, config.ipet.growth), len(data.unlabeled)
+    growth, pool = Growth(counts, config.ipet.growth, config.ipet.first_rows), len(data.unlabeled)
     if config.ipet.generations == 1:
         return 1, ()
     possible = growth.largest_step(pool)
@@ -46,11 +46,12 @@ def plan_generations(config: RunConfig, data: TaskData, voters: int) -> tuple[in
         if steps > possible:
             wanted = growth.wanted(possible + 1).sum()
             # The first sets of a start without gold rows are as large whatever they grow by.
-            lower = "" if growth.from_zero and not possible else f"lower ipet.growth (now {growth.factor:g}), "
+            first = growth.from_zero and not possible
+            key, value = ("first_rows", growth.first) if first else ("growth", growth.factor)
             raise ConfigError(
                 f"ipet.generations = {steps + 1}: the training sets of generation {possible + 1} draw {wanted} rows, "
-                f"and there are {pool} unlabeled ones; set ipet.generations to {possible + 1} at most, {lower}or give "
-                "more unlabeled rows."
+                f"and there are {pool} unlabeled ones; set ipet.generations to {possible + 1} at most, lower "
+                f"ipet.{key} (now {value:g}), or give more unlabeled rows."
             )
         notes = (f"{steps + 1} generations: {_sizes(growth, steps)}",)
     if steps and voters == 1:

@@ -97,7 +97,7 @@ class Plan:
     def growth(self) -> Growth:
         """How the training sets grow."""
         counts = np.bincount(self.inputs.gold, minlength=len(self.data.task.labels))
-        return Growth(tuple(counts.tolist()), self.config.ipet.growth)
+        return Growth(tuple(counts.tolist()), self.config.ipet.growth, self.config.ipet.first_rows)
 
     @property
     def prior(self) -> np.ndarray:

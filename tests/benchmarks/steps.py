@@ -9,7 +9,6 @@ over all their steps are compared. "plain dropout" is a full step with torch's o
 import argparse
 import json
 import tempfile
-import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from plain import settled
 from scoring import made_up
 from transformers import BertConfig, BertForMaskedLM
 
@@ -55,7 +55,7 @@ def step_seconds(backbone: Backbone, machine: Machine, preset: str, rows: list[E
     pvp = PVP(pattern, Verbalizer("a/c", {"good": ("good",), "bad": ("bad",)}))
     voter = Voter(backbone, pvp, ModelSettings(), machine, variant=settings)
     times: list[float] = []
-    voter.train(rows, settings, np.random.default_rng(0), advance=lambda _: times.append(time.monotonic()))
+    voter.train(rows, settings, np.random.default_rng(0), advance=lambda _: times.append(settled()))
     return np.diff(times).tolist()
 
 

@@ -42,6 +42,15 @@ def test_without_gold_rows_the_first_set_is_ten_rows_in_all_and_one_a_label_at_l
     assert growth.wanted(3).tolist() == [25 * n for n in rows]
 
 
+def test_the_first_set_without_gold_rows_is_as_large_as_wanted() -> None:
+    growth = Growth((0, 0, 0), 5.0, first=50)
+    assert growth.wanted(1).tolist() == [17, 17, 16]
+    assert growth.wanted(2).tolist() == [85, 85, 80]
+    assert growth.automatic() == 3  # 50, 250, 1250 rows
+    assert (growth.largest_step(49), growth.largest_step(50)) == (0, 1)
+    assert Growth((1, 1, 1), 5.0, first=50).wanted(1).tolist() == [4, 4, 4]
+
+
 def test_a_label_without_gold_rows_among_others_grows_like_one_with_a_row() -> None:
     growth = Growth((4, 0), 5.0)
     assert not growth.from_zero

@@ -4,7 +4,7 @@ import torch
 from pet.config import RunSettings
 from pet.errors import ConfigError
 from pet.learners import Machine
-from pet.learners.machine import is_out_of_memory
+from pet.learners.machine import is_out_of_memory, reproducible, reproducibly
 
 
 def pick(monkeypatch, cuda=False, cuda_bf16=False, cpu_bf16=False, **settings):
@@ -67,3 +67,26 @@ def test_devices_with_a_number():
 )
 def test_which_errors_are_about_memory(error, full):
     assert is_out_of_memory(error) is full
+
+
+def test_a_gpu_takes_algorithms_that_give_the_same_bits_while_it_trains():
+    with reproducible(torch.device("cuda")):
+        assert torch.get_deterministic_debug_mode() == 2
+    with reproducible(torch.device("cpu")):
+        assert torch.get_deterministic_debug_mode() == 0
+    assert torch.get_deterministic_debug_mode() == 0
+
+
+def test_an_operation_without_such_an_algorithm_is_done_again_with_any():
+    left = []
+
+    def gradient():
+        left.append(1)
+        return torch.zeros(3).put_(torch.tensor([1]), torch.tensor([5.0])).tolist()
+
+    with reproducible(torch.device("cuda")):
+        with pytest.warns(UserWarning, match="put_ does not have a deterministic implementation"):
+            assert reproducibly(gradient, left.clear) == [0.0, 5.0, 0.0]
+        assert left == [1]  # what the first attempt left is taken back
+    with pytest.raises(RuntimeError, match="another"):
+        reproducibly(lambda: (_ for _ in ()).throw(RuntimeError("another")), left.clear)

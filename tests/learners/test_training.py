@@ -8,8 +8,9 @@ from torch import nn
 
 from pet.config import ModelSettings, OptimizerSettings, TrainSettings
 from pet.errors import ModelError, RunError
-from pet.learners import Voter
+from pet.learners import Voter, training
 from pet.learners.deltas.families import family_of, layers
+from pet.learners.machine import reproducible
 from pet.learners.training import Trained, TrainLog, _Ledger, fit, row_stream, weight_groups
 
 POINTS = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
@@ -37,6 +38,35 @@ def train(rng=0, n=24, dropout=0.0, watch=None, **values):
     settings = settings_of(**values)
     log = fit(Trained.weights_of(model, settings), loss, n, settings, np.random.default_rng(rng))
     return torch.cat([weight.detach().flatten() for weight in model.parameters()]), log
+
+
+def test_a_training_on_a_gpu_gives_the_same_bits_or_is_done_with_any(monkeypatch):
+    modes, plain = [], train(accumulation=2)[0]
+    monkeypatch.setattr(training, "reproducible", lambda device: reproducible(torch.device("cuda")))
+
+    def train_with(operation):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Dropout(0.0), nn.Linear(3, 2))
+
+        def loss(rows):
+            found = nn.functional.cross_entropy(model(POINTS[rows]), TARGETS[rows])
+            modes.append(torch.get_deterministic_debug_mode())
+            if len(modes) % 2 == 0:  # the gradient of the first part of the update is there by then
+                operation()
+            return found
+
+        settings = settings_of(accumulation=2)
+        fit(Trained.weights_of(model, settings), loss, 24, settings, np.random.default_rng(0))
+        return torch.cat([weight.detach().flatten() for weight in model.parameters()])
+
+    assert torch.equal(train_with(lambda: None), plain)
+    assert modes == [2] * 10
+    modes.clear()
+    with pytest.warns(UserWarning, match="put_"):
+        again = train_with(lambda: torch.zeros(1).put_(torch.tensor([0]), torch.ones(1)))
+    assert torch.equal(again, plain)
+    assert modes == [2, 2] + [1] * 10
+    assert torch.get_deterministic_debug_mode() == 0
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def test_the_ensembles_scores_on_test_rows_are_the_weighted_mean(larger: Config)
 
 
 def test_without_gold_rows_ten_rows_are_the_first_set_and_then_five_times_as_many(larger: Config) -> None:
-    settings = larger("ipet.generations=3", "ipet.growth=2", "ipet.ratio=labels")
+    settings = larger("ipet.generations=3", "ipet.growth=2", "ipet.ratio=labels", "ipet.first_rows=10")
     data = settings.data.model_copy(update={"train": None})
     found = run(settings.model_copy(update={"data": data}))
     sets = [[len(training) for training in one.sets] for one in found.generations]
@@ -206,7 +206,7 @@ def test_of_a_part_of_the_pool_as_large_a_part_of_its_most_likely_rows_is_drawn_
     larger: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pet.runs.generations.MOST_LIKELY", 8)
-    settings = larger("ipet.generations=2", "ipet.growth=2")
+    settings = larger("ipet.generations=2", "ipet.growth=2", "ipet.first_rows=10")
     found = run(settings.model_copy(update={"data": settings.data.model_copy(update={"train": None})}))
     zero, one = found.generations
     assert len(zero.rows) == 96  # 4 * 8 per label, of 120

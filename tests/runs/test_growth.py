@@ -66,8 +66,10 @@ def test_auto_of_a_single_voter_is_refused_only_where_another_is_needed(larger: 
     assert prepare(larger(*one, "train.seeds=2")).generations == 2
 
 
-def test_without_gold_rows_the_sets_begin_with_ten(larger: Config) -> None:
-    plan = prepare(without_gold(larger("ipet.generations=auto", "ipet.growth=3")))
+def test_without_gold_rows_the_sets_begin_with_as_many_as_wanted(larger: Config) -> None:
+    plan = prepare(without_gold(larger("ipet.generations=auto", "ipet.growth=2")))
+    assert plan.notes[0].endswith("training sets of up to 0, 50, 100 rows")
+    plan = prepare(without_gold(larger("ipet.generations=auto", "ipet.growth=3", "ipet.first_rows=10")))
     # 10, 30, 90 rows fit 120; 270 do not.
     assert plan.generations == 4
     assert plan.notes[0].endswith("training sets of up to 0, 10, 30, 90 rows")
@@ -80,6 +82,15 @@ def test_what_the_pool_can_just_fill_is_allowed_and_one_row_more_is_not(larger: 
     assert str(caught.value) == (
         "ipet.generations = 2: the training sets of generation 1 draw 123 rows, and there are 120 unlabeled ones; set "
         "ipet.generations to 1 at most, lower ipet.growth (now 6.1), or give more unlabeled rows."
+    )
+
+
+def test_a_pool_smaller_than_the_first_sets(larger: Config) -> None:
+    prepare(without_gold(larger("ipet.generations=2", "ipet.first_rows=120")))
+    with pytest.raises(ConfigError) as caught:
+        prepare(without_gold(larger("ipet.generations=2", "ipet.first_rows=121")))
+    assert str(caught.value).endswith(
+        "set ipet.generations to 1 at most, lower ipet.first_rows (now 121), or give more unlabeled rows."
     )
 
 

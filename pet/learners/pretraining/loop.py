@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pet.errors import RunError
-from pet.learners.machine import Machine
+from pet.learners.machine import Machine, reproducible, reproducibly
 from pet.learners.pretraining.corpus import Corpus
 from pet.learners.pretraining.masking import MaskedBatch, Masker, ahead
 from pet.learners.pretraining.measuring import masked_accuracy
@@ -113,7 +113,7 @@ class Pretraining:
             self._measure(hooks)
         begun, saved, shown = time.monotonic() - self.progress.spent, time.monotonic(), 0.0
         done = done_share(self.progress, self.lesson.updates)
-        with closing(ahead(self.steps(self.progress.step))) as steps:
+        with closing(ahead(self.steps(self.progress.step))) as steps, reproducible(self.machine.device):
             while done < 1.0:
                 tick = time.monotonic()
                 self.update(*next(steps), done)
@@ -165,12 +165,7 @@ class Pretraining:
         factor = rate_factor(max(done, done_share(coming, lesson.updates)), lesson.updates)
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
-        masked = max(1, sum(len(part.targets) for part in parts))
-        for part in parts:
-            told, kept = self.objective.terms(part.to(self.machine.device))
-            told, kept = told / masked, kept / len(parts)
-            torch.autograd.backward(told + self.objective.weight * kept)
-            self._sums += torch.stack([told.detach(), kept.detach()])
+        self._sums += reproducibly(partial(self._gradient, parts), self.optimizer.zero_grad)
         nn.utils.clip_grad_norm_(self.model.parameters(), lesson.updates.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -181,6 +176,16 @@ class Pretraining:
             lesson.corpus.sources[rows], weights=lesson.corpus.lengths[rows], minlength=len(progress.seen)
         )
         progress.seen = [before + int(more) for before, more in zip(progress.seen, sources, strict=True)]
+
+    def _gradient(self, parts: list[MaskedBatch]) -> torch.Tensor:
+        """Add up the gradient of a step; return both terms of its loss, [2]."""
+        masked, terms = max(1, sum(len(part.targets) for part in parts)), []
+        for part in parts:
+            told, kept = self.objective.terms(part.to(self.machine.device))
+            told, kept = told / masked, kept / len(parts)
+            torch.autograd.backward(told + self.objective.weight * kept)
+            terms.append(torch.stack([told.detach(), kept.detach()]))
+        return torch.stack(terms).sum(dim=0)
 
     def _settle(self) -> None:
         """Read the sums of the losses off the device; it has done all its work then."""
