@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from pet.data import normalise
 from pet.errors import PromptError
 from pet.labeling import (
     FEW_ROWS,
@@ -171,13 +172,21 @@ class Generations:
         floor = tuple(growth.shares.tolist())
         likely = most_likely if first else 0
         rule = Rule(settings.share, settings.confidence, likely, settings.cap, floor, settings.ratio)
+        distinct = self._distinct(source.rows)
+        rows, votes = source.rows[distinct], [vote.take(distinct) for vote in source.votes]
         wanted, sets = growth.wanted(step), []
         for i, spec in enumerate(self.plan.voters):
             rng = rng_for(self.plan.inputs.seed, "draw", spec.kind, spec.seed_index, number)
-            chosen = select(source.votes, spec.name, wanted, rule, rng)
-            sets.append(TrainingSet(self._kept(i), replace(chosen, rows=source.rows[chosen.rows])))
+            chosen = select(votes, spec.name, wanted, rule, rng)
+            sets.append(TrainingSet(self._kept(i), replace(chosen, rows=rows[chosen.rows])))
         tell_of_sets(number, sets, self.plan.data.task.labels, self.say, self.warn)
         return tuple(sets)
+
+    def _distinct(self, rows: np.ndarray) -> np.ndarray:
+        """Say which of some pool rows are the first with their text, bool [n]: a set of copies teaches little."""
+        first: dict[str, int] = {}
+        texts = enumerate(self.plan.data.unlabeled.take(rows))
+        return np.asarray([first.setdefault(normalise(row), i) == i for i, row in texts], np.bool_)
 
     def _vote(
         self, number: int, sets: Sequence[TrainingSet], rows: np.ndarray, source: Generation | None

@@ -1,7 +1,9 @@
 """The generations of self-training with voters that say what a test wants: sets, guard rails, and what is told."""
 
+import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -217,3 +219,18 @@ def test_of_a_part_of_the_pool_as_large_a_part_of_its_most_likely_rows_is_drawn_
         ranks = np.argsort(np.argsort(-decider.probs().astype(np.float64), axis=0), axis=0)
         places = np.searchsorted(zero.rows, training.drawn.rows)
         assert ranks[places, training.drawn.columns].max() in (4, 5, 6)
+
+
+def test_no_text_is_twice_in_a_set_however_often_the_pool_has_it(larger: Config, tmp_path: Path) -> None:
+    settings = larger(*THREE, "ipet.ratio=labels", "ipet.cap=1")
+    rows = [json.loads(line) for line in Path(str(settings.data.unlabeled)).read_text("utf-8").splitlines()]
+    ways = [{**row, "id": f"{row['id']}-{i}", "text": row["text"] + "!" * i} for i in range(3) for row in rows[:90]]
+    pool = tmp_path / "copies.jsonl"
+    pool.write_text("".join(json.dumps(row) + "\n" for row in ways), "utf-8")
+    found = run(settings.model_copy(update={"data": settings.data.model_copy(update={"unlabeled": str(pool)})}))
+    drawn = [one.sets[0].drawn for one in found.generations[1:]]
+    for chosen in drawn:
+        assert chosen is not None
+        texts = [found.plan.data.unlabeled[int(row)].fields["text"].strip("!") for row in chosen.rows]
+        assert len(texts) == len(set(texts)) > 20
+    assert len(found.generations[-1].rows) == len(ways)  # every row is labeled all the same
