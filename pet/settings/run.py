@@ -51,7 +51,7 @@ class IpetSettings(Section):
     confidence: Literal["probability", "margin", "consensus"] = "consensus"
     ratio: Literal["labels", "predicted"] = "predicted"
     cap: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
-    first_rows: PositiveInt = 50
+    first_rows: PositiveInt = 100
     subset: bool = True
     held_out: bool | Literal["auto"] = "auto"
     accept_all: bool = False

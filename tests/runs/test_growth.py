@@ -68,7 +68,7 @@ def test_auto_of_a_single_voter_is_refused_only_where_another_is_needed(larger: 
 
 def test_without_gold_rows_the_sets_begin_with_as_many_as_wanted(larger: Config) -> None:
     plan = prepare(without_gold(larger("ipet.generations=auto", "ipet.growth=2")))
-    assert plan.notes[0].endswith("training sets of up to 0, 50, 100 rows")
+    assert plan.notes[0].endswith("training sets of up to 0, 100 rows")
     plan = prepare(without_gold(larger("ipet.generations=auto", "ipet.growth=3", "ipet.first_rows=10")))
     # 10, 30, 90 rows fit 120; 270 do not.
     assert plan.generations == 4
