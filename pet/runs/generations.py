@@ -184,9 +184,10 @@ class Generations:
 
     def _distinct(self, rows: np.ndarray) -> np.ndarray:
         """Say which of some pool rows are the first with their text, bool [n]: a set of copies teaches little."""
-        first: dict[str, int] = {}
-        texts = enumerate(self.plan.data.unlabeled.take(rows))
-        return np.asarray([first.setdefault(normalise(row), i) == i for i, row in texts], np.bool_)
+        texts = (hash(normalise(row)) for row in self.plan.data.unlabeled.take(rows))
+        distinct = np.zeros(len(rows), np.bool_)
+        distinct[np.unique(np.fromiter(texts, np.int64, len(rows)), return_index=True)[1]] = True
+        return distinct
 
     def _vote(
         self, number: int, sets: Sequence[TrainingSet], rows: np.ndarray, source: Generation | None
