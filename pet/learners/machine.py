@@ -72,7 +72,6 @@ class Machine:
         ConfigError
             If the device is not there.
         """
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read before the first product; see `reproducible`
         device = _device(settings.device)
         _keep_freed_memory()
         return cls(device, _precision(settings.precision, device))
@@ -120,6 +119,7 @@ def reproducible(device: torch.device) -> Iterator[None]:
     """
     before = torch.get_deterministic_debug_mode()
     if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch asks for it
         torch.set_deterministic_debug_mode("error")
     try:
         yield

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from tiny import FAMILIES
 from torch import nn
 
 from pet.config import ModelSettings, OptimizerSettings, TrainSettings
 from pet.errors import ModelError, RunError
-from pet.learners import Voter, training
+from pet.learners import Backbone, Machine, ModelSource, Voter, training
 from pet.learners.deltas.families import family_of, layers
 from pet.learners.machine import reproducible
 from pet.learners.training import Trained, TrainLog, _Ledger, fit, row_stream, weight_groups
@@ -65,8 +66,21 @@ def test_a_training_on_a_gpu_gives_the_same_bits_or_is_done_with_any(monkeypatch
     with pytest.warns(UserWarning, match="put_"):
         again = train_with(lambda: torch.zeros(1).put_(torch.tensor([0]), torch.ones(1)))
     assert torch.equal(again, plain)
-    assert modes == [2, 2] + [1] * 10
-    assert torch.get_deterministic_debug_mode() == 0
+    assert (modes, torch.get_deterministic_debug_mode()) == ([2, 2] + [1] * 10, 0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_two_trainings_on_a_gpu_give_the_same_bits(folders, pvp, rows, family, precision):
+    machine = Machine(torch.device("cuda"), precision)
+    backbone = Backbone.masked_lm(ModelSource(family, folders[family]), machine.device)
+    settings, found = TrainSettings(steps=5, batch_size=16, learning_rate=1e-3).with_preset(), []
+    for _ in range(2):
+        voter = Voter(backbone, pvp, ModelSettings(), machine)
+        voter.train(rows, settings, np.random.default_rng(0))
+        found.append(voter.scores(rows))
+    assert np.array_equal(*found)
 
 
 @pytest.mark.parametrize(
