@@ -20,6 +20,7 @@ import numpy as np
 from accuracy import LABELS, TASKS, development_rows
 
 import pet
+from pet.config import IpetSettings
 from pet.labeling import (
     MOST_LIKELY,
     Calibration,
@@ -72,7 +73,7 @@ class Sample:
     def drawn(self, confidence: Confidence, step: int, factor: float = 5.0) -> float:
         """Return the share of right labels among the rows drawn for the sets of a growth step."""
         votes = self.votes("none" if any(self.labeled) else "batch")
-        growth = Growth(self.labeled, factor)
+        growth = Growth(self.labeled, factor, IpetSettings().first_rows)
         wanted = np.minimum(growth.wanted(step), len(self.gold) // (2 * len(self.labeled)))
         rule = Rule(confidence=confidence, most_likely=MOST_LIKELY if growth.from_zero and step == 1 else 0)
         found = []
