@@ -40,9 +40,8 @@ class IpetSettings(Section):
     `growth` is d of the paper, `share` its lambda. The sets keep the `ratio` of the labeled rows ("labels", the
     paper's), or no label gets more than its share of the labels given allows it ("predicted"); of the rows that have a
     label no more than the part `cap` is drawn (1: all, as in the paper). Without labeled rows the first sets have
-    `first_rows` (10 in the paper). `subset` lets all generations but the last
-    label only a part of a large pool; `held_out` keeps a fold of the gold rows out of each voter's set, to be measured
-    on.
+    `first_rows` (10 in the paper). `subset` lets all generations but the last label only a part of a large pool;
+    `held_out` keeps a fold of the gold rows out of each voter's set, to be measured on.
     """
 
     generations: PositiveInt | Literal["auto"] = 1
