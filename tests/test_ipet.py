@@ -261,7 +261,7 @@ def test_auto_is_written_resolved_and_said_and_is_the_same_run(
 
 
 def test_three_generations_without_any_gold_row(larger: Config, tmp_path: Path) -> None:
-    settings = larger(*ACCEPTED, "train.steps=3")
+    settings = larger(*ACCEPTED, "train.steps=3", "ipet.first_rows=10")
     data = settings.data.model_copy(update={"train": None})
     result = pet.run(settings.model_copy(update={"data": data}), tmp_path / "run", quiet=True)
     found = metrics(result.directory)["generations"]

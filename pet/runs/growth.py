@@ -45,9 +45,7 @@ def plan_generations(config: RunConfig, data: TaskData, voters: int) -> tuple[in
             )
         if steps > possible:
             wanted = growth.wanted(possible + 1).sum()
-            # The first sets of a start without gold rows are as large whatever they grow by.
-            first = growth.from_zero and not possible
-            key, value = ("first_rows", growth.first) if first else ("growth", growth.factor)
+            key, value = ("first_rows", growth.first) if growth.from_zero else ("growth", growth.factor)
             raise ConfigError(
                 f"ipet.generations = {steps + 1}: the training sets of generation {possible + 1} draw {wanted} rows, "
                 f"and there are {pool} unlabeled ones; set ipet.generations to {possible + 1} at most, lower "

@@ -86,12 +86,14 @@ def test_what_the_pool_can_just_fill_is_allowed_and_one_row_more_is_not(larger: 
 
 
 def test_a_pool_smaller_than_the_first_sets(larger: Config) -> None:
-    prepare(without_gold(larger("ipet.generations=2", "ipet.first_rows=120")))
-    with pytest.raises(ConfigError) as caught:
-        prepare(without_gold(larger("ipet.generations=2", "ipet.first_rows=121")))
-    assert str(caught.value).endswith(
-        "set ipet.generations to 1 at most, lower ipet.first_rows (now 121), or give more unlabeled rows."
-    )
+    for generations, most in ((2, 120), (3, 24)):  # 24 rows, and five times as many
+        prepare(without_gold(larger(f"ipet.generations={generations}", f"ipet.first_rows={most}")))
+        with pytest.raises(ConfigError) as caught:
+            prepare(without_gold(larger(f"ipet.generations={generations}", f"ipet.first_rows={most + 1}")))
+        assert str(caught.value).endswith(
+            f"set ipet.generations to {generations - 1} at most, lower ipet.first_rows (now {most + 1}), or give more "
+            "unlabeled rows."
+        )
 
 
 @pytest.mark.parametrize(

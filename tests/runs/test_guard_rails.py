@@ -110,7 +110,7 @@ def test_gold_rows_are_measured_with_the_calibration_of_the_pool(larger: Config)
 
 
 def test_the_step_away_from_untrained_patterns_may_change_most_labels(larger: Config) -> None:
-    settings = larger(*THREE)
+    settings = larger(*THREE, "ipet.first_rows=10")
     settings = settings.model_copy(update={"data": settings.data.model_copy(update={"train": None})})
     found = run(settings, lambda asked: asked.truth() if asked.generation else asked.wrong())
     assert [one.figures.changed for one in found.generations] == [None, 1.0, 0.0]

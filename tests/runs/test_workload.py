@@ -75,7 +75,7 @@ def test_each_job_has_its_rows_and_updates() -> None:
 
 
 def test_without_labeled_rows_the_first_voters_make_no_update(larger: Config) -> None:
-    settings = larger(*THREE, "data.train=''")
+    settings = larger(*THREE, "data.train=''", "ipet.first_rows=10")
     work = Workload.of(prepare(settings))
     assert [job.steps for job in work.jobs(whole=False)] == [0, 0, 16, 16, 16, 16]
     assert not work.baseline
