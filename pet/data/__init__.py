@@ -25,6 +25,7 @@ from pet.data.overlap import Overlap, Overlaps, find_overlaps, normalise
 from pet.data.readers import ReadOptions, ReadResult, RejectedRow, Role, read_examples
 from pet.data.rows import Rows, RowWriter, told_if_full, unnamed_file
 from pet.data.sampling import SampleResult, limit, sample_per_label
+from pet.data.streams import has_byte_order_mark
 from pet.data.writers import Pieces, check_output, write_parquet, write_pieces, write_table
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "check_output",
     "data_digest",
     "find_overlaps",
+    "has_byte_order_mark",
     "is_hub_name",
     "limit",
     "load_task_data",

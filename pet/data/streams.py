@@ -17,6 +17,7 @@ __all__ = [
     "GZ_MAX_RATIO",
     "close_match",
     "file_suffix",
+    "has_byte_order_mark",
     "is_packed",
     "missing_file",
     "open_binary",
@@ -93,6 +94,14 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{path} cannot be read ({reason}): give a readable file.") from None
+
+
+def has_byte_order_mark(path: Path) -> bool:
+    """Say whether a file begins with the mark by which spreadsheets know UTF-8."""
+    if not path.is_file():
+        return False
+    with open_binary(path) as stream:
+        return stream.read(len(_UTF8_BOM)) == _UTF8_BOM
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:

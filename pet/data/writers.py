@@ -1,5 +1,6 @@
 """Writing tables of columns, whole or not at all, from one piece of them or from very many."""
 
+import codecs
 import csv
 import gzip
 import io
@@ -60,12 +61,13 @@ def write_table(path: Path, columns: _Columns) -> None:
     write_pieces(path, lambda: iter((columns,)))
 
 
-def write_pieces(path: Path, pieces: Pieces) -> None:
+def write_pieces(path: Path, pieces: Pieces, *, marked: bool = False) -> None:
     """Write a table as ``.csv``, ``.tsv``, ``.jsonl`` (each also ``.gz``) or ``.parquet``; one piece is held at a time.
 
     The file appears whole or not at all: it is written beside its place, flushed to the disk and moved there.
     The same pieces give the same bytes. Lists in a table cell are written as JSON, None as an empty cell; a
-    Parquet column of mixed kinds becomes one of text, and each piece a group of rows.
+    Parquet column of mixed kinds becomes one of text, and each piece a group of rows. A `marked` .csv or .tsv file
+    begins with a byte order mark, without which a spreadsheet may take UTF-8 for something else.
 
     Raises
     ------
@@ -76,6 +78,8 @@ def write_pieces(path: Path, pieces: Pieces) -> None:
     writer = _writer(path)
     try:
         with _replacing(path) as stream:
+            if marked and writer in (_write_commas, _write_tabs):
+                stream.write(codecs.BOM_UTF8)
             writer(stream, lambda: (_even(path, columns) for columns in pieces()))
     except UnicodeEncodeError as error:
         found = shown(error.object[error.start : error.end])

@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 
 from pet.config import RunSettings
-from pet.data import Example, ReadOptions, ReadResult, Role, Rows, check_output, read_examples, write_pieces
+from pet.data import (
+    Example,
+    ReadOptions,
+    ReadResult,
+    Role,
+    Rows,
+    check_output,
+    has_byte_order_mark,
+    read_examples,
+    write_pieces,
+)
 from pet.errors import DataError, ModelError
 from pet.labeling import SoftLabels
 from pet.learners import Machine, quiet_transformers
@@ -116,7 +126,8 @@ def predict_file(model: str | Path, source: str, output: Path, on_bad_row: str =
     classifier = load_classifier(model)
     found = read_examples(source, _options(classifier, "input", on_bad_row))
     soft = _soft_labels(classifier, found.examples)
-    write_pieces(output, lambda: prediction_pieces(found.examples, found.fields, soft))
+    marked = has_byte_order_mark(Path(source))
+    write_pieces(output, lambda: prediction_pieces(found.examples, found.fields, soft), marked=marked)
     return found
 
 

@@ -1,6 +1,7 @@
 """Labels for new texts, from Python and from files of every kind, and how good they are on labeled ones."""
 
 import csv
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -102,6 +103,18 @@ def test_files_of_every_kind_keep_their_columns(
         if suffix != ".txt":
             assert [row["id"] for row in found] == [row["id"] for row in rows]
             assert [int(row["shelf"]) for row in found] == [row["shelf"] for row in rows]
+
+
+def test_a_table_with_a_byte_order_mark_gives_one_with_it(finished: pet.RunResult, tmp_path: Path) -> None:
+    plain, marked = tmp_path / "plain.csv", tmp_path / "marked.csv"
+    plain.write_text("text\nEin Säugetier läuft\n", encoding="utf-8")
+    marked.write_text("text\nEin Säugetier läuft\n", encoding="utf-8-sig")
+    for source, mark in ((plain, b""), (marked, b"\xef\xbb\xbf")):
+        for name in ("out.csv", "out.tsv.gz", "out.jsonl"):
+            predict_file(finished.directory, str(source), tmp_path / name)
+            packed = (tmp_path / name).read_bytes()
+            found = gzip.decompress(packed) if name.endswith(".gz") else packed
+            assert found.startswith(b"{" if name == "out.jsonl" else mark + b"id")
 
 
 def test_labels_and_names_of_ours_in_the_input_are_kept_aside(
