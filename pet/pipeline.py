@@ -75,8 +75,9 @@ def run(
     """
     plan = check_prompts(prepare(config))
     with _workplace(plan, output_dir, plan.stage_count, force=force, quiet=quiet) as (directory, bench, log):
+        watch = Watch.start(replace(plan, inputs=bench.inputs), bench, log.say)
+        bench = adapted(bench, plan.config.adapt, log.say)
         plan = replace(plan, inputs=bench.inputs)
-        watch = Watch.start(plan, bench, log.say)
         generations = _label_pool(plan, directory, bench, log, force)
         rows = read_labeled_rows(directory.pseudo_labels, plan.data.columns, plan.data.task.labels)
         model, student = _train_student(plan.config, bench, rows)
@@ -84,7 +85,7 @@ def run(
         publish_model(directory.model, model, _card_facts(plan.config, rows), summary.test_figures())
         work = sum(bench.work.values(), Work())
         write_metrics(directory.metrics_path, _facts(plan, generations, work) | adaptation_facts(bench), summary)
-        predicted = watch.stop(directory)
+        predicted = watch.stop(directory, bench.seconds)
     soft_labels = combine(accepted(generations)[-1].votes)
     return RunResult(
         directory=directory.root,
@@ -107,10 +108,11 @@ def label(
     plan = check_prompts(prepare(config))
     stages = plan.generations * len(plan.voters)
     with _workplace(plan, output_dir, stages, force=force, quiet=quiet) as (directory, bench, log):
+        watch = Watch.start(replace(plan, inputs=bench.inputs), bench, log.say, whole=False)
+        bench = adapted(bench, plan.config.adapt, log.say)
         plan = replace(plan, inputs=bench.inputs)
-        watch = Watch.start(plan, bench, log.say, whole=False)
         generations = _label_pool(plan, directory, bench, log, force)
-        predicted = watch.stop(directory)
+        predicted = watch.stop(directory, bench.seconds)
     soft_labels = combine(accepted(generations)[-1].votes)
     return RunResult(directory.root, directory.pseudo_labels, plan.data.columns, soft_labels, forecast=predicted)
 
@@ -203,7 +205,7 @@ def _workplace(
         store = directory.store(log)
         bench = Workbench(plan.inputs, store, Stages(stages), history.say, plan.untried, directory.tokens)
         settle(plan, bench, log.say)
-        yield directory, adapted(bench, plan.config.adapt, log.say), log
+        yield directory, bench, log
         shutil.rmtree(directory.tokens, ignore_errors=True)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -107,7 +107,6 @@ class Watch:
     """A forecast made at the start of a run (None: nothing was left to do), to be compared with what it took."""
 
     plan: Plan
-    bench: Workbench
     forecast: Forecast | None
     started: float
 
@@ -124,9 +123,9 @@ class Watch:
         """
         work, done = Workload.of(plan), bench.store.finished()
         if not work.left(done, whole):
-            return cls(plan, bench, None, time.monotonic())
+            return cls(plan, None, time.monotonic())
         found = forecast(work, probe(plan, bench, done, whole=whole), done, whole)
-        watch = cls(plan, bench, found, time.monotonic())
+        watch = cls(plan, found, time.monotonic())
         if watch.is_long:
             jobs = f"{found.jobs} jobs" + (f" ({found.finished} are finished)" if found.finished else "")
             memory = f"{size(found.memory)} of memory, " if found.memory is not None else ""
@@ -138,8 +137,10 @@ class Watch:
         """Whether the work takes so long that its forecast is told."""
         return self.forecast is not None and self.forecast.seconds >= SHORT_RUN
 
-    def stop(self, directory: RunDirectory) -> str | None:
+    def stop(self, directory: RunDirectory, took: Mapping[str, float]) -> str | None:
         """Return in one line what was predicted and what it took, and write it down; None where nothing was told.
+
+        `took` are the seconds of the jobs that were done, by name.
 
         Raises
         ------
@@ -154,7 +155,7 @@ class Watch:
             "finished_jobs": found.finished,
             "predicted": _totals(found.seconds, found.memory, found.disk),
             "actual": _totals(seconds, memory, disk),
-            "stages": self._stages(),
+            "stages": self._stages(took),
         }
         write_json(directory.forecast_path, facts)
         left = f"for what was left ({found.jobs} jobs) " if found.finished else ""
@@ -163,15 +164,15 @@ class Watch:
             parts.append(f"{size(found.memory)} of memory, took {size(memory)}")
         return "; ".join([*parts, f"{size(found.disk)} on disk, took {size(disk)}"])
 
-    def _stages(self) -> list[dict[str, object]]:
+    def _stages(self, took: Mapping[str, float]) -> list[dict[str, object]]:
         """Return what each stage was predicted to take, and what its jobs took."""
         stage_of = {job.name: job.stage for job in Workload.of(self.plan).jobs()}
-        took: dict[str, float] = {}
-        for name, seconds in self.bench.seconds.items():
-            took[stage_of.get(name, name)] = took.get(stage_of.get(name, name), 0.0) + seconds
+        actual: dict[str, float] = {}
+        for name, seconds in took.items():
+            actual[stage_of.get(name, name)] = actual.get(stage_of.get(name, name), 0.0) + seconds
         stages = self.forecast.stages if self.forecast else ()
         return [
-            {"name": stage.name, "jobs": stage.jobs, "predicted": stage.seconds, "actual": took.get(stage.name)}
+            {"name": stage.name, "jobs": stage.jobs, "predicted": stage.seconds, "actual": actual.get(stage.name)}
             for stage in stages
         ]
 

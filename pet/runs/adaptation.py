@@ -5,6 +5,7 @@ job, done once for all voters; every other job of the run starts from the weight
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from itertools import compress
@@ -72,8 +73,11 @@ def adapted(bench: Workbench, settings: AdaptSettings, say: Callable[[str], None
 
             _work(folder, inputs, settings, Hooks(advanced=show, measured=lambda point: bench.note(point.line())))
 
-    folder = bench.store.run(job, work)
-    found = _on_adapted(bench, folder, job.key)
+    bench.put_model_away()
+    done, started = bench.store.done(job), time.monotonic()
+    found = _on_adapted(bench, bench.store.run(job, work), job.key)
+    if not done:
+        found.took(job, time.monotonic() - started)
     facts = adaptation_facts(found)["adapt"]
     say(f"adapted to the pool in {facts['steps']} steps: masked accuracy {_shown(facts)} on texts held out of it")
     return found

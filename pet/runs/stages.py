@@ -118,14 +118,12 @@ class Workbench:
         if self.crew is None or not missing:
             return
         self.try_on()
-        self.__dict__.pop("_masked_lm", None)  # each of the crew has a model of its own
-        give_back_memory()
+        self.put_model_away()  # each of the crew has one of its own
         rows = sum(len(one[2]) + len(self.inputs.data.labeled) + len(self.inputs.data.test) for one in missing)
         steps = sum((spec.train.steps or 0) * (spec.train.restarts or 1) for spec, *_ in missing)
-        name = f"jobs {self.stages.started + 1} to {self.stages.started + len(missing)} of {self.stages.total}"
-        with stage_progress(
-            f"{name}: {len(missing)} voters side by side", rows + steps, self.stages.enabled
-        ) as advance:
+        first = self.stages.started + 1
+        name = f"jobs {first} to {first + len(missing) - 1} of {self.stages.total}: {len(missing)} voters side by side"
+        with stage_progress(name, rows + steps, self.stages.enabled) as advance:
 
             def hear(kind: str, content: Any) -> None:
                 (advance if kind == "advance" else self.note)(content)
@@ -133,7 +131,7 @@ class Workbench:
             started = time.monotonic()
             self.crew.do([("vote", one) for one in missing], hear)
             for one in missing:  # all at the same time: to each its share
-                self._took(self.voter_job(*one), (time.monotonic() - started) / len(missing))
+                self.took(self.voter_job(*one), (time.monotonic() - started) / len(missing))
 
     def embeddings(self) -> Arrays:
         """Return mean-pooled embeddings of the pretrained encoder: `labeled`, `pool` and `test`, each [n, h].
@@ -185,8 +183,7 @@ class Workbench:
         def work(folder: Path) -> None:
             self._classify(folder, "distilling", lesson).save(folder / "model")
 
-        arrays = self._arrays(job, work)
-        return self.store.path(job) / "model", arrays
+        return self.store.path(job) / "model", self._arrays(job, work)
 
     def zero_shot_job(self, pvp: PVP) -> Job:
         """Name the zero-shot job of a PVP by what it depends on."""
@@ -194,12 +191,11 @@ class Workbench:
 
     def voter_job(self, spec: VoterSpec, training: TrainingSet, rows: np.ndarray, generation: int = 0) -> Job:
         """Name the job of a voter by what it depends on."""
-        train = spec.train.model_dump(mode="json", exclude={"seeds", "voters"})
         return self._job(
             (f"generation-{generation}/" if generation else "") + f"voter/{spec.name}",
             pvp=pvp_key(spec.prompt),
             seed_index=spec.seed_index,
-            train=train,
+            train=spec.train.model_dump(mode="json", exclude={"seeds", "voters"}),
             set=job_hash(**training.key()),
             rows=_sha256(rows.astype(np.int64, copy=False)),
             generation=generation,
@@ -240,12 +236,12 @@ class Workbench:
             folder = self.store.run(job, work)
             self._found[job.key], self.work[job.key] = read_results(folder)
             if not done:
-                seconds = time.monotonic() - started
-                self._took(job, seconds)
-                self.note(f"job {job.name} ({job.key}) done in {seconds:.1f} s")
+                self.took(job, time.monotonic() - started)
+                self.note(f"job {job.name} ({job.key}) done in {time.monotonic() - started:.1f} s")
         return self._found[job.key]
 
-    def _took(self, job: Job, seconds: float) -> None:
+    def took(self, job: Job, seconds: float) -> None:
+        """Take down what a job took."""
         self.seconds[job.name] = self.seconds.get(job.name, 0.0) + seconds
 
     @cached_property
@@ -255,6 +251,11 @@ class Workbench:
             self.tokens.mkdir(exist_ok=True)
             backbone.pieces.keep_in(self.tokens)
         return backbone
+
+    def put_model_away(self) -> None:
+        """Give back the memory of the model; it is loaded again when a job needs it."""
+        self.__dict__.pop("_masked_lm", None)
+        give_back_memory()
 
     def try_on(self) -> None:
         """Put the untried voters on the model, each once; a ModelError tells of one that does not fit."""
@@ -274,8 +275,7 @@ class Workbench:
         """Train a classifier and leave its probabilities on the parts: the compared rows and the test rows."""
         inputs = self.inputs
         parts = parts or {"pool": inputs.pool_sample, "test": inputs.data.test}
-        total = (lesson.settings.steps or 0) + sum(map(len, parts.values()))
-        with self.stages.stage(name, total) as advance:
+        with self.stages.stage(name, (lesson.settings.steps or 0) + sum(map(len, parts.values()))) as advance:
             seed = derive_seed(inputs.seed, name, "head")
             classifier = new_student(lesson.size, lesson.source, inputs.form, inputs.machine, seed)
             rng = rng_for(inputs.seed, name, "train")

@@ -9,6 +9,7 @@ from transformers import AutoTokenizer
 
 import pet
 from pet.pipeline import distill, label
+from pet.reports import forecast
 from pet.reports.prompt import explain_prompt
 from pet.runs import adaptation
 from pet.runs.manifest import Manifest
@@ -35,6 +36,16 @@ def test_all_jobs_start_from_the_adapted_weights(run, finished, tiny_model):
     before = json.loads((finished.directory / "metrics.json").read_text())
     assert "adapt" not in before and facts["work"]["steps"] == 5 + sum(16 for _ in range(3))
     assert "adapted to the pool in 5 steps: masked accuracy " in (run.directory / "run.log").read_text()
+
+
+def test_what_it_takes_is_told_before_it_begins(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(forecast, "SHORT_RUN", 0.0)
+    root = label(config(*ADAPT, "train.steps=1"), tmp_path / "run", quiet=True).directory
+    log = (root / "run.log").read_text()
+    assert 0 < log.index("predicted: ") < log.index("adapted to the pool")
+    stages = {stage["name"]: stage for stage in json.loads((root / "forecast.json").read_text())["stages"]}
+    assert list(stages) == ["adapting", "voters"]
+    assert all(stage["predicted"] > 0 and stage["actual"] > 0 for stage in stages.values())
 
 
 def test_it_is_done_once_and_the_same_way(run, config, tmp_path):
