@@ -1,6 +1,9 @@
 """What the tests of this room share: tiny models of nine families, and rows about two topics to learn."""
 
+import copy
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +34,22 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {family: save_tiny(family, tmp_path_factory.mktemp(family)) for family in FAMILIES}
 
 
+@pytest.fixture
+def folder(folders: dict[str, Path], tmp_path: Path) -> Path:
+    """A folder of the family "bert" of its own, to break."""
+    return Path(shutil.copytree(folders["bert"], tmp_path / "bert"))
+
+
 @pytest.fixture(scope="session")
 def backbones(folders: dict[str, Path]) -> dict[str, Backbone]:
     """One loaded masked language model per family; a test that trains one resets it."""
     return {name: Backbone.masked_lm(ModelSource(name, folder), CPU) for name, folder in folders.items()}
+
+
+@pytest.fixture
+def frozen(backbones: dict[str, Backbone]) -> Backbone:
+    """The family "bert", to be trained or changed at will."""
+    return replace(backbones["bert"], model=copy.deepcopy(backbones["bert"].model).requires_grad_(False))
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +86,11 @@ def rows() -> list[Example]:
 
 
 @pytest.fixture(scope="session")
+def few(rows: list[Example]) -> list[Example]:
+    return rows[:5]  # 3 to 7 words
+
+
+@pytest.fixture(scope="session")
 def pvp() -> PVP:
     words = Verbalizer("toy/words", {"Sports": ("sports",), "Tech": ("tech", "phone")})
     return PVP(Pattern.parse("toy/about", "It was {mask}. {text}"), words)
@@ -93,6 +113,17 @@ def trained(
     yield train
     for family in used:
         backbones[family].reset()
+
+
+@pytest.fixture
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let an output head read these logits, features or states instead of a model's."""
+
+    def give(**values: torch.Tensor) -> None:
+        for name, value in values.items():
+            monkeypatch.setattr(f"pet.learners.outputs.{name}", lambda *_, value=value: value)
+
+    return give
 
 
 @pytest.fixture

@@ -1,44 +1,26 @@
+"""How scores of labels come from the mask: every output head against plain words, and each by hand."""
+
 from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+from heads import WORDS, batch_of, new
 from tiny import FAMILIES
 
-from pet.data import Example
 from pet.errors import ModelError
-from pet.learners import outputs
 from pet.learners.deltas.base import copy_into
-from pet.learners.encoding import PatternEncoder
 from pet.learners.masked_lm import decoder_inputs, label_scores, vocabulary_decoder
-from pet.learners.outputs import CalibratedWords, FirstTokenHead, LabelVectors, Prototypes, WeightedWords, output_head
+from pet.learners.outputs import CalibratedWords, LabelVectors, Prototypes, WeightedWords, output_head
 from pet.learners.words import LabelWords
-from pet.prompts import Pattern
 from pet.variants import Output
 
 KINDS = get_args(Output)
-TEXTS = ("good", "man plays outside at my city", "phone code data")
-WORDS = LabelWords(("a", "b", "c"), np.array([[[40], [31]], [[52], [-1]], [[60], [45]]]))
 LONG = LabelWords(("a", "b"), np.array([[[40, 31], [33, -1]], [[52, -1], [-1, -1]]]))
 HAND = LabelWords(("a", "b"), np.array([[[1], [3]], [[0], [-1]]]))
 """Label a has the words 1 and 3, label b the word 0, of four tokens."""
 HAND_LOGITS = torch.tensor([[[1.0, 2.0, 3.0, 6.0]], [[0.0, -1.0, 9.0, 0.5]]])
-
-
-def new(backbone, kind, words=WORDS, seed=0):
-    """A head on a model whose matrices are larger, so that rows differ, and whose vocabulary bias is not 0."""
-    backbone.reset()
-    with torch.no_grad():
-        for weight in backbone.model.parameters():
-            weight.mul_(5.0 if weight.dim() > 1 else 1.0)
-        vocabulary_decoder(backbone.model).bias.normal_(generator=torch.Generator().manual_seed(0))
-    return output_head(kind, words, backbone, seed)
-
-
-def batch_of(backbone, slots=1, width=0):
-    encoder = PatternEncoder(Pattern.parse("p", "It was {mask}. {text}"), backbone.pieces, 64)
-    return backbone.batch(encoder.encode([Example(text, {"text": text}) for text in TEXTS], slots), width)
 
 
 def prepared(head, backbone, words=WORDS):
@@ -52,17 +34,6 @@ def prepared(head, backbone, words=WORDS):
 def with_decoder(decoder):
     """A model of four words, of which a head asks for its decoder alone."""
     return SimpleNamespace(get_output_embeddings=lambda: decoder, config=SimpleNamespace(vocab_size=4))
-
-
-@pytest.fixture
-def by_hand(monkeypatch):
-    """Let a head read these logits, features or states instead of a model's."""
-
-    def give(**values):
-        for name, value in values.items():
-            monkeypatch.setattr(outputs, name, lambda *_, value=value: value)
-
-    return give
 
 
 @pytest.mark.parametrize("kind", ["words", "weighted", "calibrated", "soft"])
@@ -271,38 +242,3 @@ def test_what_was_observed_for_inference_can_be_trained_with(backbones, kind):
     head.scores(backbone.model, batch_of(backbone), "fp32").sum().backward()
     assert not head.observe(backbone.model, batch_of(backbone), "fp32").requires_grad
     backbone.reset()
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_the_first_token_head_reads_the_first_token_and_not_the_mask(backbones, family):
-    backbone = backbones[family]
-    head, batch = new(backbone, "cls"), batch_of(backbone)
-    with torch.inference_mode():
-        states = backbone.model.base_model(**batch.inputs).last_hidden_state
-        found = head.scores(backbone.model, batch, "fp32")
-        expected = states @ head.weight.T + head.bias
-    torch.testing.assert_close(found, expected[:, 0], atol=1e-6, rtol=1e-5)
-    assert not torch.allclose(found, expected[batch.rows, batch.positions], atol=1e-3)
-    backbone.reset()
-
-
-def test_the_first_token_head_is_drawn_from_its_seed(backbones):
-    config = SimpleNamespace(hidden_size=4_000, hidden_dropout_prob=0.1)
-    one, same, other = (FirstTokenHead(WORDS, config, seed) for seed in (0, 0, 1))
-    assert torch.equal(one.weight, same.weight)
-    assert not torch.equal(one.weight, other.weight)
-    assert one.weight.std().item() == pytest.approx(0.02, rel=0.05)
-    assert one.bias.tolist() == [0.0, 0.0, 0.0]
-
-
-@pytest.mark.parametrize(
-    ("name", "rate"), [("hidden_dropout_prob", 0.5), ("dropout", 0.5), ("mlp_dropout", 0.5), ("layers", 0.0)]
-)
-def test_the_first_token_head_drops_out_while_the_model_trains(by_hand, name, rate):
-    head = FirstTokenHead(WORDS, SimpleNamespace(hidden_size=64, **{name: 0.5}), 0)
-    states = torch.ones(2, 64)
-    by_hand(first_token_states=states)
-    torch.manual_seed(0)
-    trained, plain = (head.scores(SimpleNamespace(training=training), None, "fp32") for training in (True, False))
-    torch.testing.assert_close(plain, head.weight.sum(1).expand(2, 3))
-    assert torch.equal(trained, plain) == (rate == 0.0)

@@ -1,4 +1,4 @@
-"""What every way to train the weights of a shared model must keep, as one check."""
+"""What every way to train the weights of a shared model must keep, as one check; the families of a prefix."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -9,6 +9,7 @@ import torch
 
 from pet.data import Example
 from pet.learners.deltas.base import copy_into
+from pet.learners.deltas.prefix import PREFIX_FAMILIES
 from pet.learners.encoding import PatternEncoder
 from pet.learners.masked_lm import label_scores
 from pet.learners.words import LabelWords
@@ -136,6 +137,18 @@ def check_each(bench, new, idle, drawn):
     twin.detach()
     assert bench.tree() == tree and equal(bench.weights(), weights)
     bench.model.zero_grad(set_to_none=True)
+
+
+@pytest.fixture(params=sorted(PREFIX_FAMILIES))
+def backbone(request, backbones):
+    """A backbone of each family that a prefix works on, which is found afterwards as it was."""
+    found = backbones[request.param]
+    found.reset()
+    implementation = found.model.config._attn_implementation
+    yield found
+    assert found.model.config._attn_implementation == implementation
+    assert all(tensor.requires_grad for tensor in found.model.parameters())
+    assert not found.model.base_model._forward_hooks and not found.model.base_model._forward_pre_hooks
 
 
 @pytest.fixture

@@ -1,0 +1,40 @@
+"""New output heads on tiny models whose rows differ, and a batch for them.
+
+head, batch = new(backbone, "soft"), batch_of(backbone)
+head.scores(backbone.model, batch, "fp32")
+backbone.reset()
+"""
+
+import numpy as np
+import torch
+
+from pet.data import Example
+from pet.learners import Backbone
+from pet.learners.batching import Batch
+from pet.learners.encoding import PatternEncoder
+from pet.learners.masked_lm import vocabulary_decoder
+from pet.learners.outputs import OutputHead, output_head
+from pet.learners.words import LabelWords
+from pet.prompts import Pattern
+from pet.variants import Output
+
+__all__ = ["WORDS", "batch_of", "new"]
+
+TEXTS = ("good", "man plays outside at my city", "phone code data")
+WORDS = LabelWords(("a", "b", "c"), np.array([[[40], [31]], [[52], [-1]], [[60], [45]]]))
+
+
+def new(backbone: Backbone, kind: Output, words: LabelWords = WORDS, seed: int = 0) -> OutputHead:
+    """Return a head on a model whose matrices are larger, so that rows differ, and whose vocabulary bias is not 0."""
+    backbone.reset()
+    with torch.no_grad():
+        for weight in backbone.model.parameters():
+            weight.mul_(5.0 if weight.dim() > 1 else 1.0)
+        vocabulary_decoder(backbone.model).bias.normal_(generator=torch.Generator().manual_seed(0))
+    return output_head(kind, words, backbone, seed)
+
+
+def batch_of(backbone: Backbone, slots: int = 1, width: int = 0) -> Batch:
+    """Return three rows with so many mask tokens each."""
+    encoder = PatternEncoder(Pattern.parse("p", "It was {mask}. {text}"), backbone.pieces, 64)
+    return backbone.batch(encoder.encode([Example(text, {"text": text}) for text in TEXTS], slots), width)
