@@ -35,7 +35,7 @@ from pet.runs.lock import run_lock
 from pet.runs.plan import Plan, check_prompts, prepare, student_source, with_distillation, without_pool
 from pet.runs.results import Arrays, Work
 from pet.runs.stages import Workbench
-from pet.runs.trial import crew_for, settle
+from pet.runs.trial import crew_for, settle, settled_before
 
 __all__ = ["RunResult", "distill", "label", "run"]
 
@@ -161,7 +161,7 @@ def distill(
         log = RunLog(directory.log_path, io.StringIO() if quiet else None)
         if rows.corrected:
             log.say(f"{rows.corrected} rows have a label that was set by hand")
-        inputs = without_pool(config, _test_rows(config, log))
+        inputs = settled_before(without_pool(config, _test_rows(config, log)), config.run, directory.jobs)
         bench = adapted_before(Workbench(inputs, directory.store(log), Stages(1), log.say), directory)
         model, arrays = _train_student(config, bench, rows)
         gold = gold_columns(inputs.data.test, config.task.labels)

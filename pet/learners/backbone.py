@@ -26,7 +26,7 @@ from pet.learners.sources import (
 )
 from pet.learners.tokens import PieceTokenizer
 
-__all__ = ["Backbone"]
+__all__ = ["Backbone", "check_classifier"]
 
 
 @dataclass
@@ -125,9 +125,7 @@ class Backbone:
         ModelError
             If the model cannot be a classifier, or has no trained head where it must.
         """
-        config = read_config(source)
-        if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
-            raise ModelError(f"{source.name} ({config.model_type!r}) cannot be a sequence classifier: choose another.")
+        check_classifier(source)
         torch.manual_seed(seed or 0)
         model, info = _load(
             AutoModelForSequenceClassification.from_pretrained,
@@ -150,6 +148,19 @@ class Backbone:
         # As the stock pipeline does: the tokenizer says whether a model is given token types.
         segments = "token_type_ids" in tokenizer.model_input_names and getattr(model.config, "type_vocab_size", 0) > 1
         return cls(source, model, PieceTokenizer(tokenizer), segments)
+
+
+def check_classifier(source: ModelSource) -> None:
+    """Check, without reading its weights, that a model can be a sequence classifier.
+
+    Raises
+    ------
+    ModelError
+        If it cannot.
+    """
+    config = read_config(source)
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise ModelError(f"{source.name} ({config.model_type!r}) cannot be a sequence classifier: choose another.")
 
 
 def _load(from_pretrained: Callable[..., Any], source: ModelSource, **options: Any) -> tuple[Any, Any]:

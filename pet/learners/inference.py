@@ -17,7 +17,7 @@ from pet.learners.batching import row_chunks, token_budget_batches
 from pet.learners.encoding import Encoded
 from pet.learners.machine import Machine, is_out_of_memory
 
-__all__ = ["Advance", "Inference"]
+__all__ = ["Advance", "Inference", "check_finite"]
 
 Advance = Callable[[int], None]
 
@@ -44,7 +44,7 @@ class Inference:
                 # Fetched together: a GPU is not waited for after every batch.
                 for rows, values in list(self._batches(encoded, examples, chunk.start, advance)):
                     found[chunk.start + rows] = values.cpu().numpy()
-                _check_finite(found[chunk], examples, chunk.start)
+                check_finite(found[chunk], examples, chunk.start)
         return found
 
     def _batches(
@@ -93,7 +93,14 @@ def _encoded_ahead(
             yield waiting.result()
 
 
-def _check_finite(values: np.ndarray, examples: Sequence[Example], start: int) -> None:
+def check_finite(values: np.ndarray, examples: Sequence[Example], start: int) -> None:
+    """Check the scores [c, k] of the examples from `start` on.
+
+    Raises
+    ------
+    RunError
+        If one is not finite; it names the row.
+    """
     for i in np.flatnonzero(~np.isfinite(values).all(axis=1))[:1]:
         raise RunError(
             f"The model gives row {examples[start + i].id!r} the scores {values[i].tolist()}, expected numbers: set "

@@ -37,13 +37,15 @@ class TokenBudget:
             torch.cuda.empty_cache()
 
 
-# torch's allocator on the CPU has no error class of its own, nor has cuBLAS when it finds no room for its workspace.
-_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "STATUS_ALLOC_FAILED")
+# torch's allocator on the CPU has no error class of its own, nor have cuBLAS and oneDNN when they find no room.
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "STATUS_ALLOC_FAILED", "bad_alloc")
+_OUT_OF_MEMORY_IN_ONEDNN = ("could not create a primitive", "could not execute a primitive")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Say whether an error is about memory: of the GPU, of torch on the CPU, or of Python."""
-    spoken = any(words in str(error) for words in _OUT_OF_MEMORY)
+    said = str(error)
+    spoken = any(words in said for words in _OUT_OF_MEMORY) or said.strip() in _OUT_OF_MEMORY_IN_ONEDNN
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and spoken)
 
 

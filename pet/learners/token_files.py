@@ -53,9 +53,12 @@ class TokenFiles:
         path = self._path(texts)
         beside = path.with_suffix(f".{os.getpid()}")
         with suppress(OSError):
-            with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
-                writer.write_batch(batch)
-            os.replace(beside, path)
+            try:
+                with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+                    writer.write_batch(batch)
+                os.replace(beside, path)
+            finally:
+                beside.unlink(missing_ok=True)  # what a full disk has cut short
 
     def _path(self, texts: Sequence[tuple[str, bool]]) -> Path:
         digest = hashlib.blake2b(self.tokenizer.encode(), digest_size=16)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from pet.data import Example
 from pet.errors import ConfigError, RunError
 from pet.learners import ClassifierForm, TextClassifier, quiet_transformers
+from pet.learners.classifier import read_form
 from pet.learners.students import ONNX_FILE, Classifier, export_onnx, load_for_export, load_student, quantize_onnx
-from pet.reports.labeled import field_names, is_ours
+from pet.reports.labeled import read_labeled_rows
 from pet.reports.predictions import model_folder
 from pet.runs import RunDirectory, write_folder
 
@@ -59,6 +59,8 @@ def export_classifier(model: str | Path, output_dir: Path | None = None, *, int8
         If there is no classifier, it cannot be exported, or the extra `[onnx]` is not installed.
     ConfigError
         If the place is taken by something else.
+    DataError
+        If the labeled data set of the run cannot be read, or has no rows.
     RunError
         If its probabilities differ by more than 1e-4, or with `int8` more than 1 % of its labels; nothing is written.
     """
@@ -67,8 +69,8 @@ def export_classifier(model: str | Path, output_dir: Path | None = None, *, int8
     if target.exists() and not (target / ONNX_FILE).is_file():
         raise ConfigError(f"{target} exists already and is no exported model: choose a new --output-dir.")
     quiet_transformers()
+    rows = _rows(RunDirectory(Path(model)).pseudo_labels, read_form(source))
     classifier = load_for_export(source)
-    rows = _rows(RunDirectory(Path(model)).pseudo_labels, classifier.form)
     found: list[Exported] = []
 
     def is_the_same(folder: Path) -> bool:
@@ -105,7 +107,4 @@ def _rows(labeled: Path, form: ClassifierForm) -> list[Example]:
     """Return rows of a labeled data set, or made-up ones where there is none."""
     if not labeled.is_file():
         return [Example(str(i), dict.fromkeys(form.columns, text)) for i, text in enumerate(_MADE_UP)]
-    names = field_names(form.columns, is_ours)  # as the file calls them
-    with pq.ParquetFile(labeled) as file:
-        rows = next(file.iter_batches(_ROWS, columns=list(names.values()))).to_pylist()
-    return [Example(str(i), {field: row[name] for field, name in names.items()}) for i, row in enumerate(rows)]
+    return list(read_labeled_rows(labeled, form.columns, form.labels, enough=_ROWS).examples[:_ROWS])

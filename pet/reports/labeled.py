@@ -148,11 +148,13 @@ class LabeledRows:
     corrected: int = 0
 
 
-def read_labeled_rows(path: Path, columns: Mapping[str, str], labels: Sequence[str]) -> LabeledRows:
+def read_labeled_rows(
+    path: Path, columns: Mapping[str, str], labels: Sequence[str], *, enough: int | None = None
+) -> LabeledRows:
     """Read `pseudo_labels.parquet`, also after a person has corrected labels in it, or removed or added rows.
 
     Where `label` is not the most probable label of the row, or its probabilities are empty, the label wins: its
-    probability becomes 1.
+    probability becomes 1. With `enough` it stops once it has so many rows, or a few more.
 
     Raises
     ------
@@ -172,6 +174,8 @@ def read_labeled_rows(path: Path, columns: Mapping[str, str], labels: Sequence[s
             writer.add(Example(str(table["id"][i]), texts))
             gold.append(table["source"][i] == "gold")
         read += len(probs[-1])
+        if enough is not None and read >= enough:
+            break
     if not read:
         raise DataError(f"{path} has no rows left: keep some, or run `pet label` again.")
     return LabeledRows(writer.close(), np.concatenate(probs), np.frombuffer(gold, np.bool_), corrected)

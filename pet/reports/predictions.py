@@ -21,11 +21,12 @@ from pet.data import (
 )
 from pet.errors import DataError, ModelError
 from pet.labeling import SoftLabels
-from pet.learners import Machine, quiet_transformers
+from pet.learners import Machine, TextClassifier, quiet_transformers
 from pet.learners.students import Classifier, load_student
 from pet.reports.metrics import Evaluation, evaluate, gold_columns
 from pet.reports.output import Columns, OutputNames, row_pieces
 from pet.runs import stage_progress
+from pet.runs.trial import AGREEMENT, PROBED_ROWS, tries_bfloat16
 
 __all__ = [
     "Prediction",
@@ -55,9 +56,11 @@ def load_classifier(model: str | Path, settings: RunSettings | None = None) -> C
     ModelError
         If there is none.
     """
-    folder = model_folder(model)
+    folder, settings = model_folder(model), settings or RunSettings()
     quiet_transformers()
-    return load_student(folder, Machine.pick(settings or RunSettings()))
+    machine = Machine.pick(settings)
+    # What is to be tried first is float32 until then, see `_settled`.
+    return load_student(folder, replace(machine, scoring="fp32") if settings.precision == "auto" else machine)
 
 
 def model_folder(model: str | Path) -> Path:
@@ -172,6 +175,19 @@ def _options(classifier: Classifier, role: Role, on_bad_row: Any) -> ReadOptions
 
 def _soft_labels(classifier: Classifier, examples: Sequence[Example]) -> SoftLabels:
     rows = Rows.of(examples)
+    classifier = _settled(classifier, rows)
     with stage_progress("labeling", len(rows)) as advance:
         probs = classifier.probabilities(rows, advance)
     return SoftLabels(rows.ids, classifier.form.labels, probs)
+
+
+def _settled(classifier: Classifier, rows: Rows) -> Classifier:
+    """Return a classifier that computes many rows in bfloat16 if that gives enough of some rows the same label."""
+    if not isinstance(classifier, TextClassifier) or classifier.machine.scoring != "fp32":
+        return classifier
+    if not tries_bfloat16(classifier.machine, RunSettings(), len(rows)):
+        return classifier
+    quick = replace(classifier, machine=replace(classifier.machine, scoring="bf16"))
+    some = rows.take(np.linspace(0, len(rows) - 1, PROBED_ROWS).astype(np.int64))
+    labels = [one.probabilities(some).argmax(axis=1) for one in (classifier, quick)]
+    return quick if float((labels[0] == labels[1]).mean()) >= AGREEMENT else classifier

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from pet.runs.workload import JobLoad, Workload
+from pet.runs.workload import NO_PATTERN, JobLoad, Workload
+from pet.settings import StudentSize
 
 __all__ = ["Forecast", "Rates", "Saving", "StageForecast", "forecast", "savings"]
 
@@ -16,6 +17,12 @@ SCORE_COPIES = 4
 
 TEXT_SHARE = 0.6
 """The size of text in Parquet, as a share of its bytes."""
+
+TOKEN_LISTS = 2
+"""How often the tokens of a text are kept while a run is under way: behind a blank, and not."""
+
+_SAVED: Mapping[StudentSize, float] = {"same": 1.0, "small": 0.7, "static": 0.0}
+"""The weights of a saved classifier, as a share of the model's: half of the layers, and a few numbers per token."""
 
 WORTHWHILE = 0.05
 """A change that saves less than this share of the time is not worth telling."""
@@ -125,13 +132,13 @@ def _score_bytes(work: Workload) -> int:
 
 
 def _disk(work: Workload, rates: Rates, whole: bool) -> int:
-    """Return the bytes of a finished run: scores twice (jobs and votes), the labeled rows, embeddings, models."""
-    per_row = TEXT_SHARE * rates.row + FLOAT * (work.labels + 4)
+    """Return the bytes that a run needs: scores twice (jobs and votes), rows and tokens, embeddings, models."""
+    per_row = TEXT_SHARE * rates.row + FLOAT * (work.labels + 4) + TOKEN_LISTS * FLOAT * rates.tokens[NO_PATTERN]
     size = 2 * _score_bytes(work) + per_row * (work.pool + work.labeled)
     if work.keep_models:
         size += len(work.generation_rows) * sum(_kept(voter.variant, rates) for voter in work.voters)
     if whole:
-        size += FLOAT * rates.weights + 2 * rates.tokenizer
+        size += _SAVED[work.distill_size] * FLOAT * rates.weights + 2 * rates.tokenizer
     if whole and work.baseline:
         size += FLOAT * rates.hidden * (work.embedded + work.labeled + work.test)
     return round(size)

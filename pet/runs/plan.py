@@ -24,6 +24,7 @@ from pet.learners import (
 from pet.learners.encoding import PatternEncoder
 from pet.learners.parts import row_length
 from pet.learners.sources import load_tokenizer, longest_input, masked_lm_config
+from pet.learners.students import check_student
 from pet.learners.tokens import PieceTokenizer
 from pet.learners.words import label_words
 from pet.prompts import PVP, Field, Pattern, Registry, Verbalizer, load_patterns, load_verbalizers
@@ -179,7 +180,9 @@ def student_source(config: RunConfig) -> ModelSource:
 
 
 def _student_settings(config: RunConfig) -> DistillSettings:
-    return scheduled_student(config.distill, parameter_count(student_source(config).folder))
+    source = student_source(config)
+    check_student(config.distill.size, source)
+    return scheduled_student(config.distill, parameter_count(source.folder))
 
 
 def resolve(settings: S, source: ModelSource, voter: bool) -> S:

@@ -16,8 +16,9 @@ import torch
 from pet.config import OptimizerSettings
 from pet.data import Example
 from pet.errors import RunError
-from pet.learners import ModelSource, TextClassifier, parameter_count
+from pet.learners import ModelSource, parameter_count
 from pet.learners.classifier import encode_rows
+from pet.learners.students import new_student
 from pet.prompts import PVP
 from pet.runs.footprint import peak_memory
 from pet.runs.forecast import FLOAT, Rates, forecast
@@ -26,6 +27,7 @@ from pet.runs.stages import Workbench
 from pet.runs.voters import VoterSpec
 from pet.runs.workload import BASELINE, NO_PATTERN, STUDENT, Workload, variant_of
 from pet.seeding import rng_for
+from pet.settings import StudentSize
 
 __all__ = ["PROBE_SECONDS", "SHORT_RUN", "probe"]
 
@@ -258,20 +260,26 @@ class _Probe:
         """Return rates with those of updates of the student and of the baseline, of about `seconds` in all."""
         config, inputs = self.plan.config, self.plan.inputs
         steps, starts = dict(rates.steps), dict(rates.starts)
-        same = student_source(config) == inputs.source and config.distill.batch_size == inputs.baseline.batch_size
+        same = config.distill.size == "same" and student_source(config) == inputs.source
+        same = same and config.distill.batch_size == inputs.baseline.batch_size
         part = seconds if same else seconds / 2
-        steps[STUDENT], starts[STUDENT] = self._classifier(student_source(config), config.distill, part)
+        size, source = config.distill.size, student_source(config)
+        steps[STUDENT], starts[STUDENT] = self._classifier(source, config.distill, part, size)
         steps[BASELINE], starts[BASELINE] = steps[STUDENT], starts[STUDENT]
         if not same and self.plan.has_baseline:
             steps[BASELINE], starts[BASELINE] = self._classifier(inputs.source, inputs.baseline, part)
         return replace(rates, steps=steps, starts=starts, numbers={**rates.numbers, STUDENT: rates.weights})
 
-    def _classifier(self, source: ModelSource, settings: OptimizerSettings, seconds: float) -> tuple[float, float]:
+    def _classifier(
+        self, source: ModelSource, settings: OptimizerSettings, seconds: float, size: StudentSize = "same"
+    ) -> tuple[float, float]:
         """Return the seconds of an update, and those before the first."""
         inputs, rows, k = self.plan.inputs, self._pool, len(self.plan.data.task.labels)
+        if size == "static":  # its updates cost what the words of the pool do
+            rows = self._sample(self.plan.data.unlabeled, "longest", LONGEST_OF)
         targets, rng = np.full((len(rows), k), 1.0 / k, np.float32), rng_for(inputs.seed, "probe", "classifier")
         started = time.perf_counter()
-        classifier = TextClassifier.from_source(source, inputs.form, inputs.machine, seed=0)
+        classifier = new_student(size, source, inputs.form, inputs.machine, seed=0)
         loading = time.perf_counter() - started
         train = partial(classifier.fit, rows, targets, settings, rng, 1.0)
         step, start = _Clock(seconds - loading, inputs.machine.device).measure(train)

@@ -23,13 +23,24 @@ from pet.data import Example
 from pet.errors import RunError
 from pet.learners import Machine, ModelSource, Voter, parameter_count
 from pet.runs.crew import Crew, Tell
+from pet.runs.inputs import StageInputs
 from pet.runs.jobs import Job, JobStore, job_hash
 from pet.runs.plan import Plan, prepare
 from pet.runs.progress import Relay
 from pet.runs.stages import Workbench
 from pet.seeding import rng_for
+from pet.settings import RunSettings
 
-__all__ = ["AGREEMENT", "PROBED_ROWS", "Trial", "VoterForeman", "crew_for", "settle"]
+__all__ = [
+    "AGREEMENT",
+    "PROBED_ROWS",
+    "Trial",
+    "VoterForeman",
+    "crew_for",
+    "settle",
+    "settled_before",
+    "tries_bfloat16",
+]
 
 PROBED_ROWS = 512
 """Rows of the pool on which bfloat16 is compared with float32."""
@@ -92,10 +103,22 @@ def settle(plan: Plan, bench: Workbench, say: Callable[[str], None] = lambda _: 
     bench.inputs = replace(plan.inputs, machine=machine, workers=min(workers, len(plan.voters)), gain=trial.gain)
 
 
+def settled_before(inputs: StageInputs, settings: RunSettings, jobs: Path) -> StageInputs:
+    """Return inputs whose machine scores in the precision that the trial of an earlier run, in `jobs`, has found."""
+    trials = [_read(path.parent) for path in sorted(jobs.glob("*/trial.json"))]
+    untried = "fp32" if settings.precision == "auto" else inputs.machine.precision
+    scoring = trials[-1].scoring if trials else untried
+    return replace(inputs, machine=replace(inputs.machine, scoring=scoring))
+
+
+def tries_bfloat16(machine: Machine, settings: RunSettings, rows: int) -> bool:
+    """Say whether it is worth a trial to score so many rows in bfloat16."""
+    return machine.precision == "bf16" and settings.precision == "auto" and rows >= SCORED_TIMES * 2 * PROBED_ROWS
+
+
 def _tries_precision(plan: Plan) -> bool:
     scored = plan.generations * len(plan.voters) * len(plan.data.unlabeled)
-    enough = scored >= SCORED_TIMES * 2 * PROBED_ROWS * len(plan.pvps)
-    return plan.inputs.machine.precision == "bf16" and plan.config.run.precision == "auto" and enough
+    return tries_bfloat16(plan.inputs.machine, plan.config.run, scored // len(plan.pvps))
 
 
 def _tries_workers(plan: Plan) -> bool:

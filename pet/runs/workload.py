@@ -13,6 +13,7 @@ from pet.runs.generations import labeled_rows
 from pet.runs.inputs import EMBEDDED_ROWS
 from pet.runs.plan import Plan
 from pet.runs.voters import VoterSpec
+from pet.settings import StudentSize
 
 __all__ = ["BASELINE", "NO_PATTERN", "STUDENT", "JobLoad", "VoterLoad", "Workload", "variant_of"]
 
@@ -84,6 +85,8 @@ class Workload:
     folds: int
     baseline_steps: int
     distill_steps: int
+    distill_batch: int = 16
+    distill_size: StudentSize = "same"
     adaptation: JobLoad | None = None
     gold_rows: bool = True
     keep_models: bool = False
@@ -108,6 +111,8 @@ class Workload:
             folds=len(np.unique(plan.held_out.argmax(axis=1))) if plan.held_out.any() else 0,
             baseline_steps=plan.inputs.baseline.steps or 0,
             distill_steps=config.distill.steps or 0,
+            distill_batch=config.distill.batch_size,
+            distill_size=config.distill.size,
             adaptation=_adaptation(config, pool),
             gold_rows=config.distill.gold_rows,
             keep_models=config.run.keep_models,
@@ -166,6 +171,8 @@ class Workload:
     def _comparing(self) -> Iterator[JobLoad]:
         asked = {"pool": self.compared, "test": self.test}
         learned = self.pool + (self.labeled if self.gold_rows else 0)
+        if self.distill_size != "static":  # which reads all before its first update, to know the words
+            learned = min(learned, self.distill_steps * self.distill_batch)
         yield JobLoad("distilling", "distill", NO_PATTERN, asked, STUDENT, self.distill_steps, learned)
         for pattern in dict.fromkeys(voter.pattern for voter in self.voters):
             yield JobLoad("zero-shot", f"zero-shot/{pattern}", pattern, {**asked, "labeled": self.labeled})

@@ -10,17 +10,20 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from pet.config import TrainSettings
 from pet.data import Example
 from pet.learners import Voter
 from pet.learners.batching import Batch, collate
 from pet.learners.deltas.families import layers
 from pet.learners.last_layer import last_layer_at_masks
 from pet.learners.masked_lm import word_scores
+from pet.learners.objectives import Lesson, pet_objective
 
 __all__ = [
     "attention_flop",
     "flop",
     "gemm_seconds",
+    "gradient_difference",
     "linear_shapes",
     "plain_scores",
     "plain_steps",
@@ -64,17 +67,44 @@ def plain_scores(voter: Voter, examples: list[Example], length: int = LENGTH) ->
     return np.concatenate(found)
 
 
+def _plain_loss(voter: Voter, encoded: Sequence, examples: Sequence[Example]) -> torch.Tensor:
+    columns = {label: k for k, label in enumerate(voter.words.labels)}
+    logits, _ = plain_logits(voter, encoded)
+    targets = torch.tensor([columns[str(example.label)] for example in examples], device=logits.device)
+    return functional.cross_entropy(word_scores(logits, voter.words), targets)
+
+
+def gradient_difference(ours: Voter, plain: Voter, examples: list[Example]) -> float:
+    """Return the largest difference of a step's gradients to those of the plain path, per largest gradient.
+
+    Of the cross-entropy alone, and without dropout. Both voters have the same model.
+    """
+    model, settings = ours.backbone.model, TrainSettings(auxiliary_mlm=0.0, steps=1).with_preset()
+    targets = np.asarray([ours.words.labels.index(str(example.label)) for example in examples])
+    ours.backbone.reset()
+    parts = ours.new_parts()
+    lesson = Lesson(ours.encode(examples), targets)
+    loss = pet_objective(parts, ours.machine, lesson, settings, lambda: [], np.random.default_rng(0))
+    tensors = parts.trained(settings).tensors
+    found, everything = [], np.arange(len(examples))
+    for summands in (lambda: loss(everything), lambda: [_plain_loss(plain, plain.encode(examples), examples)]):
+        model.eval().zero_grad()
+        for summand in summands():
+            summand.backward()
+        found.append(torch.cat([tensor.grad.flatten() for tensor in tensors if tensor.grad is not None]))
+    model.zero_grad()
+    return float((found[0] - found[1]).abs().max() / found[1].abs().max())
+
+
 def plain_steps(voter: Voter, examples: list[Example], steps: int, batch_size: int) -> None:
     """Train as the original does: float32, every row padded, logits at all positions."""
     voter.backbone.reset()
     model = voter.backbone.model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    encoded, columns = voter.encode(examples), {label: k for k, label in enumerate(voter.words.labels)}
+    encoded = voter.encode(examples)
     for step in range(steps):
         rows = [(step * batch_size + i) % len(encoded) for i in range(batch_size)]
-        logits, _ = plain_logits(voter, [encoded[i] for i in rows])
-        targets = torch.tensor([columns[str(examples[i].label)] for i in rows], device=logits.device)
-        functional.cross_entropy(word_scores(logits, voter.words), targets).backward()
+        _plain_loss(voter, [encoded[i] for i in rows], [examples[i] for i in rows]).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
@@ -130,7 +160,25 @@ def flop(shapes: Sequence[tuple[int, int, int]]) -> float:
     return float(sum(2 * rows * inputs * outputs for rows, inputs, outputs in shapes))
 
 
-def attention_flop(voter: Voter, lengths: Sequence[int]) -> float:
-    """Return the operations of attention over rows without padding: every token's query with every key, and values."""
-    config = voter.backbone.model.config
-    return float(sum(4 * length**2 * config.hidden_size * config.num_hidden_layers for length in lengths))
+def attention_flop(voter: Voter, batch: Batch) -> float:
+    """Return the operations of attention over a batch, padding not counted: queries with keys, and with values.
+
+    A local layer sees its window alone, and the last one asks for the masks alone where our path does.
+    """
+    model = voter.backbone.model
+    config, total = model.config, 0
+    with last_layer_at_masks(model, batch) as picked:
+        pass
+    window = getattr(config, "local_attention", None) or 2**30
+    kinds = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
+    for length in _lengths(batch):
+        for layer, kind in enumerate(kinds):
+            queries = batch.slots if picked and layer == len(kinds) - 1 else length
+            total += 4 * queries * min(length, length if kind == "full_attention" else window) * config.hidden_size
+    return float(total)
+
+
+def _lengths(batch: Batch) -> list[int]:
+    """Return the tokens of each row."""
+    mask, ids = batch.inputs.get("attention_mask"), batch.inputs["input_ids"]
+    return [ids.shape[1]] * len(ids) if mask is None else mask.sum(dim=1).tolist()

@@ -13,20 +13,32 @@ For inference and for training steps:
     eta_e2e      the same for a file in, labels out: reading, tokenizing, computing, writing
     speedup_ref  rows per second against the plain path (256 tokens, 8 rows, all logits, float32; training: 16 rows)
 
-Every figure is of medians, the parts measured in turn. `difference` is the largest one of scores to the plain path.
+Every figure is of medians, the parts measured in turn. `difference` is the largest one of scores to the plain path; of
+a training step, that of the gradients, as a part of the largest.
 """
 
 import argparse
 import json
 import random
 import tempfile
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
-from plain import attention_flop, flop, gemm_seconds, linear_shapes, plain_scores, plain_steps, seconds, settled
+from plain import (
+    attention_flop,
+    flop,
+    gemm_seconds,
+    gradient_difference,
+    linear_shapes,
+    plain_scores,
+    plain_steps,
+    seconds,
+    settled,
+)
 from rich.console import Console
 from rich.table import Table
 from scoring import WORDS
@@ -83,19 +95,20 @@ def inference(voter: Voter, exact: Voter, rows: list[Example], options: argparse
     """Measure the scoring of rows."""
     encoded = voter.encode(rows)
     lengths = [len(row) for row in encoded]
-    batches = token_budget_batches(lengths, voter.machine.token_budget.tokens)
-    shapes = [shape for batch in batches for shape in linear_shapes(voter, _batch(voter, encoded, batch))]
+    budget = voter.machine.token_budget
+    batches = token_budget_batches(lengths, budget.tokens, budget.rows)
+    work = Work.of(voter, (_batch(voter, encoded, batch) for batch in batches))
     some, precision = rows[: options.plain_rows], voter.machine.precision
     times: dict[str, list[float]] = {"ours": [], "plain": [], "gemm": [], "file": []}
     for _ in range(options.repeats):
-        times["gemm"].append(gemm_seconds(shapes, DTYPES[precision], False, voter.machine.device, repeats=3))
+        times["gemm"].append(gemm_seconds(work.shapes, DTYPES[precision], False, voter.machine.device, repeats=3))
         times["ours"].append(seconds(lambda: voter.scores(rows))[0])
         spent, plain = seconds(lambda: plain_scores(exact, some))
         times["plain"].append(spent)
         times["file"].append(_file_to_labels(voter, rows))
     middle = {name: median(values) for name, values in times.items()}
     real = 1.0 - padding_waste(lengths, batches)
-    limit = _limit(voter, lengths, shapes, real, middle["gemm"])
+    limit = work.limit(real, middle["gemm"])
     ours = voter.scores(some)
     return {
         "eta_pad": real,
@@ -119,24 +132,41 @@ def training(voter: Voter, exact: Voter, rows: list[Example], options: argparse.
         for group in length_groups(lengths[start : start + BATCH].tolist(), overhead)
     ]
     batches = [voter.backbone.training_batch([encoded[i] for i in group]) for group in groups]
-    shapes = [shape for batch in batches for shape in linear_shapes(voter, batch)]
+    work = Work.of(voter, batches)
     settings = TrainSettings(steps=4, learning_rate=1e-4, batch_size=BATCH).with_preset()
     ours, plain, gemm, steps = [], [], [], len(labeled) // BATCH
     for _ in range(options.repeats):
-        gemm.append(gemm_seconds(shapes, DTYPES[voter.machine.precision], True, voter.machine.device, repeats=3))
+        gemm.append(gemm_seconds(work.shapes, DTYPES[voter.machine.precision], True, voter.machine.device, repeats=3))
         ours += _step_seconds(voter, labeled, settings)
         plain.append(seconds(lambda: plain_steps(exact, labeled, 1, BATCH))[0])
     real = float(lengths.sum()) / sum(batch.inputs["input_ids"].numel() for batch in batches)
     return {
         "eta_pad": real,
-        "eta_gemm": 3 * _limit(voter, lengths.tolist(), shapes, real, median(gemm) / 3) / steps / median(ours),
+        "eta_gemm": work.limit(real, median(gemm)) / steps / median(ours),
         "speedup_ref": median(plain) / median(ours),
+        "difference": gradient_difference(voter, exact, labeled[:BATCH]),
     }
 
 
-def _limit(voter: Voter, lengths: list[int], shapes: list, real: float, gemm: float) -> float:
-    """Return the seconds of all useful operations at the rate of the products, which take `gemm` seconds."""
-    return gemm * (real + attention_flop(voter, lengths) / flop(shapes))
+@dataclass(frozen=True)
+class Work:
+    """What batches compute: the shapes of their products with weights, and the operations of attention."""
+
+    shapes: list[tuple[int, int, int]]
+    attention: float
+
+    @classmethod
+    def of(cls, voter: Voter, batches: Iterable[Batch]) -> "Work":
+        """Count the work of some batches."""
+        found, attention = [], 0.0
+        for batch in batches:
+            found += linear_shapes(voter, batch)
+            attention += attention_flop(voter, batch)
+        return cls(found, attention)
+
+    def limit(self, real: float, gemm: float) -> float:
+        """Return the seconds of all useful operations at the rate of the products, which take `gemm` seconds."""
+        return gemm * (real + self.attention / flop(self.shapes))
 
 
 def _step_seconds(voter: Voter, labeled: list[Example], settings: TrainSettings) -> list[float]:

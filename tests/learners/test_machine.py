@@ -56,10 +56,10 @@ def test_devices_with_a_number():
     [
         (torch.OutOfMemoryError("CUDA out of memory."), True),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
-        (
-            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
-            True,
-        ),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("could not create a primitive"), True),  # oneDNN, seen where memory was limited
+        (RuntimeError("could not create a primitive descriptor for the matmul primitive"), False),
+        (RuntimeError("std::bad_alloc"), True),
         (MemoryError(), True),
         (RuntimeError("shapes cannot be multiplied"), False),
         (ValueError("out of memory"), False),

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from toy import rows_of
 from typer.testing import CliRunner, Result
@@ -46,6 +48,19 @@ def test_an_exported_run_predicts_as_the_run_does(copied: Path, tmp_path: Path) 
     assert found.exit_code == 2
     labels = [one.label for one in pet.predict(tmp_path / "mine", TEXTS)]
     assert sum(label == one.label for label, one in zip(labels, expected, strict=True)) >= len(TEXTS) - 1
+
+
+def test_a_labeled_data_set_that_cannot_be_read_is_one_sentence(copied: Path) -> None:
+    path = copied / "pseudo_labels.parquet"
+    table = pq.read_table(path)
+    for broken, said in (
+        (table.slice(0, 0), "has no rows left"),
+        (table.drop_columns(["text"]), "has no column 'text'"),
+        (table.set_column(1, "text", pa.array([None] * len(table), pa.string())), "no text in the column 'text'"),
+    ):
+        pq.write_table(broken, path)
+        found = command("export", copied, "--to", "onnx")
+        assert found.exit_code == 2 and said in found.stderr and not (copied / "onnx").exists()
 
 
 class Exporter:

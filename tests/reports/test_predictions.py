@@ -9,13 +9,18 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from toy import LABELS, rows_of, write_rows, write_task
 
 import pet
+from pet.config import RunSettings
 from pet.data import write_table
 from pet.errors import DataError, ModelError
+from pet.learners import Machine, TextClassifier
 from pet.pipeline import label
+from pet.reports import predictions
 from pet.reports.predictions import evaluate_file, load_classifier, predict_file
+from pet.runs import trial
 
 TEXTS = ["team match won", "bank money shares", "robot code data"]
 
@@ -127,6 +132,43 @@ def test_labels_and_names_of_ours_in_the_input_are_kept_aside(
     assert first["input_label"] == rows[0]["label"]
     assert (first["input_confidence"], first["input_prob_Tech"], first["prob_other"]) == ("sure", "high", "x")
     assert first["label"] in LABELS
+
+
+def test_many_rows_are_scored_in_bfloat16_where_a_trial_agrees(
+    finished: pet.RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (trial, predictions):
+        monkeypatch.setattr(module, "PROBED_ROWS", 8)
+    assert scored_in(finished, monkeypatch, 48, 0.0) == ["fp32", "bf16", "bf16"]
+    assert scored_in(finished, monkeypatch, 48, 1.01) == ["fp32", "bf16", "fp32"]
+    assert scored_in(finished, monkeypatch, 47, 0.0) == ["fp32"]
+    assert scored_in(finished, monkeypatch, 48, 0.0, RunSettings(precision="bf16")) == ["bf16"]
+    assert scored_in(finished, monkeypatch, 48, 0.0, RunSettings(precision="fp32")) == ["fp32"]
+
+
+def scored_in(
+    finished: pet.RunResult,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: int,
+    agreement: float,
+    settings: RunSettings | None = None,
+) -> list[str]:
+    """Return the precisions in which rows are scored on hardware that multiplies bfloat16, one after the other."""
+    used: list[str] = []
+    real = TextClassifier.probabilities
+
+    def spy(self: TextClassifier, *arguments: Any) -> Any:
+        used.append(self.machine.inference)
+        return real(self, *arguments)
+
+    def pick(settings: RunSettings) -> Machine:
+        return Machine(torch.device("cpu"), "fp32" if settings.precision == "fp32" else "bf16")
+
+    monkeypatch.setattr(TextClassifier, "probabilities", spy)
+    monkeypatch.setattr(Machine, "pick", pick)
+    monkeypatch.setattr(predictions, "AGREEMENT", agreement)
+    pet.predict(finished.directory, ["good phone"] * rows, settings)
+    return used
 
 
 def test_a_bad_row_is_an_error_or_left_out(finished: pet.RunResult, tmp_path: Path, rows: list[dict[str, Any]]) -> None:

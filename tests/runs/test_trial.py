@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,10 @@ from pet.learners import Voter
 from pet.runs import JobStore, trial
 from pet.runs.plan import Plan, prepare
 from pet.runs.stages import Workbench
-from pet.runs.trial import crew_for
+from pet.runs.trial import Trial, crew_for, settled_before
+from pet.settings import RunSettings
 
+Config = Callable[..., pet.RunConfig]
 Settle = Callable[..., tuple[Plan, list[str]]]
 
 
@@ -132,3 +134,13 @@ def test_a_run_side_by_side_has_the_labels_of_one_alone(toy_pipeline: Path, tmp_
     again = table(2)  # one voter is left to be done: with as many threads as it was before
     assert again[1] == side_by_side[1]
     assert not (tmp_path / "2" / "tokens").exists()
+
+
+def test_what_a_run_has_found_counts_later(config: Config, tmp_path: Path) -> None:
+    inputs = prepare(config()).inputs
+    inputs = replace(inputs, machine=replace(inputs.machine, precision="bf16"))
+    found = [settled_before(inputs, settings, tmp_path) for settings in (RunSettings(), RunSettings(precision="bf16"))]
+    assert [one.machine.inference for one in found] == ["fp32", "bf16"]  # untried
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "trial.json").write_text(json.dumps(asdict(Trial("bf16"))))
+    assert settled_before(inputs, RunSettings(), tmp_path).machine.inference == "bf16"

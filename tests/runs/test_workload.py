@@ -70,7 +70,7 @@ def test_each_job_has_its_rows_and_updates() -> None:
         ("baselines", "supervised", 8, 20),
         ("baselines", "embeddings", 1008, 0),
     ]
-    assert [job.encoded for job in WORK.jobs() if job.variant == STUDENT] == [1008]
+    assert [job.encoded for job in WORK.jobs() if job.variant == STUDENT] == [50 * 16]
     assert [job.name for job in WORK.jobs(whole=False)] == [name for _, name, _, _ in jobs[:6]]
 
 

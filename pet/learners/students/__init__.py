@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 
 from pet.errors import ModelError
+from pet.learners.backbone import check_classifier
 from pet.learners.classifier import ClassifierForm, TextClassifier, read_form
 from pet.learners.machine import Machine
-from pet.learners.sources import ModelSource
+from pet.learners.sources import ModelSource, read_config
 from pet.learners.students.base import Classifier, Student
-from pet.learners.students.layers import shorten_encoder
+from pet.learners.students.layers import check_half, shorten_encoder
 from pet.learners.students.onnx import ONNX_FILE, OnnxClassifier, export_onnx, quantize_onnx
 from pet.learners.students.static import MODEL_TYPE, StaticClassifier
 from pet.settings import StudentSize
@@ -24,12 +25,26 @@ __all__ = [
     "OnnxClassifier",
     "StaticClassifier",
     "Student",
+    "check_student",
     "export_onnx",
     "load_for_export",
     "load_student",
     "new_student",
     "quantize_onnx",
 ]
+
+
+def check_student(size: StudentSize, source: ModelSource) -> None:
+    """Check, without reading its weights, that a classifier of a size can be made out of a pretrained model.
+
+    Raises
+    ------
+    ModelError
+        If it cannot.
+    """
+    check_classifier(source)
+    if size == "small":
+        check_half(read_config(source))
 
 
 def new_student(size: StudentSize, source: ModelSource, form: ClassifierForm, machine: Machine, seed: int) -> Student:

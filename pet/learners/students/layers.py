@@ -1,13 +1,21 @@
 """A smaller encoder out of a pretrained one: some of its layers, as they are."""
 
+import copy
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
+from transformers import AutoModelForSequenceClassification
 
 from pet.errors import ModelError
+from pet.learners.sources import first_line
 
-__all__ = ["kept_layers", "shorten_encoder"]
+__all__ = ["check_half", "kept_layers", "shorten_encoder"]
+
+_PER_LAYER = ("layer_types", "attention_window")
+"""Settings of a config that have a value for each layer: of ModernBERT and its like, and of Longformer."""
 
 _SHARED = {"albert"}  # one set of weights is applied again and again: only the number of times is less
 
@@ -43,10 +51,43 @@ def shorten_encoder(model: Any) -> None:
         layers = _layer_list(model, count)
         for i in sorted(set(range(count)) - set(kept), reverse=True):
             del layers[i]
-    # ModernBERT has layers that see everything and layers that see their neighborhood: each stays what it is.
-    if len(types := getattr(model.config, "layer_types", None) or ()) == count:
-        model.config.layer_types = [types[i] for i in kept]
+    # Whether a layer sees everything or its neighborhood, and how far: each stays what it is.
+    for name in _PER_LAYER:
+        values = getattr(model.config, name, None)
+        if isinstance(values, list) and len(values) == count:
+            setattr(model.config, name, [values[i] for i in kept])
     model.config.num_hidden_layers = len(kept)
+
+
+def check_half(config: Any) -> None:
+    """Check, without any weight, that half of a classifier can be made, saved and loaded.
+
+    Raises
+    ------
+    ModelError
+        If it cannot.
+    """
+    model = None
+    with torch.device("meta"):
+        with suppress(Exception):  # what cannot be built without memory is built when its turn comes
+            model = AutoModelForSequenceClassification.from_config(copy.deepcopy(config))  # type: ignore[no-untyped-call]
+        if model is None:
+            return
+        shorten_encoder(model)
+        try:
+            loaded = AutoModelForSequenceClassification.from_config(model.config)  # type: ignore[no-untyped-call]
+        except Exception as error:  # each model has its own
+            raise _no_half(config, first_line(error)) from None
+    names = [{name: tensor.shape for name, tensor in one.state_dict().items()} for one in (model, loaded)]
+    if names[0] != names[1]:
+        other = min(name for name, _ in names[0].items() ^ names[1].items())
+        raise _no_half(config, f"{other} would have another shape")
+
+
+def _no_half(config: Any, reason: str) -> ModelError:
+    return ModelError(
+        f'size = "small" cannot be made of a {config.model_type!r} model ({reason}): use "same" or "static".'
+    )
 
 
 def _layer_list(model: Any, count: int) -> nn.ModuleList:

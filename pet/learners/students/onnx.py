@@ -77,11 +77,21 @@ class OnnxClassifier:
         def compute(rows: list[Encoded]) -> torch.Tensor:
             batch = collate(rows, self.tokenizer.pad_token_id, segments, "cpu")
             inputs = {name: tensor.numpy() for name, tensor in batch.inputs.items()}
-            (logits,) = self.session.run(["logits"], inputs)
-            return torch.from_numpy(softmax(logits))
+            return torch.from_numpy(softmax(self._logits(inputs)))
 
         cpu = Machine(torch.device("cpu"), "fp32")
         return Inference(cpu, encode, compute).run(examples, len(self.form.labels), advance)
+
+    def _logits(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        """Return float32 [b, k]; a `MemoryError` says that the batch does not fit, as torch would."""
+        try:
+            (logits,) = self.session.run(["logits"], inputs)
+        except Exception as error:  # the runtime's errors have no common base
+            if any(words in str(error) for words in ("allocate memory", "bad allocation", "bad_alloc")):
+                raise MemoryError(first_line(error)) from None
+            raise
+        found: np.ndarray = logits
+        return found
 
 
 def export_onnx(classifier: TextClassifier, source: Path, target: Path) -> None:

@@ -10,7 +10,7 @@ kept is [v, k] numbers (v: size of the vocabulary) instead of [v, h], and a text
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from pet.errors import ModelError
 from pet.learners.backbone import Backbone
 from pet.learners.batching import row_chunks
 from pet.learners.classifier import Advance, ClassifierForm, segments
+from pet.learners.inference import check_finite
 from pet.learners.losses import distillation_loss, soften
 from pet.learners.sources import ModelSource, first_line
 from pet.learners.training import Trained, TrainLog, fit
@@ -47,14 +48,26 @@ class _Bags:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    @classmethod
-    def joined(cls, rows: Sequence[np.ndarray]) -> "_Bags":
-        """Put rows, int32 [t] each, one after the other."""
-        return cls(np.concatenate([*rows, np.empty(0, np.int32)]), np.cumsum([0, *map(len, rows)]))
-
     def of(self, rows: np.ndarray) -> "_Bags":
         """Return some rows, in the order given."""
-        return _Bags.joined([self.ids[self.starts[i] : self.starts[i + 1]] for i in rows])
+        parts = [self.ids[self.starts[i] : self.starts[i + 1]] for i in rows]
+        return _Bags(np.concatenate([*parts, np.empty(0, np.int32)]), np.cumsum([0, *map(len, parts)]))
+
+    def seen(self, size: int) -> np.ndarray:
+        """Return the ids below `size` that occur, int64, sorted."""
+        found = np.zeros(size, np.bool_)
+        for part in self._parts():
+            found[part] = True
+        return np.flatnonzero(found)
+
+    def rename(self, names: np.ndarray) -> None:
+        """Give each id its new name, int32 [v], in place."""
+        for part in self._parts():
+            part[:] = names[part]
+
+    def _parts(self) -> Iterator[np.ndarray]:
+        """Yield views of the ids, a million at a time: an index is held as int64, which would be twice all of them."""
+        return (self.ids[start : start + 2**20] for start in range(0, len(self.ids), 2**20))
 
     def mean(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return the mean vector of each row, [n, d], of vectors [v, d]; that of a row without tokens is 0."""
@@ -157,12 +170,12 @@ class StaticClassifier:
         if self.vectors is None:
             raise ModelError("A saved static classifier cannot train on: distill a new one from the pretrained model.")
         bags = self._bags(examples)
-        seen = np.unique(bags.ids)
+        seen = bags.seen(len(self.vectors))
         vectors = _standardized(self.vectors, seen)
         # Only the tokens that occur are trained, so that a step costs what they cost, not what the vocabulary does.
         places = np.zeros(len(vectors), np.int32)
         places[seen] = np.arange(len(seen))
-        bags = replace(bags, ids=places[bags.ids])
+        bags.rename(places)
         model = _MeanOfVectors(vectors[seen], targets.shape[1])
         softened = torch.from_numpy(soften(targets, temperature))
 
@@ -181,6 +194,7 @@ class StaticClassifier:
         for chunk in row_chunks(len(examples)):
             bags = self._bags(examples[chunk])
             found[chunk] = torch.softmax(bags.mean(self.scores) + self.bias, dim=-1).numpy()
+            check_finite(found[chunk], examples, chunk.start)
             advance(len(bags))
         return found
 
@@ -195,12 +209,13 @@ class StaticClassifier:
 
     def _bags(self, examples: Sequence[Example]) -> _Bags:
         """Tokenize rows without special tokens; those spelled in the text stay text."""
-        parts: list[np.ndarray] = []
+        ids, lengths = [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
         for chunk in row_chunks(len(examples)):  # so that no more than its tokens is kept of a pool
             texts = [segments(example, tuple(self.form.columns)) for example in examples[chunk]]
             encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-            parts += [np.asarray(encoding.ids, np.int32) for encoding in encodings]
-        return _Bags.joined(parts)
+            ids.append(np.concatenate([np.asarray(encoding.ids, np.int32) for encoding in encodings]))
+            lengths.append(np.asarray([len(encoding) for encoding in encodings], np.int64))
+        return _Bags(np.concatenate(ids), np.cumsum(np.concatenate(lengths)))
 
 
 def _plain(tokenizer: Tokenizer) -> Tokenizer:

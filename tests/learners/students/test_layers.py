@@ -7,12 +7,15 @@ import pytest
 import torch
 from tiny import FAMILIES, save_tiny
 from torch import nn
+from transformers import EsmConfig, LongformerConfig, LongformerForSequenceClassification
 
+import pet
 from pet.errors import ModelError
 from pet.learners import ClassifierForm, ModelSource, TextClassifier
 from pet.learners.deltas.families import layers
 from pet.learners.students import load_student, new_student
-from pet.learners.students.layers import kept_layers, shorten_encoder
+from pet.learners.students.layers import check_half, kept_layers, shorten_encoder
+from pet.runs.plan import prepare
 
 FORM = ClassifierForm(("Sports", "Tech"), {"text": "text"}, 64)
 
@@ -53,6 +56,31 @@ def test_a_layer_keeps_its_kind_of_attention(tmp_path, machine):
     model = new_student("small", source, FORM, machine, 0).backbone.model
     assert model.config.layer_types == ["full_attention", "sliding_attention"]
     assert [layer.attention_type for layer in layers(model)] == model.config.layer_types
+
+
+def test_a_plan_knows_that_there_is_no_half(tmp_path, toy_pipeline, refuses):
+    name = save_tiny("bert", tmp_path / "one", num_hidden_layers=1).as_posix()
+    settings = pet.RunConfig.from_toml(toy_pipeline, [f"model.name={name}", "distill.size=small"])
+    refuses(ModelError, lambda: prepare(settings), "has 1 layer(s)", '"same" or "static"')
+
+
+def small_config(kind, **settings):
+    sizes = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 50}
+    return kind(**sizes, num_hidden_layers=4, **settings)
+
+
+def test_whether_half_can_be_loaded_again_is_known_without_weights(refuses):
+    longformer = small_config(LongformerConfig, attention_window=[2, 4, 6, 8])
+    check_half(longformer)
+    assert longformer.attention_window == [2, 4, 6, 8] and longformer.num_hidden_layers == 4
+    esm = small_config(EsmConfig, pad_token_id=1, mask_token_id=4)
+    refuses(ModelError, lambda: check_half(esm), "'esm'", "contact_head", '"static"')
+
+
+def test_a_window_for_each_layer_stays_with_its_layer():
+    model = LongformerForSequenceClassification(small_config(LongformerConfig, attention_window=[2, 4, 6, 8]))
+    shorten_encoder(model)
+    assert model.config.attention_window == [2, 8] and len(model.longformer.encoder.layer) == 2
 
 
 def test_what_has_no_half_is_refused(tmp_path, machine, refuses):

@@ -13,7 +13,15 @@ from pet.config import OptimizerSettings
 from pet.data import Example
 from pet.errors import ModelError
 from pet.learners import TextClassifier
-from pet.learners.students import ONNX_FILE, export_onnx, load_for_export, load_student, new_student, quantize_onnx
+from pet.learners.students import (
+    ONNX_FILE,
+    OnnxClassifier,
+    export_onnx,
+    load_for_export,
+    load_student,
+    new_student,
+    quantize_onnx,
+)
 
 pytestmark = pytest.mark.slow  # the exporter takes seconds
 
@@ -32,6 +40,24 @@ def taught(classifier: TextClassifier) -> TextClassifier:
     settings = OptimizerSettings(steps=30, batch_size=5, learning_rate=5e-3, warmup=0.0)
     classifier.fit(ROWS, targets, settings, np.random.default_rng(0))
     return classifier
+
+
+class SmallMemory:
+    """A session with room for two rows; its error is of no class of Python's, as the runtime's is not."""
+
+    def get_inputs(self):
+        return ()
+
+    def run(self, _names, inputs):
+        if len(inputs["input_ids"]) > 2:
+            raise Exception("Failed to allocate memory for requested buffer of size 12")
+        return [np.zeros((len(inputs["input_ids"]), 2), np.float32)]
+
+
+def test_a_batch_that_does_not_fit_is_halved(new_classifier):
+    classifier = new_classifier("bert", *FIELDS)
+    small = OnnxClassifier(SmallMemory(), classifier.backbone.tokenizer, classifier.form)
+    assert small.probabilities(ROWS).tolist() == [[0.5, 0.5]] * len(ROWS)
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from pet.config import OptimizerSettings
 from pet.data import Example
-from pet.errors import ModelError
+from pet.errors import ModelError, RunError
 from pet.learners import ClassifierForm, ModelSource
 from pet.learners.students import StaticClassifier, load_student
+from pet.learners.students.static import _Bags
 
 SETTINGS = OptimizerSettings(steps=120, batch_size=8, learning_rate=1e-2)
 
@@ -47,6 +48,21 @@ def test_the_scores_of_the_tokens_are_averaged():
     found = np.log(student.probabilities(examples("good", "good so", "bad bad", "", "good bad so ?")))
     # logit of "yes" minus logit of "no"
     assert found[:, 0] - found[:, 1] == pytest.approx([2.5, 1.5, -1.5, 0.5, 0.5], abs=1e-5)
+
+
+def test_a_score_that_is_no_number_names_its_row(folders, refuses):
+    student = new(folders)
+    student.bias[1] = float("nan")
+    refuses(RunError, lambda: student.probabilities(examples("good")), "row '0'", "nan")
+
+
+def test_ids_are_renamed_in_place_a_million_at_a_time():
+    rng, names = np.random.default_rng(0), np.asarray([3, 0, 2, 9, 1], np.int32)
+    ids = rng.integers(0, 4, 2**20 + 5).astype(np.int32)
+    bags = _Bags(ids.copy(), np.asarray([0, len(ids)]))
+    assert bags.seen(5).tolist() == [0, 1, 2, 3]
+    bags.rename(names)
+    assert (bags.ids == names[ids]).all()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
