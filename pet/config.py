@@ -75,7 +75,7 @@ class RunConfig(SettingsFile):
         """
         path = Path(path)
         changes = absolute(overrides_as_tables(overrides), Path.cwd())
-        return cls.from_mapping(merged(absolute(read_toml(path), path.parent), changes), origin=str(path))
+        return cls.from_mapping(merged(absolute(read_toml(path), path.parent), changes), str(path), changes)
 
     def with_registries(self, folders: Sequence[str | Path]) -> "RunConfig":
         """Return this config with more folders of patterns and verbalizers."""

@@ -20,7 +20,7 @@ from pet.errors import ConfigError, DataError, RunError
 from pet.labeling import SoftLabels, combine
 from pet.learners import quiet_transformers
 from pet.reports.cards import CardFacts
-from pet.reports.comparison import compare
+from pet.reports.comparison import compare, quality_lines
 from pet.reports.forecast import Watch
 from pet.reports.labeled import History, LabeledPool, LabeledRows, differs, read_labeled_rows
 from pet.reports.metrics import evaluate, gold_columns
@@ -106,15 +106,17 @@ def label(
 ) -> RunResult:
     """Label the pool and stop at `pseudo_labels.parquet`; `run` on the same directory goes on from there."""
     plan = check_prompts(prepare(config))
-    stages = plan.generations * len(plan.voters)
-    with _workplace(plan, output_dir, stages, force=force, quiet=quiet) as (directory, bench, log):
+    voters = plan.generations * len(plan.voters)
+    with _workplace(plan, output_dir, voters, force=force, quiet=quiet) as (directory, bench, log):
         watch = Watch.start(replace(plan, inputs=bench.inputs), bench, log.say, whole=False)
         bench = adapted(bench, plan.config.adapt, log.say)
         plan = replace(plan, inputs=bench.inputs)
-        generations = _label_pool(plan, directory, bench, log, force)
+        last = accepted(_label_pool(plan, directory, bench, log, force))[-1]
+        for line in quality_lines(last, plan.data):
+            log.say(line)
         predicted = watch.stop(directory, bench.seconds)
-    soft_labels = combine(accepted(generations)[-1].votes)
-    return RunResult(directory.root, directory.pseudo_labels, plan.data.columns, soft_labels, forecast=predicted)
+    found = combine(last.votes)
+    return RunResult(directory.root, directory.pseudo_labels, plan.data.columns, found, forecast=predicted)
 
 
 def _label_pool(

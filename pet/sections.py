@@ -26,8 +26,12 @@ class SettingsFile(Section):
     """All tables of one TOML file."""
 
     @classmethod
-    def from_mapping(cls, tables: Mapping[str, Any], origin: str = "settings") -> Self:
+    def from_mapping(
+        cls, tables: Mapping[str, Any], origin: str = "settings", changes: Mapping[str, Any] | None = None
+    ) -> Self:
         """Build the settings from nested mappings; `origin` names their source in errors.
+
+        What of them is in `changes` too was given by ``--set``.
 
         Raises
         ------
@@ -37,11 +41,22 @@ class SettingsFile(Section):
         try:
             return cls.model_validate(tables)
         except ValidationError as error:
-            raise ConfigError(_explained(cls, error, origin)) from None
+            given = _holds(changes or {}, error.errors()[0]["loc"])
+            raise ConfigError(_explained(cls, error, "--set" if given else origin)) from None
 
     def to_toml(self) -> str:
         """Return every setting as TOML; unset values are left out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def _holds(tables: Mapping[str, Any], place: Sequence[int | str]) -> bool:
+    """Say whether nested tables have something at a place."""
+    found: Any = tables
+    for key in place:
+        if not isinstance(found, Mapping) or key not in found:
+            return False
+        found = found[key]
+    return bool(place)
 
 
 def _explained(whole: type[BaseModel], error: ValidationError, origin: str) -> str:

@@ -142,8 +142,13 @@ def test_an_override_below_a_value_is_refused_and_an_unknown_one_has_the_near_ma
         RunConfig.from_toml(path, ["train.steps=1"])
     with pytest.raises(ConfigError, match=r"'name' is a value, not a section"):
         RunConfig.from_toml(path, ["model.name=a", "model.name.x=b"])
-    with pytest.raises(ConfigError, match=r"unknown key 'step' in \[train\]\. Did you mean steps"):
+    with pytest.raises(ConfigError, match=r"^--set: unknown key 'step' in \[train\]\. Did you mean steps"):
         RunConfig.from_toml(write(tmp_path, ""), ["train.step=1"])
+    with pytest.raises(ConfigError, match=r"^--set: train\.batch_size: "):
+        RunConfig.from_toml(write(tmp_path, "[train]\nsteps = 2"), ["train.batch_size=0"])
+    wrong = write(tmp_path, "[train]\nsteps = 'many'")
+    with pytest.raises(ConfigError, match=rf"^{wrong}: train\.steps: "):
+        RunConfig.from_toml(wrong, ["train.batch_size=2"])
 
 
 def test_a_line_break_in_an_override_sets_nothing_else(tmp_path: Path) -> None:

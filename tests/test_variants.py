@@ -150,6 +150,15 @@ def test_explain_prompt_shows_every_token(toy_pipeline: Path, mixed: pet.RunResu
     assert {line[2] for line in lines[1:]} == {"special", "text", "literal", "mask"}
 
 
+def test_explain_prompt_leaves_out_bad_rows_where_asked(toy_pipeline: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": ""}\n{"text": "second row"}\n')
+    asked = ("explain-prompt", "{text} {mask}", "--config", toy_pipeline, "--set", f"data.unlabeled={rows}")
+    assert run(*asked)[0] == 2
+    code, out, _ = run(*asked, "--on-bad-row", "skip")
+    assert code == 0 and out.count("\n") > 2
+
+
 def test_explain_prompt_shows_what_is_cut(toy_pipeline: Path) -> None:
     code, out, _ = run("explain-prompt", "{text} {mask}", "--config", toy_pipeline, "--set", "model.max_length=8")
     assert code == 0
@@ -178,6 +187,8 @@ def test_explain_prompt_tells_the_nearest_words_of_a_saved_voter(toy_pipeline: P
         (("toy/*",), "2 patterns fit 'toy/*', expected one: take toy/colon or toy/category"),
         (("{text} {mask} {soft:0}",), "{soft:0}"),
         (("{body} {mask}",), "body"),
+        (("{text} foo",), "The template '{text} foo' has no {mask}"),
+        (("mine/short",), "your own need their folder: --registry"),
     ],
 )
 def test_explain_prompt_refuses_in_one_sentence(toy_pipeline: Path, arguments: tuple[object, ...], said: str) -> None:

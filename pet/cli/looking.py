@@ -30,7 +30,10 @@ def check_command(
     from pet.reports.check import check, report_lines
     from pet.runs.plan import prepare
 
-    say(*report_lines(check(prepare(loaded))))
+    report = check(prepare(loaded))
+    say(*report_lines(report))
+    if report.problems:
+        raise typer.Exit(2)  # as `pet run` would
 
 
 @app.command("plan")
@@ -68,12 +71,13 @@ def explain_prompt_command(
     config: Annotated[str, typer.Option(metavar="CONFIG", help="The pipeline that the row comes from.")] = "quickstart",
     settings: Settings = None,
     registry: Registry = None,
+    on_bad_row: BadRow = None,
 ) -> None:
     """Show a row token by token as the model reads it: text, template, virtual tokens, mask, and what is cut.
 
     Example: `pet explain-prompt topic/about --row 3 --set train.preset=p-tuning`
     """
-    loaded = load_config(config, settings, registry, None)
+    loaded = load_config(config, settings, registry, on_bad_row)
     from pet.reports.prompt import explain_prompt, prompt_lines
 
     say(*prompt_lines(explain_prompt(loaded, prompt, row)))

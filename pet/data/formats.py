@@ -166,6 +166,9 @@ def _scan_table(path: Path, delimiter: str) -> Iterator[Scanned]:
         if record == []:  # a blank line
             continue
         if header is None:
+            if other := _spreadsheet_delimiter(record, delimiter):
+                yield from _scan_table(path, other)
+                return
             header = _checked_header(path, record, delimiter)
         elif isinstance(record, Malformed):
             yield start, record
@@ -174,6 +177,13 @@ def _scan_table(path: Path, delimiter: str) -> Iterator[Scanned]:
         else:
             reason = f"{len(record)} values under {len(header)} columns; quote a text that holds the separator"
             yield start, Malformed(reason, "".join(tape.lines))
+
+
+def _spreadsheet_delimiter(record: list[str] | Malformed, delimiter: str) -> str:
+    """Return what separates the columns of a .csv where that is no comma: where commas are decimal, a semicolon."""
+    if delimiter != "," or isinstance(record, Malformed) or len(record) > 1:
+        return ""
+    return next((mark for mark in (";", "\t") if mark in record[0]), "")
 
 
 class _Tape:

@@ -90,7 +90,11 @@ def find_overlaps(train: Iterable[Example], unlabeled: Iterable[Example], test: 
 def _contradictions(train: Iterable[Example]) -> Overlap:
     first: dict[bytes, Example] = {}
     pairs = [(first.setdefault(_key(example), example), example) for example in train]
-    found = [(earlier.id, later.id) for earlier, later in pairs if earlier.label != later.label]
+    found = [
+        (f"{earlier.id} ({earlier.label})", f"{later.id} ({later.label})")
+        for earlier, later in pairs
+        if earlier.label != later.label
+    ]
     return Overlap(len(found), tuple(found[:_SHOWN_IDS]))
 
 

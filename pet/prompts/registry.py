@@ -19,6 +19,8 @@ from pet.prompts.verbalizers import Verbalizer
 
 __all__ = ["Registry", "load_patterns", "load_verbalizers"]
 
+_PLACES = "(your own need their folder: --registry, or [prompts] registry)"
+
 
 class _Named(Protocol):
     @property
@@ -101,16 +103,13 @@ class Registry(Generic[T]):
         for glob in (globs,) if isinstance(globs, str) else globs:
             fitting = [name for name in self._values if name == glob or fnmatchcase(name, glob)]
             if not fitting:
-                raise PromptError(f"No {self.kind} fits {glob!r}.{near_matches(glob, self._near_by(glob))}")
+                raise PromptError(f"No {self.kind} fits {glob!r} {_PLACES}.{near_matches(glob, self._near_by(glob))}")
             chosen.update(fitting)
         return tuple(value for name, value in self._values.items() if name in chosen)
 
     def _require(self, name: str) -> None:
         if name not in self._values:
-            raise PromptError(
-                f"There is no {self.kind} {name!r} (your own need their folder: --registry, or [prompts] registry)."
-                f"{near_matches(name, self._values)}"
-            )
+            raise PromptError(f"There is no {self.kind} {name!r} {_PLACES}.{near_matches(name, self._values)}")
 
     def _near_by(self, glob: str) -> list[str]:
         """Return the names to propose for a glob: files for a glob over a file, which no full name is near to."""

@@ -1,5 +1,6 @@
 """Verbalizers: which words at the mask stand for which label."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -71,8 +72,9 @@ class Verbalizer:
         for label in wanted:
             if label not in self.words:
                 raise PromptError(
-                    f"Verbalizer {self.name!r} has no words for the label {label!r} of the task: add them, "
-                    f"or use the label as it is written there.{near_matches(label, self.words)}"
+                    f"Verbalizer {self.name!r} has no words for the label {label!r} of the task: use its labels, or "
+                    f'write one of your own, with a line like {json.dumps(label)} = ["WORD"] for each label (see '
+                    f"the README, Add a pattern).{near_matches(label, self.words)}"
                 )
         for label in self.words:
             if label not in wanted:

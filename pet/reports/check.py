@@ -1,5 +1,6 @@
 """What a model will read and say, before anything long starts: `pet check`."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,10 +43,11 @@ class PatternReport:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """All patterns, the messages about the data, and what to change (empty: nothing)."""
+    """All patterns, the messages about the data, what a run would refuse, and what else to change (empty: nothing)."""
 
     patterns: tuple[PatternReport, ...]
     messages: tuple[str, ...]
+    problems: tuple[str, ...]
     advice: tuple[str, ...]
 
 
@@ -61,7 +63,8 @@ def check(plan: Plan) -> CheckReport:
         for spec in specs:
             reports.append(_pattern_report(plan, backbone, spec, pool))
             advance(1)
-    return CheckReport(tuple(reports), (*plan.data.messages, *plan.notes), tuple(_advice(reports)))
+    messages = (*plan.data.messages, *plan.notes)
+    return CheckReport(tuple(reports), messages, tuple(_problems(reports)), tuple(_advice(plan, reports)))
 
 
 def _pattern_report(plan: Plan, backbone: Backbone, spec: VoterSpec, pool: Sequence[Example]) -> PatternReport:
@@ -96,22 +99,39 @@ def _shown(encoder: PatternEncoder, example: Example, slots: int) -> str:
     return " ".join("[soft]" if token.kind == "soft" else text for token, text in zip(tokens, texts, strict=True))
 
 
-def _advice(reports: Sequence[PatternReport]) -> list[str]:
-    """Say what to change, each thing once."""
-    advice = []
-    for report in reports:
-        for word in report.words:
-            if word.problem:
-                advice.append(
-                    f"The word {word.word!r} of label {word.label!r} is {word.problem}: choose another word, or set "
-                    "prompts.multi_token = true for words of several tokens."
-                )
-        if report.truncated > 0.1:
-            advice.append(
-                f"{report.truncated:.0%} of the texts are cut under {report.name}: raise model.max_length, or set "
-                'model.truncation = "head+tail".'
-            )
-    return list(dict.fromkeys(advice))
+def _problems(reports: Sequence[PatternReport]) -> list[str]:
+    """Say which words a run would refuse, each once."""
+    words = dict.fromkeys(word for report in reports for word in report.words if word.problem)
+    problems = (
+        f"The word {word.word!r} of label {word.label!r} is {word.problem}: choose another word, or set "
+        "prompts.multi_token = true for words of several tokens."
+        for word in words
+    )
+    return list(dict.fromkeys(problems))
+
+
+def _advice(plan: Plan, reports: Sequence[PatternReport]) -> list[str]:
+    """Say what else to change."""
+    advice = [
+        f"{report.truncated:.0%} of the texts are cut under {report.name}: raise model.max_length, or set "
+        'model.truncation = "head+tail".'
+        for report in reports
+        if report.truncated > 0.1
+    ]
+    found = [max(report.accuracy, report.calibrated or 0.0) for report in reports if report.accuracy is not None]
+    gold = gold_columns(plan.data.labeled, plan.data.task.labels)
+    if found and max(found) <= _by_chance(gold, len(plan.data.task.labels)):
+        advice.append(
+            f"No pattern knows the labels untrained ({max(found):.0%} of the labeled rows at best, which is chance): "
+            "try other words or patterns, or a larger model."
+        )
+    return advice
+
+
+def _by_chance(gold: np.ndarray, labels: int) -> float:
+    """Return the accuracy of always saying the most frequent label of some rows, and one standard error."""
+    share = float(np.bincount(gold, minlength=labels).max()) / len(gold)
+    return share + math.sqrt(share * (1.0 - share) / len(gold))
 
 
 def report_lines(report: CheckReport) -> list[str]:
@@ -129,4 +149,8 @@ def report_lines(report: CheckReport) -> list[str]:
     for word in dict.fromkeys(word for pattern in report.patterns for word in pattern.words):
         state = word.problem or ("ok" if len(word.pieces) == 1 else "ok, several tokens")
         lines.append(f"  {word.label:<16} {word.word:<16} {' '.join(word.pieces):<24} {state}")
-    return [*lines, "", *(f"change: {advice}" for advice in report.advice or ("nothing",))]
+    if report.problems:
+        lines += ["", "zero-shot is measured once the words are mended"]
+    nothing = () if report.problems or report.advice else ("nothing",)
+    problems = (f"must change: {problem}" for problem in report.problems)
+    return [*lines, "", *problems, *(f"change: {advice}" for advice in (*report.advice, *nothing))]

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pet.labeling import batch_calibrated, combine
+from pet.data import TaskData
+from pet.labeling import agreement, batch_calibrated, combine
 from pet.learners import logistic_regression, out_of_fold, self_training
 from pet.reports.metrics import evaluate, gold_columns
 from pet.reports.summary import DISTILLED, Summary, SummaryRow
@@ -17,7 +18,7 @@ from pet.runs.plan import Plan
 from pet.runs.results import Arrays
 from pet.runs.stages import Workbench
 
-__all__ = ["compare"]
+__all__ = ["compare", "quality_lines"]
 
 
 @dataclass(frozen=True)
@@ -146,3 +147,16 @@ def _supervised_held_out(plan: Plan, bench: Workbench, folds: np.ndarray) -> np.
         rows = folds == number
         found[rows] = bench.supervised(np.flatnonzero(~rows))["gold"][rows]
     return found
+
+
+def quality_lines(last: Generation, data: TaskData) -> list[str]:
+    """Return what there is to say of the labels that a generation gave: how many of each, and how far to trust them."""
+    labels, hard = data.task.labels, combine(last.votes).hard()
+    counts = np.bincount(hard, minlength=len(labels)).tolist()
+    split = int((agreement(last.votes, hard) < 1.0).sum())
+    given = ", ".join(f"{label} {count}" for label, count in zip(labels, counts, strict=True))
+    lines = [f"labels given: {given}; the voters differ on {split} of {len(hard)} rows"]
+    if not data.test:
+        return [*lines, "nothing has measured these labels: give a test file, or look at some of them"]
+    found = evaluate(last.on_test().argmax(axis=1), gold_columns(data.test, labels), labels)
+    return [*lines, f"the ensemble on the test rows: accuracy {found.accuracy:.1%}, macro-F1 {found.macro_f1:.1%}"]

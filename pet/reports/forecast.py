@@ -99,7 +99,13 @@ def outlook_lines(outlook: Outlook) -> list[tuple[str, str]]:
     lines += [*memory, ("disk", f"{size(found.disk)} in {outlook.root}")]
     if outlook.refused:
         lines.append(("refused", outlook.refused))
-    return lines + [("shorter", f"--set {one.change}  saves {span(one.seconds)}") for one in outlook.savings]
+    return lines + [
+        ("shorter", f"--set {one.change}  saves {span(one.seconds)}{_cost(one.change)}") for one in outlook.savings
+    ]
+
+
+def _cost(change: str) -> str:
+    return "" if change.startswith("run.") else ", and may cost accuracy"
 
 
 @dataclass(frozen=True)

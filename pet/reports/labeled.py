@@ -11,7 +11,16 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet as pq
 
-from pet.data import Example, Pieces, Rows, RowWriter, parquet_batches, told_if_full, unnamed_file, write_parquet
+from pet.data import (
+    Example,
+    Pieces,
+    Rows,
+    RowWriter,
+    parquet_batches,
+    told_if_full,
+    unnamed_file,
+    write_parquet,
+)
 from pet.errors import DataError, near_matches
 from pet.labeling import SoftLabels, Votes, agreement, combine
 from pet.reports.output import Columns, OutputNames, field_names, parquet_pieces, row_pieces

@@ -39,6 +39,10 @@ __all__ = [
 ]
 
 
+_DIGITS = 6
+"""A float32 has no more decimals to tell."""
+
+
 @dataclass(frozen=True)
 class Prediction:
     """The label of one text, its probability, and the probabilities of all labels."""
@@ -104,6 +108,8 @@ def predict(
             raise DataError(f"Row {i} has {len(values)} text(s), expected {len(names)}: {', '.join(names)}.")
         if wrong := [value for value in values if not _is_text(value)]:
             raise DataError(f"Row {i} holds {str(wrong[0])[:40]!a}, which is no text: leave it out.")
+        if not any(map(str.strip, values)):
+            raise DataError(f"Row {i} is blank: leave it out.")
         examples.append(Example(str(i), dict(zip(names, values, strict=True))))
     soft = _soft_labels(classifier, examples)
     return [
@@ -148,8 +154,9 @@ def prediction_pieces(examples: Rows, columns: Mapping[str, str], soft: SoftLabe
         found = SoftLabels(soft.ids[rows], soft.labels, soft.probs[rows])
         table = names.columns(part) | ({"input_label": [row.label for row in part]} if given else {})
         table["label"] = [found.labels[k] for k in found.hard()]
-        table["confidence"] = found.confidence().tolist()
-        yield table | {name: found.probs[:, k].tolist() for k, name in enumerate(probs)}
+        shown = found.probs.astype(np.float64).round(_DIGITS)
+        table["confidence"] = shown.max(axis=1).tolist()
+        yield table | {name: shown[:, k].tolist() for k, name in enumerate(probs)}
 
 
 def evaluate_file(model: str | Path, source: str, on_bad_row: str = "error") -> Evaluation:

@@ -12,6 +12,7 @@ from pet.data import TaskData, data_digest
 from pet.learners import ModelSource, model_digest
 from pet.prompts import PVP
 from pet.runs.jobs import job_hash
+from pet.runs.manifest import ADDITIONS
 
 __all__ = ["code_digest", "pvp_key", "run_identity"]
 
@@ -45,9 +46,10 @@ def run_identity(config: RunConfig, data: TaskData, source: ModelSource, pvps: S
     Paths are left out of the settings, for files count by what is in them, and so is what no job depends on.
     """
     paths = {"data": {"train", "unlabeled", "test"}, "model": {"name"}, "prompts": {"registry"}}
-    # What may be added to a run that is under way: no job is named by it. (With other threads, so with other workers,
-    # sums are rounded otherwise: the last bits of what is computed from then on may differ.)
-    additions = {"run": {"keep_models", "workers"}, "ipet": {"accept_all"}}
+    additions: dict[str, set[str]] = {}
+    for name in ADDITIONS:
+        section, _, key = name.partition(".")
+        additions.setdefault(section, set()).add(key)
     settings = config.model_dump(mode="json", exclude=paths | additions)
     return {
         "config": job_hash(settings=settings, pvps=[pvp_key(pvp) for pvp in pvps]),

@@ -9,7 +9,14 @@ from typing import Any
 
 from pet.runs.atomic import write_json
 
-__all__ = ["FORMAT_VERSION", "Manifest", "setting_changes"]
+__all__ = ["ADDITIONS", "FORMAT_VERSION", "Manifest", "setting_changes"]
+
+ADDITIONS = ("run.keep_models", "run.workers", "ipet.accept_all")
+"""Settings that may be changed while a run is under way: no job is named by them.
+
+With other workers, so with other threads, sums are rounded otherwise: the last bits of what is computed from then on
+may differ.
+"""
 
 FORMAT_VERSION = 1
 """Counts the changes to the layout of run directories."""
@@ -80,7 +87,7 @@ def setting_changes(before: str, after: str) -> str | None:
         old, new = _flat(tomllib.loads(before)), _flat(tomllib.loads(after))
     except tomllib.TOMLDecodeError:
         return None
-    names = [name for name in {**new, **old} if old.get(name) != new.get(name)]
+    names = [name for name in {**new, **old} if old.get(name) != new.get(name) and name not in ADDITIONS]
     if not names:
         return None
     shown = [f"{name} was {_shown(old, name)} and is {_shown(new, name)}" for name in names[:3]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from pet.config import RunConfig, TrainSettings
 from pet.data import Task
-from pet.errors import ConfigError
+from pet.errors import ConfigError, PromptError
 from pet.learners import scheduled_voter
 from pet.prompts import PVP, Pattern, Registry, Verbalizer
 from pet.prompts.inputs import with_input
@@ -160,7 +160,11 @@ def _set_in_vain(spec: VoterSpec, parameters: int) -> Iterator[str]:
 
 def _written(template: str) -> Pattern:
     """Read a template that stands in the place of a pattern's name; what it says is its name, in short."""
-    return Pattern.parse(f"written/{hashlib.sha256(template.encode()).hexdigest()[:6]}", template)
+    name = f"written/{hashlib.sha256(template.encode()).hexdigest()[:6]}"
+    try:
+        return Pattern.parse(name, template)
+    except PromptError as error:
+        raise PromptError(str(error).replace(f"Pattern {name!r}", f"The template {template!r}")) from None
 
 
 def _pvps(names: Sequence[str], registry: Registry[Pattern], words: Verbalizer, task: Task) -> tuple[PVP, ...]:

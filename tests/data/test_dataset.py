@@ -192,7 +192,7 @@ def test_a_labeled_text_that_has_another_label_too_is_kept_and_said(files):
     data = files([*TRAIN, (TRAIN[0][0].upper(), "y")])
     assert len(data.labeled) == 5
     assert data.messages[0].startswith(
-        "1 labeled rows have the text of an earlier one and another label (train-5 = train-1): kept; look at them"
+        "1 labeled rows have the text of an earlier one and another label (train-5 (y) = train-1 (x)): kept; look"
     )
 
 

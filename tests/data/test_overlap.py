@@ -78,4 +78,4 @@ def test_no_sets_share_nothing():
 def test_a_text_under_two_labels_is_found_in_the_later_row():
     texts = [("a", "x"), ("b", "x"), ("A!", "y"), ("a", "x"), ("B", "x")]
     train = [Example(f"t{n}", {"text": text}, label) for n, (text, label) in enumerate(texts)]
-    assert find_overlaps(train, [], []).contradictions == Overlap(1, (("t0", "t2"),))
+    assert find_overlaps(train, [], []).contradictions == Overlap(1, (("t0 (x)", "t2 (y)"),))

@@ -1,13 +1,17 @@
 """`pet check`: what the model reads, how words are split, what is cut, and what to change."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny import save_tiny
 from toy import write_rows, write_task
+from typer.testing import CliRunner
 
 import pet
-from pet.reports.check import CheckReport, check, report_lines
+from pet.cli import app
+from pet.reports.check import CheckReport, _by_chance, check, report_lines
 from pet.runs.plan import prepare
 
 
@@ -32,10 +36,18 @@ def test_each_pattern_is_shown_on_a_real_row_as_the_model_reads_it(toy_pipeline:
     assert colon.truncated == 0.0
     assert colon.accuracy is not None and 0 <= colon.accuracy <= 1
     assert colon.calibrated is not None
-    assert report.advice == ()
     text = "\n".join(report_lines(report))
     assert "zero-shot on the labeled rows" in text
-    assert text.endswith("change: nothing")
+    assert report.problems == ()
+    # The model is random: it knows as much as chance does.
+    (advice,) = report.advice
+    assert advice.startswith("No pattern knows the labels untrained (") and text.endswith(f"change: {advice}")
+    assert report_lines(replace(report, advice=()))[-1] == "change: nothing"
+
+
+def test_what_chance_is_by_hand() -> None:
+    assert _by_chance(np.asarray([0, 0, 1, 1]), 2) == pytest.approx(0.5 + 0.25)
+    assert _by_chance(np.asarray([0, 0, 0, 1]), 3) == pytest.approx(0.75 + (0.75 * 0.25 / 4) ** 0.5)
 
 
 def test_words_that_cannot_be_used_are_reported_and_not_raised(tmp_path: Path, tiny_model: Path) -> None:
@@ -49,10 +61,12 @@ def test_words_that_cannot_be_used_are_reported_and_not_raised(tmp_path: Path, t
     assert problems["Tech", "team"] == "the same for this tokenizer as a word of label 'Sports'"
     assert problems["Tech", "Ω"] == "unknown to this tokenizer"
     assert report.patterns[0].accuracy is None
-    assert len(report.advice) == 3  # each once, though two patterns share the words
+    assert len(report.problems) == 3 and report.advice == ()  # each once, though two patterns share the words
     lines = report_lines(report)
     assert sum("zebra" in line and "tokens" in line for line in lines) == 2  # in the table, and what to change
-    assert "zero-shot" not in "\n".join(lines)
+    assert "zero-shot is measured once the words are mended" in lines
+    assert [line.partition(":")[0] for line in lines[-3:]] == ["must change"] * 3
+    assert CliRunner().invoke(app, ["check", str(pipeline)]).exit_code == 2
 
 
 def test_words_of_several_tokens_get_as_many_masks(tmp_path: Path, tiny_model: Path) -> None:
@@ -61,7 +75,7 @@ def test_words_of_several_tokens_get_as_many_masks(tmp_path: Path, tiny_model: P
     words.write_text('[words]\nSports = ["team game"]\nBusiness = ["bank"]\nTech = ["data code chip"]\n')
     report = checked(pipeline, "prompts.multi_token=true")
     assert report.patterns[0].pieces.startswith("[CLS] [MASK] [MASK] [MASK] : news")
-    assert report.advice == ()
+    assert report.problems == ()
     assert any("ok, several tokens" in line for line in report_lines(report))
 
 

@@ -55,6 +55,7 @@ def test_texts_from_python(finished: pet.RunResult) -> None:
         (["a", ("b", None)], "Row 1 has 2"),
         ([("a",), (None,)], "Row 1 holds 'None', which is no text"),
         ([(float("nan"),)], "Row 0 holds 'nan'"),
+        (["good", " \n"], "Row 1 is blank: leave it out"),
         (["half \ud83d pair"], r"Row 0 holds 'half \\ud83d pair', which is no text"),
     ],
 )

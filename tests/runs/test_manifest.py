@@ -76,6 +76,7 @@ def test_a_change_of_unknown_settings_and_of_the_format_is_said() -> None:
             "a=1\nb=2\nc=3\nd=4\ne=5",
             "a was X and is 1, b was X and is 2, c was X and is 3, 2 more differ".replace("X", "not set"),
         ),
+        ("[run]\nkeep_models = true\nseed = 1", "[run]\nworkers = 2\nseed = 2", "run.seed was 1 and is 2"),
         ("not toml", "a = 1", None),
     ],
 )
