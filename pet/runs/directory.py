@@ -241,12 +241,13 @@ class RunDirectory:
 
     def _refuse_other(self, changes: list[str]) -> None:
         if changes:
-            by_hand = self.pseudo_labels.is_file() and not self.labels_are_ours()
+            labeled = self.pseudo_labels.is_file()
+            by_hand = labeled and not self.labels_are_ours()
             lost = f", {self.pseudo_labels.name} with what was changed in it by hand among them" if by_hand else ""
             raise ConfigError(
                 f"{self.root} holds another run ({'; '.join(changes)}): choose another --output-dir, "
-                f"or add --force to delete its results{lost}, and start anew. "
-                "(`pet distill`, `pet predict` and `pet explain` read it as it is.)"
+                f"or add --force to delete its results{lost}, and start anew."
+                + (" (`pet distill` and `pet explain` read it as it is.)" if labeled else "")
             )
 
     def _claim(self, config_toml: str, identity: Mapping[str, str], force: bool) -> None:

@@ -123,7 +123,7 @@ def test_another_run_is_refused_and_left_alone(tmp_path: Path, config: str, chan
     assert str(caught.value) == (
         f"{root} holds another run ({said}): choose another --output-dir, or add --force to delete its results, "
         "pseudo_labels.parquet with what was changed in it by hand among them, and start anew. "
-        "(`pet distill`, `pet predict` and `pet explain` read it as it is.)"
+        "(`pet distill` and `pet explain` read it as it is.)"
     )
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
 
@@ -132,7 +132,11 @@ def test_labels_that_nobody_has_changed_are_not_said_to_be_lost(tmp_path: Path) 
     with_results(tmp_path / "run").labels_written()
     with pytest.raises(ConfigError) as caught:
         opened(tmp_path / "run", CONFIG, {**IDENTITY, "data": "x"})
-    assert "to delete its results, and start anew" in str(caught.value)
+    assert str(caught.value).endswith("and start anew. (`pet distill` and `pet explain` read it as it is.)")
+    assert "by hand" not in str(caught.value)
+    (tmp_path / "run" / "pseudo_labels.parquet").unlink()
+    with pytest.raises(ConfigError, match=r"and start anew\.$"):
+        opened(tmp_path / "run", CONFIG, {**IDENTITY, "data": "x"})
 
 
 def test_force_removes_the_results_and_nothing_else(tmp_path: Path) -> None:
