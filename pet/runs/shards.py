@@ -1,8 +1,8 @@
 """The scores of a voter on the pool, in files of about 50,000 rows, written as they come.
 
 Of a large pool each file is at first a job of its own, so that a run that was killed while a voter was voting trains
-the voter again, to the same weights, and goes on behind the last whole file. When the voter's job is done it has them
-all, and the small jobs go.
+the voter again, to the same weights (but for their last bits, where it now has another number of threads), and goes on
+behind the last whole file. When the voter's job is done it has them all, and the small jobs go.
 """
 
 import shutil
