@@ -215,7 +215,8 @@ def main() -> None:
             exact = voter_of(backbone, "fp32", options.device)
             for texts in options.texts:
                 # Models of base size take ten times as long: fewer rows say as much.
-                rows = texts_of(texts, options.data, options.rows if name == "pet-mini" else options.rows // 4)
+                count = options.rows if name == "pet-mini" else options.rows // 4
+                rows = texts_of(texts, options.data, max(BATCH, count))
                 for precision in options.precisions:
                     voter = voter_of(backbone, precision, options.device)
                     place = {"model": name, "texts": texts, "precision": precision}
