@@ -86,5 +86,5 @@ def near_matches(name: str, known: Iterable[str], limit: int = 3) -> str:
     close = difflib.get_close_matches(name, names, n=limit, cutoff=0.6)
     if close:
         return f" Did you mean {', '.join(close)}?"
-    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     return f" Known: {shown}." if names else ""
