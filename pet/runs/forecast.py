@@ -137,6 +137,8 @@ def _disk(work: Workload, rates: Rates, whole: bool) -> int:
     size = 2 * _score_bytes(work) + per_row * (work.pool + work.labeled)
     if work.keep_models:
         size += len(work.generation_rows) * sum(_kept(voter.variant, rates) for voter in work.voters)
+    if work.adaptation:
+        size += FLOAT * rates.weights + rates.tokenizer
     if whole:
         size += _SAVED[work.distill_size] * FLOAT * rates.weights + 2 * rates.tokenizer
     if whole and work.baseline:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pet.runs.forecast import Forecast, Rates, forecast, savings
-from pet.runs.workload import BASELINE, NO_PATTERN, STUDENT, VoterLoad, Workload
+from pet.runs.workload import BASELINE, NO_PATTERN, STUDENT, JobLoad, VoterLoad, Workload
 
 WORK = Workload(
     voters=(VoterLoad("a", "a", "full", 10), VoterLoad("b", "b", "small", 10)),
@@ -81,6 +81,8 @@ def test_memory_and_disk_by_hand() -> None:
     kept = forecast(replace(WORK, keep_models=True, generation_rows=(1000, 1000)), replace(rates, row=100.0))
     assert kept.disk - found.disk == 2 * scores + 2 * ((4 * 500 + 70) + 4 * 20)
     assert forecast(WORK, RATES).memory is None
+    adapting = replace(WORK, adaptation=JobLoad("adapting", "adapt", NO_PATTERN, {"pool": 1000}))
+    assert forecast(adapting, replace(rates, row=100.0)).disk - found.disk == 4 * 500 + 70  # the adapted model
     static = forecast(replace(WORK, distill_size="static"), replace(rates, row=100.0))
     assert found.disk - static.disk == 4 * 500
 
