@@ -6,6 +6,7 @@ halves the token budget of the machine and is done again, so that the results ar
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from pet.errors import RunError
 from pet.learners.batching import row_chunks, token_budget_batches
 from pet.learners.encoding import Encoded
 from pet.learners.machine import Machine, is_out_of_memory
+from pet.learners.packed import PackedForward
 
 __all__ = ["Advance", "Inference", "check_finite"]
 
@@ -39,13 +41,17 @@ class Inference:
             If a value is not finite, or one row alone does not fit into memory.
         """
         found = np.empty((len(examples), columns), np.float32)
-        with torch.inference_mode():
+        with torch.inference_mode(), self._packed():
             for chunk, encoded in _encoded_ahead(examples, self.encode):
                 # Fetched together: a GPU is not waited for after every batch.
                 for rows, values in list(self._batches(encoded, examples, chunk.start, advance)):
                     found[chunk.start + rows] = values.cpu().numpy()
                 check_finite(found[chunk], examples, chunk.start)
         return found
+
+    def _packed(self) -> AbstractContextManager[object]:
+        on = self.machine.device.type == "cpu" and self.machine.inference == "bf16"
+        return PackedForward() if on else nullcontext()
 
     def _batches(
         self, encoded: list[Encoded], examples: Sequence[Example], start: int, advance: Advance

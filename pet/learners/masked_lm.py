@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from pet.errors import ModelError
 from pet.learners.batching import Batch
+from pet.learners.deltas.families import FAMILIES
 from pet.learners.last_layer import last_layer_at_masks
 from pet.learners.words import LabelWords
 
@@ -29,6 +31,7 @@ __all__ = [
     "vocabulary_decoder",
     "word_scores",
     "word_values",
+    "words_at_masks",
 ]
 
 
@@ -184,6 +187,40 @@ def word_scores(logits: torch.Tensor, words: LabelWords) -> torch.Tensor:
     return mean_over_words(word_values(logits, words), words)
 
 
+def words_at_masks(model: Any, batch: Batch, words: LabelWords, precision: str) -> torch.Tensor:
+    """Return the `word_values` of a batch, float32 [b, k, w]; of one slot, no other logits are computed than theirs."""
+    if words.slots > 1:
+        return word_values(mask_logits(model, batch, precision), words)
+    ids = torch.from_numpy(words.ids[:, :, 0]).to(batch.rows.device)
+    with _decoder_of(model, ids.clamp_min(0).flatten()) as picked:
+        logits = mask_logits(model, batch, precision)[:, 0]
+    values = logits if picked else logits[:, ids.clamp_min(0).flatten()]
+    return values.view(-1, *ids.shape) * (ids >= 0)
+
+
+@contextmanager
+def _decoder_of(model: Any, ids: torch.Tensor) -> Iterator[list[bool]]:
+    """While active, the decoder gives the logits of `ids`, int64 [n], alone; collects a value each time it does.
+
+    In other families than the known ones a head may add something to all logits: it is left alone.
+    """
+    decoder: Any = model.get_output_embeddings()
+    picked: list[bool] = []
+    if model.config.model_type not in FAMILIES or type(decoder) is not nn.Linear:
+        yield picked
+        return
+
+    def pick(states: torch.Tensor) -> torch.Tensor:
+        picked.append(True)
+        return functional.linear(states, decoder.weight[ids], None if decoder.bias is None else decoder.bias[ids])
+
+    decoder.forward = pick
+    try:
+        yield picked
+    finally:
+        del decoder.forward
+
+
 def label_scores(model: Any, batch: Batch, words: LabelWords, precision: str) -> torch.Tensor:
-    """Return raw label scores, float32 [b, k], of a batch under one PVP."""
-    return word_scores(mask_logits(model, batch, precision), words)
+    """Return raw label scores, float32 [b, k], of a batch under one PVP: those of `word_scores`."""
+    return mean_over_words(words_at_masks(model, batch, words, precision), words)

@@ -20,10 +20,9 @@ from pet.learners.masked_lm import (
     decoder_inputs,
     first_token_states,
     label_scores,
-    mask_logits,
     mean_over_words,
     vocabulary_decoder,
-    word_values,
+    words_at_masks,
 )
 from pet.learners.words import LabelWords
 from pet.variants import Output
@@ -104,7 +103,7 @@ class WeightedWords(OutputHead):
 
     def scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
         """Return the weighted mean over the words of each label, float32 [b, k]."""
-        values = word_values(mask_logits(model, batch, precision), self.words)
+        values = words_at_masks(model, batch, self.words, precision)
         shares = self.weights.masked_fill(self.absent, -torch.inf).softmax(-1)
         return (values * shares).sum(-1)
 
@@ -126,13 +125,13 @@ class CalibratedWords(OutputHead):
 
     def scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
         """Return the mean over the words of each label, float32 [b, k]."""
-        values = word_values(mask_logits(model, batch, precision), self.words)
+        values = words_at_masks(model, batch, self.words, precision)
         return mean_over_words(values - self.offsets, self.words)
 
     @torch.no_grad()
     def observe(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
         """Return the score of each word, float32 [b, k, w]."""
-        return word_values(mask_logits(model, batch, precision), self.words)
+        return words_at_masks(model, batch, self.words, precision)
 
     @torch.no_grad()
     def prepare(self, observed: torch.Tensor, columns: torch.Tensor | None = None) -> None:  # noqa: ARG002

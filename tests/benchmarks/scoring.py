@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from plain import plain_scores, seconds
 
-from pet.config import ModelSettings
+from pet.config import ModelSettings, RunSettings
 from pet.data import Example, ReadOptions, read_examples
 from pet.learners import Backbone, Machine, Voter, find_model, quiet_transformers
 from pet.learners.batching import padding_waste, token_budget_batches
@@ -74,7 +74,7 @@ def main() -> None:
     pvp = PVP(load_patterns().get("agnews/category"), load_verbalizers().get("agnews/words"))
     backbone = Backbone.masked_lm(find_model(options.model), torch.device("cpu"))
     voters = {
-        precision: Voter(backbone, pvp, ModelSettings(), Machine(torch.device("cpu"), precision))
+        precision: Voter(backbone, pvp, ModelSettings(), Machine.pick(RunSettings(device="cpu", precision=precision)))
         for precision in ("fp32", "bf16")
     }
     print(json.dumps(compare(voters, examples, options.repeats), indent=2))

@@ -1,7 +1,7 @@
 """How near the hardware's limit: `make bench`, as ratios inside one process; JSON and a table.
 
     python tests/benchmarks/speed.py [DATA_DIR] [--models pet-mini bert-base modernbert-base] [--texts agnews imdb]
-                                     [--precisions fp32 bf16] [--rows 512] [--plain-rows 16] [--repeats 3]
+                                     [--precisions fp32 bf16] [--rows 1024] [--plain-rows 16] [--repeats 3]
                                      [--device cpu] [--json FILE]
 
 Texts are those of DATA_DIR (folders agnews and imdb), or made up with about their lengths. Base-size models are random.
@@ -44,7 +44,7 @@ from rich.table import Table
 from scoring import WORDS
 from transformers import BertConfig, BertForMaskedLM, ModernBertConfig, ModernBertForMaskedLM
 
-from pet.config import ModelSettings, TrainSettings
+from pet.config import ModelSettings, RunSettings, TrainSettings
 from pet.data import Example, ReadOptions, read_examples, write_table
 from pet.learners import Backbone, Machine, ModelSource, Voter, find_model, quiet_transformers
 from pet.learners.batching import Batch, length_groups, padding_waste, token_budget_batches
@@ -88,7 +88,8 @@ def model_of(name: str, folder: Path, device: torch.device) -> Backbone:
 def voter_of(backbone: Backbone, precision: str, device: torch.device) -> Voter:
     """Return a voter under a pattern of AG News."""
     pvp = PVP(load_patterns().get("agnews/category"), load_verbalizers().get("agnews/words"))
-    return Voter(backbone, pvp, ModelSettings(), Machine(device, precision))
+    settings = RunSettings(device=str(device), precision=precision)
+    return Voter(backbone, pvp, ModelSettings(), Machine.pick(settings))
 
 
 def inference(voter: Voter, exact: Voter, rows: list[Example], options: argparse.Namespace) -> dict[str, float]:
@@ -201,7 +202,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["pet-mini", "bert-base", "modernbert-base"])
     parser.add_argument("--texts", nargs="+", default=["agnews", "imdb"], choices=list(LENGTHS))
     parser.add_argument("--precisions", nargs="+", default=list(DTYPES), choices=list(DTYPES))
-    parser.add_argument("--rows", type=int, default=512)
+    parser.add_argument("--rows", type=int, default=1024)
     parser.add_argument("--plain-rows", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
@@ -214,8 +215,8 @@ def main() -> None:
             backbone = model_of(name, Path(folder), options.device)
             exact = voter_of(backbone, "fp32", options.device)
             for texts in options.texts:
-                # Models of base size take ten times as long: fewer rows say as much.
-                count = options.rows if name == "pet-mini" else options.rows // 4
+                # Models of base size take ten times as long: fewer rows say nearly as much.
+                count = options.rows if name == "pet-mini" else options.rows // 8
                 rows = texts_of(texts, options.data, max(BATCH, count))
                 for precision in options.precisions:
                     voter = voter_of(backbone, precision, options.device)

@@ -151,14 +151,41 @@ def test_the_score_of_a_long_word_is_its_mean_log_probability_per_piece():
     torch.testing.assert_close(word_scores(probs.log() + 7.0, words), expected)
 
 
-def test_label_scores_read_the_words_at_the_masks(backbones):
+@pytest.mark.parametrize("slots", [1, 2])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_label_scores_are_those_of_logits_of_the_whole_vocabulary(backbones, family, slots):
+    """With their gradient, which the words' rows of the decoder get alone."""
+    backbone = backbones[family]
+    batch, decoder = batch_of(backbone, TEMPLATES[0], slots), vocabulary_decoder(backbone.model)
+    long = [[[9, 7], [12, -1]], [[30, -1], [-1, -1]]]
+    words = LabelWords(("a", "b"), np.array(long)[:, :, :slots])
+    with torch.no_grad():
+        decoder.bias.normal_(generator=torch.Generator().manual_seed(0))
+    seen = []
+    handle = decoder.register_forward_hook(lambda *parts: seen.append(parts[2].shape[-1]))
+    found = label_scores(backbone.model, batch, words, "fp32")
+    handle.remove()
+    found.square().sum().backward()
+    gradients = decoder.weight.grad, decoder.bias.grad
+    backbone.model.zero_grad()
+    expected = word_scores(mask_logits(backbone.model, batch, "fp32"), words)
+    expected.square().sum().backward()
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    for gradient, other in zip(gradients, (decoder.weight.grad, decoder.bias.grad), strict=True):
+        torch.testing.assert_close(gradient, other, atol=1e-5, rtol=1e-4)
+    assert seen == [4 if slots == 1 else len(backbone.tokenizer)]
+    assert "forward" not in vars(decoder)
+    backbone.reset()
+
+
+def test_an_unknown_family_gives_the_logits_of_the_whole_vocabulary(backbones, monkeypatch):
     backbone = backbones["bert"]
-    batch = batch_of(backbone, TEMPLATES[0])
-    words = LabelWords(("a", "b"), np.array([[[9]], [[30]]]))
+    batch, words = batch_of(backbone, TEMPLATES[0]), LabelWords(("a", "b"), np.array([[[9]], [[30]]]))
     with torch.inference_mode():
-        full = backbone.model(**batch.inputs).logits[batch.rows, batch.positions]
+        expected = label_scores(backbone.model, batch, words, "fp32")
+        monkeypatch.setattr(backbone.model.config, "model_type", "odd")
         found = label_scores(backbone.model, batch, words, "fp32")
-    torch.testing.assert_close(found, full[:, [9, 30]], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("slots", [1, 3])

@@ -11,7 +11,7 @@ from tiny import FAMILIES
 
 from pet.errors import ModelError
 from pet.learners.deltas.base import copy_into
-from pet.learners.masked_lm import decoder_inputs, label_scores, vocabulary_decoder
+from pet.learners.masked_lm import decoder_inputs, label_scores, vocabulary_decoder, word_values
 from pet.learners.outputs import CalibratedWords, LabelVectors, Prototypes, WeightedWords, output_head
 from pet.learners.words import LabelWords
 from pet.variants import Output
@@ -130,7 +130,7 @@ def test_a_head_of_other_labels_is_not_loaded(backbones, refuses):
 
 def test_weights_of_words_by_hand(by_hand):
     """A softmax of (ln 3, 0) weighs the logits 2 and 6 of label a as 3 to 1; an absent word has no weight."""
-    by_hand(mask_logits=HAND_LOGITS)
+    by_hand(words_at_masks=word_values(HAND_LOGITS, HAND))
     head = WeightedWords(HAND)
     with torch.no_grad():
         head.weights.copy_(torch.tensor([[np.log(3.0), 0.0], [0.0, 50.0]]))
@@ -149,10 +149,10 @@ def test_one_word_per_label_has_nothing_to_weigh(backbones):
 def test_calibrated_words_are_the_words_less_their_mean_over_rows(by_hand):
     """Over the two rows, the words of a score 0.5 and 3.25 on average, that of b 0.5."""
     head = CalibratedWords(HAND)
-    by_hand(mask_logits=HAND_LOGITS)
+    by_hand(words_at_masks=word_values(HAND_LOGITS, HAND))
     head.prepare(head.observe(None, None, "fp32"))
     assert head.offsets.tolist() == [[0.5, 3.25], [0.5, 0.0]]
-    by_hand(mask_logits=torch.tensor([[[1.0, 1.0, 1.0, 5.25]]]))
+    by_hand(words_at_masks=word_values(torch.tensor([[[1.0, 1.0, 1.0, 5.25]]]), HAND))
     torch.testing.assert_close(head.scores(None, None, "fp32"), torch.tensor([[1.25, 0.5]]))
 
 
