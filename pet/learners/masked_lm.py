@@ -206,7 +206,8 @@ def _decoder_of(model: Any, ids: torch.Tensor) -> Iterator[list[bool]]:
     """
     decoder: Any = model.get_output_embeddings()
     picked: list[bool] = []
-    if model.config.model_type not in FAMILIES or type(decoder) is not nn.Linear:
+    known = model.config.model_type in FAMILIES and type(decoder) is nn.Linear
+    if not known:
         yield picked
         return
 
