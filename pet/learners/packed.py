@@ -142,20 +142,18 @@ def _two_products(
     """Return softmax(q k' scale) v, bf16 [b, a, q, d], and for which heads, bool [a], bfloat16 is too rough for it.
 
     Keys and values are [b, a, t, d]; a column of ones beside the values makes the second product sum the powers too.
-    Keys that the mask [b, 1, q, t] hides from all queries are left out by values of 0.
+    Keys that the mask [b, 1, q, t] hides from all queries are left out by values, and ones, of 0.
     """
     (b, a, t, d), q = value.shape, query.shape[2]
-    values = value.new_ones(b, a, t, d + 1)
-    values[..., :d] = value
+    values = value.new_empty(b, a, t, d + 1)
+    values[..., :d], values[..., d:] = value, 1.0
     if mask is not None:
-        seen = mask[:, :1, 0, :, None].to(key.dtype)
-        key, values = key * seen, values.mul_(seen)
-    queries = (query * (scale * math.log2(math.e))).reshape(b * a, q, d)
-    keys, values = key.reshape(b * a, t, d).transpose(1, 2), values.view(b * a, t, d + 1)
-    sums, highest = query.new_empty(b * a, q, d + 1), query.new_empty(b * a)
-    step = max(1, _CACHED // (q * t))
+        values *= mask[:, :, 0, :, None]
+    queries, keys = query.reshape(b * a, q, d), key.reshape(b * a, t, d).transpose(1, 2)
+    values, sums, highest = values.view(b * a, t, d + 1), query.new_empty(b * a, q, d + 1), query.new_empty(b * a)
+    step, zero, exponent = max(1, _CACHED // (q * t)), query.new_zeros(1), scale * math.log2(math.e)
     for part in (slice(start, start + step) for start in range(0, b * a, step)):
-        scores = torch.bmm(queries[part], keys[part])
+        scores = torch.baddbmm(zero, queries[part], keys[part], beta=0, alpha=exponent)
         # As integers, eight times as fast: positive ones keep their order, and negative ones stay below them.
         highest[part] = scores.view(torch.int16).flatten(1).amax(1).view(torch.bfloat16)
         torch.bmm(scores.exp2_(), values[part], out=sums[part])
