@@ -130,7 +130,7 @@ def _label_pool(
             write_generation(directory.generations, generation, plan.voters, plan.data)
             found[generation.number] = generation  # one that labels the whole pool later replaces itself
     generations = tuple(found.values())
-    _write_labels(plan, directory, generations, force)
+    _write_labels(plan, directory, generations, log, force)
     return generations
 
 
@@ -164,14 +164,15 @@ def distill(
         if rows.corrected:
             log.say(f"{rows.corrected} rows have a label that was set by hand")
         inputs = settled_before(without_pool(config, _test_rows(config, log)), config.run, directory.jobs)
-        bench = adapted_before(Workbench(inputs, directory.store(log), Stages(1), log.say), directory)
+        bench = Workbench(inputs, directory.store(log), Stages(1), log.say)
+        if config.distill.model == "same":
+            bench = adapted_before(bench, directory)
         model, arrays = _train_student(config, bench, rows)
         gold = gold_columns(inputs.data.test, config.task.labels)
         found = evaluate(arrays["test"].argmax(axis=1), gold, config.task.labels) if len(gold) else None
         publish_model(target, model, _card_facts(config, rows), {DISTILLED: found} if found else {})
         if target == directory.model:
-            for export in (export for export in directory.exports if export.exists()):
-                log.warn(f"{export} is still the classifier before this one: export it again")
+            directory.tell_exports(log.warn)
             replace_distilled(directory.metrics_path, found, config.distill.model_dump(mode="json"))
         if found:
             log.say(f"on the test rows: accuracy {found.accuracy:.1%}, macro-F1 {found.macro_f1:.1%}")
@@ -194,7 +195,7 @@ def _workplace(
     """Open the run directory and tell what was noticed in the data; `stages` jobs will be asked for."""
     root = Path(output_dir) if output_dir else Path("runs") / plan.data.task.name
     with RunDirectory.open(root, plan.config.to_toml(), plan.identity, force) as directory:
-        _remove_drafts(directory)
+        directory.remove_drafts()
         log = RunLog(directory.log_path, io.StringIO() if quiet else None)
         for message in (*plan.data.messages, *plan.notes):
             log.say(message)
@@ -211,14 +212,9 @@ def _workplace(
         shutil.rmtree(directory.tokens, ignore_errors=True)
 
 
-def _remove_drafts(directory: RunDirectory) -> None:
-    """Remove what `write_table` left of a table when it was killed; only for the one who holds the lock."""
-    for table in (directory.pseudo_labels, directory.rejected_path):
-        for draft in directory.root.glob(f".{table.name}.*.tmp"):
-            draft.unlink(missing_ok=True)
-
-
-def _write_labels(plan: Plan, directory: RunDirectory, generations: Sequence[Generation], force: bool) -> None:
+def _write_labels(
+    plan: Plan, directory: RunDirectory, generations: Sequence[Generation], log: RunLog, force: bool
+) -> None:
     """Write the labeled data set, unless that would undo what a person has corrected in it."""
     missing = directory.missing()
     if missing:
@@ -234,6 +230,8 @@ def _write_labels(plan: Plan, directory: RunDirectory, generations: Sequence[Gen
             f"{directory.pseudo_labels} has been changed since it was written: train on it as it is with "
             f"`pet distill {directory.root}`, or add --force to undo the changes."
         )
+    if force and not directory.labels_are_ours():
+        directory.tell_exports(log.warn)
     write_pieces(directory.pseudo_labels, found.pieces)
     directory.labels_written()
 

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import chain
@@ -134,11 +134,11 @@ class _Text:
     def all_documents(self) -> Iterator[str]:
         return chain.from_iterable(self.by_source().values())
 
-    def by_source(self) -> Mapping[str, Iterable[str]]:
-        return {source.name: chain.from_iterable(map(self.read, source.files)) for source in self.sources}
+    def by_source(self, say: Callable[[str], None] = lambda _: None) -> Mapping[str, Iterable[str]]:
+        return {one.name: chain.from_iterable(self.read(file, say) for file in one.files) for one in self.sources}
 
-    def read(self, file: str) -> Iterator[str]:
-        return documents(file, self.columns)
+    def read(self, file: str, say: Callable[[str], None] = lambda _: None) -> Iterator[str]:
+        return documents(file, self.columns, say)
 
     @cached_property
     def digest(self) -> str:
@@ -194,13 +194,13 @@ def _token_job(config: PretrainConfig, text: _Text, start: Path, store: JobStore
 
     def work(folder: Path) -> None:
         log.say("turning the text into tokens")
-        corpus = Corpus.from_documents(text.by_source(), loaded.tokenizer, length)
+        corpus = Corpus.from_documents(text.by_source(log.say), loaded.tokenizer, length)
         if len(corpus.ids) < length:
             raise DataError(
                 f"The text has {len(corpus.ids)} tokens, expected more than one row of {length}: give more text, or a "
                 "smaller text.length."
             )
-        held_out = {text.valid: text.read(text.valid)} if text.valid else {}
+        held_out = {text.valid: text.read(text.valid, log.say)} if text.valid else {}
         corpus.save(folder / "text.safetensors")
         Corpus.from_documents(held_out, loaded.tokenizer, length).save(folder / "valid.safetensors")
 

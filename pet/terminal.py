@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CommandGroup", "aligned", "load_config", "print_table", "run_place", "say"]
 
-_RESUMED = ("run", "label", "distill", "pretrain")
+_RESUMED = ("run", "label", "pretrain")
 """The commands that go on where they stopped."""
 
 

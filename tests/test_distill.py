@@ -100,6 +100,27 @@ def test_the_metrics_tell_of_the_classifier_that_is_there(copied: Path) -> None:
     assert len({frozenset(row) for row in found["summary"]["rows"]}) == 1  # its line has what the others have
 
 
+def test_a_test_file_that_has_changed_is_measured_anew(copied: Path, config: Config) -> None:
+    """The same rows in another order, and one more: the classifier is the same, and so are its answers."""
+    source = Path(str(config().data.test))
+    before = source.read_text()
+    rows = before.splitlines()
+    try:
+        distill(copied, quiet=True)
+        accuracy = measured(copied)
+        source.write_text("\n".join([*rows[::-1], rows[0].replace("test-", "again-")]) + "\n")
+        distill(copied, quiet=True)
+        right = round(accuracy * len(rows))
+        assert measured(copied) in {right / (len(rows) + 1), (right + 1) / (len(rows) + 1)}
+    finally:
+        source.write_text(before)
+
+
+def measured(run: Path) -> float:
+    rows = json.loads((run / "metrics.json").read_text())["summary"]["rows"]
+    return next(float(row["test"]["accuracy"]) for row in rows if row["name"] == "distilled classifier")
+
+
 def test_what_was_corrected_is_said_and_an_older_export_is_pointed_at(
     copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,13 +136,17 @@ def test_what_was_corrected_is_said_and_an_older_export_is_pointed_at(
     assert f"; {changed} labels set by hand" in (copied / "model" / "README.md").read_text()
 
 
-def test_corrections_are_not_overwritten_unless_forced(copied: Path, config: Config, finished: pet.RunResult) -> None:
+def test_corrections_are_not_overwritten_unless_forced(
+    copied: Path, config: Config, finished: pet.RunResult, capsys: pytest.CaptureFixture[str]
+) -> None:
     correct(copied, "Tech")
     for command in (pet.run, label):
         with pytest.raises(ConfigError, match=r"has been changed since it was written.*pet distill"):
             command(config(), copied, quiet=True)
     assert set(pq.read_table(copied / "pseudo_labels.parquet").to_pydict()["label"]) == {"Tech"}
-    label(config(), copied, force=True, quiet=True)
+    (copied / "onnx").mkdir()
+    label(config(), copied, force=True)
+    assert f"{copied / 'onnx'} is still the classifier before this one" in capsys.readouterr().err
     assert (copied / "pseudo_labels.parquet").read_bytes() == finished.pseudo_labels.read_bytes()
 
 

@@ -31,9 +31,8 @@ def test_each_size_is_distilled_once_and_predicts(copied: Path, tmp_path: Path, 
     assert tuple(found[0].probs) == LABELS
     right = [one.label == row["label"] for one, row in zip(found, rows_of("test", 4), strict=True)]
     assert sum(right) >= 9  # of 12; by chance 4
-    assert evaluate_file(target, str(write_rows(tmp_path / "test.jsonl", rows_of("test", 4)))).accuracy == sum(
-        right
-    ) / len(right)
+    evaluation, _ = evaluate_file(target, str(write_rows(tmp_path / "test.jsonl", rows_of("test", 4))))
+    assert evaluation.accuracy == sum(right) / len(right)
     jobs = sorted(path.name for path in (copied / "jobs").iterdir())
     distill(copied, [f"distill.size={size}", *STEPS], tmp_path / "again", quiet=True)
     assert sorted(path.name for path in (copied / "jobs").iterdir()) == jobs

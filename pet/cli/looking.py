@@ -53,7 +53,10 @@ def plan_command(
     from pet.reports.forecast import foresee, outlook_lines, outlook_table
     from pet.runs.plan import check_prompts, prepare
 
-    outlook = foresee(check_prompts(prepare(loaded)), run_place(config, output_dir))
+    plan = check_prompts(prepare(loaded))
+    for message in plan.data.messages:
+        typer.echo(message, err=True)
+    outlook = foresee(plan, run_place(config, output_dir))
     if as_json:
         say(json.dumps(outlook.as_json(), ensure_ascii=False, indent=2))
         return

@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pet.cli.app import BadRow, Input, Model, app
 from pet.terminal import say
+
+if TYPE_CHECKING:
+    from pet.data import ReadResult
 
 __all__ = [
     "evaluate_command",
@@ -31,8 +34,7 @@ def predict_command(
     from pet.reports.predictions import predict_file
 
     found = predict_file(model, source, output, on_bad_row or "error")
-    for row in found.rejected:
-        typer.echo(f"warning: left out {row.file}, line {row.line}: {row.reason}", err=True)
+    _tell_rejected(found)
     typer.echo(f"{len(found.examples)} rows labeled in {output}", err=True)
 
 
@@ -44,7 +46,14 @@ def evaluate_command(model: Model, source: Input, on_bad_row: BadRow = None) -> 
     """
     from pet.reports.predictions import evaluate_file
 
-    say(json.dumps(evaluate_file(model, source, on_bad_row or "error").as_json(), ensure_ascii=False, indent=2))
+    evaluation, found = evaluate_file(model, source, on_bad_row or "error")
+    _tell_rejected(found)
+    say(json.dumps(evaluation.as_json(), ensure_ascii=False, indent=2))
+
+
+def _tell_rejected(found: "ReadResult") -> None:
+    for row in found.rejected:
+        typer.echo(f"warning: left out {row.file}, line {row.line}: {row.reason}", err=True)
 
 
 @app.command("export")

@@ -55,7 +55,7 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
     if data.train is None and not (task.labels or known_labels):
         raise DataError("The labels are unknown: name them in [task] labels, or give labeled rows in [data] train.")
     reads, labels = _read_all(task, data, known_labels)
-    columns = next(iter(reads.values())).fields
+    columns = task.fields or next(iter(reads.values())).fields
     settled = Task(task.name, labels, tuple(columns))
     pool, messages = _Pool.drawn(reads, settled, data, seed).without_overlaps()
     if not pool.unlabeled:
@@ -183,9 +183,19 @@ def _read_messages(reads: Mapping[Role, ReadResult]) -> list[str]:
     return messages
 
 
+_MANY_LABELS = 100
+
+
 def _doubtful_labels(rows: Iterable[Example]) -> list[str]:
-    """Say which labels of a file may be others misspelled: one row has it, or another differs by case alone."""
+    """Say which labels of a file may be others misspelled: one row has it, or another differs by case alone.
+
+    Among many labels none is looked for: comparing each with each takes too long.
+    """
     counts, messages = Counter(str(row.label) for row in rows), []
+    if len(counts) > _MANY_LABELS:
+        lone = sum(count == 1 for count in counts.values())
+        doubt = f"{len(counts)} different labels, {lone} of them on a single row: is it the right column?"
+        return [doubt] if lone > len(counts) / 2 else []
     for label, count in counts.items():
         others = [other for other in counts if (counts[other], other) > (count, label)]
         same = [other for other in others if other.casefold() == label.casefold()]

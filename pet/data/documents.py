@@ -1,7 +1,7 @@
 """Files of plain text for pretraining: one document a line, or the text columns of a table; mixed by shares."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,11 +23,11 @@ class TextSource:
     share: float | None = None
 
 
-def documents(file: str, columns: Sequence[str] = ()) -> Iterator[str]:
+def documents(file: str, columns: Sequence[str] = (), say: Callable[[str], None] = lambda _: None) -> Iterator[str]:
     """Yield the documents of a file: its lines, or each text of its rows (CSV, TSV, JSONL, JSON, Parquet, a hub set).
 
     Of rows, those are the texts in `columns` (default: ``text``, or ``text_a`` and ``text_b``). Blank ones are left
-    out.
+    out; how many rows could not be used is told to `say`.
 
     Raises
     ------
@@ -37,14 +37,14 @@ def documents(file: str, columns: Sequence[str] = ()) -> Iterator[str]:
     if not is_hub_name(file) and file_suffix(Path(file)) in ("", ".txt"):
         texts: Iterator[str] = (line for _, line in text_lines(Path(file)))
     else:
-        texts = _of_rows(file, columns)
+        texts = _of_rows(file, columns, say)
     return (stripped for text in texts if (stripped := text.strip()))
 
 
-def _of_rows(file: str, columns: Sequence[str]) -> Iterator[str]:
+def _of_rows(file: str, columns: Sequence[str], say: Callable[[str], None]) -> Iterator[str]:
     options = ReadOptions(role="unlabeled", fields={name: name for name in columns}, on_bad_row="skip")
     try:
-        rows = read_examples(file, options).examples
+        found = read_examples(file, options)
     except DataError as error:
         if "[task.fields]" not in str(error):  # the settings of a run, which are not these
             raise
@@ -52,7 +52,11 @@ def _of_rows(file: str, columns: Sequence[str]) -> Iterator[str]:
             f"{file}: which columns hold the text? Expected {', '.join(columns) or 'text, or text_a and text_b'}: set "
             """text.columns, such as --set 'text.columns=["body"]'."""
         ) from None
-    return (text for row in rows for text in row.fields.values())
+    if found.rejected:
+        first = found.rejected[0]
+        count = len(found.rejected) + len(found.examples)
+        say(f"{len(found.rejected)} of {count} rows of {file} left out, such as number {first.line}: {first.reason}")
+    return (text for row in found.examples for text in row.fields.values())
 
 
 def text_sources(files: Sequence[str], shares: Mapping[str, float], valid: str | None = None) -> list[TextSource]:
@@ -63,7 +67,7 @@ def text_sources(files: Sequence[str], shares: Mapping[str, float], valid: str |
     Raises
     ------
     ConfigError
-        If there is no file, a share is no share, or one is about no source.
+        If there is no file, a share is no share, one is about no source, or a source has two.
 
     Examples
     --------
@@ -78,8 +82,11 @@ TextSource(name='talk', files=('b.txt',), share=0.3)]
         if valid is not None and Path(file).absolute() == Path(valid).absolute():
             continue
         grouped.setdefault(name, []).append(file)
-        if share is not None:
-            said[name] = share
+        if share is not None and said.setdefault(name, share) != share:
+            raise ConfigError(
+                f"--text: the files of {name!r} are one source with two shares, {said[name]:g} and {share:g}: give it "
+                "one, or name the files apart, such as old=FILE:0.2."
+            )
     if files and not grouped:
         raise ConfigError(f"{valid} is the text that is held out, and there is no other: give more files with --text.")
     if not grouped:

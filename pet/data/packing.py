@@ -8,7 +8,7 @@ from pet.data.examples import Example
 
 __all__ = ["pack", "unpack"]
 
-_FIELD, _EXTRA = "field:", "extra:"
+_FIELD, _EXTRA, _JSON = "field:", "extra:", "json"
 
 
 def pack(examples: Sequence[Example]) -> Any:
@@ -38,7 +38,7 @@ def _packed_extra(extras: Sequence[Mapping[str, object]]) -> dict[str, Any]:
 
     try:
         texts = [json.dumps(extra) if extra else None for extra in extras]
-        return {_EXTRA: pyarrow.array(texts, pyarrow.large_string())} if any(texts) else {}
+        return {_JSON: pyarrow.array(texts, pyarrow.large_string())} if any(texts) else {}
     except TypeError:
         names = dict.fromkeys(name for extra in extras for name in extra)
         return {_EXTRA + name: _any_array([extra.get(name) for extra in extras]) for name in names}
@@ -57,7 +57,7 @@ def unpack(batch: Any) -> Iterator[Example]:
     """Yield the rows of a batch of such a stream."""
     columns = {name: batch[name].to_pylist() for name in batch.schema.names}
     ids, labels = columns.pop("id"), columns.pop("label")
-    texts = columns.pop(_EXTRA, None)
+    texts = columns.pop(_JSON, None)
     fields = {name.removeprefix(_FIELD): values for name, values in columns.items() if name.startswith(_FIELD)}
     typed = {name.removeprefix(_EXTRA): values for name, values in columns.items() if name.startswith(_EXTRA)}
     for i, name in enumerate(ids):

@@ -159,6 +159,10 @@ class _Ids(Sequence[str]):
             return tuple(self._rows.iter_ids(index))
         return self._rows[index].id
 
+    def take(self, places: np.ndarray) -> Sequence[str]:
+        """Return the ids of some of the rows, int64 places [s], decoded as they are asked for."""
+        return self._rows.take(places).ids
+
     def __iter__(self) -> Iterator[str]:
         return self._rows.iter_ids()
 

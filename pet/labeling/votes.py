@@ -86,7 +86,9 @@ class Votes:
     def take(self, rows: np.ndarray) -> "Votes":
         """Return the votes on some rows, in their order: int64 places [s] or a bool mask [n]."""
         places = np.arange(len(self.ids))[rows]
-        return replace(self, ids=tuple(self.ids[i] for i in places), scores=self.scores[places])
+        # Those of a pool are decoded as they are asked for, some of them too.
+        ids = self.ids.take(places) if hasattr(self.ids, "take") else tuple(self.ids[i] for i in places)
+        return replace(self, ids=ids, scores=self.scores[places])
 
     def with_weight(self, weight: float) -> "Votes":
         """Return the same votes with another weight."""

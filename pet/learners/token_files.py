@@ -2,7 +2,8 @@
 
     <folder>/<digest>.arrow    the ids of a list of texts, in its order; the digest is over the tokenizer and the texts
 
-Each file is an Arrow IPC file with one column of lists, read through a memory map.
+Each file is an Arrow IPC file with one column of lists, read through a memory map, and a digest of it: what a power cut
+has left half written is not taken for tokens.
 """
 
 import hashlib
@@ -22,6 +23,9 @@ FEWEST_TEXTS = 64
 """Fewer texts are tokenized again: opening a file takes longer."""
 
 
+_DIGEST = b"digest"
+
+
 def tokenizer_digest(tokenizer: Any) -> str:
     """Return the sha256, in hex, of all that decides how a tokenizer of the `tokenizers` library splits a text."""
     return hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
@@ -38,10 +42,13 @@ class TokenFiles:
         """Return the ids of (text, spaced) pairs, int32 [t] each, or None where this list was not kept."""
         try:
             with pa.memory_map(str(self._path(texts))) as source:
-                column = pa.ipc.open_file(source).get_batch(0).column(0)
+                file = pa.ipc.open_file(source)
+                column, stored = file.get_batch(0).column(0), (file.schema.metadata or {}).get(_DIGEST)
         except (OSError, pa.ArrowInvalid):
             return None
         values, ends = column.values.to_numpy(), column.offsets.to_numpy()
+        if stored != _digest(ends, values):
+            return None
         return [values[start:end] for start, end in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)]
 
     def keep(self, texts: Sequence[tuple[str, bool]], ids: Sequence[np.ndarray]) -> None:
@@ -49,7 +56,8 @@ class TokenFiles:
         ends = np.zeros(len(ids) + 1, np.int32)
         np.cumsum([len(one) for one in ids], out=ends[1:])
         values = np.concatenate(ids) if ids else np.empty(0, np.int32)
-        batch = pa.record_batch([pa.ListArray.from_arrays(pa.array(ends), pa.array(values))], names=["ids"])
+        column = pa.ListArray.from_arrays(pa.array(ends), pa.array(values))
+        batch = pa.record_batch([column], names=["ids"]).replace_schema_metadata({_DIGEST: _digest(ends, values)})
         path = self._path(texts)
         beside = path.with_suffix(f".{os.getpid()}")
         with suppress(OSError):
@@ -66,3 +74,9 @@ class TokenFiles:
             # The length first, so that no two lists spell the same bytes.
             digest.update(f"{len(text)} {spaced:d} {text}".encode("utf-8", "surrogatepass"))
         return self.folder / f"{digest.hexdigest()}.arrow"
+
+
+def _digest(ends: np.ndarray, values: np.ndarray) -> bytes:
+    digest = hashlib.blake2b(ends.tobytes(), digest_size=16)
+    digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest().encode()

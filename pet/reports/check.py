@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,6 +53,8 @@ class CheckReport:
 
 def check(plan: Plan) -> CheckReport:
     """Render, encode and score a sample of a plan's rows with its untrained model."""
+    if plan.config.run.precision == "auto":  # float32, until a run has tried the other
+        plan = replace(plan, inputs=replace(plan.inputs, machine=replace(plan.inputs.machine, scoring="fp32")))
     backbone = Backbone.masked_lm(plan.inputs.source, plan.inputs.machine.device)
     size = min(SAMPLED_ROWS, len(plan.data.unlabeled))
     chosen = rng_for(plan.inputs.seed, "check").choice(len(plan.data.unlabeled), size=size, replace=False)

@@ -14,7 +14,7 @@ from pet.learners.classifier import read_form
 from pet.learners.students import ONNX_FILE, Classifier, export_onnx, load_for_export, load_student, quantize_onnx
 from pet.reports.labeled import read_labeled_rows
 from pet.reports.predictions import model_folder
-from pet.runs import RunDirectory, write_folder
+from pet.runs import RunDirectory, files_as_published, write_folder
 
 __all__ = ["Exported", "export_classifier"]
 
@@ -50,8 +50,8 @@ class Exported:
 def export_classifier(model: str | Path, output_dir: Path | None = None, *, int8: bool = False) -> Exported:
     """Write the classifier of a run, or of a model folder, as an ONNX folder that `pet predict` reads.
 
-    It goes to `onnx` or `onnx-int8` beside the classifier if not to `output_dir`. Compared are rows of the run; a
-    model folder alone has none, and made-up ones have to do.
+    It goes to `onnx` or `onnx-int8` in the run directory, or beside a model folder under its name with that behind it,
+    if not to `output_dir`. Compared are rows of the run; a model folder alone has none, and made-up ones have to do.
 
     Raises
     ------
@@ -65,9 +65,9 @@ def export_classifier(model: str | Path, output_dir: Path | None = None, *, int8
         If its probabilities differ by more than 1e-4, or with `int8` more than 1 % of its labels; nothing is written.
     """
     source = model_folder(model)
-    target = output_dir or source.parent / ("onnx-int8" if int8 else "onnx")
-    if target.exists() and not (target / ONNX_FILE).is_file():
-        raise ConfigError(f"{target} exists already and is no exported model: choose a new --output-dir.")
+    target = output_dir or _place(source, "onnx-int8" if int8 else "onnx")
+    if target.exists() and not (target.is_dir() and ONNX_FILE in files_as_published(target)):
+        raise ConfigError(f"{target} exists already and is more than an exported model: choose a new --output-dir.")
     quiet_transformers()
     rows = _rows(RunDirectory(Path(model)).pseudo_labels, read_form(source))
     classifier = load_for_export(source)
@@ -85,6 +85,12 @@ def export_classifier(model: str | Path, output_dir: Path | None = None, *, int8
 
     write_folder(target, write)
     return found[-1]
+
+
+def _place(model: Path, form: str) -> Path:
+    """Return where the export of a model folder goes: into its run, if it has one, else beside it."""
+    of_run = RunDirectory(model.parent)
+    return of_run.root / form if of_run.manifest_path.is_file() else model.with_name(f"{model.resolve().name}-{form}")
 
 
 def _write_exact(classifier: TextClassifier, source: Path, folder: Path, is_the_same: Callable[[Path], bool]) -> bool:

@@ -159,8 +159,8 @@ def prediction_pieces(examples: Rows, columns: Mapping[str, str], soft: SoftLabe
         yield table | {name: shown[:, k].tolist() for k, name in enumerate(probs)}
 
 
-def evaluate_file(model: str | Path, source: str, on_bad_row: str = "error") -> Evaluation:
-    """Compare a classifier with the labels of a file.
+def evaluate_file(model: str | Path, source: str, on_bad_row: str = "error") -> tuple[Evaluation, ReadResult]:
+    """Compare a classifier with the labels of a file; return what was read, too.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def evaluate_file(model: str | Path, source: str, on_bad_row: str = "error") -> 
     options = _options(classifier, "test", on_bad_row)
     found = read_examples(source, replace(options, labels=labels))
     hard = _soft_labels(classifier, found.examples).hard()
-    return evaluate(np.asarray(hard), gold_columns(found.examples, labels), labels)
+    return evaluate(np.asarray(hard), gold_columns(found.examples, labels), labels), found
 
 
 def _options(classifier: Classifier, role: Role, on_bad_row: Any) -> ReadOptions:

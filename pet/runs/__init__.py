@@ -1,6 +1,7 @@
 """The run directory: locked, named by what it was made from, resumed job by job, and never torn."""
 
 from pet.runs.atomic import (
+    files_as_published,
     folder_problem,
     publish_folder,
     write_atomically,
@@ -23,6 +24,7 @@ __all__ = [
     "RunDirectory",
     "RunLog",
     "Stages",
+    "files_as_published",
     "folder_problem",
     "job_hash",
     "publish_folder",

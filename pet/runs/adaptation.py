@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pet.data import TaskData
-from pet.errors import ModelError
+from pet.errors import ModelError, RunError
 from pet.learners import ModelSource
 from pet.learners.pretraining import Corpus, Hooks, Lesson, Pretraining, Start, held_out_batches, mixed_shares
 from pet.learners.sources import longest_input
@@ -84,8 +84,20 @@ def adapted(bench: Workbench, settings: AdaptSettings, say: Callable[[str], None
 
 
 def adapted_before(bench: Workbench, directory: RunDirectory) -> Workbench:
-    """Return a bench whose model is the one that an earlier run in this directory has adapted, if it has."""
+    """Return a bench whose model is the one that an earlier run in this directory has adapted, if it has.
+
+    Raises
+    ------
+    RunError
+        If that model is gone.
+    """
     model = adapted_model(directory)
+    manifest = Manifest.from_file(directory.manifest_path)
+    if model is None and manifest and _NAME in manifest.jobs:
+        raise RunError(
+            f"The model that this run has adapted to its pool is gone from {directory.jobs}: make it again with "
+            '`pet run`, or choose one to train with --set distill.model="NAME".'
+        )
     return _on_adapted(bench, model.parent, model.parent.name) if model else bench
 
 

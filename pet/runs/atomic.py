@@ -21,6 +21,7 @@ from pet.runs.storage import storage_errors
 __all__ = [
     "SUCCESS",
     "TEMPORARY",
+    "files_as_published",
     "folder_problem",
     "is_leftover",
     "publish_folder",
@@ -148,6 +149,16 @@ def folder_problem(folder: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"{SUCCESS} cannot be read"
     return None
+
+
+def files_as_published(folder: Path) -> set[str]:
+    """Return the names of a published folder's files; none where anything was added to it, or nothing published."""
+    try:
+        listed = set(json.loads((folder / SUCCESS).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return set()
+    found = {path.relative_to(folder).as_posix() for path in _files(folder)} - {SUCCESS}
+    return listed if found <= listed else set()
 
 
 def remove_whole(path: Path) -> None:

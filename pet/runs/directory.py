@@ -1,7 +1,7 @@
 """The run directory: one run, its settings and its results, resumed where it stopped."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -164,6 +164,17 @@ class RunDirectory:
         merged = {**manifest.jobs, **jobs}
         if merged != manifest.jobs:
             replace(manifest, jobs=merged).write(self.manifest_path)
+
+    def tell_exports(self, warn: Callable[[str], None]) -> None:
+        """Say which exports are there, when the final classifier changes."""
+        for export in filter(Path.exists, self.exports):
+            warn(f"{export} is still the classifier before this one: export it again")
+
+    def remove_drafts(self) -> None:
+        """Remove what `write_table` left of a table when it was killed; only for the one who holds the lock."""
+        for table in (self.pseudo_labels, self.rejected_path):
+            for draft in self.root.glob(f".{table.name}.*.tmp"):
+                draft.unlink(missing_ok=True)
 
     def labels_are_ours(self) -> bool:
         """Whether the labeled data set is there, byte by byte as `labels_written` has found it.

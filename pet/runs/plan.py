@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from pet.config import DistillSettings, OptimizerSettings, RunConfig
-from pet.data import Example, Rows, Task, TaskData, load_task_data, normalise
+from pet.data import Example, Rows, Task, TaskData, data_digest, load_task_data, normalise
 from pet.errors import ConfigError
 from pet.labeling import FOLDS, Calibration, Growth, gold_folds
 from pet.learners import (
@@ -92,7 +92,8 @@ class Plan:
         """The jobs that a whole run does, if no generation is rejected."""
         folds = len(np.unique(self.held_out.argmax(axis=1))) if self.held_out.any() else 0
         baselines = 2 + folds if self.has_baseline else 0
-        return self.generations * len(self.voters) + len(self.pvps) + 1 + baselines
+        adaptation = int(self.config.adapt.method != "none")
+        return adaptation + self.generations * len(self.voters) + len(self.pvps) + 1 + baselines
 
     @property
     def growth(self) -> Growth:
@@ -146,7 +147,7 @@ def without_pool(config: RunConfig, test: Rows) -> StageInputs:
         machine=Machine.pick(config.run),
         seed=config.run.seed,
         multi_token=config.prompts.multi_token,
-        base={"code": code_digest()},
+        base={"code": code_digest(), "test": data_digest(test)},
         compared=np.empty(0, np.int64),
     )
 

@@ -67,6 +67,11 @@ def test_labels_of_the_train_file_are_sorted(files, labels, order):
         (["yes", "yes", "Yes", "Yes"], ("the label 'Yes' has 2 rows: is 'yes' meant?",)),
         (["billing"] * 3 + ["bill"] * 2, ()),
         (["x", "y"], ()),
+        (
+            [f"ticket {n}" for n in range(101)],
+            ("101 different labels, 101 of them on a single row: is it the right column?",),
+        ),
+        ([f"intent {n % 101}" for n in range(202)], ()),
     ],
 )
 def test_a_label_that_may_be_another_one_misspelled_is_said(files, labels, messages):
@@ -225,6 +230,13 @@ def test_a_text_file_serves_as_unlabeled_whatever_the_train_column(write):
     train, pool = write("train.csv", "sentence,label\na,x\nb,y\n"), write("pool.txt", "c\nd\n")
     data = load_task_data(TaskSettings(), DataSettings(train=train, unlabeled=pool), 1)
     assert [example.fields for example in data.unlabeled] == [{"text": "c"}, {"text": "d"}]
+    # A column that was named stays named, for the files that have one.
+    task, test = (
+        TaskSettings(labels=("x", "y"), fields={"text": "sentence"}),
+        write("test.csv", "sentence,label\na,x\n"),
+    )
+    data = load_task_data(task, DataSettings(unlabeled=pool, test=test), 1)
+    assert data.columns == {"text": "sentence"} and len(data.test) == 1
 
 
 def test_mapped_fields_label_and_id_columns_are_used(write):

@@ -37,6 +37,7 @@ def test_files_of_one_name_are_one_source_and_the_held_out_file_is_none(tmp_path
         ([], {}, "No text is named"),
         (["a.txt:1.5"], {}, "share 1.5, expected more than 0"),
         (["a.txt:0.6", "b.txt:0.6"], {}, "sum to 1.2, expected at most 1"),
+        (["news-1.txt:0.5", "news-2.txt:0.2"], {}, "'news' are one source with two shares, 0.5 and 0.2"),
         (["a.txt:0.6"], {}, "of all sources sum to 0.6, expected 1"),
         (["news.txt"], {"nesw": 0.5}, "no source is called 'nesw'. Did you mean news"),
     ],
@@ -44,6 +45,13 @@ def test_files_of_one_name_are_one_source_and_the_held_out_file_is_none(tmp_path
 def test_shares_that_cannot_be(files, shares, reason):
     with pytest.raises(ConfigError, match=reason):
         text_sources(files, shares)
+
+
+def test_rows_that_cannot_be_used_are_told(tmp_path):
+    path, said = tmp_path / "a.jsonl", []
+    path.write_text('{"text": "one"}\n{"text": ""}\n{"text": "two"}\nnone\n')
+    assert list(documents(str(path), say=said.append)) == ["one", "two"]
+    assert len(said) == 1 and said[0].startswith(f"2 of 4 rows of {path} left out, such as number 2: ")
 
 
 def test_a_held_out_file_alone_is_no_text_to_learn_from(tmp_path):

@@ -67,7 +67,7 @@ def test_ids_are_compared_without_reading_where_they_are_the_same_rows(rows):
 
 
 def test_dates_and_bytes_are_kept_where_a_column_has_them():
-    extras = [{"day": datetime.date(2026, 1, 31), "raw": b"\0\xff"}, {"day": None, "raw": b""}]
+    extras = [{"day": datetime.date(2026, 1, 31), "raw": b"\0\xff", "": "7"}, {"day": None, "raw": b"", "": "x"}]
     assert [e.extra for e in Rows.of(Example(str(i), {"a": "x"}, None, one) for i, one in enumerate(extras))] == extras
 
 

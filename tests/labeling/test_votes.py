@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pet.data import Example, Rows
 from pet.errors import RunError
 from pet.labeling import SoftLabels, Votes, softmax
 from pet.labeling.votes import with_some_weight
@@ -72,6 +73,14 @@ def test_votes_on_some_rows_keep_ids_and_scores_together(rows: np.ndarray, ids: 
     assert part.ids == ids
     assert part.scores.tolist() == [[float(name), 9.0] for name in ids]
     assert (part.voter, part.labels, part.weight) == (whole.voter, LABELS, 0.5)
+
+
+def test_ids_of_a_pool_are_decoded_only_when_asked_for() -> None:
+    pool = Rows.of(Example(str(i), {"text": "a"}) for i in range(3))
+    whole = Votes("a", 0, pool.ids, LABELS, np.zeros((3, 2), np.float32))
+    part = whole.take(np.array([False, True, True])).take(np.array([1, 0]))
+    assert not isinstance(part.ids, tuple)
+    assert list(part.ids) == ["2", "1"] and part.ids == ("2", "1")
 
 
 def test_voters_are_made_equal_only_where_none_has_a_weight() -> None:

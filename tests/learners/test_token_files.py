@@ -41,7 +41,12 @@ def test_a_torn_file_is_as_none_and_a_full_disk_is_no_error(tmp_path, monkeypatc
     files = TokenFiles(tmp_path, "a")
     files.keep(TEXTS, [np.arange(3, dtype=np.int32)] * len(TEXTS))
     (path,) = tmp_path.iterdir()
-    path.write_bytes(path.read_bytes()[:100])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100])
+    assert files.find(TEXTS) is None
+    ids = np.arange(3, dtype=np.int32).tobytes() * 4
+    assert ids in whole
+    path.write_bytes(whole.replace(ids, bytes(len(ids)), 1))  # as a power cut leaves it
     assert files.find(TEXTS) is None
     TokenFiles(tmp_path / "gone", "a").keep(TEXTS, [np.arange(3, dtype=np.int32)] * len(TEXTS))
 

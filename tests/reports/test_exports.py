@@ -1,5 +1,6 @@
 """Exported classifiers of runs: compared with the original on its rows, put in their place whole or not at all."""
 
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from pet.pipeline import distill
 from pet.reports import exports
 from pet.reports.exports import export_classifier
 from pet.reports.predictions import load_classifier
+from pet.runs import write_folder
 
 TEXTS = [str(row["text"]) for row in rows_of("test", 4)]
 
@@ -100,6 +102,16 @@ def test_int8_leaves_more_as_it_is_where_labels_would_change(copied: Path, monke
     assert {path.name for path in (copied / "onnx-int8").iterdir()} == {"model.onnx", "_SUCCESS"}
 
 
+def test_exports_of_two_models_side_by_side_are_two(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Exporter(monkeypatch, *[np.copy] * 3)
+    for name in ("a", "b"):
+        shutil.copytree(copied / "model", tmp_path / name)
+        assert export_classifier(tmp_path / name).folder == tmp_path / f"{name}-onnx"
+    assert export_classifier(copied / "model").folder == copied / "onnx"
+
+
 @pytest.mark.parametrize("int8", [False, True])
 def test_one_that_is_not_the_same_is_not_kept(copied: Path, monkeypatch: pytest.MonkeyPatch, int8: bool) -> None:
     Exporter(monkeypatch, *((other_labels, other_labels) if int8 else (slightly_off,)))
@@ -122,6 +134,10 @@ def test_what_cannot_be_exported_is_said(
     (tmp_path / "taken").mkdir()
     with pytest.raises(ConfigError, match=r"taken exists already .* --output-dir"):
         export_classifier(copied, tmp_path / "taken")
+    write_folder(tmp_path / "earlier", lambda folder: (folder / "model.onnx").write_text("") and None)
+    (tmp_path / "earlier" / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"earlier exists already and is more than an exported model"):
+        export_classifier(copied, tmp_path / "earlier")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     found = command("export", copied, "--to", "onnx")
     assert found.exit_code == 2

@@ -186,7 +186,8 @@ def test_evaluate_counts_the_labels_of_a_file(
     finished: pet.RunResult, tmp_path: Path, rows: list[dict[str, Any]]
 ) -> None:
     source = write_rows(tmp_path / "test.jsonl", rows)
-    found = evaluate_file(finished.directory, str(source))
+    found, read = evaluate_file(finished.directory, str(source))
+    assert not read.rejected
     said = [one.label for one in pet.predict(finished.directory, [row["text"] for row in rows])]
     assert found.accuracy == pytest.approx(sum(a == row["label"] for a, row in zip(said, rows, strict=True)) / 12)
     assert finished.summary is not None
@@ -207,7 +208,7 @@ def test_columns_of_other_names_are_found_by_the_run(tmp_path: Path, tiny_model:
     pipeline.write_text(pipeline.read_text().replace("[task]\n", names))
     result = pet.run(pet.RunConfig.from_toml(pipeline), tmp_path / "run", quiet=True)
     for model in (result.directory, result.directory / "model"):
-        assert evaluate_file(model, str(tmp_path / "test.jsonl")).n == 12
+        assert evaluate_file(model, str(tmp_path / "test.jsonl"))[0].n == 12
         predict_file(model, str(tmp_path / "test.jsonl"), tmp_path / "out.jsonl")
         first = read_output(tmp_path / "out.jsonl")[0]
         assert (first["id"], first["input_label"]) == ("test-0", "Sports")

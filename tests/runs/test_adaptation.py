@@ -1,6 +1,7 @@
 """The model reads the pool once, before any voter; everything after it starts from these weights."""
 
 import json
+import shutil
 
 import pytest
 from safetensors.numpy import load_file
@@ -8,6 +9,7 @@ from toy import content, write_rows
 from transformers import AutoTokenizer
 
 import pet
+from pet.errors import RunError
 from pet.pipeline import distill, label
 from pet.reports import forecast
 from pet.reports.prompt import explain_prompt
@@ -48,6 +50,10 @@ def test_what_it_takes_is_told_before_it_begins(config, tmp_path, monkeypatch):
     assert all(stage["predicted"] > 0 and stage["actual"] > 0 for stage in stages.values())
 
 
+def test_it_counts_among_the_jobs_of_the_run(config):
+    assert prepare(config(*ADAPT)).stage_count == prepare(config("run.baseline=false")).stage_count + 1
+
+
 def test_it_is_done_once_and_the_same_way(run, config, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in run.directory.glob("jobs/*/_SUCCESS")}
     pet.run(config(*ADAPT), run.directory, quiet=True)
@@ -60,6 +66,14 @@ def test_the_student_is_trained_from_it_too_also_later(run, tmp_path):
     model = (run.directory / "model" / "model.safetensors").read_bytes()
     distill(run.directory, output_dir=tmp_path / "model", quiet=True)
     assert (tmp_path / "model" / "model.safetensors").read_bytes() == model
+
+
+def test_a_student_is_not_trained_from_another_model_because_that_one_is_gone(run, tmp_path):
+    copied = tmp_path / "run"
+    shutil.copytree(run.directory, copied)
+    shutil.rmtree(copied / "jobs" / Manifest.from_file(copied / "manifest.json").jobs["adapt"])
+    with pytest.raises(RunError, match=r"has adapted to its pool is gone from .*jobs: make it again with `pet run`"):
+        distill(copied, quiet=True)
 
 
 def test_it_reads_no_more_at_once_than_the_model_can(config, tmp_path):
