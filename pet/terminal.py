@@ -3,6 +3,7 @@
 Nothing heavy is imported here: it is loaded before ``pet --help`` answers.
 """
 
+import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -34,6 +35,8 @@ class CommandGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
+        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+            sys.stdout.reconfigure(errors="backslashreplace")  # a code page of Windows has no sign for most texts
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -1,6 +1,7 @@
 """What the commands share: settings from flags, errors as one line and an exit code, tables in columns."""
 
 import operator
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,22 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     errors = process.stderr.read()
     process.stderr.close()
     assert (process.wait(), errors) == (141, b"")
+
+
+def test_a_terminal_without_a_sign_for_a_letter_is_no_error() -> None:
+    script = (
+        "import typer; from pet.terminal import CommandGroup; app = typer.Typer(cls=CommandGroup)\n"
+        "@app.command()\ndef one(): typer.echo('Где')\n"
+        "@app.command()\ndef two(): pass\n"
+        "app(['one'])"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, env=environment)
+    assert found.stdout.split() == [rb"\u0413\u0434\u0435"]
+
+
+def test_the_version_is_told() -> None:
+    assert command("--version").stdout.split() == ["pet", pet.__version__]
 
 
 def test_pairs_are_aligned_also_none() -> None:

@@ -28,6 +28,7 @@ app = typer.Typer(
     cls=CommandGroup,
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="A few labeled texts and a pile of unlabeled ones in; a labeled data set and a classifier out.",
@@ -35,7 +36,9 @@ app = typer.Typer(
 )
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="A pipeline file, or a name listed by `pet pipelines`.")]
-OutputDir = Annotated[Path | None, typer.Option(help="Where the run lies (default: runs/<name of the pipeline>).")]
+OutputDir = Annotated[
+    Path | None, typer.Option(help="Where the run lies (default: runs/NAME, NAME being the pipeline's).")
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; repeatable.")
 ]
@@ -57,8 +60,19 @@ Name = Annotated[str | None, typer.Argument(help="Show this one.")]
 NameOrGlob = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this one, or list a glob's.")]
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from pet import __version__
+
+        typer.echo(f"pet {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     _debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Label texts with few labels."""

@@ -59,10 +59,12 @@ def plan_command(
     outlook = foresee(plan, run_place(config, output_dir))
     if as_json:
         say(json.dumps(outlook.as_json(), ensure_ascii=False, indent=2))
-        return
-    if outlook.forecast.stages:
-        print_table(outlook_table(outlook))
-    say(*aligned(outlook_lines(outlook)))
+    else:
+        if outlook.forecast.stages:
+            print_table(outlook_table(outlook))
+        say(*aligned(outlook_lines(outlook)))
+    if outlook.refused:
+        raise typer.Exit(2)  # as `pet run` would
 
 
 @app.command("explain-prompt")

@@ -65,7 +65,10 @@ def label_command(
     force: Force = False,
     accept_all: AcceptAll = False,
     keep_models: KeepModels = False,
-    jsonl: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the rows as JSON lines too.")] = None,
+    jsonl: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the rows as JSON lines too (or as .csv, .tsv or .parquet)."),
+    ] = None,
 ) -> None:
     """Label the pool and stop at pseudo_labels.parquet.
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain
 
 from pet.config import DataSettings, TaskSettings
 from pet.data.examples import Example, Task
@@ -13,7 +14,7 @@ from pet.data.overlap import Overlap, Overlaps, find_overlaps
 from pet.data.readers import ReadOptions, ReadResult, RejectedRow, Role, read_examples
 from pet.data.rows import Rows
 from pet.data.sampling import limit, sample_per_label
-from pet.data.streams import shown
+from pet.data.streams import close_match, shown
 from pet.errors import DataError
 from pet.seeding import rng_for
 
@@ -48,7 +49,7 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
     ------
     DataError
         If a set cannot be read, the unlabeled set is missing or empty, the labels are unknown or fewer than
-        two, or a labeled row has another one.
+        two, a labeled row has another one, or no file has the column of ids that was named.
     """
     if data.unlabeled is None:
         raise DataError("[data] unlabeled is missing: name the file of the rows that the run has to label.")
@@ -121,7 +122,17 @@ def _read_all(
         reads[role] = read_examples(source, options)
         fields = fields or reads[role].fields
         labels = labels or _sorted_labels(reads[role].examples)
+    _check_id_column(task.id_column, tuple(dict.fromkeys(chain(*(read.columns for read in reads.values())))))
     return reads, labels
+
+
+def _check_id_column(name: str, columns: tuple[str, ...]) -> None:
+    """Refuse a column of ids that was named and stands in no file: rows would be numbered instead."""
+    if name not in ("id", *columns):
+        raise DataError(
+            f"No file has the column {shown(name)} for the ids; found {', '.join(map(shown, columns))}: name another "
+            f"in [task] id_column, or leave it out.{close_match(name, columns)}"
+        )
 
 
 def _sorted_labels(examples: Iterable[Example]) -> tuple[str, ...]:
@@ -184,6 +195,7 @@ def _read_messages(reads: Mapping[Role, ReadResult]) -> list[str]:
 
 
 _MANY_LABELS = 100
+_PLACEHOLDERS = frozenset({"nan", "none", "null", "n/a", "na", "#n/a", "nil", "?", "-"})
 
 
 def _doubtful_labels(rows: Iterable[Example]) -> list[str]:
@@ -197,11 +209,14 @@ def _doubtful_labels(rows: Iterable[Example]) -> list[str]:
         doubt = f"{len(counts)} different labels, {lone} of them on a single row: is it the right column?"
         return [doubt] if lone > len(counts) / 2 else []
     for label, count in counts.items():
+        rows_of = "1 row" if count == 1 else f"{count} rows"
+        if label.casefold() in _PLACEHOLDERS:
+            messages.append(f"the label {shown(label)} has {rows_of}: is it an empty cell?")
+            continue
         others = [other for other in counts if (counts[other], other) > (count, label)]
         same = [other for other in others if other.casefold() == label.casefold()]
         near = same or (get_close_matches(label, others, n=1, cutoff=0.7) if count == 1 else [])
         if near:
-            rows_of = "1 row" if count == 1 else f"{count} rows"
             messages.append(f"the label {shown(label)} has {rows_of}: is {shown(near[0])} meant?")
     return messages
 

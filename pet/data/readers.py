@@ -58,13 +58,15 @@ class RejectedRow:
 class ReadResult:
     """What was read; `fields` maps each field to the column it came from. `examples` lie in a file of their own.
 
-    `labels_seen` says that labels stood in the file, also where the role has them dropped.
+    `labels_seen` says that labels stood in the file, also where the role has them dropped; `columns` are those of its
+    first rows.
     """
 
     examples: Rows
     rejected: tuple[RejectedRow, ...]
     labels_seen: bool
     fields: Mapping[str, str]
+    columns: tuple[str, ...]
 
 
 def read_examples(source: str, options: ReadOptions) -> ReadResult:
@@ -93,7 +95,7 @@ def read_examples(source: str, options: ReadOptions) -> ReadResult:
     rejected = intake.rejected
     if not intake.numbers:
         raise DataError(f"{source}: none of its {len(rejected)} rows can be used; {plan.first_of(rejected)}.")
-    return ReadResult(intake.rows.close(), tuple(rejected), intake.labels_seen, plan.fields)
+    return ReadResult(intake.rows.close(), tuple(rejected), intake.labels_seen, plan.fields, plan.columns)
 
 
 def _scan(source: str, role: Role) -> Iterator[Scanned]:
@@ -114,6 +116,7 @@ class _Plan:
     source: str
     options: ReadOptions
     fields: Mapping[str, str]
+    columns: tuple[str, ...]
 
     @classmethod
     def from_head(cls, source: str, head: list[Scanned], options: ReadOptions) -> "_Plan":
@@ -129,7 +132,7 @@ class _Plan:
         fields = resolve_fields(source, columns, options.fields, reserved, options.mapped)
         if options.role in ("train", "test"):
             check_label_column(source, columns, options.label_column, options.mapped)
-        return cls(source, options, fields)
+        return cls(source, options, fields, columns)
 
     def example(self, number: int, row: Mapping[str, object] | Malformed) -> Example:
         """Return the example of one row, or raise `_BadRowError`."""

@@ -35,6 +35,7 @@ GZ_FREE_BYTES = 64 * 2**20
 """What any .gz file may unpack to, however small it is."""
 
 _GZ_MAGIC = b"\x1f\x8b"
+_ZIP_MAGIC = b"PK\x03\x04"
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -165,6 +166,8 @@ def missing_file(path: Path) -> str:
 
 def _check_head(path: Path, head: bytes) -> None:
     """Refuse what is no UTF-8 text from its first bytes on."""
+    if head.startswith(_ZIP_MAGIC):
+        raise DataError(f"{path} is an Excel workbook or another zip archive: save it as CSV UTF-8, or unpack it.")
     if head.startswith(_GZ_MAGIC):
         raise DataError(f"{path} holds gzip data: let its name end in .gz.")
     # Text in UTF-16 without a mark decodes as UTF-8 with a NUL in every second place.

@@ -32,11 +32,13 @@ def check_output(path: Path, *inputs: str | Path) -> None:
     Raises
     ------
     DataError
-        If the suffix is not known, the folder is missing, or the file is an input.
+        If the suffix is not known, the folder is missing or may not be written to, or the file is an input.
     """
     _writer(path)
     if not path.absolute().parent.is_dir():
         raise DataError(f"{path} cannot be written: there is no folder {path.parent}; make it, or give another place.")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise DataError(f"{path} cannot be written (Permission denied): give another place.")
     for source in inputs:
         if path.exists() and Path(source).exists() and path.samefile(source):
             raise DataError(f"{path} is the input itself: give another place, so that nothing is lost.")

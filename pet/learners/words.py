@@ -38,6 +38,8 @@ class WordReport:
     pieces: tuple[str, ...]
     ids: tuple[int, ...]
     problem: str
+    is_long: bool = False
+    """Whether several tokens are the problem."""
 
 
 def word_reports(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) -> list[WordReport]:
@@ -56,7 +58,8 @@ def word_reports(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) ->
             problem = _problem(ids, split, pieces.tokenizer.unk_token_id, multi_token)
             if not problem and owner != label:
                 problem = f"the same for this tokenizer as a word of label {owner!r}"
-            reports.append(WordReport(label, word, split, ids, problem))
+            is_long = problem.startswith(f"{len(ids)} tokens")
+            reports.append(WordReport(label, word, split, ids, problem, is_long))
     return reports
 
 
@@ -97,7 +100,7 @@ def label_words(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) -> 
     reports = word_reports(pvp, pieces, multi_token)
     for report in reports:
         if report.problem:
-            way_out = ", or set prompts.multi_token = true" if len(report.ids) > 1 and not multi_token else ""
+            way_out = ", or set prompts.multi_token = true" if report.is_long else ""
             raise PromptError(f"{_complaint(pvp.verbalizer.name, report)} (`pet check` shows the splits){way_out}.")
     labels = tuple(pvp.verbalizer.words)
     width = max(len(words) for words in pvp.verbalizer.words.values())

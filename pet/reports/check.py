@@ -1,12 +1,14 @@
 """What a model will read and say, before anything long starts: `pet check`."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pet.data import Example
+from pet.data import Example, TaskData
+from pet.data.streams import shown
 from pet.labeling import batch_calibrated
 from pet.learners import Backbone, Voter
 from pet.learners.encoding import PatternEncoder
@@ -22,6 +24,9 @@ from pet.seeding import rng_for
 __all__ = ["CheckReport", "PatternReport", "check", "report_lines"]
 
 SAMPLED_ROWS = 200
+_UNREAD = 0.1
+"""A larger share of unknown tokens means that the model cannot read the texts."""
+_LABELS_SHOWN, _LONGEST_LINE = 10, 500
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,12 @@ class PatternReport:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """All patterns, the messages about the data, what a run would refuse, and what else to change (empty: nothing)."""
+    """All patterns, the messages about the data, what a run would refuse, and what else to change (empty: nothing).
 
+    `rows` says how many there are.
+    """
+
+    rows: str
     patterns: tuple[PatternReport, ...]
     messages: tuple[str, ...]
     problems: tuple[str, ...]
@@ -66,7 +75,28 @@ def check(plan: Plan) -> CheckReport:
             reports.append(_pattern_report(plan, backbone, spec, pool))
             advance(1)
     messages = (*plan.data.messages, *plan.notes)
-    return CheckReport(tuple(reports), messages, tuple(_problems(reports)), tuple(_advice(plan, reports)))
+    advice = (*_unread(backbone, plan.config.model.name, pool), *_advice(plan, reports))
+    return CheckReport(_row_counts(plan.data), tuple(reports), messages, tuple(_problems(reports)), advice)
+
+
+def _row_counts(data: TaskData) -> str:
+    counts = Counter(str(row.label) for row in data.labeled)
+    labels = ", ".join(f"{shown(label)} {counts[label]}" for label in data.task.labels[:_LABELS_SHOWN])
+    more = f" and {len(data.task.labels) - _LABELS_SHOWN} more" if len(data.task.labels) > _LABELS_SHOWN else ""
+    return f"{len(data.labeled)} labeled ({labels}{more}), {len(data.unlabeled)} unlabeled, {len(data.test)} test rows"
+
+
+def _unread(backbone: Backbone, model: str, pool: Sequence[Example]) -> list[str]:
+    """Say so where many words of the texts are not known to the tokenizer at all: they are of another language."""
+    backbone.pieces.learn((text, True) for row in pool for text in row.fields.values())
+    ids = np.concatenate([backbone.pieces.ids(text) for row in pool for text in row.fields.values()])
+    share = float(np.mean(ids == backbone.tokenizer.unk_token_id)) if len(ids) else 0.0
+    if share <= _UNREAD:
+        return []
+    return [
+        f"{share:.0%} of the tokens of the texts are unknown to {model}: take a model that reads their language, such "
+        'as model.name = "xlm-roberta-base".'
+    ]
 
 
 def _pattern_report(plan: Plan, backbone: Backbone, spec: VoterSpec, pool: Sequence[Example]) -> PatternReport:
@@ -105,8 +135,8 @@ def _problems(reports: Sequence[PatternReport]) -> list[str]:
     """Say which words a run would refuse, each once."""
     words = dict.fromkeys(word for report in reports for word in report.words if word.problem)
     problems = (
-        f"The word {word.word!r} of label {word.label!r} is {word.problem}: choose another word, or set "
-        "prompts.multi_token = true for words of several tokens."
+        f"The word {word.word!r} of label {word.label!r} is {word.problem}: choose another in [prompts] verbalizer"
+        + (", or set prompts.multi_token = true." if word.is_long else ".")
         for word in words
     )
     return list(dict.fromkeys(problems))
@@ -138,9 +168,9 @@ def _by_chance(gold: np.ndarray, labels: int) -> float:
 
 def report_lines(report: CheckReport) -> list[str]:
     """Return the report as lines for a terminal."""
-    lines = [f"note: {message}" for message in report.messages]
+    lines = [report.rows, *(f"note: {message}" for message in report.messages)]
     for pattern in report.patterns:
-        lines += ["", pattern.name, f"  row     {pattern.example}", f"  tokens  {pattern.pieces}"]
+        lines += ["", pattern.name, f"  row     {_line(pattern.example)}", f"  tokens  {_line(pattern.pieces)}"]
         lines.append(f"  cut     {pattern.truncated:.1%} of the rows")
         if pattern.accuracy is not None and pattern.calibrated is not None:
             lines.append(
@@ -153,6 +183,13 @@ def report_lines(report: CheckReport) -> list[str]:
         lines.append(f"  {word.label:<16} {word.word:<16} {' '.join(word.pieces):<24} {state}")
     if report.problems:
         lines += ["", "zero-shot is measured once the words are mended"]
-    nothing = () if report.problems or report.advice else ("nothing",)
-    problems = (f"must change: {problem}" for problem in report.problems)
-    return [*lines, "", *problems, *(f"change: {advice}" for advice in (*report.advice, *nothing))]
+    problems = [f"must change: {problem}" for problem in report.problems]
+    advice = [f"change: {advice}" for advice in report.advice]
+    nothing = "change: nothing, but see the notes above" if report.messages else "change: nothing"
+    return [*lines, "", *(problems + advice or [nothing])]
+
+
+def _line(text: str) -> str:
+    """Return a text as one line of a terminal: shortened, and no sign in it that steers the terminal."""
+    signs = text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}…"
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in signs)

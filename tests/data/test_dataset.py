@@ -68,6 +68,10 @@ def test_labels_of_the_train_file_are_sorted(files, labels, order):
         (["billing"] * 3 + ["bill"] * 2, ()),
         (["x", "y"], ()),
         (
+            ["x", "y", "nan", "NULL", "NULL"],
+            tuple(f"the label {one}: is it an empty cell?" for one in ("'nan' has 1 row", "'NULL' has 2 rows")),
+        ),
+        (
             [f"ticket {n}" for n in range(101)],
             ("101 different labels, 101 of them on a single row: is it the right column?",),
         ),
@@ -246,6 +250,14 @@ def test_mapped_fields_label_and_id_columns_are_used(write):
     data = load_task_data(task, settings, 1)
     assert data.task.fields == ("title", "body")
     assert data.labeled[0] == Example("r1", {"title": "a", "body": "b"}, "x")
+
+
+def test_a_column_of_ids_that_no_file_has_is_refused(write, refused):
+    train, pool = write("train.csv", "text,label\na,x\nb,y\n"), write("pool.csv", "number,text\n7,c\n")
+    settings = DataSettings(train=train, unlabeled=pool)
+    assert load_task_data(TaskSettings(id_column="number"), settings, 1).unlabeled[0].id == "7"
+    with refused("No file has the column 'nummer' for the ids", "[task] id_column", "Did you mean number"):
+        load_task_data(TaskSettings(id_column="nummer"), settings, 1)
 
 
 ROW = Example("1", {"a": "x", "b": "y"}, "l")

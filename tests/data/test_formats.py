@@ -55,6 +55,11 @@ BROKEN = {
     "latin1": ("b.csv", b"text\nok\ncaf\xe9\n", ["line 3", "0xe9", "UTF-8"]),
     "latin1-jsonl": ("b.jsonl.gz", b'{"text": "ok"}\n{"text": "\xe9"}\n', ["line 2", "0xe9", "UTF-8"]),
     "raw-surrogate": ("b.txt", b"a\n\xed\xa0\x80\n", ["line 2", "UTF-8"]),
+    "excel": (
+        "b.csv",
+        b"PK\x03\x04" + b"\x84" * 40,
+        ["an Excel workbook or another zip archive", "save it as CSV UTF-8"],
+    ),
     "utf16": ("b.csv", "text\nhello\n".encode("utf-16"), ["line 1", "UTF-16"]),
     "utf16-be": ("b.jsonl", '{"text": "a"}\n'.encode("utf-16-be"), ["line 1", "UTF-16"]),
     "utf16-le-gz": ("b.txt.gz", "hello\n".encode("utf-16-le"), ["line 1", "UTF-16"]),

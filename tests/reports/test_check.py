@@ -1,5 +1,6 @@
 """`pet check`: what the model reads, how words are split, what is cut, and what to change."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +44,23 @@ def test_each_pattern_is_shown_on_a_real_row_as_the_model_reads_it(toy_pipeline:
     (advice,) = report.advice
     assert advice.startswith("No pattern knows the labels untrained (") and text.endswith(f"change: {advice}")
     assert report_lines(replace(report, advice=()))[-1] == "change: nothing"
+    assert report_lines(replace(report, advice=(), messages=("a",)))[-1] == "change: nothing, but see the notes above"
+    assert report_lines(report)[0] == "12 labeled ('Sports' 4, 'Business' 4, 'Tech' 4), 36 unlabeled, 12 test rows"
+
+
+def test_texts_of_a_language_that_the_model_does_not_know_are_told(toy_pipeline: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "pool.jsonl", [{"text": f"Где мой заказ номер {n}"} for n in range(20)])
+    advice = checked(toy_pipeline, f"data.unlabeled={tmp_path / 'pool.jsonl'}").advice[0]
+    assert re.match(
+        r"\d\d% of the tokens of the texts are unknown to .*: take a model that reads their language", advice
+    )
+
+
+def test_a_row_is_one_line_that_does_not_steer_the_terminal(toy_pipeline: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "pool.jsonl", [{"text": "a \x1b[31mred\nline " + "news " * 200}])
+    lines = report_lines(checked(toy_pipeline, f"data.unlabeled={tmp_path / 'pool.jsonl'}"))
+    row = next(line for line in lines if line.startswith("  row "))
+    assert r"a \x1b[31mred\nline news" in row and row.endswith("…") and len(row) < 600
 
 
 def test_what_chance_is_by_hand() -> None:
@@ -62,6 +80,7 @@ def test_words_that_cannot_be_used_are_reported_and_not_raised(tmp_path: Path, t
     assert problems["Tech", "Ω"] == "unknown to this tokenizer"
     assert report.patterns[0].accuracy is None
     assert len(report.problems) == 3 and report.advice == ()  # each once, though two patterns share the words
+    assert [("multi_token" in problem) for problem in report.problems] == [True, False, False]
     lines = report_lines(report)
     assert sum("zebra" in line and "tokens" in line for line in lines) == 2  # in the table, and what to change
     assert "zero-shot is measured once the words are mended" in lines
@@ -100,7 +119,7 @@ def test_truncation_is_measured_and_advised_on(tmp_path: Path, tiny_model: Path)
 def test_messages_about_the_data_come_first(tmp_path: Path, tiny_model: Path) -> None:
     pipeline = write_task(tmp_path, tiny_model)
     (tmp_path / "train.jsonl").write_text('{"text": "game", "label": "Sports"}\n')
-    assert report_lines(checked(pipeline))[0].startswith("note: labels without a labeled row")
+    assert report_lines(checked(pipeline))[1].startswith("note: labels without a labeled row")
 
 
 def test_checking_changes_nothing_on_the_disk(toy_pipeline: Path) -> None:

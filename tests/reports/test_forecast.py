@@ -53,7 +53,9 @@ def test_json_has_the_stages_in_seconds_and_bytes(toy_pipeline: Path, tmp_path: 
 
 def test_what_a_folder_holds_that_is_no_run_is_told(toy_pipeline: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    found = json.loads(planned(toy_pipeline, "--output-dir", tmp_path, "--json").stdout)
+    result = planned(toy_pipeline, "--output-dir", tmp_path, "--json")
+    found = json.loads(result.stdout)
+    assert result.exit_code == 2  # as of `pet run`
     assert "holds no run of pet (it has 'notes.txt')" in found["refused"]
     found = json.loads(planned(toy_pipeline, "--output-dir", tmp_path / "notes.txt", "--json").stdout)
     assert "cannot be read" in found["refused"]

@@ -230,7 +230,9 @@ def test_what_is_no_classifier_is_said(
         pet.predict(torn, TEXTS)
 
 
-def test_an_output_that_is_the_input_or_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+def test_an_output_that_is_the_input_or_cannot_be_written_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = tmp_path / "in.csv"
     source.write_text("text\nhello\n")
     nothing = tmp_path / "no-model"  # what is wrong with the output is told first
@@ -242,3 +244,6 @@ def test_an_output_that_is_the_input_or_cannot_be_written_is_refused_before_any_
         with pytest.raises(DataError, match=reason):
             predict_file(nothing, str(source), output)
     assert source.read_text() == "text\nhello\n"
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)  # root may write anywhere
+    with pytest.raises(DataError, match=r"out\.csv cannot be written \(Permission denied\)"):
+        predict_file(nothing, str(source), tmp_path / "out.csv")
