@@ -39,9 +39,9 @@ def pipeline_path(name: str) -> Path:
         return path
     if path.stem == name and name in known:
         return known[name]
-    raise ConfigError(
-        f"No pipeline {name!r}: it is neither a file nor a ready-made one.{near_matches(path.stem, known)}"
-    )
+    beside = [str(file) for file in path.parent.glob("*.toml")] if path.suffix else []
+    hint = near_matches(name, beside) if beside else near_matches(path.stem, known)
+    raise ConfigError(f"No pipeline {name!r}: it is neither a file nor a ready-made one.{hint}")
 
 
 def pipeline_text(name: str) -> str:

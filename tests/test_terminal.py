@@ -117,6 +117,13 @@ def test_a_terminal_without_a_sign_for_a_letter_is_no_error() -> None:
     assert found.stdout.split() == [rb"\u0413\u0434\u0435"]
 
 
+def test_a_misspelt_pipeline_file_is_told_what_lies_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "tickets.toml").write_text("")
+    found = command("check", tmp_path / "ticket.toml")
+    assert found.exit_code == 2 and f"Did you mean {tmp_path / 'tickets.toml'}?" in found.stderr
+    assert "Did you mean quickstart?" in command("check", "quikstart").stderr
+
+
 def test_the_version_is_told() -> None:
     assert command("--version").stdout.split() == ["pet", pet.__version__]
 

@@ -210,7 +210,7 @@ def _doubtful_labels(rows: Iterable[Example]) -> list[str]:
         return [doubt] if lone > len(counts) / 2 else []
     for label, count in counts.items():
         rows_of = "1 row" if count == 1 else f"{count} rows"
-        if label.casefold() in _PLACEHOLDERS:
+        if label.casefold() in _PLACEHOLDERS and count * len(counts) < counts.total():  # "none" may be a label too
             messages.append(f"the label {shown(label)} has {rows_of}: is it an empty cell?")
             continue
         others = [other for other in counts if (counts[other], other) > (count, label)]

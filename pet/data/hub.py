@@ -2,11 +2,13 @@
 
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pet.data.formats import SUFFIXES
+from pet.data.rows import temporary_folder
 from pet.data.streams import close_match, file_suffix
 from pet.errors import DataError
 
@@ -45,10 +47,16 @@ def read_hub_rows(name: str, split: str) -> Iterator[tuple[int, Mapping[str, obj
     """
     folder = _folder_of(name)
     if folder is not None:
-        table = _load_folder(folder, name, split)
+        # The library's copy of the files goes again: they may be nobody else's business.
+        with tempfile.TemporaryDirectory(dir=temporary_folder()) as copies:
+            yield from _named(_load_folder(folder, name, split, copies))
     else:
         base, _, own = name.partition(":")
-        table = _load(name, base, own or split)
+        yield from _named(_load(name, base, split=own or split))
+
+
+def _named(table: Any) -> Iterator[tuple[int, Mapping[str, object]]]:
+    """Yield (row number from 1, row) with the names of labels."""
     names = _label_names(table)
     for number, row in enumerate(table, start=1):
         for column, name_of in names.items():
@@ -64,10 +72,10 @@ def _folder_of(source: str) -> tuple[Path, str] | None:
     return (Path(base), split) if base and os.path.isdir(base) else None
 
 
-def _load_folder(folder: tuple[Path, str], name: str, split: str) -> Any:
+def _load_folder(folder: tuple[Path, str], name: str, split: str, copies: str) -> Any:
     path, own = folder
     if not any((path / mark).is_file() for mark in ("dataset_info.json", "dataset_dict.json")):
-        return _load(name, str(path), own or split)
+        return _load(name, str(path), split=own or split, cache_dir=copies)
     library = _datasets()
     table = _attempt(name, lambda: library.load_from_disk(str(path)))
     if isinstance(table, library.DatasetDict):
@@ -81,10 +89,10 @@ def _load_folder(folder: tuple[Path, str], name: str, split: str) -> Any:
     return table
 
 
-def _load(name: str, base: str, split: str) -> Any:
+def _load(name: str, base: str, **options: str) -> Any:
     """Load one split of a hub data set, or of a folder of data files."""
     library = _datasets()
-    return _attempt(name, lambda: library.load_dataset(base, split=split))
+    return _attempt(name, lambda: library.load_dataset(base, **options))
 
 
 def _datasets() -> Any:

@@ -26,7 +26,7 @@ from pet.data.examples import Example
 from pet.data.packing import pack, unpack
 from pet.errors import StorageError
 
-__all__ = ["RowWriter", "Rows", "told_if_full", "unnamed_file"]
+__all__ = ["RowWriter", "Rows", "temporary_folder", "told_if_full", "unnamed_file"]
 
 CHUNK_ROWS = 256
 """Rows that are packed together: few, since drawing one at random reads them all."""
@@ -237,7 +237,7 @@ class _Store:
 
 def unnamed_file() -> Any:
     """Return a file to write and read, in memory while it is small; it is gone when it is closed, or by any kill."""
-    return tempfile.SpooledTemporaryFile(IN_MEMORY, dir=_folder())
+    return tempfile.SpooledTemporaryFile(IN_MEMORY, dir=temporary_folder())
 
 
 @contextmanager
@@ -253,12 +253,12 @@ def told_if_full() -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(
-            f"The rows do not fit into the temporary folder {_folder()} ({error.strerror or error}): free some space, "
-            "or name another folder in the environment variable TMPDIR."
+            f"The rows do not fit into the temporary folder {temporary_folder()} ({error.strerror or error}): free "
+            "some space, or name another folder in the environment variable TMPDIR."
         ) from None
 
 
-def _folder() -> str:
-    """Return where large temporary files lie: as TMPDIR says; else not in /tmp, which is often memory."""
+def temporary_folder() -> str:
+    """Return the folder of large temporary files: as TMPDIR says; else not in /tmp, which is often memory."""
     large = "/var/tmp"
     return os.environ.get("TMPDIR") or (large if os.access(large, os.W_OK) else tempfile.gettempdir())

@@ -89,8 +89,9 @@ def export_classifier(model: str | Path, output_dir: Path | None = None, *, int8
 
 def _place(model: Path, form: str) -> Path:
     """Return where the export of a model folder goes: into its run, if it has one, else beside it."""
+    model = model if model.name.strip(".") else model.resolve()
     of_run = RunDirectory(model.parent)
-    return of_run.root / form if of_run.manifest_path.is_file() else model.with_name(f"{model.resolve().name}-{form}")
+    return of_run.root / form if of_run.manifest_path.is_file() else model.with_name(f"{model.name}-{form}")
 
 
 def _write_exact(classifier: TextClassifier, source: Path, folder: Path, is_the_same: Callable[[Path], bool]) -> bool:

@@ -157,7 +157,7 @@ def files_as_published(folder: Path) -> set[str]:
         listed = set(json.loads((folder / SUCCESS).read_bytes()))
     except (OSError, ValueError, TypeError):
         return set()
-    found = {path.relative_to(folder).as_posix() for path in _files(folder)} - {SUCCESS}
+    found = {path.relative_to(folder).as_posix() for path in _files(folder)}
     return listed if found <= listed else set()
 
 

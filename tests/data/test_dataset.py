@@ -66,9 +66,10 @@ def test_labels_of_the_train_file_are_sorted(files, labels, order):
         (["yes", "yes", "no", "Yes"], ("the label 'Yes' has 1 row: is 'yes' meant?",)),
         (["yes", "yes", "Yes", "Yes"], ("the label 'Yes' has 2 rows: is 'yes' meant?",)),
         (["billing"] * 3 + ["bill"] * 2, ()),
+        (["favor", "against", "none", "none"], ()),
         (["x", "y"], ()),
         (
-            ["x", "y", "nan", "NULL", "NULL"],
+            ["x", "x", "x", "y", "y", "y", "nan", "NULL", "NULL"],
             tuple(f"the label {one}: is it an empty cell?" for one in ("'nan' has 1 row", "'NULL' has 2 rows")),
         ),
         (

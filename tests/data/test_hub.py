@@ -143,12 +143,15 @@ def test_a_damaged_saved_data_set_is_one_sentence(tmp_path, table, refused):
         list(read_hub_rows(str(tmp_path / "saved"), "train"))
 
 
-def test_a_folder_of_data_files_is_read(tmp_path, refused):
+def test_a_folder_of_data_files_is_read(tmp_path, monkeypatch, refused):
     folder = tmp_path / "files"
     folder.mkdir()
     (folder / "train.jsonl").write_text('{"text": "a", "label": "x"}\n')
     (folder / "test.jsonl").write_text('{"text": "b", "label": "y"}\n')
+    kept = tmp_path / "kept"
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", kept)
     assert read_examples(str(folder), ReadOptions("test")).examples[0].label == "y"
+    assert not kept.exists()  # no copy of the texts stays
     with refused("files:dev", "split"):
         list(read_hub_rows(f"{folder}:dev", "train"))
 
