@@ -55,20 +55,20 @@ def word_reports(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) ->
             ids = tuple(int(token) for token in pieces.ids(word, spaced))
             split = tuple(pieces.tokenizer.convert_ids_to_tokens(list(ids)))
             owner = owners.setdefault(ids, label)
-            problem = _problem(ids, split, pieces.tokenizer.unk_token_id, multi_token)
+            problem, is_long = _problem(ids, split, pieces.tokenizer.unk_token_id, multi_token)
             if not problem and owner != label:
                 problem = f"the same for this tokenizer as a word of label {owner!r}"
-            is_long = problem.startswith(f"{len(ids)} tokens")
             reports.append(WordReport(label, word, split, ids, problem, is_long))
     return reports
 
 
-def _problem(ids: Sequence[int], split: Sequence[str], unknown: int | None, multi_token: bool) -> str:
+def _problem(ids: Sequence[int], split: Sequence[str], unknown: int | None, multi_token: bool) -> tuple[str, bool]:
+    """Return what is wrong with a word (empty: nothing), and whether that is its several tokens."""
     if not ids or (unknown is not None and unknown in ids):
-        return "unknown to this tokenizer"
+        return "unknown to this tokenizer", False
     if len(ids) > 1 and not multi_token:
-        return f"{len(ids)} tokens for this tokenizer ({' '.join(split)})"
-    return ""
+        return f"{len(ids)} tokens for this tokenizer ({' '.join(split)})", True
+    return "", False
 
 
 def _mask_is_spaced(pvp: PVP) -> bool:

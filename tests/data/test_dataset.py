@@ -236,10 +236,8 @@ def test_a_text_file_serves_as_unlabeled_whatever_the_train_column(write):
     data = load_task_data(TaskSettings(), DataSettings(train=train, unlabeled=pool), 1)
     assert [example.fields for example in data.unlabeled] == [{"text": "c"}, {"text": "d"}]
     # A column that was named stays named, for the files that have one.
-    task, test = (
-        TaskSettings(labels=("x", "y"), fields={"text": "sentence"}),
-        write("test.csv", "sentence,label\na,x\n"),
-    )
+    task = TaskSettings(labels=("x", "y"), fields={"text": "sentence"})
+    test = write("test.csv", "sentence,label\na,x\n")
     data = load_task_data(task, DataSettings(unlabeled=pool, test=test), 1)
     assert data.columns == {"text": "sentence"} and len(data.test) == 1
 
