@@ -55,7 +55,7 @@ def plan_command(
 
     plan = check_prompts(prepare(loaded))
     for message in plan.data.messages:
-        typer.echo(message, err=True)
+        _note(message)
     outlook = foresee(plan, run_place(config, output_dir))
     if as_json:
         say(json.dumps(outlook.as_json(), ensure_ascii=False, indent=2))
@@ -85,7 +85,11 @@ def explain_prompt_command(
     loaded = load_config(config, settings, registry, on_bad_row)
     from pet.reports.prompt import explain_prompt, prompt_lines
 
-    say(*prompt_lines(explain_prompt(loaded, prompt, row)))
+    say(*prompt_lines(explain_prompt(loaded, prompt, row, _note)))
+
+
+def _note(message: str) -> None:
+    typer.echo(message, err=True)
 
 
 @app.command("patterns")

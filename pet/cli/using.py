@@ -64,7 +64,8 @@ def export_command(
         bool, typer.Option("--int8", help="Quantize it: smaller and faster, the same labels for 99 %.")
     ] = False,
     output_dir: Annotated[
-        Path | None, typer.Option(help="Where it goes (default: onnx or onnx-int8, beside the classifier).")
+        Path | None,
+        typer.Option(help="Where it goes (default: onnx or onnx-int8 in the run; of a model folder alone, NAME-onnx)."),
     ] = None,
 ) -> None:
     """Write the classifier in another format; `pet predict` reads it as any other. Needs the extra `[onnx]`.

@@ -48,7 +48,7 @@ def read_hub_rows(name: str, split: str) -> Iterator[tuple[int, Mapping[str, obj
     folder = _folder_of(name)
     if folder is not None:
         # The library's copy of the files goes again: they may be nobody else's business.
-        with tempfile.TemporaryDirectory(dir=temporary_folder()) as copies:
+        with tempfile.TemporaryDirectory(dir=temporary_folder(), ignore_cleanup_errors=True) as copies:
             yield from _named(_load_folder(folder, name, split, copies))
     else:
         base, _, own = name.partition(":")

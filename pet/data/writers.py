@@ -37,7 +37,7 @@ def check_output(path: Path, *inputs: str | Path) -> None:
     _writer(path)
     if not path.absolute().parent.is_dir():
         raise DataError(f"{path} cannot be written: there is no folder {path.parent}; make it, or give another place.")
-    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+    if not os.access(path.absolute().parent, os.W_OK):  # it is written beside its place, and moved there
         raise DataError(f"{path} cannot be written (Permission denied): give another place.")
     for source in inputs:
         if path.exists() and Path(source).exists() and path.samefile(source):

@@ -22,7 +22,6 @@ __all__ = ["FEWEST_TEXTS", "TokenFiles", "tokenizer_digest"]
 FEWEST_TEXTS = 64
 """Fewer texts are tokenized again: opening a file takes longer."""
 
-
 _DIGEST = b"digest"
 
 

@@ -38,7 +38,7 @@ class WordReport:
     pieces: tuple[str, ...]
     ids: tuple[int, ...]
     problem: str
-    is_long: bool = False
+    is_long: bool
     """Whether several tokens are the problem."""
 
 

@@ -89,7 +89,7 @@ def export_classifier(model: str | Path, output_dir: Path | None = None, *, int8
 
 def _place(model: Path, form: str) -> Path:
     """Return where the export of a model folder goes: into its run, if it has one, else beside it."""
-    model = model if model.name.strip(".") else model.resolve()
+    model = model if model.name.strip(".") else model.resolve()  # "." and ".." are no names
     of_run = RunDirectory(model.parent)
     return of_run.root / form if of_run.manifest_path.is_file() else model.with_name(f"{model.name}-{form}")
 

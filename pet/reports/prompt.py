@@ -1,6 +1,6 @@
 """How a model reads one row under a pattern, token by token: `pet explain-prompt`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,11 +39,14 @@ class PromptToken:
     nearest: tuple[tuple[str, float], ...] = ()
 
 
-def explain_prompt(config: RunConfig, prompt: str, row: int) -> list[PromptToken]:
+def explain_prompt(
+    config: RunConfig, prompt: str, row: int, say: Callable[[str], None] = lambda _: None
+) -> list[PromptToken]:
     """Return the tokens of a row of a pipeline, counted from 1: its labeled rows, or the pool without any.
 
     `prompt` is the name of a pattern, a template with a {mask}, or the folder of a saved voter, whose trained vectors
-    are then told. A pattern is read as the preset of `[train]` has it.
+    are then told. A pattern is read as the preset of `[train]` has it. What was noticed in the data, such as rows left
+    out, is told to `say`.
 
     Raises
     ------
@@ -54,6 +57,8 @@ def explain_prompt(config: RunConfig, prompt: str, row: int) -> list[PromptToken
     """
     saved = Path(prompt) if (Path(prompt) / "voter.json").is_file() else None
     plan = prepare(config if saved else _with_pattern(config, prompt))
+    for message in plan.data.messages:
+        say(message)
     fitting = [pvp.pattern.name for pvp in plan.pvps]
     if not saved and len(fitting) > 1:
         raise ConfigError(f"{len(fitting)} patterns fit {prompt!r}, expected one: take {' or '.join(fitting[:3])}.")

@@ -92,8 +92,7 @@ def adapted_before(bench: Workbench, directory: RunDirectory) -> Workbench:
         If that model is gone.
     """
     model = adapted_model(directory)
-    manifest = Manifest.from_file(directory.manifest_path)
-    if model is None and manifest and _NAME in manifest.jobs:
+    if model is None and _adapted_key(directory):
         raise RunError(
             f"The model that this run has adapted to its pool is gone from {directory.jobs}: make it again with "
             '`pet run`, or choose one to train with --set distill.model="NAME".'
@@ -103,10 +102,14 @@ def adapted_before(bench: Workbench, directory: RunDirectory) -> Workbench:
 
 def adapted_model(directory: RunDirectory) -> Path | None:
     """Return the folder of the model that a run in this directory has adapted, if it has."""
-    manifest = Manifest.from_file(directory.manifest_path)
-    key = manifest.jobs.get(_NAME) if manifest else None
+    key = _adapted_key(directory)
     model = directory.jobs / (key or "") / _MODEL
     return model if key and model.is_dir() else None
+
+
+def _adapted_key(directory: RunDirectory) -> str | None:
+    manifest = Manifest.from_file(directory.manifest_path)
+    return manifest.jobs.get(_NAME) if manifest else None
 
 
 def adaptation_facts(bench: Workbench) -> dict[str, dict[str, object]]:

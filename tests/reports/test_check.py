@@ -1,6 +1,7 @@
 """`pet check`: what the model reads, how words are split, what is cut, and what to change."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from typer.testing import CliRunner
 
 import pet
 from pet.cli import app
+from pet.data import Example
+from pet.learners import Voter
 from pet.reports.check import CheckReport, _by_chance, check, report_lines
 from pet.runs.plan import prepare
 
@@ -46,6 +49,23 @@ def test_each_pattern_is_shown_on_a_real_row_as_the_model_reads_it(toy_pipeline:
     assert report_lines(replace(report, advice=()))[-1] == "change: nothing"
     assert report_lines(replace(report, advice=(), messages=("a",)))[-1] == "change: nothing, but see the notes above"
     assert report_lines(report)[0] == "12 labeled ('Sports' 4, 'Business' 4, 'Tech' 4), 36 unlabeled, 12 test rows"
+
+
+@pytest.mark.parametrize(("precision", "scored"), [("auto", "fp32"), ("bf16", "bf16")])
+def test_it_scores_as_a_run_does_before_its_trial(
+    toy_pipeline: Path, monkeypatch: pytest.MonkeyPatch, precision: str, scored: str
+) -> None:
+    used = set()
+    original = Voter.scores
+
+    def scores(self: Voter, rows: Sequence[Example]) -> np.ndarray:
+        used.add(self.machine.inference)
+        return original(self, rows)
+
+    monkeypatch.setattr(Voter, "scores", scores)
+    monkeypatch.setattr("pet.learners.machine._precision", lambda name, device: "bf16")
+    checked(toy_pipeline, f"run.precision={precision}")
+    assert used == {scored}
 
 
 def test_texts_of_a_language_that_the_model_does_not_know_are_told(toy_pipeline: Path, tmp_path: Path) -> None:

@@ -61,6 +61,12 @@ def test_what_a_folder_holds_that_is_no_run_is_told(toy_pipeline: Path, tmp_path
     assert "cannot be read" in found["refused"]
 
 
+def test_rows_left_out_are_told(toy_pipeline: Path, tmp_path: Path) -> None:
+    (tmp_path / "pool.jsonl").write_text('{"text": "news"}\n{"text": ""}\n')
+    result = planned(toy_pipeline, "--on-bad-row", "skip", "--set", f"data.unlabeled={tmp_path / 'pool.jsonl'}")
+    assert result.exit_code == 0 and "1 of 2 unlabeled rows left out" in result.stderr
+
+
 def test_of_a_finished_run_nothing_is_left(toy_pipeline: Path, finished: pet.RunResult) -> None:
     before = content(finished.directory)
     result = planned(toy_pipeline, "--output-dir", finished.directory)

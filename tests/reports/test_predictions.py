@@ -245,5 +245,7 @@ def test_an_output_that_is_the_input_or_cannot_be_written_is_refused_before_any_
             predict_file(nothing, str(source), output)
     assert source.read_text() == "text\nhello\n"
     monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)  # root may write anywhere
-    with pytest.raises(DataError, match=r"out\.csv cannot be written \(Permission denied\)"):
-        predict_file(nothing, str(source), tmp_path / "out.csv")
+    (tmp_path / "before.csv").write_text("")
+    for name in ("out", "before"):
+        with pytest.raises(DataError, match=rf"{name}\.csv cannot be written \(Permission denied\)"):
+            predict_file(nothing, str(source), tmp_path / f"{name}.csv")

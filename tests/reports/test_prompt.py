@@ -32,6 +32,15 @@ def test_what_is_cut_for_shifted_positions_is_shown_as_cut(long):
     assert sum(not token.cut for token in explain_prompt(long, "toy/colon", 1)) == read
 
 
+def test_rows_left_out_are_told(long, tmp_path):
+    with (tmp_path / "train.jsonl").open("a") as file:
+        file.write('{"text": "", "label": "Tech"}\n')
+    data = long.data.model_copy(update={"on_bad_row": "skip"})
+    said = []
+    assert explain_prompt(long.model_copy(update={"data": data}), "toy/colon", 3, said.append)
+    assert sum("1 of 4 train rows left out" in message for message in said) == 1
+
+
 def test_rows_that_fit_but_for_the_prefix_count_as_cut(long, tmp_path):
     write_rows(tmp_path / "pool.jsonl", [{"text": f"{i} " + "game " * 45} for i in range(3)])
     long = long.model_copy(update={"data": long.data.model_copy(update={"unlabeled": str(tmp_path / "pool.jsonl")})})
