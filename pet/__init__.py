@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 from pet.errors import PetError
 
 if TYPE_CHECKING:
-    from pet.config import RunConfig
     from pet.pipeline import RunResult, distill, label, run
-    from pet.reports.predictions import Prediction, predict
+    from pet.settings.config import RunConfig
+    from pet.using.predict import Prediction, predict
 
 __all__ = ["PetError", "Prediction", "RunConfig", "RunResult", "__version__", "distill", "label", "predict", "run"]
 
 __version__ = "0.1.0"
 
 _LAZY = {
-    "RunConfig": "pet.config",
+    "RunConfig": "pet.settings.config",
     "RunResult": "pet.pipeline",
     "distill": "pet.pipeline",
     "label": "pet.pipeline",
     "run": "pet.pipeline",
-    "Prediction": "pet.reports.predictions",
-    "predict": "pet.reports.predictions",
+    "Prediction": "pet.using.predict",
+    "predict": "pet.using.predict",
 }
 
 

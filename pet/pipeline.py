@@ -14,28 +14,33 @@ from pathlib import Path
 
 import numpy as np
 
-from pet.config import RunConfig
-from pet.data import Rows, load_test_rows, write_pieces, write_table
+from pet.data.dataset import load_test_rows
+from pet.data.rows import Rows
+from pet.data.writers import write_pieces, write_table
 from pet.errors import ConfigError, DataError, RunError
-from pet.labeling import SoftLabels, combine
-from pet.learners import quiet_transformers
-from pet.reports.cards import CardFacts
-from pet.reports.comparison import compare, quality_lines
-from pet.reports.forecast import Watch
-from pet.reports.labeled import History, LabeledPool, LabeledRows, differs, read_labeled_rows
-from pet.reports.metrics import evaluate, gold_columns
-from pet.reports.provenance import first_labeled, training_set_counts, write_generation
-from pet.reports.publish import publish_model, replace_distilled, write_metrics
-from pet.reports.summary import DISTILLED, Summary, verdict
-from pet.runs import RunDirectory, RunLog, Stages
-from pet.runs.adaptation import adaptation_facts, adapted, adapted_before
-from pet.runs.footprint import footprint
-from pet.runs.generations import Generation, Generations, accepted
+from pet.forecast.footprint import footprint
+from pet.forecast.outlook import Watch
+from pet.labeling.ensemble import combine
+from pet.labeling.votes import SoftLabels
+from pet.learners.models.sources import quiet_transformers
+from pet.method.adapt import adaptation_facts, adapted, adapted_before
+from pet.method.card import CardFacts
+from pet.method.compare import compare, quality_lines
+from pet.method.generations import Generation, Generations, accepted
+from pet.method.labels import History, LabeledPool, LabeledRows, differs, read_labeled_rows
+from pet.method.metrics import evaluate, gold_columns
+from pet.method.plan import Plan, check_prompts, prepare, student_source, with_distillation, without_pool
+from pet.method.provenance import first_labeled, training_set_counts, write_generation
+from pet.method.publish import publish_model, replace_distilled, write_metrics
+from pet.method.stages import Workbench
+from pet.method.summary import DISTILLED, Summary, verdict
+from pet.method.trial import crew_for, settle, settled_before
+from pet.runs.directory import RunDirectory
 from pet.runs.lock import run_lock
-from pet.runs.plan import Plan, check_prompts, prepare, student_source, with_distillation, without_pool
+from pet.runs.log import RunLog
+from pet.runs.progress import Stages
 from pet.runs.results import Arrays, Work
-from pet.runs.stages import Workbench
-from pet.runs.trial import crew_for, settle, settled_before
+from pet.settings.config import RunConfig
 
 __all__ = ["RunResult", "distill", "label", "run"]
 

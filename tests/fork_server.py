@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import pet.pipeline
-import pet.pretraining
-import pet.reports.predictions  # with these, all that a command imports
+import pet.pretraining.pretrain
+import pet.using.predict
 from pet.cli import app
 
 

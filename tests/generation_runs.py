@@ -6,8 +6,8 @@ import numpy as np
 from stand_ins import Asked, FakeBench, Scores
 
 import pet
-from pet.runs.generations import Generation, Generations
-from pet.runs.plan import Plan, prepare
+from pet.method.generations import Generation, Generations
+from pet.method.plan import Plan, prepare
 from pet.seeding import rng_for
 
 __all__ = ["Config", "Run", "noisy", "run"]

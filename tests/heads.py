@@ -8,15 +8,15 @@ backbone.reset()
 import numpy as np
 import torch
 
-from pet.data import Example
-from pet.learners import Backbone
-from pet.learners.batching import Batch
-from pet.learners.encoding import PatternEncoder
-from pet.learners.masked_lm import vocabulary_decoder
-from pet.learners.outputs import OutputHead, output_head
-from pet.learners.words import LabelWords
-from pet.prompts import Pattern
-from pet.variants import Output
+from pet.data.examples import Example
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.batching import Batch
+from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.masked_lm import vocabulary_decoder
+from pet.learners.voters.outputs import OutputHead, output_head
+from pet.learners.voters.words import LabelWords
+from pet.prompts.patterns import Pattern
+from pet.settings.variants import Output
 
 __all__ = ["WORDS", "batch_of", "new"]
 

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from pet.data import Example
-from pet.learners import Backbone
-from pet.learners.batching import Batch
-from pet.learners.deltas.prefix import Prefix
-from pet.learners.encoding import PatternEncoder
-from pet.learners.words import LabelWords
-from pet.prompts import Pattern
+from pet.data.examples import Example
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.batching import Batch
+from pet.learners.models.encoding import PatternEncoder
+from pet.learners.voters.deltas.prefix import Prefix
+from pet.learners.voters.words import LabelWords
+from pet.prompts.patterns import Pattern
 
 __all__ = ["TEXTS", "WORDS", "A", "D", "H", "L", "P", "batch_of", "logits_of"]
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from pet.data import Example
-from pet.learners import Backbone
-from pet.learners.batching import Batch
-from pet.learners.encoding import Encoded, PatternEncoder, VirtualTokens
-from pet.learners.soft_prompt import SoftPrompt
-from pet.learners.words import LabelWords
-from pet.prompts import Pattern
-from pet.variants import VariantSettings
+from pet.data.examples import Example
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.batching import Batch
+from pet.learners.models.encoding import Encoded, PatternEncoder, VirtualTokens
+from pet.learners.voters.soft_prompt import SoftPrompt
+from pet.learners.voters.words import LabelWords
+from pet.prompts.patterns import Pattern
+from pet.settings.variants import VariantSettings
 
 __all__ = [
     "ENCODERS", "NO_IDS", "SOFT", "WORDS", "all_logits", "encoded", "marked", "real", "started", "tuned", "with_slots",

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pet.data import Example
-from pet.prompts import PVP
-from pet.runs.inputs import StageInputs, TrainingSet
+from pet.data.examples import Example
+from pet.learners.voters.spec import VoterSpec
+from pet.method.inputs import StageInputs, TrainingSet
+from pet.method.stages import Workbench
+from pet.prompts.pvp import PVP
 from pet.runs.jobs import JobStore
 from pet.runs.results import Arrays
-from pet.runs.stages import Workbench
-from pet.runs.voters import VoterSpec
 
 __all__ = ["Asked", "FakeBench", "Scores", "truth", "vote_with"]
 

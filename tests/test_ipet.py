@@ -12,11 +12,11 @@ from stand_ins import Asked, Scores, vote_with
 from toy import LABELS, THREE, content
 
 import pet
+from pet.method.generations import Generation, Generations
+from pet.method.plan import Plan, prepare
+from pet.method.stages import Workbench
 from pet.pipeline import label
-from pet.runs.generations import Generation, Generations
 from pet.runs.jobs import JobStore
-from pet.runs.plan import Plan, prepare
-from pet.runs.stages import Workbench
 from pet.seeding import rng_for
 
 pytestmark = pytest.mark.slow

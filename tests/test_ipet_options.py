@@ -15,14 +15,16 @@ from toy import THREE, content, rows_of, write_rows, write_task
 from transformers import AutoModelForMaskedLM
 
 import pet
-from pet.labeling import log_softmax, softmax
-from pet.learners import Backbone, Voter, find_model
+from pet.labeling.votes import log_softmax, softmax
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.sources import find_model
+from pet.learners.voters.pvp import Voter
+from pet.method.generations import Generation, Generations
+from pet.method.plan import Plan, prepare
+from pet.method.stages import Workbench
 from pet.pipeline import label
-from pet.runs.generations import Generation, Generations
 from pet.runs.jobs import JobStore
-from pet.runs.plan import Plan, prepare
 from pet.runs.results import Work
-from pet.runs.stages import Workbench
 from pet.seeding import rng_for
 
 pytestmark = pytest.mark.slow

@@ -12,12 +12,12 @@ from stand_ins import Asked, vote_with
 from toy import LABELS, rows_of, write_rows, write_task
 
 import pet
-from pet.config import RunSettings
+from pet.method.generations import Generations
+from pet.method.plan import prepare
+from pet.method.stages import Workbench
 from pet.pipeline import distill, label
-from pet.runs.generations import Generations
-from pet.runs.plan import prepare
-from pet.runs.stages import Workbench
 from pet.seeding import rng_for
+from pet.settings.run import RunSettings
 
 Config = Callable[..., pet.RunConfig]
 
@@ -154,8 +154,8 @@ def test_the_accuracy_weight_is_that_of_the_untrained_pattern_on_the_labeled_row
     scores = {"toy/colon+words": right, "toy/category+words": half}
     monkeypatch.setattr(Workbench, "zero_shot", lambda self, pvp: {"labeled": scores[pvp.name]})
     seen: list[dict[str, float]] = []
-    original = pet.runs.generations.weigh
-    monkeypatch.setattr("pet.runs.generations.weigh", lambda *given: (seen.append(given[2]), original(*given))[1])
+    original = pet.labeling.ensemble.weigh
+    monkeypatch.setattr("pet.labeling.ensemble.weigh", lambda *given: (seen.append(given[2]), original(*given))[1])
     label(config("ensemble.weighting=accuracy"), tmp_path / "run", quiet=True)
     # The second pattern is wrong on the third of the rows that are Sports.
     assert seen == [pytest.approx({"toy/colon+words": 1.0, "toy/category+words": 2 / 3})]
@@ -188,7 +188,7 @@ def test_the_ensemble_is_weighted_on_the_test_rows_as_on_the_pool(
 def test_a_sample_of_the_pool_is_compared_row_by_row(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pet.runs.plan.COMPARED_ROWS", 10)
+    monkeypatch.setattr("pet.method.plan.COMPARED_ROWS", 10)
     vote_with(monkeypatch, lambda asked: rng_for(1, asked.spec.name, asked.part).normal(size=(len(asked.rows), 3)))
     compared = prepare(config()).inputs.compared
     assert len(compared) == 10 and compared.tolist() != list(range(10))
@@ -263,7 +263,7 @@ def test_label_words_and_templates_are_checked_before_anything_is_trained(
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("weights are read before the words are checked")
 
-    monkeypatch.setattr("pet.learners.backbone._load", fail)
+    monkeypatch.setattr("pet.learners.models.backbone._load", fail)
     settings = config()
     prompts = settings.prompts.model_copy(update={"verbalizer": "intent/support"})
     with pytest.raises(pet.PetError):

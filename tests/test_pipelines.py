@@ -2,11 +2,13 @@
 
 import pytest
 
-from pet.config import RunConfig
 from pet.data.examples import Task
 from pet.library import pipeline_files
-from pet.prompts import PVP, Verbalizer, load_patterns, load_verbalizers
-from pet.recipe import PretrainConfig
+from pet.prompts.pvp import PVP
+from pet.prompts.registry import load_patterns, load_verbalizers
+from pet.prompts.verbalizers import Verbalizer
+from pet.settings.config import RunConfig
+from pet.settings.recipe import PretrainConfig
 
 RECIPES = [path for path in pipeline_files() if path.stem.startswith("pretrain-")]
 RUNS = [path for path in pipeline_files() if path not in RECIPES]

@@ -16,7 +16,7 @@ import pytest
 from toy import THREE, content, rows_of
 
 import pet
-from pet.config import RunSettings
+from pet.settings.run import RunSettings
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,11 +10,12 @@ from toy import content, write_task
 
 import pet
 from pet.errors import ConfigError, RunError
-from pet.learners import TextClassifier, Voter
+from pet.learners.students.classifier import TextClassifier
+from pet.learners.voters.pvp import Voter
+from pet.learners.voters.spec import VoterSpec
+from pet.method.stages import Workbench
 from pet.pipeline import label
 from pet.runs.results import Arrays
-from pet.runs.stages import Workbench
-from pet.runs.voters import VoterSpec
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +35,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         (TextClassifier, "probabilities"),
     ):
         monkeypatch.setattr(owner, name, fail)
-    monkeypatch.setattr("pet.runs.stages.mean_pooled", fail)
+    monkeypatch.setattr("pet.learners.models.embeddings.mean_pooled", fail)
 
 
 def test_a_second_run_does_no_job_and_leaves_all_bytes(

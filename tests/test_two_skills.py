@@ -17,10 +17,13 @@ from two_skills.data import (
 )
 from two_skills.make import FOLDER, SPECIAL, make, new_model
 
-from pet.config import ModelSettings
-from pet.learners import Backbone, Machine, ModelSource, Voter, quiet_transformers
-from pet.learners.sources import model_digest, parameter_count
-from pet.prompts import PVP, Pattern
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.machine import Machine
+from pet.learners.models.sources import ModelSource, model_digest, parameter_count, quiet_transformers
+from pet.learners.voters.pvp import Voter
+from pet.prompts.patterns import Pattern
+from pet.prompts.pvp import PVP
+from pet.settings.task import ModelSettings
 
 
 @pytest.fixture(scope="module")

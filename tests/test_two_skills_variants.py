@@ -15,9 +15,14 @@ from two_skills.data import (
 )
 from two_skills.make import FOLDER
 
-from pet.config import ModelSettings, TrainSettings
-from pet.learners import Backbone, Machine, ModelSource, Voter, quiet_transformers
-from pet.prompts import PVP, Pattern
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.machine import Machine
+from pet.learners.models.sources import ModelSource, quiet_transformers
+from pet.learners.voters.pvp import Voter
+from pet.prompts.patterns import Pattern
+from pet.prompts.pvp import PVP
+from pet.settings.task import ModelSettings
+from pet.settings.training import TrainSettings
 
 CPU = Machine(torch.device("cpu"), "fp32")
 FROZEN = {"weights": "none"}

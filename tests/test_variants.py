@@ -9,10 +9,11 @@ from toy import THREE
 from variant_runs import Config, run, with_train
 
 import pet
-from pet.learners import Backbone, load_voter
+from pet.learners.models.backbone import Backbone
+from pet.learners.voters.saved import load_voter
+from pet.method.plan import prepare
 from pet.reports.explain import explain
-from pet.runs.plan import prepare
-from pet.variants import PRESETS
+from pet.settings.variants import PRESETS
 
 REST = sorted(set(PRESETS) - {"pet", "lora", "p-tuning", "word-tuning"})
 MIXED = {

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import pet
 from pet.cli import app
-from pet.config import TrainSettings
+from pet.settings.training import TrainSettings
 
 __all__ = ["Config", "run", "with_train"]
 

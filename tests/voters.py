@@ -7,10 +7,13 @@ voter.train(rows, settings, np.random.default_rng(0))
 
 from typing import Any
 
-from pet.config import ModelSettings, TrainSettings
-from pet.learners import Backbone, Machine, Voter
-from pet.prompts import PVP
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.machine import Machine
+from pet.learners.voters.pvp import Voter
 from pet.prompts.inputs import with_input
+from pet.prompts.pvp import PVP
+from pet.settings.task import ModelSettings
+from pet.settings.training import TrainSettings
 
 __all__ = ["settings_of", "voter_of"]
 

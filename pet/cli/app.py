@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pet.terminal import CommandGroup
+from pet.cli.terminal import CommandGroup
 
 __all__ = [
     "AcceptAll",

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pet.cli.app import BadRow, Config, Name, NameOrGlob, OutputDir, Registry, Settings, app
-from pet.terminal import aligned, load_config, print_table, run_place, say
+from pet.cli.terminal import aligned, load_config, print_table, run_place, say
 
 __all__ = [
     "check_command",
@@ -27,8 +27,8 @@ def check_command(
     Example: `pet check my.toml`
     """
     loaded = load_config(config, settings, registry, on_bad_row)
+    from pet.method.plan import prepare
     from pet.reports.check import check, report_lines
-    from pet.runs.plan import prepare
 
     report = check(prepare(loaded))
     say(*report_lines(report))
@@ -50,8 +50,8 @@ def plan_command(
     Example: `pet plan my.toml`
     """
     loaded = load_config(config, settings, registry, on_bad_row)
-    from pet.reports.forecast import foresee, outlook_lines, outlook_table
-    from pet.runs.plan import check_prompts, prepare
+    from pet.forecast.outlook import foresee, outlook_lines, outlook_table
+    from pet.method.plan import check_prompts, prepare
 
     plan = check_prompts(prepare(loaded))
     for message in plan.data.messages:
@@ -98,7 +98,7 @@ def patterns_command(name: NameOrGlob = None, registry: Registry = None) -> None
 
     Example: `pet patterns agnews/category`
     """
-    from pet.prompts import load_patterns
+    from pet.prompts.registry import load_patterns
 
     patterns = load_patterns(registry or [])
     if name is None or _is_glob(name):
@@ -121,7 +121,7 @@ def verbalizers_command(name: NameOrGlob = None, registry: Registry = None) -> N
 
     Example: `pet verbalizers agnews/words`
     """
-    from pet.prompts import load_verbalizers
+    from pet.prompts.registry import load_verbalizers
 
     verbalizers = load_verbalizers(registry or [])
     if name is None or _is_glob(name):

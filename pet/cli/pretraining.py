@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from pet.cli.app import Force, Settings, app
-from pet.terminal import aligned, say
+from pet.cli.terminal import aligned, say
 
 __all__ = ["pretrain_command"]
 
@@ -61,7 +61,7 @@ def pretrain_command(
 
     Example: `pet pretrain models/ours --from pet-mini --text notes.txt.gz --valid held-out.txt --minutes 20`
     """
-    from pet.recipe import PretrainConfig
+    from pet.settings.recipe import PretrainConfig
 
     scratch = {"from_scratch": from_scratch, "shape": shape, "tokenizer": tokenizer, "vocab_size": vocab_size}
     flags: dict[str, dict[str, Any]] = {
@@ -71,7 +71,7 @@ def pretrain_command(
         "train": {"steps": steps, "tokens": tokens, "minutes": minutes, "batch_size": batch_size},
     }
     config = PretrainConfig.from_recipe(recipe, settings or [], _given(flags))
-    from pet.pretraining import pretrain
+    from pet.pretraining.pretrain import pretrain
 
     result = pretrain(config, out, force=force)
     curve, last = str(result.directory / "metrics.json"), result.curve[-1].line()

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pet.cli.app import AcceptAll, BadRow, Config, Force, KeepModels, OutputDir, Registry, Settings, app
-from pet.terminal import aligned, load_config, print_table, run_place, say
+from pet.cli.terminal import aligned, load_config, print_table, run_place, say
 
 __all__ = [
     "distill_command",
@@ -33,10 +33,10 @@ def run_command(
     """
     # A slip in it is told before torch is loaded.
     loaded = load_config(config, settings, registry, on_bad_row, accept_all, keep_models)
+    from pet.method.card import python_call
+    from pet.method.labels import sample_lines
+    from pet.method.summary import summary_table
     from pet.pipeline import run
-    from pet.reports.cards import python_call
-    from pet.reports.labeled import sample_lines
-    from pet.reports.summary import summary_table
 
     result = run(loaded, run_place(config, output_dir), force=force)
     if result.summary is not None:
@@ -75,9 +75,9 @@ def label_command(
     Example: `pet label my.toml --jsonl labeled.jsonl`
     """
     loaded = load_config(config, settings, registry, on_bad_row, accept_all, keep_models)
-    from pet.data import check_output
+    from pet.data.output import export_jsonl
+    from pet.data.writers import check_output
     from pet.pipeline import label
-    from pet.reports.output import export_jsonl
 
     if jsonl is not None:
         check_output(jsonl, *loaded.data.sources())

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pet.cli.app import BadRow, Input, Model, app
-from pet.terminal import say
+from pet.cli.terminal import say
 
 if TYPE_CHECKING:
-    from pet.data import ReadResult
+    from pet.data.readers import ReadResult
 
 __all__ = [
     "evaluate_command",
@@ -31,7 +31,7 @@ def predict_command(
 
     Example: `pet predict runs/quickstart new.csv --output labeled.csv`
     """
-    from pet.reports.predictions import predict_file
+    from pet.using.predict import predict_file
 
     found = predict_file(model, source, output, on_bad_row or "error")
     _tell_rejected(found)
@@ -44,7 +44,7 @@ def evaluate_command(model: Model, source: Input, on_bad_row: BadRow = None) -> 
 
     Example: `pet evaluate runs/quickstart test.jsonl`
     """
-    from pet.reports.predictions import evaluate_file
+    from pet.using.predict import evaluate_file
 
     evaluation, found = evaluate_file(model, source, on_bad_row or "error")
     _tell_rejected(found)
@@ -72,7 +72,7 @@ def export_command(
 
     Example: `pet export runs/quickstart --to onnx --int8`
     """
-    from pet.reports.exports import export_classifier
+    from pet.using.export import export_classifier
 
     exported = export_classifier(model, output_dir, int8=int8)
     typer.echo(f"{exported}", err=True)

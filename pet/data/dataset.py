@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain
 
-from pet.config import DataSettings, TaskSettings
 from pet.data.examples import Example, Task
 from pet.data.overlap import Overlap, Overlaps, find_overlaps
 from pet.data.readers import ReadOptions, ReadResult, RejectedRow, Role, read_examples
@@ -17,6 +16,7 @@ from pet.data.sampling import limit, sample_per_label
 from pet.data.streams import close_match, shown
 from pet.errors import DataError
 from pet.seeding import rng_for
+from pet.settings.task import DataSettings, TaskSettings
 
 __all__ = ["TaskData", "data_digest", "load_task_data", "load_test_rows"]
 

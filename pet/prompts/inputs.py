@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from pet.prompts.patterns import Pattern
 from pet.prompts.templates import Break, Literal, Mask, Segment, Soft, Tune
-from pet.variants import Input
+from pet.settings.variants import Input
 
 __all__ = ["with_input"]
 

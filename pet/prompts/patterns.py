@@ -14,18 +14,8 @@ from functools import cached_property
 
 from pet.data.examples import Example
 from pet.errors import PromptError, near_matches
-from pet.prompts.templates import (
-    Break,
-    Field,
-    Literal,
-    Mask,
-    Segment,
-    Soft,
-    Tune,
-    read_segments,
-    with_shared,
-)
-from pet.variants import MOST_VIRTUAL_TOKENS
+from pet.prompts.templates import Break, Field, Literal, Mask, Segment, Soft, Tune, read_segments, with_shared
+from pet.settings.variants import MOST_VIRTUAL_TOKENS
 
 __all__ = ["Part", "Pattern"]
 

@@ -22,7 +22,7 @@ from typing import ClassVar
 
 from pet.errors import PromptError, near_matches
 from pet.prompts.filters import Filter
-from pet.variants import MOST_VIRTUAL_TOKENS
+from pet.settings.variants import MOST_VIRTUAL_TOKENS
 
 __all__ = [
     "INITS",

@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pet.data import Example, TaskData
+from pet.data.dataset import TaskData
+from pet.data.examples import Example
 from pet.data.streams import shown
-from pet.labeling import batch_calibrated
-from pet.learners import Backbone, Voter
-from pet.learners.encoding import PatternEncoder
-from pet.learners.parts import row_length
-from pet.learners.token_view import row_tokens
-from pet.learners.words import WordReport, word_reports
-from pet.reports.metrics import gold_columns
-from pet.runs import stage_progress
-from pet.runs.plan import Plan
-from pet.runs.voters import VoterSpec
+from pet.labeling.calibration import batch_calibrated
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.encoding import PatternEncoder
+from pet.learners.voters.parts import row_length
+from pet.learners.voters.pvp import Voter
+from pet.learners.voters.spec import VoterSpec
+from pet.learners.voters.words import WordReport, word_reports
+from pet.method.metrics import gold_columns
+from pet.method.plan import Plan
+from pet.reports.tokens import row_tokens
+from pet.runs.progress import stage_progress
 from pet.seeding import rng_for
 
 __all__ = ["CheckReport", "PatternReport", "check", "report_lines"]

@@ -18,13 +18,13 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet as pq
 
-from pet.config import RunConfig
-from pet.data import Example
+from pet.data.examples import Example
+from pet.data.output import field_names
 from pet.errors import ConfigError, DataError, PromptError, near_matches
-from pet.prompts import Pattern
-from pet.reports.labeled import is_ours
-from pet.reports.output import field_names
-from pet.runs import RunDirectory
+from pet.method.labels import is_ours
+from pet.prompts.patterns import Pattern
+from pet.runs.directory import RunDirectory
+from pet.settings.config import RunConfig
 
 __all__ = ["MASK", "Explanation", "GenerationView", "Lesson", "VoterView", "explain"]
 

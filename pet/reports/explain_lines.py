@@ -6,8 +6,8 @@ Nothing in the texts of a row, its labels or ids is read as markup, and no chara
 import unicodedata
 from collections.abc import Sequence
 
-from pet.data import Example
-from pet.prompts import Pattern
+from pet.data.examples import Example
+from pet.prompts.patterns import Pattern
 from pet.reports.explain import MASK, Explanation, GenerationView, Lesson
 
 __all__ = ["explanation_lines"]

@@ -4,19 +4,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pet.config import RunConfig
-from pet.data import Example
+from pet.data.examples import Example
 from pet.errors import ConfigError
-from pet.learners import Backbone, ModelSource, Voter, load_voter
-from pet.learners.encoding import PatternEncoder
-from pet.learners.parts import row_length
-from pet.learners.sources import load_tokenizer, longest_input, masked_lm_config
-from pet.learners.token_view import TokenKind, row_tokens
-from pet.learners.tokens import PieceTokenizer
-from pet.learners.words import label_words
-from pet.runs import RunDirectory
-from pet.runs.adaptation import adapted_model
-from pet.runs.plan import Plan, prepare
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.sources import ModelSource, load_tokenizer, longest_input, masked_lm_config
+from pet.learners.models.tokens import PieceTokenizer
+from pet.learners.voters.parts import row_length
+from pet.learners.voters.pvp import Voter
+from pet.learners.voters.saved import load_voter
+from pet.learners.voters.words import label_words
+from pet.method.adapt import adapted_model
+from pet.method.plan import Plan, prepare
+from pet.reports.tokens import TokenKind, row_tokens
+from pet.runs.directory import RunDirectory
+from pet.settings.config import RunConfig
 
 __all__ = ["PromptToken", "explain_prompt", "prompt_lines"]
 

@@ -7,12 +7,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pet
-from pet.config import RunConfig
-from pet.data import TaskData, data_digest
-from pet.learners import ModelSource, model_digest
-from pet.prompts import PVP
+from pet.data.dataset import TaskData, data_digest
+from pet.learners.models.sources import ModelSource, model_digest
+from pet.prompts.pvp import PVP
 from pet.runs.jobs import job_hash
 from pet.runs.manifest import ADDITIONS
+from pet.settings.config import RunConfig
 
 __all__ = ["code_digest", "pvp_key", "run_identity"]
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from pet.learners import TrainLog
+from pet.learners.models.training import TrainLog
 
 __all__ = ["Arrays", "Work", "read_results", "write_results"]
 

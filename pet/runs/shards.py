@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from pet.data import Rows
-from pet.learners.batching import CHUNK_ROWS
+from pet.data.rows import Rows
+from pet.learners.models.batching import CHUNK_ROWS
 from pet.runs.atomic import remove_whole
 from pet.runs.jobs import Job, JobStore, job_hash
 from pet.runs.progress import Advance

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from pet.sections import PositiveFloat, PositiveInt, Section, Share
-from pet.settings.rows import ModelName
+from pet.settings.base import PositiveFloat, PositiveInt, Section, Share
+from pet.settings.task import ModelName
 
 __all__ = [
     "AdaptSettings",

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from pet.sections import PositiveInt, Section
+from pet.settings.base import PositiveInt, Section
 
 __all__ = ["EnsembleSettings", "IpetSettings", "RunSettings"]
 

@@ -12,9 +12,9 @@ from pydantic import (
     model_validator,
 )
 
-from pet.sections import PositiveFloat, PositiveInt, Section, Share
-from pet.settings.rows import ModelName
-from pet.variants import PRESETS, VariantSettings
+from pet.settings.base import PositiveFloat, PositiveInt, Section, Share
+from pet.settings.task import ModelName
+from pet.settings.variants import PRESETS, VariantSettings
 
 __all__ = ["DistillSettings", "OptimizerSettings", "StudentSize", "TrainSettings", "VoterSettings"]
 

@@ -15,10 +15,13 @@ from statistics import mean, stdev
 
 from accuracy import measure
 
-from pet.config import RunSettings
 from pet.data.documents import documents
-from pet.learners import Machine, find_model, quiet_transformers
-from pet.learners.pretraining import Corpus, Start, held_out_batches, masked_accuracy
+from pet.learners.models.machine import Machine
+from pet.learners.models.sources import find_model, quiet_transformers
+from pet.pretraining.corpus import Corpus
+from pet.pretraining.measuring import held_out_batches, masked_accuracy
+from pet.pretraining.start import Start
+from pet.settings.run import RunSettings
 
 TASKS = ("agnews", "mr", "trec6", "mpqa")
 LINES = {

@@ -20,27 +20,18 @@ import numpy as np
 from accuracy import LABELS, TASKS, development_rows
 
 import pet
-from pet.config import IpetSettings
-from pet.labeling import (
-    MOST_LIKELY,
-    Calibration,
-    Confidence,
-    Growth,
-    Rule,
-    Votes,
-    calibration_offset,
-    combine,
-    log_softmax,
-    prior_offset,
-    select,
-)
-from pet.learners import quiet_transformers
-from pet.runs import JobStore
-from pet.runs.inputs import TrainingSet
-from pet.runs.plan import prepare
+from pet.labeling.calibration import Calibration, calibration_offset, prior_offset
+from pet.labeling.ensemble import combine
+from pet.labeling.selection import MOST_LIKELY, Confidence, Growth, Rule, select
+from pet.labeling.votes import Votes, log_softmax
+from pet.learners.models.sources import quiet_transformers
+from pet.method.inputs import TrainingSet
+from pet.method.plan import prepare
+from pet.method.stages import Workbench
+from pet.runs.jobs import JobStore
 from pet.runs.results import Arrays
-from pet.runs.stages import Workbench
 from pet.seeding import rng_for
+from pet.settings.run import IpetSettings
 
 CALIBRATIONS: tuple[Calibration, ...] = ("none", "batch", "contextual")
 CONFIDENCES: tuple[Confidence, ...] = ("probability", "margin", "consensus")

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from pet.config import TrainSettings
-from pet.data import Example
-from pet.learners import Voter
-from pet.learners.batching import Batch, collate
-from pet.learners.deltas.families import layers
-from pet.learners.last_layer import last_layer_at_masks
-from pet.learners.masked_lm import word_scores
-from pet.learners.objectives import Lesson, pet_objective
+from pet.data.examples import Example
+from pet.learners.models.batching import Batch, collate
+from pet.learners.models.fast.last_layer import last_layer_at_masks
+from pet.learners.models.masked_lm import word_scores
+from pet.learners.voters.deltas.families import layers
+from pet.learners.voters.objectives import Lesson, pet_objective
+from pet.learners.voters.pvp import Voter
+from pet.settings.training import TrainSettings
 
 __all__ = [
     "attention_flop",

@@ -73,8 +73,8 @@ def write_task(folder: Path, rows: int, model: str, patterns: int) -> Path:
 def measure(pipeline: Path, root: Path) -> dict[str, float]:
     """Label a pool and distill, in this process; return seconds of CPU time and memory peaks in bytes."""
     import pet.pipeline as method
-    from pet.config import RunConfig
-    from pet.runs.footprint import peak_memory
+    from pet.forecast.footprint import peak_memory
+    from pet.settings.config import RunConfig
 
     found: dict[str, float] = {}
     started = time.perf_counter(), time.process_time()

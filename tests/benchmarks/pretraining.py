@@ -18,10 +18,13 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForMaskedLM
 
-from pet.config import RunSettings
-from pet.learners import Machine, find_model, quiet_transformers
-from pet.learners.pretraining import Corpus, Lesson, Pretraining, Start
+from pet.learners.models.machine import Machine
+from pet.learners.models.sources import find_model, quiet_transformers
+from pet.pretraining.corpus import Corpus
+from pet.pretraining.loop import Lesson, Pretraining
+from pet.pretraining.start import Start
 from pet.settings.pretraining import MaskingSettings, UpdateSettings
+from pet.settings.run import RunSettings
 
 
 def made_up(rows: int, length: int, vocabulary: int) -> Corpus:

@@ -17,11 +17,17 @@ import numpy as np
 import torch
 from plain import plain_scores, seconds
 
-from pet.config import ModelSettings, RunSettings
-from pet.data import Example, ReadOptions, read_examples
-from pet.learners import Backbone, Machine, Voter, find_model, quiet_transformers
-from pet.learners.batching import padding_waste, token_budget_batches
-from pet.prompts import PVP, load_patterns, load_verbalizers
+from pet.data.examples import Example
+from pet.data.readers import ReadOptions, read_examples
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.batching import padding_waste, token_budget_batches
+from pet.learners.models.machine import Machine
+from pet.learners.models.sources import find_model, quiet_transformers
+from pet.learners.voters.pvp import Voter
+from pet.prompts.pvp import PVP
+from pet.prompts.registry import load_patterns, load_verbalizers
+from pet.settings.run import RunSettings
+from pet.settings.task import ModelSettings
 
 TEXT = "the market said its new game of a team in year for company on with people after report who would win"
 WORDS = TEXT.split()

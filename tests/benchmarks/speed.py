@@ -44,11 +44,19 @@ from rich.table import Table
 from scoring import WORDS
 from transformers import BertConfig, BertForMaskedLM, ModernBertConfig, ModernBertForMaskedLM
 
-from pet.config import ModelSettings, RunSettings, TrainSettings
-from pet.data import Example, ReadOptions, read_examples, write_table
-from pet.learners import Backbone, Machine, ModelSource, Voter, find_model, quiet_transformers
-from pet.learners.batching import Batch, length_groups, padding_waste, token_budget_batches
-from pet.prompts import PVP, load_patterns, load_verbalizers
+from pet.data.examples import Example
+from pet.data.readers import ReadOptions, read_examples
+from pet.data.writers import write_table
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.batching import Batch, length_groups, padding_waste, token_budget_batches
+from pet.learners.models.machine import Machine
+from pet.learners.models.sources import ModelSource, find_model, quiet_transformers
+from pet.learners.voters.pvp import Voter
+from pet.prompts.pvp import PVP
+from pet.prompts.registry import load_patterns, load_verbalizers
+from pet.settings.run import RunSettings
+from pet.settings.task import ModelSettings
+from pet.settings.training import TrainSettings
 
 LENGTHS = {"agnews": (38, 10), "imdb": (230, 120)}
 """Words per text, mean and standard deviation, of texts that are made up."""

@@ -21,12 +21,20 @@ from plain import settled
 from scoring import made_up
 from transformers import BertConfig, BertForMaskedLM
 
-from pet.config import ModelSettings, RunSettings, TrainSettings
-from pet.data import Example
-from pet.learners import Backbone, Machine, ModelSource, Voter, find_model, quiet_transformers, training
-from pet.learners.dropout import QuickDropout
-from pet.prompts import PVP, Pattern, Verbalizer
+from pet.data.examples import Example
+from pet.learners.models import training
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.fast.dropout import QuickDropout
+from pet.learners.models.machine import Machine
+from pet.learners.models.sources import ModelSource, find_model, quiet_transformers
+from pet.learners.voters.pvp import Voter
 from pet.prompts.inputs import with_input
+from pet.prompts.patterns import Pattern
+from pet.prompts.pvp import PVP
+from pet.prompts.verbalizers import Verbalizer
+from pet.settings.run import RunSettings
+from pet.settings.task import ModelSettings
+from pet.settings.training import TrainSettings
 
 VARIANTS = ("pet", "lora", "bitfit", "adapter", "unipelt", "prefix-tuning", "prompt-tuning", "word-tuning", "warp")
 PLAIN = "plain dropout"

@@ -22,14 +22,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
-from pet.config import RunConfig
-from pet.data import Example, ReadOptions, load_test_rows, read_examples
-from pet.learners import Machine
-from pet.learners.students import Classifier
+from pet.data.dataset import load_test_rows
+from pet.data.examples import Example
+from pet.data.readers import ReadOptions, read_examples
+from pet.learners.models.machine import Machine
+from pet.learners.students.base import Classifier
+from pet.method.labels import LabeledRows, read_labeled_rows
 from pet.pipeline import distill
-from pet.reports.exports import export_classifier
-from pet.reports.labeled import LabeledRows, read_labeled_rows
-from pet.reports.predictions import load_classifier
+from pet.settings.config import RunConfig
+from pet.using.export import export_classifier
+from pet.using.predict import load_classifier
 
 HELD_OUT = 0.2
 

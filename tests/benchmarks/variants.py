@@ -26,12 +26,12 @@ from kept import Kept, bundled_model
 from safetensors import safe_open
 
 import pet
-from pet.learners import quiet_transformers
-from pet.runs import JobStore
-from pet.runs.inputs import TrainingSet
-from pet.runs.plan import Plan, prepare
-from pet.runs.stages import Workbench
-from pet.runs.voters import VoterSpec
+from pet.learners.models.sources import quiet_transformers
+from pet.learners.voters.spec import VoterSpec
+from pet.method.inputs import TrainingSet
+from pet.method.plan import Plan, prepare
+from pet.method.stages import Workbench
+from pet.runs.jobs import JobStore
 
 VARIANTS = (
     "pet",

@@ -22,8 +22,12 @@ from speed import LABELS, texts_of
 from transformers import AutoModelForSequenceClassification
 
 import pet
-from pet.data import Example
-from pet.learners import Backbone, Machine, Voter, find_model, load_voter, quiet_transformers
+from pet.data.examples import Example
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.machine import Machine
+from pet.learners.models.sources import find_model, quiet_transformers
+from pet.learners.voters.pvp import Voter
+from pet.learners.voters.saved import load_voter
 
 PATTERNS = ("colon", "parenthesis-end", "news", "category", "dash", "parenthesis-front")
 BATCH = 16

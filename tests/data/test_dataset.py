@@ -4,9 +4,9 @@ import hashlib
 
 import pytest
 
-from pet.config import DataSettings, TaskSettings
 from pet.data.dataset import data_digest, load_task_data
 from pet.data.examples import Example
+from pet.settings.task import DataSettings, TaskSettings
 
 
 @pytest.fixture

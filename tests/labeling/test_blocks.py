@@ -3,18 +3,11 @@
 import numpy as np
 import pytest
 
-from pet.labeling import (
-    Votes,
-    calibrated,
-    calibration_offset,
-    combine,
-    mean_scores,
-    measure,
-    prior_offset,
-    row_blocks,
-    softmax,
-    votes,
-)
+from pet.labeling import votes
+from pet.labeling.calibration import calibrated, calibration_offset, prior_offset
+from pet.labeling.ensemble import combine, mean_scores
+from pet.labeling.guards import measure
+from pet.labeling.votes import Votes, row_blocks, softmax
 
 SCORES = np.random.default_rng(0).normal(size=(2, 7, 3)).astype(np.float32)
 VOTERS = [Votes(str(i), 0, tuple("abcdefg"), tuple("xyz"), SCORES[i], 1.0 + i) for i in range(2)]

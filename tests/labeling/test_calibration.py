@@ -3,15 +3,8 @@
 import numpy as np
 import pytest
 
-from pet.labeling import (
-    Calibration,
-    batch_calibrated,
-    calibration_offset,
-    log_softmax,
-    prior_offset,
-    smoothed_prior,
-    softmax,
-)
+from pet.labeling.calibration import Calibration, batch_calibrated, calibration_offset, prior_offset, smoothed_prior
+from pet.labeling.votes import log_softmax, softmax
 
 
 def test_log_softmax_is_the_logarithm_of_a_distribution_for_any_size_of_scores() -> None:

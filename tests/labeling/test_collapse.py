@@ -5,7 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from pet.labeling import GenerationFigures, HeldOut, Votes, combine, measure, rejection
+from pet.labeling.ensemble import combine
+from pet.labeling.guards import GenerationFigures, HeldOut, measure, rejection
+from pet.labeling.votes import Votes
 
 LABELS = ("a", "b", "c")
 UNIFORM = np.full(3, 1 / 3)

@@ -6,8 +6,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from pet.labeling import MOST_LIKELY, Confidence, Rule, Votes, select
-from pet.labeling.selection import CONFIDENCES
+from pet.labeling.selection import CONFIDENCES, MOST_LIKELY, Confidence, Rule, select
+from pet.labeling.votes import Votes
 
 
 def voter(probs: Sequence[Sequence[float]] | np.ndarray, name: str = "a") -> Votes:

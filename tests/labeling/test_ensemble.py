@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pet.errors import RunError
-from pet.labeling import Votes, agreement, combine, mean_scores, weigh
+from pet.labeling.ensemble import agreement, combine, mean_scores, weigh
+from pet.labeling.votes import Votes
 
 IDS, LABELS = ("r1", "r2", "r3"), ("no", "yes")
 

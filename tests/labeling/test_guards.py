@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from pet.labeling import FOLDS, GenerationFigures, HeldOut, Votes, gold_folds, measure
+from pet.labeling.guards import FOLDS, GenerationFigures, HeldOut, gold_folds, measure
+from pet.labeling.votes import Votes
 
 ABC = ("a", "b", "c")
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pet.errors import RunError
-from pet.labeling import MOST_LIKELY, Rule, Selection, Votes, select
+from pet.labeling.selection import MOST_LIKELY, Rule, Selection, select
+from pet.labeling.votes import Votes
 
 ALL = Rule(share=1.0, floor=(9, 9))
 MOST_LIKELY_ROWS = Rule(share=1.0, most_likely=MOST_LIKELY)

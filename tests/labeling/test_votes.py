@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pet.data import Example, Rows
+from pet.data.examples import Example
+from pet.data.rows import Rows
 from pet.errors import RunError
-from pet.labeling import SoftLabels, Votes, softmax
-from pet.labeling.votes import with_some_weight
+from pet.labeling.votes import SoftLabels, Votes, softmax, with_some_weight
 
 LABELS = ("no", "yes")
 

@@ -13,11 +13,16 @@ import torch
 from tiny import FAMILIES, save_tiny
 from voters import settings_of, voter_of
 
-from pet.data import Example
-from pet.learners import Backbone, ClassifierForm, Machine, ModelSource, TextClassifier, Voter, quiet_transformers
-from pet.learners.sources import load_tokenizer
-from pet.learners.tokens import PieceTokenizer
-from pet.prompts import PVP, Pattern, Verbalizer
+from pet.data.examples import Example
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.machine import Machine
+from pet.learners.models.sources import ModelSource, load_tokenizer, quiet_transformers
+from pet.learners.models.tokens import PieceTokenizer
+from pet.learners.students.classifier import ClassifierForm, TextClassifier
+from pet.learners.voters.pvp import Voter
+from pet.prompts.patterns import Pattern
+from pet.prompts.pvp import PVP
+from pet.prompts.verbalizers import Verbalizer
 
 CPU = torch.device("cpu")
 TOPICS = {"Sports": "team game match won coach goal score", "Tech": "phone chip code software robot data quick"}
@@ -121,7 +126,7 @@ def by_hand(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def give(**values: torch.Tensor) -> None:
         for name, value in values.items():
-            monkeypatch.setattr(f"pet.learners.outputs.{name}", lambda *_, value=value: value)
+            monkeypatch.setattr(f"pet.learners.voters.outputs.{name}", lambda *_, value=value: value)
 
     return give
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pet.errors import PromptError
-from pet.prompts import FILTERS, Filter
+from pet.prompts.filters import FILTERS, Filter
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 
 from pet.data.examples import Example
 from pet.errors import PromptError
-from pet.prompts import Break, Field, Literal, Mask, Pattern, load_patterns, with_input
-from pet.variants import Input
+from pet.prompts.inputs import with_input
+from pet.prompts.patterns import Pattern
+from pet.prompts.registry import load_patterns
+from pet.prompts.templates import Break, Field, Literal, Mask
+from pet.settings.variants import Input
 
 PATTERNS = tuple(load_patterns())
 CASES = [

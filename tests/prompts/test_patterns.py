@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from pet.data.examples import Example
 from pet.errors import PromptError
-from pet.prompts import Break, Field, Filter, Literal, Mask, Part, Pattern, Segment, Soft, Tune
+from pet.prompts.filters import Filter
+from pet.prompts.patterns import Part, Pattern
+from pet.prompts.templates import Break, Field, Literal, Mask, Segment, Soft, Tune
 
 ROW = Example("7", {"text": "Rates rise.", "a": "First one.", "b": " Second {one} || "})
 

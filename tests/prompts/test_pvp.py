@@ -4,7 +4,9 @@ import pytest
 
 from pet.data.examples import Task
 from pet.errors import PromptError
-from pet.prompts import PVP, Pattern, Verbalizer
+from pet.prompts.patterns import Pattern
+from pet.prompts.pvp import PVP
+from pet.prompts.verbalizers import Verbalizer
 
 PAIR = PVP(
     Pattern.parse("nli/plain", "{premise}? || {mask}, {hypothesis}"),

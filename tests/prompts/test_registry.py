@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from pet.errors import PromptError
-from pet.prompts import Pattern, Registry, load_patterns, load_verbalizers, tables
+from pet.prompts import tables
+from pet.prompts.patterns import Pattern
+from pet.prompts.registry import Registry, load_patterns, load_verbalizers
 
 GOOD = '[short]\ntemplate = "{mask}: {text}"\n'
 

@@ -7,7 +7,11 @@ import pytest
 
 from pet.data.examples import Task
 from pet.library import BUNDLED_MODELS
-from pet.prompts import PVP, Field, Mask, Pattern, Verbalizer, load_patterns, load_verbalizers
+from pet.prompts.patterns import Pattern
+from pet.prompts.pvp import PVP
+from pet.prompts.registry import load_patterns, load_verbalizers
+from pet.prompts.templates import Field, Mask
+from pet.prompts.verbalizers import Verbalizer
 
 PATTERNS = tuple(load_patterns())
 VERBALIZERS = tuple(load_verbalizers())

@@ -3,8 +3,8 @@
 import pytest
 
 from pet.errors import PromptError
-from pet.prompts import RESERVED, Break, Field, Filter, Literal, Mask, Segment, Soft, Tune
-from pet.prompts.templates import read_segments, with_shared
+from pet.prompts.filters import Filter
+from pet.prompts.templates import RESERVED, Break, Field, Literal, Mask, Segment, Soft, Tune, read_segments, with_shared
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from pet.errors import PromptError
-from pet.prompts import Verbalizer
+from pet.prompts.verbalizers import Verbalizer
 
 NLI = Verbalizer("nli/x", {"entailment": ("Yes", "Right"), "neutral": ("Maybe",), "contradiction": ("No",)})
 

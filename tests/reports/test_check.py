@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 import pet
 from pet.cli import app
-from pet.data import Example
-from pet.learners import Voter
+from pet.data.examples import Example
+from pet.learners.voters.pvp import Voter
+from pet.method.plan import prepare
 from pet.reports.check import CheckReport, _by_chance, check, report_lines
-from pet.runs.plan import prepare
 
 
 def checked(pipeline: Path, *overrides: str) -> CheckReport:
@@ -63,7 +63,7 @@ def test_it_scores_as_a_run_does_before_its_trial(
         return original(self, rows)
 
     monkeypatch.setattr(Voter, "scores", scores)
-    monkeypatch.setattr("pet.learners.machine._precision", lambda name, device: "bf16")
+    monkeypatch.setattr("pet.learners.models.machine._precision", lambda name, device: "bf16")
     checked(toy_pipeline, f"run.precision={precision}")
     assert used == {scored}
 

@@ -3,12 +3,13 @@
 import pytest
 from toy import write_rows
 
-from pet.config import ModelSettings
 from pet.errors import PromptError
-from pet.learners import Backbone, Voter
+from pet.learners.models.backbone import Backbone
+from pet.learners.voters.pvp import Voter
+from pet.method.plan import check_prompts, prepare
 from pet.reports.check import check
 from pet.reports.prompt import explain_prompt
-from pet.runs.plan import check_prompts, prepare
+from pet.settings.task import ModelSettings
 
 SHIFTED = ("train.preset=unipelt", "train.prefix_length=20", "train.prefix_shifts_positions=true")
 

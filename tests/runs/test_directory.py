@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pet.errors import ConfigError, RunError
-from pet.runs import Job, RunDirectory
-from pet.runs.directory import _RESULTS
+from pet.runs.directory import _RESULTS, RunDirectory
+from pet.runs.jobs import Job
 
 CONFIG = "[train]\nsteps = 100\n"
 IDENTITY = {"config": "c", "data": "d", "model": "m", "code": "v"}

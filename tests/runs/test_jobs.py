@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pet.runs import Job, JobStore, RunLog, job_hash
+from pet.runs.jobs import Job, JobStore, job_hash
+from pet.runs.log import RunLog
 
 JOB = Job("agnews/colon 0", "0123456789abcdef")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pet.errors import RunLocked
-from pet.runs import RunDirectory
+from pet.runs.directory import RunDirectory
 from pet.runs.lock import OWNER, run_lock
 
 Start = Callable[[str, Path], "subprocess.Popen[str]"]

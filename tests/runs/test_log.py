@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pet.runs import NULL_LOG, RunLog
+from pet.runs.log import NULL_LOG, RunLog
 
 
 def test_messages_are_printed_plain_and_kept_with_their_time(

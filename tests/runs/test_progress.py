@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pet.runs import Stages, stage_progress
+from pet.runs.progress import Stages, stage_progress
 
 
 class Terminal(io.StringIO):

@@ -9,14 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 from toy import content
 
-from pet.config import RunConfig
-from pet.data import Example, Rows
-from pet.learners import Voter
+from pet.data import output
+from pet.data.examples import Example
+from pet.data.rows import Rows
+from pet.forecast.probe import FIRST_ROWS
+from pet.learners.voters.pvp import Voter
 from pet.pipeline import label
-from pet.reports import output
-from pet.runs import Job, JobStore, shards
-from pet.runs.probe import FIRST_ROWS
+from pet.runs import shards
+from pet.runs.jobs import Job, JobStore
 from pet.runs.shards import PoolScores
+from pet.settings.config import RunConfig
 
 ROWS = Rows.of(Example(str(i), {"text": str(i)}) for i in range(10))
 JOB = Job("voter/a", "a" * 16)

@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 
 from pet.errors import RunError
-from pet.runs import Job, RunDirectory, folder_problem, job_hash, storage_errors, write_folder, write_json
+from pet.runs.atomic import folder_problem, write_folder, write_json
+from pet.runs.directory import RunDirectory
+from pet.runs.jobs import Job, job_hash
+from pet.runs.storage import storage_errors
 
 TARGET = Path("/somewhere/jobs/0123")
 

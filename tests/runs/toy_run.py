@@ -14,7 +14,9 @@ from unittest import mock
 
 import numpy as np
 
-from pet.runs import Job, RunDirectory, folder_problem, job_hash, write_folder, write_json
+from pet.runs.atomic import folder_problem, write_folder, write_json
+from pet.runs.directory import RunDirectory
+from pet.runs.jobs import Job, job_hash
 from pet.seeding import rng_for
 
 CONFIG = "[train]\nsteps = {steps}\n"

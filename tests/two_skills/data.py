@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pet.data import Example
-from pet.prompts import Verbalizer
+from pet.data.examples import Example
+from pet.prompts.verbalizers import Verbalizer
 
 __all__ = [
     "ANSWERS",

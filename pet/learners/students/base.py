@@ -6,10 +6,11 @@ from typing import Protocol
 
 import numpy as np
 
-from pet.config import OptimizerSettings
-from pet.data import Example
-from pet.learners.classifier import Advance, ClassifierForm
-from pet.learners.training import TrainLog
+from pet.data.examples import Example
+from pet.learners.models.inference import Advance
+from pet.learners.models.training import TrainLog
+from pet.learners.students.classifier import ClassifierForm
+from pet.settings.training import OptimizerSettings
 
 __all__ = ["Classifier", "Student"]
 

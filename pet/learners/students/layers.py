@@ -10,7 +10,7 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification
 
 from pet.errors import ModelError
-from pet.learners.sources import first_line
+from pet.learners.models.sources import first_line
 
 __all__ = ["check_half", "kept_layers", "shorten_encoder"]
 

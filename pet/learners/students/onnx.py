@@ -19,15 +19,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from pet.data import Example
+from pet.data.examples import Example
 from pet.errors import ModelError
-from pet.labeling import softmax
-from pet.learners.batching import collate
-from pet.learners.classifier import ClassifierForm, TextClassifier, encode_rows
-from pet.learners.encoding import Encoded
-from pet.learners.inference import Advance, Inference
-from pet.learners.machine import Machine
-from pet.learners.sources import first_line, load_tokenizer
+from pet.labeling.votes import softmax
+from pet.learners.models.batching import collate
+from pet.learners.models.encoding import Encoded
+from pet.learners.models.inference import Advance, Inference
+from pet.learners.models.machine import Machine
+from pet.learners.models.sources import first_line, load_tokenizer
+from pet.learners.students.classifier import ClassifierForm, TextClassifier, encode_rows
 
 __all__ = ["ONNX_FILE", "OnnxClassifier", "export_onnx", "quantize_onnx"]
 

@@ -21,16 +21,16 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import nn
 
-from pet.config import OptimizerSettings
-from pet.data import Example
+from pet.data.examples import Example
 from pet.errors import ModelError
-from pet.learners.backbone import Backbone
-from pet.learners.batching import row_chunks
-from pet.learners.classifier import Advance, ClassifierForm, segments
-from pet.learners.inference import check_finite
-from pet.learners.losses import distillation_loss, soften
-from pet.learners.sources import ModelSource, first_line
-from pet.learners.training import Trained, TrainLog, fit
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.batching import row_chunks
+from pet.learners.models.inference import Advance, check_finite
+from pet.learners.models.losses import distillation_loss, soften
+from pet.learners.models.sources import ModelSource, first_line
+from pet.learners.models.training import Trained, TrainLog, fit
+from pet.learners.students.classifier import ClassifierForm, segments
+from pet.settings.training import OptimizerSettings
 
 __all__ = ["MODEL_TYPE", "StaticClassifier"]
 

@@ -11,11 +11,12 @@ from transformers import EsmConfig, LongformerConfig, LongformerForSequenceClass
 
 import pet
 from pet.errors import ModelError
-from pet.learners import ClassifierForm, ModelSource, TextClassifier
-from pet.learners.deltas.families import layers
-from pet.learners.students import load_student, new_student
+from pet.learners.models.sources import ModelSource
+from pet.learners.students.classifier import ClassifierForm, TextClassifier
 from pet.learners.students.layers import check_half, kept_layers, shorten_encoder
-from pet.runs.plan import prepare
+from pet.learners.students.sizes import load_student, new_student
+from pet.learners.voters.deltas.families import layers
+from pet.method.plan import prepare
 
 FORM = ClassifierForm(("Sports", "Tech"), {"text": "text"}, 64)
 

@@ -9,19 +9,12 @@ import pytest
 import torch
 from tiny import FAMILIES
 
-from pet.config import OptimizerSettings
-from pet.data import Example
+from pet.data.examples import Example
 from pet.errors import ModelError
-from pet.learners import TextClassifier
-from pet.learners.students import (
-    ONNX_FILE,
-    OnnxClassifier,
-    export_onnx,
-    load_for_export,
-    load_student,
-    new_student,
-    quantize_onnx,
-)
+from pet.learners.students.classifier import TextClassifier
+from pet.learners.students.onnx import ONNX_FILE, OnnxClassifier, export_onnx, quantize_onnx
+from pet.learners.students.sizes import load_for_export, load_student, new_student
+from pet.settings.training import OptimizerSettings
 
 pytestmark = pytest.mark.slow  # the exporter takes seconds
 

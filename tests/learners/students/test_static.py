@@ -9,12 +9,13 @@ from safetensors.torch import load_file, save_file
 from tiny import FAMILIES
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from pet.config import OptimizerSettings
-from pet.data import Example
+from pet.data.examples import Example
 from pet.errors import ModelError, RunError
-from pet.learners import ClassifierForm, ModelSource
-from pet.learners.students import StaticClassifier, load_student
-from pet.learners.students.static import _Bags
+from pet.learners.models.sources import ModelSource
+from pet.learners.students.classifier import ClassifierForm
+from pet.learners.students.sizes import load_student
+from pet.learners.students.static import StaticClassifier, _Bags
+from pet.settings.training import OptimizerSettings
 
 SETTINGS = OptimizerSettings(steps=120, batch_size=8, learning_rate=1e-2)
 

@@ -1,0 +1,120 @@
+"""What the commands share: settings from flags, errors as one line and an exit code, lines and tables printed.
+
+Nothing heavy is imported here: it is loaded before ``pet --help`` answers.
+"""
+
+import io
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from pet.errors import PetError
+
+if TYPE_CHECKING:
+    from pet.settings.config import RunConfig
+
+__all__ = ["CommandGroup", "aligned", "load_config", "print_table", "run_place", "say"]
+
+_RESUMED = ("run", "label", "pretrain")
+"""The commands that go on where they stopped."""
+
+
+class CommandGroup(TyperGroup):
+    """Turns errors into one line and an exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take --debug from anywhere on the line."""
+        ctx.obj = "--debug" in args
+        rest: list[str] = super().parse_args(ctx, [argument for argument in args if argument != "--debug"])
+        return rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+            sys.stdout.reconfigure(errors="backslashreplace")  # a code page of Windows has no sign for most texts
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            resumes = ctx.invoked_subcommand in _RESUMED
+            typer.echo(f"interrupted{': the same command goes on where it stopped' if resumes else ''}", err=True)
+            raise typer.Exit(130) from None
+        except BrokenPipeError:  # as of `pet patterns | head -1`; nor shall what is left be written at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(141) from None
+        except Exception as error:
+            if ctx.obj or isinstance(error, typer.Exit | typer.Abort | typer.TyperException):
+                raise
+            typer.echo(f"error: {_one_line(error)}", err=True)
+            raise typer.Exit(error.exit_code if isinstance(error, PetError) else 1) from None
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, PetError):
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return "The memory is full: lower data.max_unlabeled or model.max_length."
+    return f"{type(error).__name__}: {' '.join(str(error).split())} (unexpected; --debug shows where)"
+
+
+def load_config(
+    config: str,
+    settings: Sequence[str] | None,
+    registry: Sequence[Path] | None,
+    on_bad_row: str | None,
+    accept_all: bool = False,
+    keep_models: bool = False,
+) -> "RunConfig":
+    """Return a pipeline, a file or a ready-made one, with what the command line changes in it.
+
+    Flags that are given win over `settings`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such pipeline, or a key or value is not known.
+    """
+    from pet.library import pipeline_path
+    from pet.settings.config import RunConfig
+
+    flags = {
+        f'data.on_bad_row="{on_bad_row}"': on_bad_row,
+        "ipet.accept_all=true": accept_all,
+        "run.keep_models=true": keep_models,
+    }
+    changes = [*(settings or []), *(change for change, given in flags.items() if given)]
+    return RunConfig.from_toml(pipeline_path(config), changes).with_registries(registry or [])
+
+
+def run_place(config: str, output_dir: Path | None) -> Path:
+    """Return where a run lies: where it was told to, else in a folder named after the pipeline."""
+    return output_dir or Path("runs") / Path(config).stem
+
+
+def say(*lines: str) -> None:
+    """Print lines to stdout as they are: nothing in them is read as markup."""
+    for line in lines:
+        typer.echo(line)
+
+
+def print_table(table: Any) -> None:
+    """Print a table of rich to stdout."""
+    from rich.console import Console
+
+    # A pipe has no width: never fold the table there.
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def aligned(rows: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a line per pair, the second parts one below the other.
+
+    >>> aligned([("a", "x"), ("bcd", "y")])
+    ['a    x', 'bcd  y']
+    """
+    pairs = list(rows)
+    width = max((len(name) for name, _ in pairs), default=0)
+    return [f"{name:<{width}}  {text}" for name, text in pairs]

@@ -1,0 +1,210 @@
+"""What a run will take, told before it starts (`pet plan`, and at the start of a run) and compared at its end."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from rich.table import Table
+
+from pet.forecast.footprint import disk_use, peak_memory
+from pet.forecast.forecast import Forecast, Saving, forecast, savings
+from pet.forecast.probe import SHORT_RUN, probe
+from pet.forecast.workload import Workload
+from pet.method.plan import Plan
+from pet.method.stages import Workbench
+from pet.method.trial import settle
+from pet.runs.atomic import write_json
+from pet.runs.directory import RunDirectory
+from pet.runs.jobs import JobStore
+from pet.runs.manifest import Manifest
+
+__all__ = ["Outlook", "Watch", "foresee", "outlook_lines", "outlook_table", "size", "span"]
+
+MOST_SAVINGS = 4
+"""More changes that save time are not told."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is left of a run in the folder `root`, what would shorten one, and the seconds to load its model.
+
+    `refused` is the sentence with which `pet run` would refuse what lies in that folder.
+    """
+
+    root: Path
+    forecast: Forecast
+    savings: tuple[Saving, ...] = ()
+    loading: float = 0.0
+    refused: str | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """Return plain values, with the totals."""
+        found = self.forecast
+        return {
+            "stages": [asdict(stage) for stage in found.stages],
+            **_totals(found.seconds, found.memory, found.disk),
+            "jobs": found.jobs,
+            "finished_jobs": found.finished,
+            "loading_seconds": self.loading,
+            "savings": [asdict(saving) for saving in self.savings],
+            "refused": self.refused,
+        }
+
+
+def foresee(plan: Plan, root: Path) -> Outlook:
+    """Probe a plan and tell what is left of its run in a folder, which need not be there and is not changed.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be loaded, or a voter's variant does not fit it.
+    """
+    directory, work = RunDirectory(root), Workload.of(plan)
+    manifest = Manifest.from_file(directory.manifest_path)
+    begun = manifest is not None and not manifest.changes(plan.identity, None)
+    done = directory.store().finished() if begun else Counter[str]()
+    if not (left := work.left(done)):
+        return Outlook(root, Forecast((), None, disk_use(root), sum(1 for _ in work.jobs()) - len(left)))
+    bench = Workbench(plan.inputs, JobStore(directory.jobs), untried=plan.untried)
+    settle(plan, bench, kept=False)
+    plan = replace(plan, inputs=bench.inputs)
+    work = Workload.of(plan)
+    rates = probe(plan, bench, done, always=True)
+    # Other settings make another run: what is done of this one would be lost.
+    shorter = () if done else tuple(savings(work, rates)[:MOST_SAVINGS])
+    refused = directory.refusal(plan.config.to_toml(), plan.identity)
+    return Outlook(root, forecast(work, rates, done), shorter, rates.loading, refused)
+
+
+def outlook_table(outlook: Outlook) -> Table:
+    """Return the stages for a terminal, with their jobs, times and shares."""
+    table = Table(title=None, box=None, pad_edge=False, header_style="bold")
+    table.add_column("", no_wrap=True)
+    for name in ("jobs", "time", "share"):
+        table.add_column(name, justify="right", no_wrap=True)
+    found = outlook.forecast
+    for stage in found.stages:
+        table.add_row(stage.name, str(stage.jobs), span(stage.seconds), f"{stage.seconds / found.seconds:.0%}")
+    table.add_row("all", str(found.jobs), span(found.seconds), "")
+    return table
+
+
+def outlook_lines(outlook: Outlook) -> list[tuple[str, str]]:
+    """Return what there is to say beside the table, as pairs of a name and a text."""
+    found = outlook.forecast
+    lines = [("finished", f"{found.finished} jobs, in {outlook.root}")] if found.finished else []
+    if not found.jobs:
+        return [*lines, ("left", "nothing")]
+    memory = [("memory", f"{size(found.memory)} at the peak")] if found.memory is not None else []
+    lines += [*memory, ("disk", f"{size(found.disk)} in {outlook.root}")]
+    if outlook.refused:
+        lines.append(("refused", outlook.refused))
+    return lines + [
+        ("shorter", f"--set {one.change}  saves {span(one.seconds)}{_cost(one.change)}") for one in outlook.savings
+    ]
+
+
+def _cost(change: str) -> str:
+    return "" if change.startswith("run.") else ", and may cost accuracy"
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A forecast made at the start of a run (None: nothing was left to do), to be compared with what it took."""
+
+    plan: Plan
+    forecast: Forecast | None
+    started: float
+
+    @classmethod
+    def start(cls, plan: Plan, bench: Workbench, say: Callable[[str], None], *, whole: bool = True) -> "Watch":
+        """Probe the work that is left, and `say` what it will take if that is worth a word.
+
+        Unless `whole`, the run stops once the pool is labeled.
+
+        Raises
+        ------
+        ModelError
+            If the model cannot be loaded, or a voter's variant does not fit it.
+        """
+        work, done = Workload.of(plan), bench.store.finished()
+        if not work.left(done, whole):
+            return cls(plan, None, time.monotonic())
+        found = forecast(work, probe(plan, bench, done, whole=whole), done, whole)
+        watch = cls(plan, found, time.monotonic())
+        if watch.is_long:
+            jobs = f"{found.jobs} jobs" + (f" ({found.finished} are finished)" if found.finished else "")
+            memory = f"{size(found.memory)} of memory, " if found.memory is not None else ""
+            say(f"predicted: {span(found.seconds)} for {jobs}, {memory}{size(found.disk)} on disk")
+        return watch
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the work takes so long that its forecast is told."""
+        return self.forecast is not None and self.forecast.seconds >= SHORT_RUN
+
+    def stop(self, directory: RunDirectory, took: Mapping[str, float]) -> str | None:
+        """Return in one line what was predicted and what it took, and write it down; None where nothing was told.
+
+        `took` are the seconds of the jobs that were done, by name.
+
+        Raises
+        ------
+        RunError
+            If the disk is full or may not be written.
+        """
+        if self.forecast is None or not self.is_long:
+            return None
+        found, seconds = self.forecast, time.monotonic() - self.started
+        memory, disk = peak_memory(self.plan.inputs.workers), disk_use(directory.root)
+        facts = {
+            "finished_jobs": found.finished,
+            "predicted": _totals(found.seconds, found.memory, found.disk),
+            "actual": _totals(seconds, memory, disk),
+            "stages": self._stages(took),
+        }
+        write_json(directory.forecast_path, facts)
+        left = f"for what was left ({found.jobs} jobs) " if found.finished else ""
+        parts = [f"predicted {left}{span(found.seconds)}, took {span(seconds)}"]
+        if found.memory is not None and memory is not None:
+            parts.append(f"{size(found.memory)} of memory, took {size(memory)}")
+        return "; ".join([*parts, f"{size(found.disk)} on disk, took {size(disk)}"])
+
+    def _stages(self, took: Mapping[str, float]) -> list[dict[str, object]]:
+        """Return what each stage was predicted to take, and what its jobs took."""
+        stage_of = {job.name: job.stage for job in Workload.of(self.plan).jobs()}
+        actual: dict[str, float] = {}
+        for name, seconds in took.items():
+            actual[stage_of.get(name, name)] = actual.get(stage_of.get(name, name), 0.0) + seconds
+        stages = self.forecast.stages if self.forecast else ()
+        return [
+            {"name": stage.name, "jobs": stage.jobs, "predicted": stage.seconds, "actual": actual.get(stage.name)}
+            for stage in stages
+        ]
+
+
+def _totals(seconds: float, memory: int | None, disk: int) -> dict[str, object]:
+    return {"seconds": seconds, "memory_bytes": memory, "disk_bytes": disk}
+
+
+def span(seconds: float) -> str:
+    """Say a time.
+
+    >>> span(0.2), span(75), span(3 * 3600 + 125)
+    ('0 s', '1 min 15 s', '3 h 02 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def size(count: int) -> str:
+    """Say a number of bytes.
+
+    >>> size(1_234_567_890), size(98_500_000)
+    ('1.2 GB', '98 MB')
+    """
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,0 +1,214 @@
+"""How much a run computes: the numbers of rows, updates and voters that its time, memory and disk follow from."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pet.learners.voters.spec import VoterSpec
+from pet.method.adapt import MOST_PASSES, MOST_STEPS
+from pet.method.generations import labeled_rows
+from pet.method.inputs import EMBEDDED_ROWS
+from pet.method.plan import Plan
+from pet.settings.config import RunConfig
+from pet.settings.training import StudentSize
+
+__all__ = ["BASELINE", "NO_PATTERN", "STUDENT", "JobLoad", "VoterLoad", "Workload", "variant_of"]
+
+BASELINE, STUDENT = "baseline", "student"
+"""Name what an update of a classifier costs, as a variant does for a voter's."""
+
+LEARNED = 3
+"""A token that a masked LM learns from costs as much as so many that go forward: once forward, twice backward."""
+
+NO_PATTERN = ""
+"""Stands in the place of a pattern where rows are read without one."""
+
+
+@dataclass(frozen=True)
+class VoterLoad:
+    """A voter: its name, that of its pattern, what of it trains (see `variant_of`), and how long and how often."""
+
+    name: str
+    pattern: str
+    variant: str
+    steps: int
+    restarts: int = 1
+
+
+@dataclass(frozen=True)
+class JobLoad:
+    """What one job computes: rows by set that go forward under a pattern, and `steps` updates of a `variant`.
+
+    `encoded` rows are tokenized beside those. A job without a variant trains nothing. `share` is the part of its
+    seconds that counts where others of its stage are done at the same time. `most_tokens` go forward in all, and
+    `most_seconds` it takes, where the job has such limits.
+    """
+
+    stage: str
+    name: str
+    pattern: str
+    rows: Mapping[str, float]
+    variant: str = ""
+    steps: int = 0
+    encoded: int = 0
+    share: float = 1.0
+    most_tokens: float = math.inf
+    most_seconds: float = math.inf
+
+    def with_share(self, share: float) -> "JobLoad":
+        """Return this job on a share of its rows."""
+        return replace(self, rows={part: share * count for part, count in self.rows.items()})
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The counts of a run.
+
+    `labeled`, `pool` and `test` are rows, `compared` and `embedded` those of the pool that the comparison reads;
+    `generation_rows` are the pool rows that each generation labels. `gold_rows` says whether the classifier learns from
+    the labeled rows too. `workers` processes do the voters side by side, and all threads in one process are `gain`
+    times as fast as one thread. `folds` are the baselines that leave a fold out; without `baseline` there is none.
+    """
+
+    voters: tuple[VoterLoad, ...]
+    labels: int
+    labeled: int
+    pool: int
+    test: int
+    compared: int
+    embedded: int
+    generation_rows: tuple[int, ...]
+    baseline: bool
+    folds: int
+    baseline_steps: int
+    distill_steps: int
+    distill_batch: int = 16
+    distill_size: StudentSize = "same"
+    adaptation: JobLoad | None = None
+    gold_rows: bool = True
+    keep_models: bool = False
+    workers: int = 1
+    gain: float = 1.0
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Workload":
+        """Count what a plan asks for, if no generation is rejected."""
+        config, data = plan.config, plan.data
+        pool, compared = len(data.unlabeled), len(plan.inputs.compared)
+        return cls(
+            voters=tuple(map(_voter_load, plan.voters)),
+            labels=len(data.task.labels),
+            labeled=len(data.labeled),
+            pool=pool,
+            test=len(data.test),
+            compared=compared,
+            embedded=min(pool, max(compared, EMBEDDED_ROWS)),
+            generation_rows=tuple(labeled_rows(plan, number, number) for number in range(plan.generations)),
+            baseline=plan.has_baseline,
+            folds=len(np.unique(plan.held_out.argmax(axis=1))) if plan.held_out.any() else 0,
+            baseline_steps=plan.inputs.baseline.steps or 0,
+            distill_steps=config.distill.steps or 0,
+            distill_batch=config.distill.batch_size,
+            distill_size=config.distill.size,
+            adaptation=_adaptation(config, pool),
+            gold_rows=config.distill.gold_rows,
+            keep_models=config.run.keep_models,
+            workers=plan.inputs.workers,
+            gain=plan.inputs.gain or 1.0,
+        )
+
+    def with_pool(self, rows: int) -> "Workload":
+        """Return this workload with a pool of no more than so many rows."""
+        return replace(
+            self,
+            pool=min(self.pool, rows),
+            compared=min(self.compared, rows),
+            embedded=min(self.embedded, rows),
+            adaptation=self.adaptation and self.adaptation.with_share(min(1.0, rows / self.pool)),
+            generation_rows=tuple(min(labeled, rows) for labeled in self.generation_rows),
+        )
+
+    def jobs(self, whole: bool = True) -> Iterator[JobLoad]:
+        """Yield the jobs in the order in which they are done; only the voters' unless `whole`."""
+        if self.adaptation:
+            yield self.adaptation
+        yield from self._voting()
+        if whole:
+            yield from self._comparing()
+
+    def left(self, done: Counter[str], whole: bool = True) -> list[JobLoad]:
+        """Return the jobs but for those done, so many of each name."""
+        waiting, left = done.copy(), []
+        for job in self.jobs(whole):
+            if waiting[job.name] > 0:
+                waiting[job.name] -= 1
+            else:
+                left.append(job)
+        return left
+
+    @property
+    def _share(self) -> float:
+        """The part that a voter takes of the seconds it would take with all threads, side by side with others."""
+        rounds = -(-len(self.voters) // self.workers)
+        return self.gain * rounds / len(self.voters) if self.workers > 1 else 1.0
+
+    def _voting(self) -> Iterator[JobLoad]:
+        several = len(self.generation_rows) > 1
+        for number, rows in enumerate(self.generation_rows):
+            # Without a labeled row the first voters are the pretrained model as it is.
+            learns = number > 0 or self.labeled > 0
+            parts = {"pool": rows, "labeled": self.labeled, "test": self.test}
+            stage = f"generation {number}" if several else "voters"
+            prefix = f"generation-{number}/" if number else ""
+            for voter in self.voters:
+                name, steps = f"{prefix}voter/{voter.name}", voter.steps * voter.restarts if learns else 0
+                variant = voter.variant if learns else ""
+                yield JobLoad(stage, name, voter.pattern, parts, variant, steps, share=self._share)
+
+    def _comparing(self) -> Iterator[JobLoad]:
+        asked = {"pool": self.compared, "test": self.test}
+        learned = self.pool + (self.labeled if self.gold_rows else 0)
+        if self.distill_size != "static":  # which reads all before its first update, to know the words
+            learned = min(learned, self.distill_steps * self.distill_batch)
+        yield JobLoad("distilling", "distill", NO_PATTERN, asked, STUDENT, self.distill_steps, learned)
+        for pattern in dict.fromkeys(voter.pattern for voter in self.voters):
+            yield JobLoad("zero-shot", f"zero-shot/{pattern}", pattern, {**asked, "labeled": self.labeled})
+        if not self.baseline:
+            return
+        steps = self.baseline_steps
+        for parts in (asked, *[{"labeled": self.labeled}] * self.folds):
+            yield JobLoad("baselines", "supervised", NO_PATTERN, parts, BASELINE, steps, self.labeled)
+        parts = {"pool": self.embedded, "labeled": self.labeled, "test": self.test}
+        yield JobLoad("baselines", "embeddings", NO_PATTERN, parts)
+
+
+def variant_of(spec: VoterSpec) -> str:
+    """Name what an update of a voter costs: all its settings but for how many there are, and their rates."""
+    others = {"seeds", "voters", "steps", "learning_rate", "prompt_learning_rate"}
+    return spec.train.model_dump_json(exclude=others, exclude_none=True)
+
+
+def _adaptation(config: RunConfig, pool: int) -> JobLoad | None:
+    """Count what the model reads before any voter is trained."""
+    settings = config.adapt
+    if settings.method == "none":
+        return None
+    limited = settings.is_limited
+    passes, steps = (math.inf, settings.steps or math.inf) if limited else (MOST_PASSES, MOST_STEPS)
+    tokens = min(steps * settings.batch_size * config.model.max_length, settings.tokens or math.inf)
+    return JobLoad(
+        stage="adapting",
+        name="adapt",
+        pattern=NO_PATTERN,
+        rows={"pool": LEARNED * passes * pool},
+        most_tokens=LEARNED * tokens,
+        most_seconds=60.0 * (settings.minutes or math.inf),
+    )
+
+
+def _voter_load(spec: VoterSpec) -> VoterLoad:
+    steps, restarts = spec.train.steps or 0, spec.train.restarts or 1
+    return VoterLoad(spec.name, spec.pvp.name, variant_of(spec), steps if spec.learns else 0, restarts)

@@ -1,0 +1,131 @@
+"""Batches of rows as tensors: filled by tokens from rows sorted by length, padded on the right."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pet.learners.models.encoding import Encoded
+
+__all__ = ["CHUNK_ROWS", "Batch", "collate", "length_groups", "padding_waste", "row_chunks", "token_budget_batches"]
+
+CHUNK_ROWS = 4096
+"""So many rows of a pool are held as tokens at a time: enough to fill batches with rows of like lengths."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows ready for a model.
+
+    `inputs` are int64 [b, t] tensors by argument name; `rows` and `positions` int64 [b * p] say where the cloze masks
+    are; `slots` is p. `soft_slots` int64 [b, t] are rows of the table of trained vectors, -1 elsewhere (None: no row
+    has any).
+    """
+
+    inputs: dict[str, torch.Tensor]
+    rows: torch.Tensor
+    positions: torch.Tensor
+    slots: int
+    soft_slots: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.inputs["input_ids"])
+
+
+def collate(
+    encoded: Sequence[Encoded], pad_id: int, segments: bool, device: torch.device | str, width: int = 0
+) -> Batch:
+    """Pad rows on the right to the longest of them, or to `width` if that is more.
+
+    `segments` adds `token_type_ids`.
+    """
+    shape = (len(encoded), max(width, *map(len, encoded)))
+    ids, attention = np.full(shape, pad_id, np.int64), np.zeros(shape, np.int64)
+    types, soft = np.zeros(shape, np.int64), np.full(shape, -1, np.int64)
+    for i, row in enumerate(encoded):
+        ids[i, : len(row)] = row.input_ids
+        attention[i, : len(row)] = 1
+        types[i, : len(row)] = row.segment_ids
+        if row.soft_slots is not None:
+            soft[i, : len(row)] = row.soft_slots
+    inputs = {"input_ids": ids, "attention_mask": attention} | ({"token_type_ids": types} if segments else {})
+    slots = len(encoded[0].mask_positions)
+    return Batch(
+        inputs={name: _moved(array, device) for name, array in inputs.items()},
+        rows=torch.arange(len(encoded), device=device).repeat_interleave(slots),
+        positions=_moved(np.concatenate([row.mask_positions for row in encoded]), device),
+        slots=slots,
+        soft_slots=None if all(row.soft_slots is None for row in encoded) else _moved(soft, device),
+    )
+
+
+def _moved(array: np.ndarray, device: torch.device | str) -> torch.Tensor:
+    """Return an array on a device; to a GPU from pinned memory, so that nothing waits for the copy."""
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def row_chunks(count: int) -> Iterator[slice]:
+    """Yield slices of at most `CHUNK_ROWS` over `count` rows, in order."""
+    return (slice(start, start + CHUNK_ROWS) for start in range(0, count, CHUNK_ROWS))
+
+
+def token_budget_batches(
+    lengths: Sequence[int], budget: int, max_rows: int = 256, waste: float = 0.02
+) -> list[np.ndarray]:
+    """Return int64 row indices per batch, longest rows first, rows x longest at most `budget` (one row at least).
+
+    A batch ends early where shorter rows would make more than `waste` of it padding, once it has an eighth of the
+    budget: below that, the fixed cost of a batch outweighs its padding.
+
+    >>> [batch.tolist() for batch in token_budget_batches([2, 9, 3, 8], budget=18, waste=0.1)]
+    [[1, 3], [2], [0]]
+    """
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    sizes = np.asarray(lengths, dtype=np.int64)[order]
+    batches, start = [], 0
+    while start < len(order):
+        longest = max(1, int(sizes[start]))
+        most = min(max(1, budget // longest), max_rows)
+        rows = np.arange(1, len(sizes[start : start + most]) + 1)
+        padding = 1.0 - np.cumsum(sizes[start : start + most]) / (rows * longest)
+        fits = rows[(padding <= waste) | (rows * longest <= budget // 8)]
+        size = max(1, int(fits.max(initial=1)))
+        batches.append(order[start : start + size])
+        start += size
+    return batches
+
+
+def length_groups(lengths: Sequence[int], overhead: int) -> list[np.ndarray]:
+    """Divide the rows of a batch into groups of like lengths, int64 each, so that computing all of them costs least.
+
+    A group costs its padded tokens and `overhead` tokens, which stand for the fixed cost of a forward and a backward.
+
+    >>> [group.tolist() for group in length_groups([9, 2, 8, 2], overhead=4)]
+    [[1, 3], [0, 2]]
+    >>> [group.tolist() for group in length_groups([9, 2, 8, 2], overhead=40)]
+    [[0, 1, 2, 3]]
+    """
+    order = np.argsort(np.asarray(lengths, np.int64), kind="stable")
+    sizes = np.asarray(lengths, np.int64)[order]
+    cheapest, starts = np.zeros(len(sizes) + 1), np.zeros(len(sizes) + 1, np.int64)
+    for end in range(1, len(sizes) + 1):
+        # The last group begins at `start`; what is before it is divided at best already.
+        costs = cheapest[:end] + (end - np.arange(end)) * sizes[end - 1] + overhead
+        starts[end] = int(costs.argmin())
+        cheapest[end] = costs.min()
+    groups, end = [], len(sizes)
+    while end:
+        groups.append(np.sort(order[starts[end] : end]))
+        end = int(starts[end])
+    return groups[::-1]
+
+
+def padding_waste(lengths: Sequence[int], batches: Sequence[np.ndarray]) -> float:
+    """Return the share of computed tokens that are padding, in [0, 1)."""
+    sizes = np.asarray(lengths)
+    padded = sum(len(batch) * int(sizes[batch].max()) for batch in batches)
+    return 1.0 - float(sizes.sum()) / padded if padded else 0.0

@@ -1,0 +1,63 @@
+"""Rows as vectors from an encoder that was not trained on the task, for methods that need no patterns."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+
+from pet.data.examples import Example
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.encoding import Encoded
+from pet.learners.models.inference import Advance, Inference
+from pet.learners.models.machine import Machine
+from pet.learners.models.masked_lm import autocast
+from pet.learners.students.classifier import encode_rows
+
+__all__ = ["mean_pooled"]
+
+
+def mean_pooled(
+    backbone: Backbone,
+    examples: Sequence[Example],
+    fields: Iterable[str],
+    max_length: int,
+    machine: Machine,
+    advance: Advance = lambda _: None,
+) -> np.ndarray:
+    """Return the mean of the encoder's last hidden states over the text of each row, float32 [n, h].
+
+    The rows are read as a classifier reads them, without a pattern: the first of `fields` (names, or a mapping of
+    them) is the first segment, further ones the second, and at most `max_length` tokens, or the model's most, are read.
+    Special tokens and padding are left out of the mean; a row without text is the mean of its special tokens. The
+    order is that of `examples`, and only a chunk is held as tokens.
+
+    The weights are those the backbone holds at the time: reset it first where the pretrained ones are meant.
+    """
+    names, length = tuple(fields), min(max_length, backbone.longest_input)
+
+    def encode(rows: Sequence[Example]) -> list[Encoded]:
+        return encode_rows(backbone.tokenizer, rows, names, length)
+
+    def compute(rows: list[Encoded]) -> torch.Tensor:
+        return _pooled(backbone, rows, machine)
+
+    return Inference(machine, encode, compute).run(examples, backbone.model.config.hidden_size, advance)
+
+
+def _pooled(backbone: Backbone, encoded: Sequence[Encoded], machine: Machine) -> torch.Tensor:
+    """Return the means of one batch, float32 [b, h]."""
+    batch = backbone.batch(encoded)
+    with autocast(machine.device, machine.inference):
+        # Without the head, which would compute the vocabulary's logits of every token.
+        hidden = backbone.model.base_model(**batch.inputs).last_hidden_state
+    weights = torch.from_numpy(_weights(encoded, hidden.shape[1])).to(hidden.device)
+    return torch.einsum("bt,bth->bh", weights, hidden.float())
+
+
+def _weights(encoded: Sequence[Encoded], width: int) -> np.ndarray:
+    """Return the share of each token in the mean of its row, float32 [b, t]; rows sum to 1."""
+    weights = np.zeros((len(encoded), width), np.float32)
+    for i, row in enumerate(encoded):
+        weights[i, : len(row)] = row.text_positions if row.text_positions.any() else 1.0
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights

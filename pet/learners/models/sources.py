@@ -1,0 +1,205 @@
+"""Where a model's files lie, and what they say before any weights are loaded."""
+
+import hashlib
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import transformers
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError, safe_open
+from transformers import MODEL_FOR_MASKED_LM_MAPPING, AutoConfig, AutoTokenizer
+
+from pet.errors import ModelError, near_matches
+from pet.learners.models.tokens import keep_specials_apart
+from pet.library import BUNDLED_MODELS, bundled_models
+
+__all__ = [
+    "ModelSource",
+    "find_model",
+    "first_line",
+    "load_tokenizer",
+    "longest_input",
+    "masked_lm_config",
+    "model_digest",
+    "parameter_count",
+    "quiet_transformers",
+    "read_config",
+    "stock_tokenizer",
+]
+
+_USED_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # never pickled weights, never code
+# Models that number positions from padding_idx + 1: no token uses the first two rows of their table.
+_FROM_TWO = {
+    "camembert",
+    "data2vec-text",
+    "esm",
+    "ibert",
+    "longformer",
+    "luke",
+    "mpnet",
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "xmod",
+}
+# Without a mask for padding: what a row is batched with would change its scores.
+_PADDING_COUNTS = {"fnet"}
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model by the name it was asked for, and the folder its files lie in."""
+
+    name: str
+    folder: Path
+
+
+def quiet_transformers() -> None:
+    """Keep transformers' load reports and progress bars out of the user's terminal; errors stay."""
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    for name in ("huggingface_hub", "accelerate"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def find_model(name: str, revision: str | None = None) -> ModelSource:
+    """Find a bundled model, a folder, or (downloading it) a hub id, in this order.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or it holds no safetensors weights.
+    """
+    if not name.strip():
+        raise ModelError("The name of the model is empty: give a bundled name, a folder, or a hub id.")
+    folder = Path(name)
+    if name in bundled_models():
+        folder = BUNDLED_MODELS / name
+    elif not folder.is_dir():
+        folder = _download(name, revision)
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder} holds no config.json: give a folder written by save_pretrained, or a hub id.")
+    if not any(folder.glob("*.safetensors")):
+        pickled = next((path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern)), None)
+        raise ModelError(
+            f"{name} holds {f'only pickled weights ({pickled})' if pickled else 'no weights'}, expected safetensors, "
+            "which cannot run code when loaded: convert it once with save_pretrained."
+        )
+    return ModelSource(name, folder)
+
+
+def _download(name: str, revision: str | None) -> Path:
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(_USED_FILES)))
+    except Exception as error:  # the client's errors differ between its versions: each means "not to be had"
+        raise ModelError(
+            f"No model {name!r}: it is no bundled name, no folder, and the hub did not give it ({first_line(error)})."
+            f"{near_matches(name, bundled_models())}"
+        ) from None
+
+
+def model_digest(folder: Path) -> str:
+    """Return the sha256 (hex) over the names and bytes of the files a model is loaded from."""
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in _USED_FILES for path in folder.glob(pattern)}):
+        digest.update(path.name.encode() + b"\0")
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def parameter_count(folder: Path) -> int:
+    """Return the number of weights in a folder's safetensors files, read from their headers.
+
+    Tied weights are stored, and counted, once; stored heads that a masked language model leaves out count too.
+
+    Raises
+    ------
+    ModelError
+        If a file is broken.
+    """
+    count = 0
+    for path in folder.glob("*.safetensors"):
+        try:
+            with safe_open(path, framework="numpy") as file:
+                count += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{path} cannot be read ({first_line(error)}): fetch the model again.") from None
+    return count
+
+
+def stock_tokenizer(folder: Path) -> Any:
+    """Load a tokenizer from a folder as it was made, without running code from it.
+
+    Raises
+    ------
+    ModelError
+        If its files are missing or unreadable, or it is none of the `tokenizers` library.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, use_fast=True)
+    except Exception as error:
+        raise ModelError(f"{folder} holds no tokenizer that can be loaded ({first_line(error)}).") from None
+    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
+        lacks = "pad token" if tokenizer.is_fast else "tokenizer.json"
+        raise ModelError(f"The tokenizer of {folder} has no {lacks}, which is needed: choose another model.")
+    return tokenizer
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Load a tokenizer, and change it so that text never spells its special tokens (see `stock_tokenizer`)."""
+    tokenizer = stock_tokenizer(folder)
+    keep_specials_apart(tokenizer)
+    return tokenizer
+
+
+def masked_lm_config(source: ModelSource) -> Any:
+    """Return the config of a masked language model, whose weights are not read.
+
+    Raises
+    ------
+    ModelError
+        If it is no such model.
+    """
+    config = read_config(source)
+    if type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
+        raise ModelError(
+            f"{source.name} is a {config.model_type!r} model, expected a masked language model (BERT, RoBERTa, "
+            "ModernBERT and the like): choose another model.name."
+        )
+    if config.model_type in _PADDING_COUNTS:
+        raise ModelError(
+            f"{source.name} is a {config.model_type!r} model, which reads padding as if it were text, so that the "
+            "scores of a row would depend on the rows beside it: choose another model.name."
+        )
+    return config
+
+
+def longest_input(config: Any, tokenizer: Any) -> int:
+    """Return the most tokens that a model reads, special tokens included."""
+    table = getattr(config, "max_position_embeddings", None) or 512
+    unused = 2 if config.model_type in _FROM_TWO else 0
+    return int(min(table - unused, tokenizer.model_max_length))
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of another library's error."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def read_config(source: ModelSource) -> Any:
+    """Return the config of a model, without running code from its folder.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read.
+    """
+    try:
+        return AutoConfig.from_pretrained(str(source.folder), trust_remote_code=False)
+    except Exception as error:
+        raise ModelError(f"The config.json of {source.name} cannot be read ({first_line(error)}).") from None

@@ -1,0 +1,208 @@
+"""The stock sequence classifier: trained on soft labels (distillation) or on gold labels (the baseline), and loaded."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from pet.data.examples import Example
+from pet.errors import ModelError
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.batching import CHUNK_ROWS, Batch, length_groups
+from pet.learners.models.encoding import Encoded
+from pet.learners.models.inference import Advance, Inference
+from pet.learners.models.losses import distillation_loss, soften
+from pet.learners.models.machine import Machine
+from pet.learners.models.masked_lm import autocast
+from pet.learners.models.sources import ModelSource
+from pet.learners.models.training import Trained, TrainLog, fit
+from pet.settings.training import OptimizerSettings
+
+__all__ = ["Advance", "ClassifierForm", "TextClassifier", "encode_rows", "read_form", "segments"]
+
+KEPT_ROWS = 2 * CHUNK_ROWS
+"""So many rows stay encoded while a classifier trains: all of a small set, which it sees again and again."""
+
+
+@dataclass(frozen=True)
+class ClassifierForm:
+    """What a classifier reads and says: its labels, the column behind each field, and its longest input.
+
+    `label_column` and `id_column` are where its task's files have labels and ids.
+    """
+
+    labels: tuple[str, ...]
+    columns: Mapping[str, str]
+    max_length: int
+    label_column: str = "label"
+    id_column: str = "id"
+
+    def stored(self) -> dict[str, object]:
+        """Return all but the labels as plain values; the columns as pairs, for a stock config sorts the keys of a map.
+
+        The order of the fields says which text is the first segment.
+        """
+        stored = {**asdict(self), "columns": [list(pair) for pair in self.columns.items()]}
+        return {name: value for name, value in stored.items() if name != "labels"}
+
+
+@dataclass(frozen=True)
+class TextClassifier:
+    """`AutoModelForSequenceClassification` with its labels and the fields it reads.
+
+    The first field is the first segment; further fields, joined by blanks, are the second. A saved folder is stock:
+    `transformers.pipeline("text-classification", model=folder)` gives the same labels; text longer than
+    `max_length` needs `truncation=True` there.
+    """
+
+    backbone: Backbone
+    form: ClassifierForm
+    machine: Machine
+
+    @classmethod
+    def from_source(cls, source: ModelSource, form: ClassifierForm, machine: Machine, seed: int) -> "TextClassifier":
+        """Put a head, drawn from `seed` where there is none for so many labels, on a pretrained encoder."""
+        backbone = Backbone.classifier(source, form.labels, machine.device, seed)
+        shorter = replace(form, max_length=min(form.max_length, backbone.longest_input))
+        return cls(backbone, shorter, machine)
+
+    @classmethod
+    def load(cls, folder: Path, machine: Machine) -> "TextClassifier":
+        """Load a folder written by `save`.
+
+        Raises
+        ------
+        ModelError
+            If it is no classifier of ours.
+        """
+        form = read_form(folder)
+        backbone = Backbone.classifier(ModelSource(str(folder), folder), form.labels, machine.device, seed=None)
+        return cls(backbone, form, machine)
+
+    def fit(
+        self,
+        examples: Sequence[Example],
+        targets: np.ndarray,
+        settings: OptimizerSettings,
+        rng: np.random.Generator,
+        temperature: float = 1.0,
+        advance: Advance = lambda _: None,
+    ) -> TrainLog:
+        """Train on target probabilities [n, k]; one-hot rows at temperature 1 are plain cross-entropy.
+
+        Rows are encoded when a batch needs them, and the first ones kept: memory does not grow with the rows.
+        """
+        kept: dict[int, Encoded] = {}
+
+        def loss(rows: np.ndarray) -> Iterator[torch.Tensor]:
+            encoded = self._encoded(examples, rows, kept)
+            for group in length_groups([len(row) for row in encoded], self.machine.group_overhead):
+                batch = self.backbone.training_batch([encoded[i] for i in group])
+                softened = torch.from_numpy(soften(targets[rows[group]], temperature)).to(self.machine.device)
+                logits = self._logits(batch, self.machine.precision)
+                yield len(group) / len(rows) * distillation_loss(logits, softened, temperature)
+
+        trained = Trained.weights_of(self.backbone.model, settings)
+        return fit(trained, loss, len(examples), settings, rng, advance)
+
+    def _encoded(self, examples: Sequence[Example], rows: np.ndarray, kept: dict[int, Encoded]) -> list[Encoded]:
+        """Return the tokens of some rows; `kept` holds those of the first `KEPT_ROWS` that were asked for."""
+        missing = [i for i in dict.fromkeys(rows.tolist()) if i not in kept]
+        found = dict(zip(missing, self.encode([examples[i] for i in missing]), strict=True))
+        kept.update(list(found.items())[: max(0, KEPT_ROWS - len(kept))])
+        return [found[i] if i in found else kept[i] for i in rows.tolist()]
+
+    def probabilities(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
+        """Return label probabilities, float32 [n, k], in the order of `examples`; only chunks are held as tokens."""
+
+        def compute(rows: list[Encoded]) -> torch.Tensor:
+            return torch.softmax(self._logits(self.backbone.batch(rows), self.machine.inference), dim=-1)
+
+        return Inference(self.machine, self.encode, compute).run(examples, len(self.form.labels), advance)
+
+    def encode(self, examples: Sequence[Example]) -> list[Encoded]:
+        """Tokenize rows as the stock pipeline does; special tokens spelled in the text stay text."""
+        return encode_rows(self.backbone.tokenizer, examples, tuple(self.form.columns), self.form.max_length)
+
+    def save(self, folder: Path) -> None:
+        """Write a stock model folder: safetensors, id2label, tokenizer."""
+        model = self.backbone.model
+        model.config.pet = self.form.stored()  # the labels are id2label
+        model.save_pretrained(folder)
+        _stock_tokenizer(self.backbone.tokenizer, self.form.max_length).save_pretrained(folder)
+
+    def _logits(self, batch: Batch, precision: str) -> torch.Tensor:
+        with autocast(self.machine.device, precision):
+            logits: torch.Tensor = self.backbone.model(**batch.inputs).logits
+        return logits.float()
+
+
+def encode_rows(tokenizer: Any, examples: Sequence[Example], fields: Sequence[str], max_length: int) -> list[Encoded]:
+    """Tokenize rows without a pattern, as the stock pipeline does; at most `max_length` tokens each.
+
+    The first field is the first segment; further fields, joined by blanks, are the second. The longer segment gives
+    first. Special tokens spelled in the text stay text.
+    """
+    if not examples:
+        return []
+    encoding = tokenizer(
+        [segments(example, fields) for example in examples],
+        truncation="longest_first",
+        max_length=max_length,
+        split_special_tokens=True,
+        return_token_type_ids=True,
+        return_special_tokens_mask=True,
+        verbose=False,
+    )
+    nothing = np.empty(0, np.int64)
+    columns = (encoding[name] for name in ("input_ids", "token_type_ids", "special_tokens_mask"))
+    return [
+        Encoded(np.asarray(ids, np.int32), np.asarray(types, np.int32), nothing, ~np.asarray(special, np.bool_))
+        for ids, types, special in zip(*columns, strict=True)
+    ]
+
+
+def segments(example: Example, fields: Sequence[str]) -> str | tuple[str, str]:
+    """Return a row's text, or both segments of it: the first field, and all others joined by blanks."""
+    first, *others = (example.fields[name] for name in fields)
+    second = " ".join(others)
+    # As the stock pipeline does: an empty second text is none.
+    return (first, second) if second else first
+
+
+def _stock_tokenizer(tokenizer: Any, max_length: int) -> Any:
+    """Return a tokenizer that, wherever it is loaded, reads text as `encode` does: special tokens spelled out are text.
+
+    A family's own class would be rebuilt from the vocabulary when loaded; this one is what its tokenizer.json says.
+    """
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer.backend_tokenizer,
+        model_max_length=max_length,
+        model_input_names=tokenizer.model_input_names,
+        split_special_tokens=True,
+        **tokenizer.special_tokens_map,
+    )
+
+
+def read_form(folder: Path) -> ClassifierForm:
+    """Return what the classifier in a folder reads and says, of whatever kind it is.
+
+    Raises
+    ------
+    ModelError
+        If it is no classifier of ours.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        labels = tuple(label for _, label in sorted((int(i), name) for i, name in config["id2label"].items()))
+        return ClassifierForm(labels, **{**config["pet"], "columns": dict(config["pet"]["columns"])})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ModelError(
+            f"{folder} is no classifier written by pet (no config.json with its labels and columns): give a run "
+            "directory, or its model folder."
+        ) from None

@@ -1,0 +1,1 @@
+"""What votes: a masked language model under a pattern and words, with what of it trains."""

@@ -1,0 +1,279 @@
+"""What scores the labels of a row: words at the mask, trained label vectors, class centroids, or a linear head.
+
+    head = output_head("soft", words, backbone, seed=0)     # while the backbone holds its loaded weights
+    head.training_scores(backbone.model, batch, "fp32")     # float32 [b, k], with gradients, for the loss
+    head.scores(backbone.model, batch, "fp32")              # float32 [b, k], for predictions
+
+Some heads take something from rows, before or after the training (`prepared`): `observe` says what each row shows
+them, `prepare` takes that of all rows.
+"""
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.batching import Batch
+from pet.learners.models.masked_lm import (
+    decoder_inputs,
+    first_token_states,
+    label_scores,
+    mean_over_words,
+    vocabulary_decoder,
+    words_at_masks,
+)
+from pet.learners.voters.words import LabelWords
+from pet.settings.variants import Output
+
+__all__ = [
+    "CalibratedWords",
+    "FirstTokenHead",
+    "LabelVectors",
+    "OutputHead",
+    "Prototypes",
+    "WeightedWords",
+    "output_head",
+]
+
+TEMPERATURE = 0.1
+"""What the cosines of `Prototypes` are divided by: they lie in [-1, 1], which a softmax would hardly tell apart."""
+
+
+class OutputHead(nn.Module):
+    """Scores of labels from their words at the mask, without anything that trains; the base of the other heads.
+
+    `prepared` says whether rows are needed: "before" the training (of a model that holds its loaded weights), "after"
+    it, or "never".
+    """
+
+    prepared: ClassVar[Literal["never", "before", "after"]] = "never"
+
+    def __init__(self, words: LabelWords) -> None:
+        super().__init__()
+        self.words = words
+
+    def scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
+        """Return raw label scores, float32 [b, k], with gradients."""
+        return label_scores(model, batch, self.words, precision)
+
+    def training_scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
+        """Return the scores that a loss is computed from, float32 [b, k]: those of `scores`, unless a head differs."""
+        return self.scores(model, batch, precision)
+
+    def observe(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
+        """Return what `prepare` wants to know of each row, float32 [b, ...], without gradients.
+
+        Raises
+        ------
+        NotImplementedError
+            If this head takes nothing from rows.
+        """
+        raise NotImplementedError(f"{type(self).__name__} takes nothing from rows")
+
+    def prepare(self, observed: torch.Tensor, columns: torch.Tensor | None = None) -> None:
+        """Take what `observe` gave for n rows, float32 [n, ...], and the columns of their labels, int64 [n].
+
+        Raises
+        ------
+        NotImplementedError
+            If this head takes nothing from rows.
+        """
+        raise NotImplementedError(f"{type(self).__name__} takes nothing from rows")
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return what a saved file must hold, by name: what trains, and what `prepare` has set."""
+        return dict(self.state_dict())
+
+
+class WeightedWords(OutputHead):
+    """Words at the mask with a trained weight each: what the knowledge-rich verbalizer learns (2108.02035, KPT).
+
+    The weights of a label are a softmax over its words. They start even, so that an untrained head scores as the words
+    do.
+    """
+
+    absent: torch.Tensor
+
+    def __init__(self, words: LabelWords) -> None:
+        super().__init__(words)
+        self.weights = nn.Parameter(torch.zeros(words.ids.shape[:2]))
+        self.register_buffer("absent", torch.from_numpy(words.ids[:, :, 0] < 0), persistent=False)
+
+    def scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
+        """Return the weighted mean over the words of each label, float32 [b, k]."""
+        values = words_at_masks(model, batch, self.words, precision)
+        shares = self.weights.masked_fill(self.absent, -torch.inf).softmax(-1)
+        return (values * shares).sum(-1)
+
+
+class CalibratedWords(OutputHead):
+    """Words at the mask, less what each word scores on average whatever the text (2108.02035; 2309.17249).
+
+    The average is over rows under the voter as it is before training, and stays fixed: training and scoring subtract
+    the same. Taken over logits, it divides a word's probability by its geometric mean over the rows. Before `prepare`
+    nothing is subtracted.
+    """
+
+    prepared = "before"
+    offsets: torch.Tensor
+
+    def __init__(self, words: LabelWords) -> None:
+        super().__init__(words)
+        self.register_buffer("offsets", torch.zeros(words.ids.shape[:2]))
+
+    def scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
+        """Return the mean over the words of each label, float32 [b, k]."""
+        values = words_at_masks(model, batch, self.words, precision)
+        return mean_over_words(values - self.offsets, self.words)
+
+    @torch.no_grad()
+    def observe(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
+        """Return the score of each word, float32 [b, k, w]."""
+        return words_at_masks(model, batch, self.words, precision)
+
+    @torch.no_grad()
+    def prepare(self, observed: torch.Tensor, columns: torch.Tensor | None = None) -> None:  # noqa: ARG002
+        """Set the offsets to the mean over n rows of their words' scores, float32 [n, k, w]; labels are not used."""
+        self.offsets.copy_(observed.mean(0))
+
+
+class LabelVectors(OutputHead):
+    """A trained vector and bias per label in the place of words (2101.00121, WARP, section 3).
+
+    They start as the mean over a label's words of the decoder's weight and bias, so that an untrained head scores as
+    the words do. With several mask slots it reads the mean of what is at them, and starts from the mean over pieces
+    too: a start near the words' scores, but not equal to them.
+    """
+
+    def __init__(self, words: LabelWords, model: Any) -> None:
+        super().__init__(words)
+        vectors, biases = _decoder_rows(model, words)
+        self.vectors = nn.Parameter(vectors)
+        self.biases = nn.Parameter(biases)
+
+    def scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
+        """Return the products of the mask's features with the label vectors, float32 [b, k]."""
+        return functional.linear(_features(model, batch, precision), self.vectors, self.biases)
+
+
+class Prototypes(OutputHead):
+    """The cosine of what is at the mask and the mean of it over the rows of each label, divided by `TEMPERATURE`.
+
+    Nothing of it trains: a loss is computed from the words' scores, and the centroids are taken from labeled rows
+    afterwards (the prototypes of 2203.09770 without their projection and its training). A label without a row, and any
+    label before `prepare`, has the start of `LabelVectors` as its centroid.
+    """
+
+    prepared = "after"
+    centroids: torch.Tensor
+    fallback: torch.Tensor
+
+    def __init__(self, words: LabelWords, model: Any) -> None:
+        super().__init__(words)
+        vectors, _ = _decoder_rows(model, words)
+        self.register_buffer("centroids", vectors)
+        self.register_buffer("fallback", vectors.clone(), persistent=False)
+
+    def scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
+        """Return cosines over the temperature, float32 [b, k], in [-10, 10]."""
+        features = functional.normalize(_features(model, batch, precision), dim=-1)
+        return features @ functional.normalize(self.centroids, dim=-1).T / TEMPERATURE
+
+    def training_scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
+        """Return the words' scores, float32 [b, k]."""
+        return label_scores(model, batch, self.words, precision)
+
+    @torch.no_grad()
+    def observe(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
+        """Return the features at the mask, float32 [b, d]."""
+        return _features(model, batch, precision)
+
+    @torch.no_grad()
+    def prepare(self, observed: torch.Tensor, columns: torch.Tensor | None = None) -> None:
+        """Set the centroids from the features of n rows, float32 [n, d], and their columns, int64 [n].
+
+        Raises
+        ------
+        ValueError
+            If the columns are missing.
+        """
+        if columns is None:
+            raise ValueError("expected the columns of the rows' labels")
+        centroids = self.centroids.copy_(self.fallback)
+        observed, columns = observed.to(centroids.device), columns.to(centroids.device)
+        for column in range(len(centroids)):
+            if (chosen := columns == column).any():
+                centroids[column] = observed[chosen].mean(0)
+
+
+class FirstTokenHead(OutputHead):
+    """A linear head on the last hidden state of the first token, as a classifier has it; the mask is not read.
+
+    The weights are drawn from N(0, 0.02) by `seed`, the biases start at 0. While the model trains, its input has the
+    dropout of the model's hidden states.
+    """
+
+    def __init__(self, words: LabelWords, config: Any, seed: int) -> None:
+        super().__init__(words)
+        generator = torch.Generator().manual_seed(seed)
+        labels = len(words.labels)
+        self.weight = nn.Parameter(0.02 * torch.randn(labels, config.hidden_size, generator=generator))
+        self.bias = nn.Parameter(torch.zeros(labels))
+        self.dropout = _hidden_dropout(config)
+
+    def scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
+        """Return the logits of the linear head, float32 [b, k]."""
+        states = first_token_states(model, batch, precision)
+        return functional.linear(functional.dropout(states, self.dropout, model.training), self.weight, self.bias)
+
+
+def output_head(kind: Output, words: LabelWords, backbone: Backbone, seed: int) -> OutputHead:
+    """Return a new head on the backbone's device.
+
+    It starts from the weights the backbone holds at the time: reset it first. `seed` is for what is drawn. Where every
+    label has one word, "weighted" has nothing to weigh and is the head of "words".
+
+    Raises
+    ------
+    ModelError
+        If the head needs the model's vocabulary decoder, and it has none of a known form.
+    """
+    model = backbone.model
+    if kind == "weighted" and words.ids.shape[1] > 1:
+        head: OutputHead = WeightedWords(words)
+    elif kind == "calibrated":
+        head = CalibratedWords(words)
+    elif kind == "soft":
+        head = LabelVectors(words, model)
+    elif kind == "proto":
+        head = Prototypes(words, model)
+    elif kind == "cls":
+        head = FirstTokenHead(words, model.config, seed)
+    else:
+        head = OutputHead(words)
+    return head.to(next(model.parameters()).device)
+
+
+def _features(model: Any, batch: Batch, precision: str) -> torch.Tensor:
+    """Return what the decoder reads, float32 [b, d], mean over the mask slots."""
+    return decoder_inputs(model, batch, precision).mean(1)
+
+
+@torch.no_grad()
+def _decoder_rows(model: Any, words: LabelWords) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the decoder's weight [k, d] and bias [k] of labels: mean over words of the mean over pieces."""
+    decoder = vocabulary_decoder(model)
+    ids = torch.from_numpy(words.ids).to(decoder.weight.device)
+    used = (ids >= 0).float()
+    pieces = used / used.sum(-1, keepdim=True).clamp_min(1.0)
+    shares = pieces / pieces.sum((1, 2), keepdim=True)  # [k, w, p], of sum 1 for each label
+    rows = decoder.weight[ids.clamp_min(0)].float()
+    biases = torch.zeros_like(shares) if decoder.bias is None else decoder.bias[ids.clamp_min(0)].float()
+    return torch.einsum("kwp,kwpd->kd", shares, rows), (shares * biases).sum((1, 2))
+
+
+def _hidden_dropout(config: Any) -> float:
+    names = ("hidden_dropout_prob", "dropout", "mlp_dropout")  # BERT and most, DistilBERT, ModernBERT
+    return next((float(getattr(config, name)) for name in names if hasattr(config, name)), 0.0)

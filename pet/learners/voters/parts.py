@@ -1,0 +1,146 @@
+"""The parts of a voter that train: virtual tokens, weights, and what scores a label; one voter has one of each."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.batching import Batch
+from pet.learners.models.delta import Delta, copy_into
+from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.training import Trained, weight_groups
+from pet.learners.voters.deltas.adapters import Adapter
+from pet.learners.voters.deltas.peft_deltas import PeftDelta
+from pet.learners.voters.deltas.prefix import Prefix, check_prefix_length
+from pet.learners.voters.deltas.selected import Selected
+from pet.learners.voters.deltas.unipelt import UniPELT
+from pet.learners.voters.outputs import OutputHead, output_head
+from pet.learners.voters.soft_prompt import SoftPrompt
+from pet.learners.voters.words import LabelWords
+from pet.settings.task import ModelSettings
+from pet.settings.training import TrainSettings
+from pet.settings.variants import VariantSettings
+
+__all__ = ["Parts", "row_length"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What of one voter trains on a shared backbone, and how it computes with it."""
+
+    backbone: Backbone
+    delta: Delta
+    prompt: SoftPrompt | None
+    output: OutputHead
+
+    @classmethod
+    def start(
+        cls,
+        backbone: Backbone,
+        encoder: PatternEncoder,
+        words: LabelWords,
+        variant: VariantSettings,
+        rng: np.random.Generator,
+    ) -> "Parts":
+        """Return new parts, drawn from `rng`, as they are before training.
+
+        Raises
+        ------
+        ModelError
+            If the model's family has no such part, or a setting does not fit the model.
+        """
+        seed = int(rng.integers(2**62))
+        backbone.reset()
+        prompt = SoftPrompt.start(encoder.virtual, variant, words, backbone, rng) if encoder.virtual else None
+        return cls(
+            backbone,
+            weight_delta(backbone.model, variant, seed),
+            prompt,
+            output_head(variant.output or "words", words, backbone, seed),
+        )
+
+    def trained(self, settings: TrainSettings) -> Trained:
+        """Return what trains: the weights at the learning rate, all else at the prompt learning rate without decay."""
+        groups = weight_groups(self.delta.tensors().values(), settings)
+        rate = settings.prompt_learning_rate
+        vectors = [*(self.prompt.parameters() if self.prompt else ()), *self.output.parameters()]
+        if vectors and rate != 0:
+            group = {"params": vectors, "lr": rate or 1e-2, "weight_decay": 0.0, "setting": "prompt_learning_rate"}
+            groups += (group,)
+        modules: list[nn.Module] = [self.backbone.model, self.delta, self.output]
+        return Trained((*modules, *([self.prompt] if self.prompt else [])), groups, self.delta.updated)
+
+    @contextmanager
+    def during(self, batch: Batch) -> Iterator[None]:
+        """While active, forward passes on `batch` compute with these parts."""
+        self.backbone.wear(self.delta)
+        model: Any = self.backbone.model
+        virtual = self.prompt.during(model, batch) if self.prompt else nullcontext()
+        with self.delta.during(batch), virtual:
+            yield
+
+    def scores(self, batch: Batch, precision: str) -> torch.Tensor:
+        """Return raw label scores, float32 [b, k]."""
+        with self.during(batch):
+            return self.output.scores(self.backbone.model, batch, precision)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return all that a file has to hold of these parts, by name."""
+        self.backbone.wear(self.delta)
+        found: dict[str, torch.Tensor] = {f"weights.{name}": value for name, value in self.delta.tensors().items()}
+        if self.prompt:
+            found |= {f"prompt.{name}": value for name, value in self.prompt.state_dict().items()}
+        return found | {f"output.{name}": value for name, value in self.output.tensors().items()}
+
+    def load(self, saved: Mapping[str, torch.Tensor]) -> None:
+        """Put saved values back.
+
+        Raises
+        ------
+        ModelError
+            If they are not those of such parts.
+        """
+        copy_into(self.tensors(), saved)
+
+    def folded(self) -> "Parts":
+        """Return parts with equal scores that need no prompt encoder, nor one of prefixes."""
+        delta = self.delta.folded() if isinstance(self.delta, Prefix) else self.delta
+        return replace(self, delta=delta, prompt=self.prompt.folded() if self.prompt else None)
+
+
+def row_length(model: ModelSettings, longest_input: int, variant: VariantSettings) -> int:
+    """Return the most tokens of a row: a prefix that shifts positions leaves fewer of those that the model reads.
+
+    Raises
+    ------
+    ConfigError
+        If a prefix outweighs the row.
+    """
+    length = min(model.max_length, longest_input)
+    if variant.with_preset().weights not in ("prefix", "unipelt"):
+        return length
+    check_prefix_length(variant.prefix_length, length)
+    return min(length, longest_input - variant.prefix_length * variant.prefix_shifts_positions)
+
+
+def weight_delta(model: Any, variant: VariantSettings, seed: int) -> Delta:
+    """Return how a variant trains the weights of a model."""
+    kind = variant.weights or "full"
+    if kind == "adapter":
+        return Adapter(model, variant.adapter_layout, variant.adapter_reduction, seed)
+    if kind == "prefix":
+        encoder = variant.prefix_encoder or "none"
+        return Prefix(model, variant.prefix_length, encoder, variant.prefix_shifts_positions, seed)
+    if kind == "unipelt":
+        shifts = variant.prefix_shifts_positions
+        return UniPELT(model, variant.rank, variant.adapter_reduction, variant.prefix_length, shifts, seed)
+    if kind == "lora":
+        return PeftDelta(model, variant.rank, seed)
+    if kind == "peft":
+        return PeftDelta(model, variant.peft or {}, seed)
+    return Selected(model, kind)

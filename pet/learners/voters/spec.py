@@ -1,0 +1,188 @@
+"""The voters of a run: which patterns, with which words, and what of each trains."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from pet.data.examples import Task
+from pet.errors import ConfigError, PromptError
+from pet.learners.models.schedules import scheduled_voter
+from pet.prompts.inputs import with_input
+from pet.prompts.patterns import Pattern
+from pet.prompts.pvp import PVP
+from pet.prompts.registry import Registry
+from pet.prompts.verbalizers import Verbalizer
+from pet.settings.config import RunConfig
+from pet.settings.training import TrainSettings
+
+__all__ = ["VoterSpec", "voter_notes", "voter_specs"]
+
+
+@dataclass(frozen=True)
+class VoterSpec:
+    """A PVP with what of it trains and the index of its seed; `variant` names what trains where that is not all.
+
+    `train` are its settings without gaps. `name` is unique in a run.
+    """
+
+    pvp: PVP
+    seed_index: int = 0
+    train: TrainSettings = field(default_factory=TrainSettings)
+    variant: str = ""
+
+    @property
+    def prompt(self) -> PVP:
+        """The PVP as this voter reads it: with virtual tokens in it where its `input` has some."""
+        train = self.train.with_preset()
+        return replace(self.pvp, pattern=with_input(self.pvp.pattern, train.input or "hard", train.virtual_tokens))
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether it has virtual tokens or numbers of labels, which train at the prompt learning rate."""
+        output = self.train.with_preset().output
+        several = any(len(words) > 1 for words in self.pvp.verbalizer.words.values())
+        weighs = output in ("soft", "cls") or (output == "weighted" and several)
+        return weighs or bool(self.prompt.pattern.virtual_parts)
+
+    @property
+    def learns(self) -> bool:
+        """Whether anything of it is learned from rows; if not, it votes as the pretrained model does."""
+        train = self.train.with_preset()
+        by_vectors = self.has_vectors and train.prompt_learning_rate != 0
+        return train.weights != "none" or train.output == "proto" or by_vectors
+
+    @property
+    def reads(self) -> dict[str, bool]:
+        """Which of the settings that not every variant reads it does."""
+        train, own = self.train.with_preset(), bool(self.pvp.pattern.virtual_parts)
+        free = [part for part in self.prompt.pattern.virtual_parts if part.kind == "soft"]
+        frozen, prefixed = train.weights == "none", train.weights in ("prefix", "unipelt")
+        return {
+            "input": not own,
+            "virtual_tokens": train.input == "prepend" and not own,
+            "init": any(not part.init for part in free),
+            "prompt_encoder": bool(free),
+            "prompt_learning_rate": self.has_vectors,
+            "learning_rate": not frozen,
+            "weight_decay": not frozen,
+            "auxiliary_mlm": not frozen or bool(self.prompt.pattern.virtual_parts),
+            "rank": train.weights in ("lora", "unipelt"),
+            "adapter_reduction": train.weights in ("adapter", "unipelt"),
+            "adapter_layout": train.weights == "adapter",
+            "prefix_length": prefixed,
+            "prefix_shifts_positions": prefixed,
+            "prefix_encoder": train.weights == "prefix",
+        }
+
+    @property
+    def kind(self) -> str:
+        """The PVP's name, with ``@<variant>`` where the voter has one; voters of one kind differ in their seed."""
+        return self.pvp.name + (f"@{self.variant}" if self.variant else "")
+
+    @property
+    def name(self) -> str:
+        """The kind, with ``#<seed>`` for every seed after the first."""
+        return self.kind + (f"#{self.seed_index}" if self.seed_index else "")
+
+
+def voter_specs(
+    config: RunConfig, registry: Registry[Pattern], words: Verbalizer, task: Task, parameters: int
+) -> tuple[VoterSpec, ...]:
+    """Return every PVP with every seed, of `[[train.voters]]` where a config has such tables.
+
+    `parameters` is the size of the model, which steps and learning rates follow where they are not set.
+
+    Raises
+    ------
+    ConfigError
+        If a table has no pattern, or two of its voters have one name.
+    PromptError
+        If a pattern or verbalizer does not fit the task.
+    """
+    kinds = []
+    for table in config.train.voters or (None,):
+        train = config.train.of(table) if table else config.train
+        names = (table.patterns if table else ()) or config.prompts.patterns
+        variant = (table.name if table else "") or ("" if train.preset == "pet" else train.preset)
+        settings = scheduled_voter(train, parameters)
+        kinds += [_checked(VoterSpec(pvp, 0, settings, variant)) for pvp in _pvps(names, registry, words, task)]
+    found = {kind.name: kind for kind in kinds}
+    if len(found) < len(kinds):
+        twice = next(kind.name for kind in kinds if found[kind.name] is not kind)
+        raise ConfigError(
+            f'Two voters are called {twice!r}: give their [[train.voters]] tables different names, such as name = "b".'
+        )
+    return tuple(replace(kind, seed_index=i) for i in range(config.train.seeds) for kind in kinds)
+
+
+def _checked(spec: VoterSpec) -> VoterSpec:
+    train, frozen = spec.train, spec.train.weights == "none" and spec.train.prompt_learning_rate == 0
+    if frozen and spec.prompt.pattern.virtual_parts:
+        raise ConfigError(
+            f"{spec.name} has virtual tokens, but prompt_learning_rate = {train.prompt_learning_rate:g} and frozen "
+            "weights leave nothing that learns: set a prompt_learning_rate such as 0.01."
+        )
+    return spec
+
+
+def voter_notes(
+    config: RunConfig, registry: Registry[Pattern], voters: Sequence[VoterSpec], parameters: int
+) -> tuple[str, ...]:
+    """Return what a person should know of the voters.
+
+    Who learns nothing, which settings were set for those that do not read them, and which patterns are nobody's.
+    """
+    used = {spec.pvp.pattern.name for spec in voters}
+    unused = [pattern.name for pattern in _patterns(config.prompts.patterns, registry) if pattern.name not in used]
+    notes = tuple(
+        f"{spec.name}: nothing trains, so it votes as the pretrained model does (zero-shot); set weights or input for "
+        "more"
+        for spec in voters
+        if not spec.learns and not spec.seed_index
+    )
+    read = {(name, getattr(spec.train, name)) for spec in voters for name, reads in spec.reads.items() if reads}
+    alike: dict[str, list[str]] = {}
+    for spec in voters:
+        names = [name for name in _set_in_vain(spec, parameters) if (name, getattr(spec.train, name)) not in read]
+        if names and spec.learns and not spec.seed_index:
+            alike.setdefault(", ".join(names), []).append(spec.name)
+    for unread, idle in alike.items():
+        who, of = (idle[0], "this voter") if len(idle) == 1 else (f"{idle[0]} and {len(idle) - 1} more", "these voters")
+        notes += (f"{who}: set, but nothing of {of} reads it: {unread}",)
+    if unused:
+        notes += (f"in no [[train.voters]] table, so not used: {', '.join(unused)}",)
+    return notes
+
+
+def _set_in_vain(spec: VoterSpec, parameters: int) -> Iterator[str]:
+    """Yield the settings that a voter does not read and that are not as they are by default."""
+    for name, reads in spec.reads.items():
+        unset = spec.train.model_copy(update={name: TrainSettings.model_fields[name].default})
+        if not reads and getattr(spec.train, name) != getattr(scheduled_voter(unset, parameters), name):
+            yield name
+
+
+def _written(template: str) -> Pattern:
+    """Read a template that stands in the place of a pattern's name; what it says is its name, in short."""
+    name = f"written/{hashlib.sha256(template.encode()).hexdigest()[:6]}"
+    try:
+        return Pattern.parse(name, template)
+    except PromptError as error:
+        raise PromptError(str(error).replace(f"Pattern {name!r}", f"The template {template!r}")) from None
+
+
+def _pvps(names: Sequence[str], registry: Registry[Pattern], words: Verbalizer, task: Task) -> tuple[PVP, ...]:
+    if not names:
+        raise ConfigError(
+            'No pattern is named: set [prompts] patterns, such as ["topic/*"]; `pet patterns` lists them.'
+        )
+    pvps = tuple(PVP(pattern, words) for pattern in _patterns(names, registry))
+    for pvp in pvps:
+        pvp.check(task)
+    return pvps
+
+
+def _patterns(names: Sequence[str], registry: Registry[Pattern]) -> list[Pattern]:
+    named = [name for name in names if "{" not in name]
+    written = dict.fromkeys(name for name in names if name not in named)
+    return [*(registry.select(named) if named else ()), *map(_written, written)]

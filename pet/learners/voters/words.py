@@ -1,0 +1,112 @@
+"""Words of labels as token ids: checked against the tokenizer, in the form they take at the mask of a pattern."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pet.data.examples import Example
+from pet.errors import PromptError
+from pet.learners.models.tokens import PieceTokenizer
+from pet.prompts.pvp import PVP
+
+__all__ = ["LabelWords", "WordReport", "label_words", "word_reports"]
+
+
+@dataclass(frozen=True)
+class LabelWords:
+    """Token ids of the words of each label.
+
+    `ids` int64 [k, w, p], -1 where a label has fewer words or a word fewer pieces.
+    """
+
+    labels: tuple[str, ...]
+    ids: np.ndarray
+
+    @property
+    def slots(self) -> int:
+        """The number of mask tokens, p: the pieces of the longest word."""
+        return int(self.ids.shape[2])
+
+
+@dataclass(frozen=True)
+class WordReport:
+    """How the tokenizer splits one word of one label, and what is wrong with it (empty: nothing)."""
+
+    label: str
+    word: str
+    pieces: tuple[str, ...]
+    ids: tuple[int, ...]
+    problem: str
+    is_long: bool
+    """Whether several tokens are the problem."""
+
+
+def word_reports(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) -> list[WordReport]:
+    """Say for each label word how it is split and whether it can be used.
+
+    A word is tokenized as it stands at the mask: with the blank before it, unless the mask is glued to a character.
+    """
+    spaced = _mask_is_spaced(pvp)
+    owners: dict[tuple[int, ...], str] = {}
+    reports = []
+    for label, words in pvp.verbalizer.words.items():
+        for word in words:
+            ids = tuple(int(token) for token in pieces.ids(word, spaced))
+            split = tuple(pieces.tokenizer.convert_ids_to_tokens(list(ids)))
+            owner = owners.setdefault(ids, label)
+            problem, is_long = _problem(ids, split, pieces.tokenizer.unk_token_id, multi_token)
+            if not problem and owner != label:
+                problem = f"the same for this tokenizer as a word of label {owner!r}"
+            reports.append(WordReport(label, word, split, ids, problem, is_long))
+    return reports
+
+
+def _problem(ids: Sequence[int], split: Sequence[str], unknown: int | None, multi_token: bool) -> tuple[str, bool]:
+    """Return what is wrong with a word (empty: nothing), and whether that is its several tokens."""
+    if not ids or (unknown is not None and unknown in ids):
+        return "unknown to this tokenizer", False
+    if len(ids) > 1 and not multi_token:
+        return f"{len(ids)} tokens for this tokenizer ({' '.join(split)})", True
+    return "", False
+
+
+def _mask_is_spaced(pvp: PVP) -> bool:
+    blank = Example(id="", fields=dict.fromkeys(pvp.pattern.fields, "x"))
+    return next(part.spaced for part in pvp.pattern.render(blank) if part.kind == "mask")
+
+
+def _complaint(verbalizer: str, report: WordReport) -> str:
+    """Say what is wrong with a word; without a verbalizer (`Verbalizer.from_labels`) the label names are the words."""
+    if verbalizer == "labels":
+        return (
+            f"The label name {report.word!r} cannot stand at the mask itself, it is {report.problem}: name a word that "
+            "is one token for each label with [prompts] verbalizer"
+        )
+    return (
+        f"Verbalizer {verbalizer!r}: the word {report.word!r} of label {report.label!r} is {report.problem}: choose a "
+        "common word that is one token"
+    )
+
+
+def label_words(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) -> LabelWords:
+    """Return the token ids of all label words of a PVP.
+
+    Raises
+    ------
+    PromptError
+        If a word is unknown, is shared by two labels, or has several tokens where `multi_token` is off.
+    """
+    reports = word_reports(pvp, pieces, multi_token)
+    for report in reports:
+        if report.problem:
+            way_out = ", or set prompts.multi_token = true" if report.is_long else ""
+            raise PromptError(f"{_complaint(pvp.verbalizer.name, report)} (`pet check` shows the splits){way_out}.")
+    labels = tuple(pvp.verbalizer.words)
+    width = max(len(words) for words in pvp.verbalizer.words.values())
+    ids = np.full((len(labels), width, max(len(report.ids) for report in reports)), -1, np.int64)
+    for k, label in enumerate(labels):
+        # "Good" and "good" are one word for a tokenizer that lower-cases, and count once.
+        for w, word in enumerate(dict.fromkeys(report.ids for report in reports if report.label == label)):
+            ids[k, w, : len(word)] = word
+    return LabelWords(labels, ids)

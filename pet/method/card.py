@@ -1,0 +1,67 @@
+"""The card that goes with a classifier."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pet.method.metrics import Evaluation
+
+__all__ = ["CardFacts", "model_card", "python_call"]
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card tells: the task, its labels and fields, the model started from, the numbers of rows, the settings."""
+
+    task: str
+    labels: Sequence[str]
+    fields: Sequence[str]
+    base_model: str
+    gold_rows: int
+    pool_rows: int
+    settings: Mapping[str, object]
+    corrected: int = 0
+
+
+def python_call(model: str, fields: Sequence[str], size: object = "same") -> str:
+    """Return the Python that labels a row, without pet but for a static classifier, which transformers does not know.
+
+    There the first field is `text`, all others are `text_pair`.
+    """
+    if size == "static":
+        row = ", ".join('"..."' for _ in fields)
+        return f'pet.predict("{model}", [({row})])'
+    row = '"..."' if len(fields) == 1 else '{"text": "...", "text_pair": "..."}'
+    return f'transformers.pipeline("text-classification", model="{model}")({row}, truncation=True)'
+
+
+def model_card(facts: CardFacts, figures: Mapping[str, Evaluation]) -> str:
+    """Return the Markdown card of a distilled classifier; `figures` are test figures by name (there may be none)."""
+    call = python_call("path/to/this/folder", facts.fields, facts.settings.get("size"))
+    lines = [
+        "---",
+        "pipeline_tag: text-classification",
+        "tags: [pet, few-shot, distillation]",
+        "---",
+        "",
+        f"# {facts.task}: text classifier",
+        "",
+        f"Labels: {', '.join(f'`{label}`' for label in facts.labels)}.",
+        "",
+        "Distilled with pet (Pattern-Exploiting Training) from an ensemble of fine-tuned masked language models. "
+        f"Start: `{facts.base_model}`; {facts.gold_rows} labeled rows; soft labels for {facts.pool_rows} rows"
+        f"{f'; {facts.corrected} labels set by hand' if facts.corrected else ''}.",
+        "",
+        "```python",
+        f"import {call.partition('.')[0]}",
+        "",
+        call,
+        "```",
+        "",
+        "Settings: " + ", ".join(f"{name} = {value}" for name, value in facts.settings.items()) + ".",
+    ]
+    if figures:
+        lines += ["", "| test | accuracy | macro-F1 |", "| --- | ---: | ---: |"]
+        lines += [
+            f"| {name} | {100 * found.accuracy:.1f} | {100 * found.macro_f1:.1f} |" for name, found in figures.items()
+        ]
+    return "\n".join(lines) + "\n"

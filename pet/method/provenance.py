@@ -1,0 +1,127 @@
+"""`generations/<g>/`: what each voter learned from, what it said, and how the generation went."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pet.data.dataset import TaskData
+from pet.data.output import row_pieces
+from pet.labeling.votes import Votes, softmax
+from pet.learners.voters.spec import VoterSpec
+from pet.method.generations import Generation
+from pet.method.inputs import TrainingSet
+from pet.runs.atomic import write_folder
+
+__all__ = ["first_labeled", "training_set_counts", "voter_file", "write_generation"]
+
+# Of the same types in every file, whatever is in it.
+_TRAINING_SET = pa.schema(
+    [
+        ("id", pa.string()),
+        ("label", pa.string()),
+        ("source", pa.string()),
+        ("confidence", pa.float32()),
+        ("decided_by", pa.list_(pa.string())),
+    ]
+)
+
+
+def voter_file(voter: str) -> str:
+    """Return the name of the file with a voter's training set.
+
+    >>> voter_file("agnews/colon+words#1")
+    'agnews+colon+words#1.parquet'
+    """
+    # Names may have dots, but no plus sign: no two voters share a file.
+    return voter.replace("/", "+") + ".parquet"
+
+
+def write_generation(root: Path, generation: Generation, voters: Sequence[VoterSpec], data: TaskData) -> None:
+    """Write ``report.json``, ``votes.parquet`` and a training set per voter, all or nothing.
+
+    Raises
+    ------
+    RunError
+        If the disk is full or may not be written.
+    """
+
+    def write(folder: Path) -> None:
+        (folder / "report.json").write_text(
+            json.dumps(_report(generation, voters), ensure_ascii=False, indent=2), encoding="utf-8"
+        )
+        _write_votes(folder / "votes.parquet", generation.votes)
+        for spec, training in zip(voters, generation.sets, strict=True):
+            pq.write_table(_training_set(training, data), folder / voter_file(spec.name))
+
+    root.mkdir(exist_ok=True)
+    write_folder(root / str(generation.number), write)
+
+
+def _report(generation: Generation, voters: Sequence[VoterSpec]) -> Mapping[str, Any]:
+    return {
+        "generation": generation.number,
+        "continues": generation.continues,
+        "rejected": generation.rejected,
+        "labeled_rows": len(generation.rows),
+        "figures": generation.figures.as_json(),
+        "voters": [
+            {
+                "name": spec.name,
+                "file": voter_file(spec.name),
+                # Without a row to learn from, the pattern's own words have voted.
+                "template": (spec.prompt if len(training) else spec.pvp).pattern.template,
+                "train": spec.train.model_dump(mode="json", exclude={"seeds", "voters"}, exclude_none=True),
+                "words": {label: list(words) for label, words in spec.pvp.verbalizer.words.items()},
+            }
+            for spec, training in zip(voters, generation.sets, strict=True)
+        ],
+    }
+
+
+def _write_votes(path: Path, votes: Sequence[Votes]) -> None:
+    """Write the probabilities of every voter: one list of k per row and voter."""
+    lists = {vote.voter: pa.list_(pa.float32(), len(vote.labels)) for vote in votes}
+    schema = pa.schema([("id", pa.string()), *lists.items()])
+    with pq.ParquetWriter(path, schema) as writer:
+        for rows in row_pieces(len(votes[0].ids)):
+            arrays = [pa.array(votes[0].ids[rows], pa.string())]
+            for vote in votes:
+                flat = pa.array(softmax(vote.scores[rows]).ravel())
+                arrays.append(pa.FixedSizeListArray.from_arrays(flat, len(vote.labels)))
+            writer.write_table(pa.table(arrays, schema))
+
+
+def _training_set(training: TrainingSet, data: TaskData) -> pa.Table:
+    """Return id, label, source, confidence and who decided, of the gold rows and then of the drawn ones."""
+    examples, gold, drawn = training.examples(data), len(training.gold), training.drawn
+    count = len(drawn) if drawn else 0
+    columns = {
+        "id": [example.id for example in examples],
+        "label": [example.label for example in examples],
+        "source": ["gold"] * gold + ["pseudo"] * count,
+        "confidence": [None] * gold + (drawn.confidence.tolist() if drawn else []),
+        "decided_by": [[]] * gold + ([list(drawn.deciders)] * count if drawn else []),
+    }
+    return pa.table(columns, schema=_TRAINING_SET)
+
+
+def first_labeled(generations: Sequence[Generation], pool: int) -> np.ndarray:
+    """Return int64 [n]: the first of the generations that labeled each row of the pool; the last has labeled all."""
+    found = np.full(pool, -1, np.int64)
+    for generation in reversed(generations):
+        found[generation.rows] = generation.number
+    return found
+
+
+def training_set_counts(generations: Sequence[Generation], pool: int) -> np.ndarray:
+    """Return int64 [n]: in how many voters' training sets each row of the pool was."""
+    found = np.zeros(pool, np.int64)
+    for training in (training for generation in generations for training in generation.sets):
+        if training.drawn:
+            found[training.drawn.rows] += 1
+    return found

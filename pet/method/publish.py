@@ -1,0 +1,61 @@
+"""Putting results in their places: the classifier with its card, and the figures."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pet.method.card import CardFacts, model_card
+from pet.method.metrics import Evaluation
+from pet.method.summary import DISTILLED, Summary, SummaryRow
+from pet.runs.atomic import write_folder, write_json
+
+__all__ = ["publish_model", "replace_distilled", "write_metrics"]
+
+
+def publish_model(target: Path, model: Path, facts: CardFacts, figures: Mapping[str, Evaluation]) -> None:
+    """Copy a classifier to `target`, with a card that has the test `figures` by name.
+
+    Raises
+    ------
+    RunError
+        If the disk is full or may not be written.
+    """
+
+    def write(folder: Path) -> None:
+        shutil.copytree(model, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
+        (folder / "README.md").write_text(model_card(facts, figures), encoding="utf-8")
+
+    write_folder(target, write)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """Put a file in a second place: weights as a second name of the same bytes, where the file system has such."""
+    if source.endswith(".safetensors"):
+        with suppress(OSError):
+            os.link(source, target)
+            return
+    shutil.copy2(source, target)
+
+
+def write_metrics(path: Path, facts: Mapping[str, Any], summary: Summary) -> None:
+    """Write `metrics.json`: facts of the run, then the lines of its summary."""
+    write_json(path, {**facts, "summary": summary.as_json()})
+
+
+def replace_distilled(path: Path, found: Evaluation | None, settings: Mapping[str, Any]) -> None:
+    """Give `metrics.json` the figures of another distilled classifier, and the settings it was trained with.
+
+    Without a metrics file, as after `pet label`, nothing is done.
+    """
+    try:
+        figures = json.loads(path.read_bytes())
+        rows = figures["summary"]["rows"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    new = SummaryRow(DISTILLED, None, found).as_json()
+    figures["summary"]["rows"] = [new if row["name"] == DISTILLED else row for row in rows]
+    write_json(path, {**figures, "distill": settings})

@@ -1,0 +1,116 @@
+"""The summary of a run: one line per way to label, from zero-shot to the supervised baseline."""
+
+from dataclasses import dataclass
+from math import sqrt
+
+from rich.table import Table
+
+from pet.method.metrics import Evaluation
+
+__all__ = ["DISTILLED", "SIMPLER", "Summary", "SummaryRow", "summary_table", "verdict"]
+
+
+DISTILLED = "distilled classifier"
+"""The name of the final classifier's line."""
+
+SIMPLER = frozenset(
+    {"generation 0", "supervised baseline", "embeddings + logistic regression", "embeddings + self-training"}
+)
+"""The lines of what someone would try first."""
+
+SIGMAS = 1.96
+"""Half-width of the 95 % interval, in standard errors of the difference of two proportions."""
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One way to label: its agreement with the ensemble on the pool, its test figures where there are any.
+
+    `held_out` is the accuracy on gold rows that it did not learn from.
+    """
+
+    name: str
+    agreement: float | None
+    test: Evaluation | None
+    held_out: float | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """Return plain values."""
+        test = self.test.as_json() if self.test else None
+        return {"name": self.name, "agreement": self.agreement, "held_out_accuracy": self.held_out, "test": test}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All rows, how many rows of the pool the agreement was taken over, and how many gold rows were held out."""
+
+    rows: tuple[SummaryRow, ...]
+    compared: int
+    held_out: int = 0
+
+    def test_figures(self) -> dict[str, Evaluation]:
+        """Return the test figures by name, of the lines that have them."""
+        return {row.name: row.test for row in self.rows if row.test}
+
+    def as_json(self) -> dict[str, object]:
+        """Return plain values."""
+        return {
+            "agreement_rows": self.compared,
+            "held_out_rows": self.held_out,
+            "rows": [row.as_json() for row in self.rows],
+        }
+
+
+def verdict(summary: Summary) -> str | None:
+    """Say in one sentence whether something simpler would have done better; None where there is nothing simpler.
+
+    By the test rows where there are any: the classifier against what is simpler than it. Else by the gold rows held
+    out: the ensemble.
+    """
+    lines = {row.name: row for row in summary.rows}
+    if (ours := lines.get(DISTILLED)) and ours.test:
+        n, rows = ours.test.n, "test rows"
+        found = {row.name: row.test.accuracy for row in summary.rows if row.test}
+        best, name = found[DISTILLED], DISTILLED
+    elif (ours := lines.get("ensemble")) and ours.held_out is not None:
+        n, rows = summary.held_out, "gold rows held out"
+        found = {row.name: row.held_out for row in summary.rows if row.held_out is not None}
+        best, name = ours.held_out, "ensemble"
+    else:
+        return (
+            "whether something simpler would have done better is not measured: give data.test, or 8 labeled rows of "
+            "each label and ipet.held_out = true"
+        )
+    simpler = {other: share for other, share in found.items() if other in SIMPLER}
+    if not simpler:
+        return None
+    top = max(simpler, key=lambda other: simpler[other])
+    figures = f"{name} {best:.1%}, {top} {simpler[top]:.1%} on {n} {rows}"
+    if simpler[top] <= best:
+        return f"nothing simpler would have done better: {figures}"
+    interval = SIGMAS * sqrt((best * (1 - best) + simpler[top] * (1 - simpler[top])) / n)
+    chance = ", a difference that chance explains" if simpler[top] - best <= interval else ""
+    return f"something simpler would have done better: {figures}{chance}"
+
+
+def summary_table(summary: Summary) -> Table:
+    """Return the summary for a terminal."""
+    has_test = any(row.test for row in summary.rows)
+    has_held_out = any(row.held_out is not None for row in summary.rows)
+    table = Table(title=None, box=None, pad_edge=False, header_style="bold")
+    table.add_column("", no_wrap=True)
+    if has_test:
+        table.add_column("accuracy", justify="right")
+        table.add_column("macro-F1", justify="right")
+    if has_held_out:
+        table.add_column("held-out gold", justify="right")
+    table.add_column("agrees with ensemble", justify="right")
+    for row in summary.rows:
+        figures = [_percent(row.test.accuracy), _percent(row.test.macro_f1)] if row.test else ["", ""]
+        gold = [_percent(row.held_out)] if has_held_out else []
+        table.add_row(row.name, *(figures if has_test else []), *gold, _percent(row.agreement))
+    return table
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}"

@@ -1,0 +1,1 @@
+"""Where jobs are done: in several processes side by side."""

@@ -1,0 +1,77 @@
+"""Frozen settings of a run, read from a TOML pipeline and written back resolved.
+
+Each section is a model of its own, so that a stage takes its section and never the whole `RunConfig`. Unknown keys are
+refused with the near match. Paths are relative to the pipeline file; `[task.fields]` maps fields to columns.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pet.settings.base import SettingsFile
+from pet.settings.pretraining import AdaptSettings
+from pet.settings.run import EnsembleSettings, IpetSettings, RunSettings
+from pet.settings.task import DataSettings, ModelSettings, PromptSettings, TaskSettings
+from pet.settings.toml import absolute, merged, overrides_as_tables, read_toml
+from pet.settings.training import DistillSettings, OptimizerSettings, TrainSettings, VoterSettings
+from pet.settings.variants import VariantSettings
+
+__all__ = [
+    "AdaptSettings",
+    "DataSettings",
+    "DistillSettings",
+    "EnsembleSettings",
+    "IpetSettings",
+    "ModelSettings",
+    "OptimizerSettings",
+    "PromptSettings",
+    "RunConfig",
+    "RunSettings",
+    "TaskSettings",
+    "TrainSettings",
+    "VariantSettings",
+    "VoterSettings",
+]
+
+
+class RunConfig(SettingsFile):
+    """A whole pipeline.
+
+    `from_toml` and `from_mapping` say in one sentence what is wrong, as a `ConfigError`; built by keywords, a config
+    raises pydantic's `ValidationError`.
+    """
+
+    task: TaskSettings = TaskSettings()
+    data: DataSettings = DataSettings()
+    prompts: PromptSettings = PromptSettings()
+    model: ModelSettings = ModelSettings()
+    adapt: AdaptSettings = AdaptSettings()
+    train: TrainSettings = TrainSettings()
+    ensemble: EnsembleSettings = EnsembleSettings()
+    ipet: IpetSettings = IpetSettings()
+    distill: DistillSettings = DistillSettings()
+    run: RunSettings = RunSettings()
+
+    @classmethod
+    def from_toml(cls, path: str | Path, overrides: Sequence[str] = ()) -> "RunConfig":
+        """Read a pipeline file; `overrides` are ``"section.key=value"`` and win.
+
+        Relative paths in `[data]`, `[prompts] registry`, `[model]` and `[distill]` are resolved against the file's
+        folder; those given as overrides are relative to the working directory.
+
+        Raises
+        ------
+        ConfigError
+            If the file is missing or no TOML, or a key or value is not known.
+        """
+        path = Path(path)
+        changes = absolute(overrides_as_tables(overrides), Path.cwd())
+        return cls.from_mapping(merged(absolute(read_toml(path), path.parent), changes), str(path), changes)
+
+    def with_registries(self, folders: Sequence[str | Path]) -> "RunConfig":
+        """Return this config with more folders of patterns and verbalizers."""
+        registry = (*self.prompts.registry, *(str(Path(folder).absolute()) for folder in folders))
+        return self.model_copy(update={"prompts": self.prompts.model_copy(update={"registry": registry})})
+
+    def absolute(self) -> "RunConfig":
+        """Return this config with its relative paths resolved against the working directory."""
+        return RunConfig.model_validate(absolute(self.model_dump(exclude_none=True), Path.cwd()))

@@ -1,0 +1,127 @@
+"""Prompt variants: what of a voter trains, on three axes, and the presets that name the published points.
+
+    input     what the template's words are: hard or tuned words, free vectors for them or in front of all, nothing
+    weights   which weights of the model train, or what is added to the frozen model
+    output    what scores a label at the mask
+
+A preset sets all three; each can be set on its own beside it.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import Field, field_validator
+
+from pet.settings.base import PositiveInt, Section
+
+__all__ = [
+    "MOST_VIRTUAL_TOKENS",
+    "PET",
+    "PRESETS",
+    "Input",
+    "Loss",
+    "Output",
+    "Preset",
+    "PromptEncoderKind",
+    "VariantSettings",
+    "Weights",
+]
+
+Preset = Literal[
+    "pet",
+    "p-tuning",
+    "prompt-tuning",
+    "word-tuning",
+    "prefix-tuning",
+    "p-tuning-v2",
+    "adapter",
+    "lora",
+    "bitfit",
+    "unipelt",
+    "warp",
+    "null-bitfit",
+    "adapet",
+]
+Input = Literal["hard", "tune", "soft", "prepend", "null"]
+PromptEncoderKind = Literal["none", "mlp", "lstm"]
+Weights = Literal["full", "none", "bitfit", "layernorm", "adapter", "lora", "prefix", "unipelt", "head", "peft"]
+Output = Literal["words", "weighted", "calibrated", "soft", "proto", "cls"]
+Loss = Literal["pet", "adapet"]
+
+MOST_VIRTUAL_TOKENS = 512
+"""The most virtual tokens of a pattern: as many as most models read tokens at all."""
+
+_PET: dict[str, Any] = {
+    "input": "hard",
+    "prompt_encoder": "none",
+    "weights": "full",
+    "output": "words",
+    "loss": "pet",
+    "prefix_encoder": "none",
+    "restarts": 1,
+}
+
+PRESETS: Mapping[Preset, Mapping[str, Any]] = MappingProxyType(
+    {
+        "pet": _PET,  # 2001.07676
+        "p-tuning": _PET | {"input": "soft", "prompt_encoder": "mlp", "weights": "none"},  # 2103.10385
+        "prompt-tuning": _PET | {"input": "prepend", "weights": "none"},  # 2104.08691
+        "word-tuning": _PET | {"input": "tune", "weights": "none"},  # the input side of 2108.13161
+        # Starts differ by much, and the training loss tells the good ones.
+        "prefix-tuning": _PET | {"weights": "prefix", "prefix_encoder": "mlp", "restarts": 3},  # 2101.00190
+        "p-tuning-v2": _PET | {"weights": "prefix", "output": "cls"},  # 2110.07602
+        "adapter": _PET | {"weights": "adapter"},  # 1902.00751
+        "lora": _PET | {"weights": "lora"},  # 2106.09685
+        "bitfit": _PET | {"weights": "bitfit"},  # 2106.10199
+        "unipelt": _PET | {"weights": "unipelt"},  # 2110.07577
+        "warp": _PET | {"input": "soft", "weights": "none", "output": "soft"},  # 2101.00121
+        "null-bitfit": _PET | {"input": "null", "weights": "bitfit"},  # 2106.13353
+        "adapet": _PET | {"loss": "adapet"},  # 2103.11955
+    }
+)
+
+
+class VariantSettings(Section):
+    """What of a voter trains. None stands for what the preset says.
+
+    `prompt_learning_rate` is the rate of virtual tokens, their encoder and label vectors, 0 keeps them as they start;
+    `virtual_tokens` are those that `input = "prepend"` puts in front, `init` how free vectors start that do not say
+    it themselves; `adapter_layout` is that of `weights = "adapter"`, UniPELT's has its own; `peft` is a configuration
+    of the peft library for `weights = "peft"`; `restarts` trainings are made, and the one of the lowest training loss
+    is kept.
+    """
+
+    preset: Preset = "pet"
+    input: Input | None = None
+    prompt_encoder: PromptEncoderKind | None = None
+    weights: Weights | None = None
+    output: Output | None = None
+    loss: Loss | None = None
+    prompt_learning_rate: Annotated[float, Field(ge=0.0)] | None = None
+    virtual_tokens: Annotated[int, Field(ge=1, le=MOST_VIRTUAL_TOKENS)] = 5
+    init: Literal["uniform", "normal", "vocab", "label_words"] = "vocab"
+    rank: PositiveInt = 8
+    adapter_reduction: PositiveInt = 16
+    adapter_layout: Literal["houlsby", "pfeiffer"] = "houlsby"
+    prefix_length: PositiveInt = 10
+    prefix_encoder: Literal["none", "mlp"] | None = None
+    prefix_shifts_positions: bool = False
+    restarts: PositiveInt | None = None
+    peft: dict[str, Any] | None = None
+
+    @field_validator("preset", mode="before")
+    @classmethod
+    def _a_known_preset(cls, value: Any) -> Any:
+        if value not in get_args(Preset):
+            raise ValueError(f"expected one of {', '.join(get_args(Preset))}")
+        return value
+
+    def with_preset(self) -> Self:
+        """Return these settings with every part that is not set taken from the preset."""
+        parts = PRESETS[self.preset]
+        return self.model_copy(update={name: value for name, value in parts.items() if getattr(self, name) is None})
+
+
+PET = VariantSettings()
+"""All weights train, on the words of the template, and words score the labels."""

@@ -1,0 +1,124 @@
+"""What a run is counted to compute is what it then computes."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from toy import THREE
+
+import pet
+from pet.forecast.forecast import Rates
+from pet.forecast.workload import LEARNED, NO_PATTERN, STUDENT, VoterLoad, Workload, _adaptation
+from pet.method.plan import prepare
+from pet.runs.jobs import JobStore
+
+Config = Callable[..., pet.RunConfig]
+
+WORK = Workload(
+    voters=(VoterLoad("a", "a", "full", 10), VoterLoad("a#1", "a", "full", 10), VoterLoad("b@p", "b", "prefix", 5, 3)),
+    labels=2,
+    labeled=8,
+    pool=1000,
+    test=100,
+    compared=500,
+    embedded=900,
+    generation_rows=(160, 1000),
+    baseline=True,
+    folds=2,
+    baseline_steps=20,
+    distill_steps=50,
+)
+
+
+def names(root: Path) -> Counter[str]:
+    found = JobStore(root / "jobs").finished()
+    del found["trial"]
+    return found
+
+
+@pytest.mark.parametrize("run", ["finished", pytest.param("three", marks=pytest.mark.slow)])
+def test_the_jobs_and_updates_counted_are_those_of_a_real_run(
+    run: str, config: Config, larger: Config, request: pytest.FixtureRequest
+) -> None:
+    result: pet.RunResult = request.getfixturevalue(run)
+    settings = larger(*THREE, "ipet.accept_all=true") if run == "three" else config()
+    work = Workload.of(prepare(settings))
+    assert Counter(job.name for job in work.jobs()) == names(result.directory)
+    assert work.left(names(result.directory)) == []
+    done = json.loads((result.directory / "metrics.json").read_text())["work"]
+    assert sum(job.steps for job in work.jobs()) == done["steps"]
+    content_free = 2 * len(work.voters) * len(work.generation_rows)
+    assert sum(sum(job.rows.values()) for job in work.jobs()) == done["forwards"] - content_free
+
+
+def test_each_job_has_its_rows_and_updates() -> None:
+    jobs = [(job.stage, job.name, sum(job.rows.values()), job.steps) for job in WORK.jobs()]
+    assert jobs == [
+        ("generation 0", "voter/a", 268, 10),
+        ("generation 0", "voter/a#1", 268, 10),
+        ("generation 0", "voter/b@p", 268, 15),
+        ("generation 1", "generation-1/voter/a", 1108, 10),
+        ("generation 1", "generation-1/voter/a#1", 1108, 10),
+        ("generation 1", "generation-1/voter/b@p", 1108, 15),
+        ("distilling", "distill", 600, 50),
+        ("zero-shot", "zero-shot/a", 608, 0),
+        ("zero-shot", "zero-shot/b", 608, 0),
+        ("baselines", "supervised", 600, 20),
+        ("baselines", "supervised", 8, 20),
+        ("baselines", "supervised", 8, 20),
+        ("baselines", "embeddings", 1008, 0),
+    ]
+    assert [job.encoded for job in WORK.jobs() if job.variant == STUDENT] == [50 * 16]
+    assert [job.name for job in WORK.jobs(whole=False)] == [name for _, name, _, _ in jobs[:6]]
+
+
+def test_without_labeled_rows_the_first_voters_make_no_update(larger: Config) -> None:
+    settings = larger(*THREE, "data.train=''", "ipet.first_rows=10")
+    work = Workload.of(prepare(settings))
+    assert [job.steps for job in work.jobs(whole=False)] == [0, 0, 16, 16, 16, 16]
+    assert not work.baseline
+
+
+def test_finished_jobs_are_left_out_as_often_as_they_are_finished() -> None:
+    done = Counter({"voter/a": 1, "supervised": 2, "of another start": 1})
+    left = [job.name for job in WORK.left(done)]
+    assert len(left) == 10
+    assert left.count("supervised") == 1 and "voter/a" not in left
+    assert done["supervised"] == 2  # what was handed in stays as it was
+
+
+def test_a_smaller_pool_is_smaller_everywhere() -> None:
+    work = WORK.with_pool(300)
+    assert (work.pool, work.compared, work.embedded, work.generation_rows) == (300, 300, 300, (160, 300))
+
+
+@pytest.mark.parametrize(
+    ("limit", "tokens"),
+    [
+        ((), 4 * 10 * 360),
+        (("adapt.batch_size=1", "model.max_length=8"), 200 * 8),
+        (("adapt.steps=3", "adapt.batch_size=2", "model.max_length=32"), 3 * 2 * 32),
+        (("adapt.steps=3", "adapt.tokens=50"), 50),
+        (("adapt.minutes=0.5",), 30 / (0.01 * LEARNED)),
+    ],
+)
+def test_an_adaptation_takes_what_its_limits_allow(config: Config, limit: tuple[str, ...], tokens: float) -> None:
+    pipeline = config("adapt.method=mlm", *limit)
+    job = _adaptation(pipeline, pool=360)
+    assert job is not None
+    rates = Rates(token=0.01, tokens={NO_PATTERN: 10.0}, relative={})
+    assert rates.seconds(job) == pytest.approx(0.01 * LEARNED * tokens)
+    assert rates.seconds(job.with_share(0.5)) <= rates.seconds(job)
+
+
+def test_an_adaptation_is_counted_until_it_is_done(config: Config) -> None:
+    work = Workload.of(prepare(config("adapt.method=mlm")))
+    assert work.adaptation is not None
+    first, *others = work.jobs()
+    assert first == work.adaptation
+    assert work.left(Counter({"adapt": 1})) == others == list(Workload.of(prepare(config())).jobs())
+    smaller = work.with_pool(work.pool // 2).adaptation
+    assert smaller is not None
+    assert smaller.rows["pool"] == pytest.approx(LEARNED * 4 * work.pool / 2)
