@@ -155,7 +155,7 @@ def test_the_accuracy_weight_is_that_of_the_untrained_pattern_on_the_labeled_row
     monkeypatch.setattr(Workbench, "zero_shot", lambda self, pvp: {"labeled": scores[pvp.name]})
     seen: list[dict[str, float]] = []
     original = pet.labeling.ensemble.weigh
-    monkeypatch.setattr("pet.labeling.ensemble.weigh", lambda *given: (seen.append(given[2]), original(*given))[1])
+    monkeypatch.setattr("pet.method.generations.weigh", lambda *given: (seen.append(given[2]), original(*given))[1])
     label(config("ensemble.weighting=accuracy"), tmp_path / "run", quiet=True)
     # The second pattern is wrong on the third of the rows that are Sports.
     assert seen == [pytest.approx({"toy/colon+words": 1.0, "toy/category+words": 2 / 3})]

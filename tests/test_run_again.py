@@ -35,7 +35,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         (TextClassifier, "probabilities"),
     ):
         monkeypatch.setattr(owner, name, fail)
-    monkeypatch.setattr("pet.learners.models.embeddings.mean_pooled", fail)
+    monkeypatch.setattr("pet.method.stages.mean_pooled", fail)
 
 
 def test_a_second_run_does_no_job_and_leaves_all_bytes(

@@ -207,7 +207,7 @@ def test_without_gold_rows_ten_rows_are_the_first_set_and_then_five_times_as_man
 def test_of_a_part_of_the_pool_as_large_a_part_of_its_most_likely_rows_is_drawn_from(
     larger: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pet.labeling.selection.MOST_LIKELY", 8)
+    monkeypatch.setattr("pet.method.generations.MOST_LIKELY", 8)
     settings = larger("ipet.generations=2", "ipet.growth=2", "ipet.first_rows=10")
     found = run(settings.model_copy(update={"data": settings.data.model_copy(update={"train": None})}))
     zero, one = found.generations

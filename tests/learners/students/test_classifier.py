@@ -191,8 +191,10 @@ def test_a_fresh_process_finds_the_same_probabilities(saved, tmp_path):
 import json, sys
 import torch
 from pathlib import Path
-from pet.data import Example, Rows
-from pet.learners import Machine, TextClassifier
+from pet.data.examples import Example
+from pet.data.rows import Rows
+from pet.learners.models.machine import Machine
+from pet.learners.students.classifier import TextClassifier
 rows = [Example(str(i), fields) for i, fields in enumerate(json.loads(Path(sys.argv[1]).read_text()))]
 machine = Machine(torch.device("cpu"), "fp32")
 print(json.dumps([TextClassifier.load(Path(folder), machine).probabilities(rows).tolist() for folder in sys.argv[2:]]))

@@ -76,7 +76,7 @@ def test_a_loss_that_is_not_finite_tells_the_rates_of_what_trains(backbones, pvp
 def test_the_loss_of_adapet_is_the_sum_of_its_two(backbones, pvp, machine, rows, monkeypatch):
     """With a label-conditioned loss of exactly 3, in a model without dropout."""
     monkeypatch.setattr(
-        "pet.learners.voters.adapet.label_conditioned_loss", lambda *_: torch.tensor(3.0, requires_grad=True)
+        "pet.learners.voters.objectives.label_conditioned_loss", lambda *_: torch.tensor(3.0, requires_grad=True)
     )
     settings = settings_of("adapet", steps=1, batch_size=len(rows))
     voter = voter_of(backbones["modernbert"], pvp, machine, settings)

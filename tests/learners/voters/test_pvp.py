@@ -145,7 +145,9 @@ def test_the_losses_are_mixed_by_alpha(backbones, pvp, machine, rows, monkeypatc
     """With an MLM loss of exactly 3, (1 - alpha) CE + alpha MLM is known from the plain run."""
     voter = Voter(backbones["modernbert"], pvp, ModelSettings(), machine)  # has no dropout
     plain = voter.train(rows, settings_of(steps=1), generator()).losses[0]
-    monkeypatch.setattr("pet.learners.models.losses.masked_lm_loss", lambda *_: torch.tensor(3.0, requires_grad=True))
+    monkeypatch.setattr(
+        "pet.learners.voters.objectives.masked_lm_loss", lambda *_: torch.tensor(3.0, requires_grad=True)
+    )
     mixed = voter.train(rows, settings_of(steps=1, auxiliary_mlm=0.25), generator()).losses[0]
     assert mixed == pytest.approx(0.75 * plain + 0.25 * 3.0, abs=1e-5)
 

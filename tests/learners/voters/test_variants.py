@@ -85,8 +85,11 @@ _ELSEWHERE = """
 import sys
 from pathlib import Path
 import numpy as np, torch
-from pet.data import Example
-from pet.learners import Backbone, Machine, ModelSource, load_voter, quiet_transformers
+from pet.data.examples import Example
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.machine import Machine
+from pet.learners.models.sources import ModelSource, quiet_transformers
+from pet.learners.voters.saved import load_voter
 quiet_transformers()
 cpu, root = torch.device("cpu"), Path(sys.argv[1])
 backbone = Backbone.masked_lm(ModelSource("bert", Path(sys.argv[2])), cpu)

@@ -72,7 +72,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from crew_hands import Boss
-from pet.runs.crew import Crew
+from pet.runs.executors.processes import Crew
 print("started", flush=True)
 duties = [("write", ("a", 0.0)), ("write", ("b", 60.0))]
 Crew(Boss(Path({folder!r})), workers=2).do(duties, lambda *_: print("told", flush=True))
@@ -83,7 +83,7 @@ def test_processes_end_with_a_killed_parent_and_run_no_script_again(tmp_path):
     """The script has no `if __name__ == "__main__"`."""
     script = tmp_path / "script.py"
     (tmp_path / "out").mkdir()
-    script.write_text(_SCRIPT.format(tests=str(Path(__file__).parents[1]), folder=str(tmp_path / "out")))
+    script.write_text(_SCRIPT.format(tests=str(Path(__file__).parents[2]), folder=str(tmp_path / "out")))
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout.readline() == "started\n"
         assert parent.stdout.readline() == "told\n"
