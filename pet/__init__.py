@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pet.errors import PetError
 
 if TYPE_CHECKING:
-    from pet.pipeline import RunResult, distill, label, run
+    from pet.method.place import RunResult
+    from pet.pipeline import distill, label, run
     from pet.settings.config import RunConfig
     from pet.using.predict import Prediction, predict
 
@@ -21,7 +22,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "RunConfig": "pet.settings.config",
-    "RunResult": "pet.pipeline",
+    "RunResult": "pet.method.place",
     "distill": "pet.pipeline",
     "label": "pet.pipeline",
     "run": "pet.pipeline",

@@ -4,6 +4,7 @@
     ├── UsageError           the person can mend it by changing what was handed in (exit code 2)
     │   ├── ConfigError      a pipeline file, a flag or a setting
     │   ├── DataError        a file of rows, or one row of it
+    │   │   └── ColumnError  which columns hold the texts cannot be told
     │   ├── PromptError      a pattern or a verbalizer
     │   └── ModelError       a model folder or hub id
     └── RunError             the work itself could not be finished (exit code 1)
@@ -15,19 +16,6 @@ Every message is one sentence that says what was found, what was expected and wh
 
 import difflib
 from collections.abc import Iterable
-
-__all__ = [
-    "ConfigError",
-    "DataError",
-    "ModelError",
-    "PetError",
-    "PromptError",
-    "RunError",
-    "RunLocked",
-    "StorageError",
-    "UsageError",
-    "near_matches",
-]
 
 
 class PetError(Exception):
@@ -48,6 +36,10 @@ class ConfigError(UsageError):
 
 class DataError(UsageError):
     """A data file, or a row of it, cannot be used."""
+
+
+class ColumnError(DataError):
+    """The columns of a file that hold the texts cannot be told, or are not there."""
 
 
 class PromptError(UsageError):
@@ -83,8 +75,30 @@ def near_matches(name: str, known: Iterable[str], limit: int = 3) -> str:
     ' Known: a, b.'
     """
     names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=limit, cutoff=0.6)
-    if close:
-        return f" Did you mean {', '.join(close)}?"
-    shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-    return f" Known: {shown}." if names else ""
+    some = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return _did_you_mean(name, names, limit) or (f" Known: {some}." if names else "")
+
+
+def close_match(name: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean ...?"`` where a known name is near, else nothing.
+
+    >>> close_match("txt", ("text", "label"))
+    ' Did you mean text?'
+    """
+    # A column name may be a whole text (a table without a header): keep the hint to one short line.
+    return _did_you_mean(name, {item if item.isprintable() and len(item) <= 60 else shown(item) for item in known})
+
+
+def _did_you_mean(name: str, known: Iterable[str], limit: int = 3) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=limit, cutoff=0.6)
+    return f" Did you mean {', '.join(close)}?" if close else ""
+
+
+def shown(value: object, limit: int = 60) -> str:
+    r"""Return a value as one short line for a message.
+
+    >>> shown("two\nlines")
+    "'two\\nlines'"
+    """
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 4]}...{text[-1]}"

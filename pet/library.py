@@ -5,8 +5,6 @@ from pathlib import Path
 
 from pet.errors import ConfigError, near_matches
 
-__all__ = ["BUILTIN", "BUNDLED_MODELS", "bundled_models", "pipeline_files", "pipeline_path", "pipeline_text"]
-
 _PACKAGE = Path(__file__).parent
 
 BUILTIN = _PACKAGE / "_builtin" if (_PACKAGE / "_builtin").is_dir() else _PACKAGE.parent
@@ -29,10 +27,7 @@ def pipeline_files() -> list[Path]:
 def pipeline_path(name: str) -> Path:
     """Return the file of a pipeline: a path, or the name of a ready-made one.
 
-    Raises
-    ------
-    ConfigError
-        If there is neither.
+    Raises `ConfigError` if there is neither.
     """
     path, known = Path(name), {file.stem: file for file in pipeline_files()}
     if path.is_file():
@@ -47,10 +42,7 @@ def pipeline_path(name: str) -> Path:
 def pipeline_text(name: str) -> str:
     """Return a pipeline as a start for a file of one's own: its relative paths, which would not hold there, absolute.
 
-    Raises
-    ------
-    ConfigError
-        If there is no such pipeline.
+    Raises `ConfigError` if there is no such pipeline.
     """
     path = pipeline_path(name)
 

@@ -4,8 +4,6 @@ import hashlib
 
 import numpy as np
 
-__all__ = ["derive_seed", "rng_for"]
-
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
     """Return a 63-bit seed for one purpose, such as ``derive_seed(42, "train", "agnews/colon", 0)``.

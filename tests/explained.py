@@ -13,8 +13,6 @@ import pyarrow.parquet as pq
 
 import pet
 
-__all__ = ["ASKED", "COLON", "GOLD", "WORDS", "generation", "labels_of", "parquet", "training_set", "write_run"]
-
 LABELS = ["World", "Sports"]
 COLON, ASKED = "news/colon+words", "news/asked+words"
 VOTERS = [
@@ -45,7 +43,13 @@ def generation(root: Path, number: int, votes: dict[str, Any], **report: Any) ->
     for voter in VOTERS:
         training_set(folder / voter["file"], GOLD)
     voters = [{**voter, "words": WORDS} for voter in VOTERS]
-    content = {"generation": number, "rejected": None, "continues": None, "voters": voters, "figures": {}}
+    content: dict[str, Any] = {
+        "generation": number,
+        "rejected": None,
+        "continues": None,
+        "voters": voters,
+        "figures": {},
+    }
     (folder / "report.json").write_text(json.dumps(content | report))
     return folder
 

@@ -13,12 +13,10 @@ from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import Batch
 from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.masked_lm import vocabulary_decoder
+from pet.learners.models.words import LabelWords
 from pet.learners.voters.outputs import OutputHead, output_head
-from pet.learners.voters.words import LabelWords
 from pet.prompts.patterns import Pattern
 from pet.settings.variants import Output
-
-__all__ = ["WORDS", "batch_of", "new"]
 
 TEXTS = ("good", "man plays outside at my city", "phone code data")
 WORDS = LabelWords(("a", "b", "c"), np.array([[[40], [31]], [[52], [-1]], [[60], [45]]]))
@@ -36,5 +34,5 @@ def new(backbone: Backbone, kind: Output, words: LabelWords = WORDS, seed: int =
 
 def batch_of(backbone: Backbone, slots: int = 1, width: int = 0) -> Batch:
     """Return three rows with so many mask tokens each."""
-    encoder = PatternEncoder(Pattern.parse("p", "It was {mask}. {text}"), backbone.pieces, 64)
+    encoder = PatternEncoder(Pattern("p", "It was {mask}. {text}"), backbone.pieces, 64)
     return backbone.batch(encoder.encode([Example(text, {"text": text}) for text in TEXTS], slots), width)

@@ -11,8 +11,6 @@ from typer.testing import CliRunner, Result
 
 from pet.cli import app
 
-__all__ = ["CASES", "Toy", "command", "other_folder"]
-
 
 def command(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])

@@ -13,11 +13,9 @@ from pet.data.examples import Example
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import Batch
 from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.words import LabelWords
 from pet.learners.voters.deltas.prefix import Prefix
-from pet.learners.voters.words import LabelWords
 from pet.prompts.patterns import Pattern
-
-__all__ = ["TEXTS", "WORDS", "A", "D", "H", "L", "P", "batch_of", "logits_of"]
 
 TEXTS = ("good", "man plays outside at my city man plays outside at my city movie", "phone code data")
 WORDS = LabelWords(("a", "b"), np.array([[[9]], [[30]]]))
@@ -25,7 +23,7 @@ P, L, A, D, H = 3, 2, 4, 8, 32  # places, layers, heads, numbers per head, hidde
 
 
 def batch_of(backbone: Backbone, texts: Sequence[str] = TEXTS, width: int = 0) -> Batch:
-    encoder = PatternEncoder(Pattern.parse("p", "It was {mask}. {text}"), backbone.pieces, 64)
+    encoder = PatternEncoder(Pattern("p", "It was {mask}. {text}"), backbone.pieces, 64)
     return backbone.batch(encoder.encode([Example(text, {"text": text}) for text in texts], 1), width)
 
 

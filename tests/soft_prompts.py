@@ -14,27 +14,24 @@ import torch
 from pet.data.examples import Example
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import Batch
-from pet.learners.models.encoding import Encoded, PatternEncoder, VirtualTokens
+from pet.learners.models.encoding import PatternEncoder, VirtualTokens
+from pet.learners.models.splicing import Encoded
+from pet.learners.models.words import LabelWords
 from pet.learners.voters.soft_prompt import SoftPrompt
-from pet.learners.voters.words import LabelWords
 from pet.prompts.patterns import Pattern
-from pet.settings.variants import VariantSettings
+from pet.settings.variants import PromptEncoderKind, VariantSettings
 
-__all__ = [
-    "ENCODERS", "NO_IDS", "SOFT", "WORDS", "all_logits", "encoded", "marked", "real", "started", "tuned", "with_slots",
-]  # fmt: skip
-
-ENCODERS = ("none", "mlp", "lstm")
+ENCODERS: tuple[PromptEncoderKind, ...] = ("none", "mlp", "lstm")
 NO_IDS = np.empty(0, np.int32)
 WORDS = LabelWords(("a", "b"), np.asarray([[[20]], [[21]]]))
-PAIR = Pattern.parse("toy/it", "It was {mask}. it was {text}")
-SOFT = VirtualTokens("a", "soft", 0, 3, "uniform", NO_IDS)
+PAIR = Pattern("toy/it", "It was {mask}. it was {text}")
+SOFT = VirtualTokens("soft", 0, 3, "uniform", NO_IDS)
 """Three free vectors."""
 
 
-def tuned(ids: Sequence[int], offset: int = 3) -> VirtualTokens:
+def tuned(ids: Sequence[int] | np.ndarray, offset: int = 3) -> VirtualTokens:
     """Return the group of vectors that start as these words."""
-    return VirtualTokens("b", "tune", offset, len(ids), "", np.asarray(ids, np.int32))
+    return VirtualTokens("tune", offset, len(ids), "", np.asarray(ids, np.int32))
 
 
 def started(backbone: Backbone, *groups: VirtualTokens, seed: int = 0, **settings: Any) -> SoftPrompt:

@@ -1,25 +1,21 @@
 """Voters that say what a test wants, in the place of trained ones.
 
-vote_with(monkeypatch, lambda asked: asked.truth())          # in a whole run
-Generations(plan, FakeBench(plan.inputs, ...)).train()       # without any model
+vote_with(monkeypatch, lambda asked: asked.truth())          # in a whole run, whose jobs are done all the same
+generation_runs.run(config, lambda asked: asked.truth())     # without any model
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pet.data.examples import Example
 from pet.learners.voters.spec import VoterSpec
-from pet.method.inputs import StageInputs, TrainingSet
-from pet.method.stages import Workbench
-from pet.prompts.pvp import PVP
-from pet.runs.jobs import JobStore
-from pet.runs.results import Arrays
-
-__all__ = ["Asked", "FakeBench", "Scores", "truth", "vote_with"]
+from pet.method import vote
+from pet.method.generation import TrainingSet
+from pet.method.jobs import Jobs
+from pet.method.vote import VoterScores
 
 
 @dataclass(frozen=True)
@@ -59,43 +55,32 @@ def truth(rows: Sequence[Example]) -> np.ndarray:
     return np.asarray([int(number) % 3 if number.isdigit() else 0 for number in numbers], np.int64)
 
 
-def _parts(inputs: StageInputs, spec: VoterSpec, rows: np.ndarray, generation: int, scores: Scores) -> Arrays:
+def said_by(
+    scores: Scores, jobs: Jobs, spec: VoterSpec, training: TrainingSet, rows: np.ndarray, generation: int
+) -> VoterScores:
+    """Return what a voter that says what a test wants says of pool rows and of the others."""
+    data = jobs.rows.data
     parts = {
-        "pool": tuple(inputs.data.unlabeled.take(rows)),
-        "gold": inputs.data.labeled,
-        "content_free": inputs.content_free,
-        "test": inputs.data.test,
+        "pool": tuple(data.unlabeled.take(rows)),
+        "gold": data.labeled,
+        "content_free": jobs.rows.content_free,
+        "test": data.test,
     }
-    return {
+    found = {
         part: np.asarray(scores(Asked(spec, part, examples, generation)), np.float32).reshape(len(examples), 3)
         for part, examples in parts.items()
     }
+    return VoterScores(spec, len(training) > 0 and spec.learns, **found)
 
 
 def vote_with(monkeypatch: pytest.MonkeyPatch, scores: Scores) -> None:
     """Put other scores in the place of those of every voter; its job is done all the same."""
-    original = Workbench.vote
+    original = vote.vote_of
 
-    def vote(self: Workbench, spec: VoterSpec, training: TrainingSet, rows: np.ndarray, generation: int = 0) -> Arrays:
-        original(self, spec, training, rows, generation)
-        return _parts(self.inputs, spec, rows, generation, scores)
+    def vote_of(
+        jobs: Jobs, spec: VoterSpec, training: TrainingSet, rows: np.ndarray, generation: int = 0
+    ) -> VoterScores:
+        original(jobs, spec, training, rows, generation)
+        return said_by(scores, jobs, spec, training, rows, generation)
 
-    monkeypatch.setattr(Workbench, "vote", vote)
-
-
-class FakeBench(Workbench):
-    """A workbench without a model; `asked` lists the voters trained: (generation, name, set, rows)."""
-
-    def __init__(self, inputs: StageInputs, scores: Scores) -> None:
-        super().__init__(inputs, JobStore(Path("nowhere")))
-        self.scores = scores
-        self.asked: list[tuple[int, str, TrainingSet, np.ndarray]] = []
-
-    def vote(self, spec: VoterSpec, training: TrainingSet, rows: np.ndarray, generation: int = 0) -> Arrays:
-        """Say what the test wants."""
-        self.asked.append((generation, spec.name, training, rows))
-        return _parts(self.inputs, spec, rows, generation, self.scores)
-
-    def zero_shot(self, pvp: PVP) -> Arrays:
-        """Refuse: no test asks for it."""
-        raise AssertionError("the untrained model is asked")
+    monkeypatch.setattr(vote, "vote_of", vote_of)

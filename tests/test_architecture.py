@@ -37,7 +37,7 @@ SUBROOMS = ("models", "voters", "students")
 
 WHOLE = {"Plan", "RunConfig", "Workbench"}
 """What no stage is handed: each gets its own section and rows."""
-TAKES_A_WHOLE = ("pipeline.py", "method/plan.py", "cli/")
+TAKES_A_WHOLE = ("pipeline.py", "method/plan/", "cli/")
 
 MOST_LINES = 400
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "yaml", "ruamel"}
@@ -232,22 +232,25 @@ def test_nine_in_ten_functions_are_short() -> None:
     assert sum(size <= 25 for size in sizes) / len(sizes) >= 0.9
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path.stem != "__init__"], ids=str)
-def test_every_module_says_what_it_offers_in_order(path: Path) -> None:
-    tree = tree_of(path)
-    names = [
-        ast.literal_eval(node.value)
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__all__"
-    ]
-    assert len(names) == 1, "no __all__"
-    # Constants, then classes, then functions, each by the alphabet: as ruff sorts them.
-    offered = names[0]
-    constants = [name for name in offered if name.isupper()]
-    classes = [name for name in offered if name[0].isupper() and not name.isupper()]
-    rest = [name for name in offered if not name[0].isupper()]
-    assert offered == sorted(constants) + sorted(classes) + sorted(rest)
-    assert len(set(offered)) == len(offered)
+def private(tree: ast.AST) -> list[str]:
+    """Return the names that are imported from a module of pet which keeps them to itself."""
+    names = [name for _, name in imports(tree) if name.startswith("pet.")]
+    return [name for name in names if name.rpartition(".")[2].startswith("_") and not name.endswith("__")]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_what_a_module_keeps_to_itself_is_used_nowhere_else(path: Path) -> None:
+    assert private(tree_of(path)) == []
+
+
+def test_a_private_import_is_found() -> None:
+    tree = ast.parse("from pet import __version__\nfrom pet.runs.lock import LOCK, _owner\nimport _thread")
+    assert private(tree) == ["pet.runs.lock._owner"]
+
+
+def test_what_pet_offers_is_there_in_order() -> None:
+    assert pet.__all__ == sorted(pet.__all__)
+    assert all(hasattr(pet, name) for name in pet.__all__)
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.stem == "__init__"], ids=str)

@@ -211,7 +211,7 @@ def test_distill_needs_neither_the_input_files_nor_the_same_version(
     correct(run, "Tech")
     for path in (files["train"], files["unlabeled"]):
         Path(path).unlink()
-    monkeypatch.setattr("pet.method.plan.code_digest", lambda: "another version")
+    monkeypatch.setattr("pet.method.plan.opening.code_digest", lambda: "another version")
     distill(run, ["distill.steps=40", "distill.learning_rate=1e-2"], quiet=True)
     after = json.loads((run / "metrics.json").read_text())
     lines = {row["name"]: row for row in after["summary"]["rows"]}

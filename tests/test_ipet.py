@@ -8,15 +8,19 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from run_jobs import jobs_of
 from stand_ins import Asked, Scores, vote_with
 from toy import LABELS, THREE, content
 
 import pet
-from pet.method.generations import Generation, Generations
-from pet.method.plan import Plan, prepare
-from pet.method.stages import Workbench
+from pet.learners.voters.spec import VoterSpec
+from pet.method import vote as vote_module
+from pet.method.generation import TrainingSet
+from pet.method.jobs import Jobs
+from pet.method.place import RunPlace
+from pet.method.plan.plan import prepare
+from pet.method.vote import VoterScores, vote_of, voter_job
 from pet.pipeline import label
-from pet.runs.jobs import JobStore
 from pet.seeding import rng_for
 
 pytestmark = pytest.mark.slow
@@ -53,9 +57,9 @@ def test_a_run_of_three_generations_leaves_each_of_them(three: pet.RunResult) ->
     folder = three.directory / "generations"
     assert sorted(path.name for path in folder.iterdir()) == ["0", "1", "2"]
     for number in ("0", "1", "2"):
-        names = {path.name for path in (folder / number).iterdir()}
+        files = {path.name for path in (folder / number).iterdir()}
         sets = {"toy+colon+words.parquet", "toy+category+words.parquet"}
-        assert names == {"report.json", "votes.parquet", "_SUCCESS", *sets}
+        assert files == {"report.json", "votes.parquet", "_SUCCESS", *sets}
     manifest = json.loads((three.directory / "manifest.json").read_text())
     prefixes = ("", "generation-1/", "generation-2/")
     assert set(manifest["jobs"]) == {f"{prefix}voter/{name}" for prefix in prefixes for name in (COLON, CATEGORY)}
@@ -74,14 +78,14 @@ def test_a_run_of_three_generations_leaves_each_of_them(three: pet.RunResult) ->
 
 def test_the_written_training_sets_are_the_ones_that_were_used(larger: Config, tmp_path: Path) -> None:
     used: dict[tuple[int, str], list[tuple[str, str | None]]] = {}
-    original = Workbench.vote
+    original = vote_module.vote_of
 
-    def vote(self: Workbench, spec: Any, training: Any, rows: Any, generation: int = 0) -> Any:
-        used[generation, spec.name] = [(row.id, row.label) for row in training.examples(self.inputs.data)]
-        return original(self, spec, training, rows, generation)
+    def vote_of(jobs: Jobs, spec: VoterSpec, training: TrainingSet, rows: np.ndarray, generation: int) -> VoterScores:
+        used[generation, spec.name] = [(row.id, row.label) for row in training.examples(jobs.rows.data)]
+        return original(jobs, spec, training, rows, generation)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Workbench, "vote", vote)
+        patch.setattr(vote_module, "vote_of", vote_of)
         label(larger(*ACCEPTED, "train.steps=1"), tmp_path / "run", quiet=True)
     written = training_sets(tmp_path / "run")
     assert {key: list(zip(one["id"], one["label"], strict=True)) for key, one in written.items()} == used
@@ -111,23 +115,20 @@ def test_the_columns_say_when_a_row_was_labeled_and_in_how_many_sets_it_was(thre
     assert sum(labeled["training_sets"][24:]) == sum(rows) - 6 * 19
 
 
-def trained(plan: Plan, store: Path) -> tuple[Workbench, list[Generation]]:
-    bench = Workbench(plan.inputs, JobStore(store))
-    return bench, list(Generations(plan, bench).train())
-
-
 def test_every_voter_starts_from_the_pretrained_weights_whatever_ran_before(larger: Config, tmp_path: Path) -> None:
-    plan = prepare(larger(*ACCEPTED, "train.steps=4"))
-    bench, generations = trained(plan, tmp_path / "run")
-    last = generations[2]
-    fresh = Workbench(plan.inputs, JobStore(tmp_path / "fresh"))
+    config = larger(*ACCEPTED, "train.steps=4")
+    plan, kept = prepare(config), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunPlace, "keep", lambda _, generation: kept.append(generation))
+        label(config, tmp_path / "run", quiet=True)
+    last, fresh = kept[2], jobs_of(plan, tmp_path / "fresh")
+    first = jobs_of(plan, tmp_path / "run" / "jobs")
     for i in (1, 0):  # the other way round, and with no generation before it
-        spec, training = plan.voters[i], last.sets[i]
-        again, before = fresh.vote(spec, training, last.rows, 2), bench.vote(spec, training, last.rows, 2)
-        assert {part: scores.tobytes() for part, scores in again.items()} == {
-            part: scores.tobytes() for part, scores in before.items()
-        }
-        assert fresh.vote(spec, training, last.rows, 1)["pool"].tobytes() != again["pool"].tobytes()  # other draws
+        asked = (plan.voters[i], last.sets[i], last.rows, 2)
+        assert first.runner.store.done(voter_job(first, *asked))
+        again, before = vars(vote_of(fresh, *asked)), vars(vote_of(first, *asked))
+        assert all(np.array_equal(again[part], before[part]) for part in ("pool", "gold", "content_free", "test"))
+        assert vote_of(fresh, *asked[:3], 1).pool.tobytes() != again["pool"].tobytes()  # other draws
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(

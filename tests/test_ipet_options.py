@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from generation_runs import run
 from safetensors.numpy import load_file
-from stand_ins import Asked, FakeBench
+from stand_ins import Asked
 from toy import THREE, content, rows_of, write_rows, write_task
 from transformers import AutoModelForMaskedLM
 
@@ -18,12 +19,12 @@ import pet
 from pet.labeling.votes import log_softmax, softmax
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.sources import find_model
-from pet.learners.voters.pvp import Voter
-from pet.method.generations import Generation, Generations
-from pet.method.plan import Plan, prepare
-from pet.method.stages import Workbench
+from pet.learners.voters.pvp import PvpVoter
+from pet.learners.voters.spec import distinct_pvps
+from pet.method.generation import Generation
+from pet.method.place import RunPlace
+from pet.method.plan.plan import Plan, prepare
 from pet.pipeline import label
-from pet.runs.jobs import JobStore
 from pet.runs.results import Work
 from pet.seeding import rng_for
 
@@ -49,7 +50,7 @@ def test_the_work_of_a_run_is_counted_by_hand(three: pet.RunResult) -> None:
     assert three.work is not None
     done, _, taken = three.work.partition("; ")
     assert done == f"{forwards:,} rows went forward through a model, {steps:,} optimizer steps"
-    memory, disk = re.fullmatch(r"(.*) GB of memory at the peak, (.*) MB on disk", taken).groups()  # type: ignore[union-attr]
+    memory, disk = re.fullmatch(r"(.*) GB of memory at the peak, (.*) MB on disk", taken).groups()
     files = [path.stat() for path in three.directory.rglob("*") if path.is_file()]
     size = sum({file.st_ino: file.st_size for file in files}.values())
     assert size < sum(file.st_size for file in files)  # the classifier's weights have two names
@@ -71,12 +72,16 @@ def test_a_subset_halves_the_work_of_four_generations_on_a_large_pool(tiny_model
     settings = ("ipet.generations=4", "ipet.growth=2", "train.steps=1", "ipet.accept_all=true")
     forwards, sizes = [], []
     for choice in ("true", "false"):
-        plan = prepare(pet.RunConfig.from_toml(pipeline, [*settings, f"ipet.subset={choice}"]))
-        bench = Workbench(plan.inputs, JobStore(tmp_path / choice))
-        generations = list(Generations(plan, bench).train())
+        generations: list[Generation] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(RunPlace, "keep", lambda _, one, kept=generations: kept.append(one))
+            config = pet.RunConfig.from_toml(pipeline, [*settings, f"ipet.subset={choice}"])
+            label(config, tmp_path / choice, quiet=True)
+        costs = (json.loads(path.read_text()) for path in tmp_path.glob(f"{choice}/jobs/*/work.json"))
+        work = sum((Work(**cost) for cost in costs), Work())
         sizes.append([len(one.rows) for one in generations])
-        forwards.append(sum(bench.work.values(), Work()).forwards)
-        assert sum(bench.work.values(), Work()).steps == 4 * 2
+        forwards.append(work.forwards)
+        assert work.steps == 4 * 2
         sets = [len(one.sets[0]) for one in generations]
         assert sets[:2] == [6, 12] and 12 <= sets[2] <= 24 and 12 <= sets[3] <= 48  # an untrained model is one-sided
     # Drawn are 6, 18, 42 rows; four times as many are labeled, and in the end all 600.
@@ -93,14 +98,14 @@ def one_sided(asked: Asked) -> np.ndarray:
 
 
 def raw(generation: Generation, voter: int, part: str, plan: Plan) -> np.ndarray:
-    rows = {"pool": plan.data.unlabeled, "test": plan.data.test, "content_free": plan.inputs.content_free}
+    rows = {"pool": plan.data.unlabeled, "test": plan.data.test, "content_free": plan.rows.content_free}
     return one_sided(Asked(plan.voters[voter], part, rows[part], generation.number)).astype(np.float32)
 
 
 def adjusted(config: pet.RunConfig) -> tuple[Plan, Generation]:
-    plan = prepare(config)
-    (generation,) = Generations(plan, FakeBench(plan.inputs, one_sided)).train()
-    return plan, generation
+    found = run(config, one_sided)
+    (generation,) = found.generations
+    return found.plan, generation
 
 
 @pytest.mark.parametrize("how", ["batch", "contextual"])
@@ -110,14 +115,14 @@ def test_calibration_takes_off_the_same_offset_from_pool_and_test_rows(larger: C
         by = raw(found, i, "pool" if how == "batch" else "content_free", plan)
         offset = -log_softmax(by).mean(axis=0)
         assert vote.scores == pytest.approx(log_softmax(raw(found, i, "pool", plan)) + offset, abs=1e-5)
-        assert found.test[i] == pytest.approx(log_softmax(raw(found, i, "test", plan)) + offset, abs=1e-5)
+        assert found.ensemble.test[i] == pytest.approx(log_softmax(raw(found, i, "test", plan)) + offset, abs=1e-5)
 
 
 def test_trained_voters_are_not_calibrated_unless_it_is_set_and_untrained_ones_are(larger: Config) -> None:
     for choice in ("auto", "none"):
         plan, found = adjusted(larger(f"ensemble.calibration={choice}"))
         assert found.votes[0].scores.tobytes() == raw(found, 0, "pool", plan).tobytes()
-        assert found.test[1].astype(np.float32).tobytes() == raw(found, 1, "test", plan).tobytes()
+        assert found.ensemble.test[1].astype(np.float32).tobytes() == raw(found, 1, "test", plan).tobytes()
     settings = larger()
     data = settings.data.model_copy(update={"train": None})
     plan, found = adjusted(settings.model_copy(update={"data": data}))
@@ -143,9 +148,9 @@ def test_with_a_prior_every_voters_mean_prediction_is_that_prior(
         # On the test rows the same is added as on the pool, whatever their own ratio.
         added = vote.scores - log_softmax(raw(found, i, "pool", plan))
         assert np.ptp(added, axis=0) == pytest.approx(np.zeros(3), abs=1e-5)
-        on_test = found.test[i] - log_softmax(raw(found, i, "test", plan))
+        on_test = found.ensemble.test[i] - log_softmax(raw(found, i, "test", plan))
         assert on_test == pytest.approx(np.tile(added[0], (12, 1)), abs=1e-5)
-        assert softmax(found.test[i]).mean(axis=0) != pytest.approx(np.asarray(prior), abs=1e-3)
+        assert softmax(found.ensemble.test[i]).mean(axis=0) != pytest.approx(np.asarray(prior), abs=1e-3)
 
 
 def test_an_unbalanced_label_ratio_is_the_prior_where_it_is_asked_for(tiny_model: Path, tmp_path: Path) -> None:
@@ -163,11 +168,11 @@ def test_kept_models_are_stock_ones_that_vote_the_same(larger: Config, tmp_path:
     plan = prepare(larger())
     jobs = json.loads((kept.directory / "manifest.json").read_text())["jobs"]
     assert len(jobs) == 2
-    for pvp in plan.pvps:
+    for pvp in distinct_pvps(plan.voters):
         folder = kept.directory / "jobs" / jobs[f"voter/{pvp.name}"]
         AutoModelForMaskedLM.from_pretrained(folder / "model")  # as anyone would
-        backbone = Backbone.masked_lm(find_model(str(folder / "model")), plan.inputs.machine.device)
-        scores = Voter(backbone, pvp, plan.config.model, plan.inputs.machine).scores(plan.data.unlabeled)
+        backbone = Backbone.masked_lm(find_model(str(folder / "model")), plan.machine.device)
+        scores = PvpVoter(backbone, pvp, plan.config.model, plan.machine).scores(plan.data.unlabeled)
         assert scores.tobytes() == load_file(folder / "pool-00000.safetensors")["pool"].tobytes()
 
 

@@ -15,13 +15,13 @@ FOLDERS = ("patterns", "verbalizers", "pipelines", "data")
 in_checkout = pytest.mark.skipif(not (ROOT / "pet").is_dir(), reason="the sources are out of reach")
 
 
-def test_the_four_folders_are_found_where_the_package_is():
+def test_the_four_folders_are_found_where_the_package_is() -> None:
     assert all((BUILTIN / name).is_dir() for name in FOLDERS)
     assert (BUNDLED_MODELS / "pet-mini" / "model.safetensors").stat().st_size > 30_000_000
     assert [path.stem for path in pipeline_files()].count("quickstart") == 1
 
 
-def test_the_bundled_data_has_the_promised_rows_and_no_label_in_the_pool():
+def test_the_bundled_data_has_the_promised_rows_and_no_label_in_the_pool() -> None:
     folder = BUILTIN / "data" / "quickstart"
     counts = {
         name: len((folder / f"{name}.jsonl").read_text("utf-8").splitlines()) for name in ("train", "unlabeled", "test")
@@ -31,14 +31,14 @@ def test_the_bundled_data_has_the_promised_rows_and_no_label_in_the_pool():
 
 
 @in_checkout
-def test_no_ignore_rule_empties_the_wheel():
+def test_no_ignore_rule_empties_the_wheel() -> None:
     # hatchling obeys .gitignore: a line such as `data/` would leave the folder out without a word.
     lines = (ROOT / ".gitignore").read_text("utf-8").split()
     assert not {line.strip("/*") for line in lines} & {*FOLDERS, "pet"}
 
 
 @in_checkout
-def test_dependencies_have_lower_bounds_only_and_the_constraints_pin_each():
+def test_dependencies_have_lower_bounds_only_and_the_constraints_pin_each() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     pinned = {
         line.split("==")[0].lower().replace("_", "-")
@@ -52,7 +52,7 @@ def test_dependencies_have_lower_bounds_only_and_the_constraints_pin_each():
 
 @in_checkout
 @pytest.mark.slow
-def test_the_wheel_holds_the_package_and_its_folders_and_nothing_else(tmp_path):
+def test_the_wheel_holds_the_package_and_its_folders_and_nothing_else(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)],
         check=True,

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,9 +13,8 @@ from stand_ins import Asked, vote_with
 from toy import LABELS, rows_of, write_rows, write_task
 
 import pet
-from pet.method.generations import Generations
-from pet.method.plan import prepare
-from pet.method.stages import Workbench
+from pet.method.plan.plan import prepare
+from pet.method.vote import ZeroShot
 from pet.pipeline import distill, label
 from pet.seeding import rng_for
 from pet.settings.run import RunSettings
@@ -118,7 +118,9 @@ def test_no_labeled_rows_at_all(config: Config, tmp_path: Path) -> None:
     zero, first, second, ensemble = result.summary.rows[:4]
     assert zero.test == ensemble.test
     assert zero.agreement == pytest.approx(1.0)
-    assert first.test != second.test or first.test == ensemble.test
+    # The two patterns say two things, and neither of them alone is the ensemble.
+    assert first.test != second.test
+    assert ensemble.test not in (first.test, second.test)
 
 
 def test_a_label_without_a_labeled_row_is_allowed_and_said(
@@ -135,8 +137,11 @@ def test_a_label_without_a_labeled_row_is_allowed_and_said(
 def test_weightings_and_seeds_change_what_they_name(
     finished: pet.RunResult, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    accuracies = {"toy/colon+words": 1.0, "toy/category+words": 0.0}
-    monkeypatch.setattr(Generations, "_untrained_accuracies", lambda _: accuracies)
+    # Untrained, one pattern is right on every labeled row, the other on none.
+    columns = np.asarray([LABELS.index(row["label"]) for row in rows_of("train", 4)])
+    labeled = {"toy/colon+words": np.eye(3)[columns], "toy/category+words": np.eye(3)[(columns + 1) % 3]}
+    said = {name: ZeroShot(scores, scores, scores) for name, scores in labeled.items()}
+    monkeypatch.setattr("pet.method.ensemble.zero_shot", lambda pvp, _jobs: said[pvp.name])
     result = label(config("ensemble.weighting=accuracy"), tmp_path / "accuracy", quiet=True)
     table = table_of(result)
     # The voter with weight zero has no say: label and agreement are those of the other one.
@@ -152,10 +157,11 @@ def test_the_accuracy_weight_is_that_of_the_untrained_pattern_on_the_labeled_row
     columns = [LABELS.index(row["label"]) for row in rows_of("train", 4)]
     right, half = np.eye(3, dtype=np.float32)[columns], np.eye(3, dtype=np.float32)[[c if c else 1 for c in columns]]
     scores = {"toy/colon+words": right, "toy/category+words": half}
-    monkeypatch.setattr(Workbench, "zero_shot", lambda self, pvp: {"labeled": scores[pvp.name]})
+    said = {name: ZeroShot(labeled, labeled, labeled) for name, labeled in scores.items()}
+    monkeypatch.setattr("pet.method.ensemble.zero_shot", lambda pvp, _jobs: said[pvp.name])
     seen: list[dict[str, float]] = []
     original = pet.labeling.ensemble.weigh
-    monkeypatch.setattr("pet.method.generations.weigh", lambda *given: (seen.append(given[2]), original(*given))[1])
+    monkeypatch.setattr("pet.method.ensemble.with_weights", lambda *given: (seen.append(given[2]), original(*given))[1])
     label(config("ensemble.weighting=accuracy"), tmp_path / "run", quiet=True)
     # The second pattern is wrong on the third of the rows that are Sports.
     assert seen == [pytest.approx({"toy/colon+words": 1.0, "toy/category+words": 2 / 3})]
@@ -177,7 +183,7 @@ def test_the_ensemble_is_weighted_on_the_test_rows_as_on_the_pool(
     vote_with(monkeypatch, scores)
     names = ["toy/colon+words", "toy/category+words", "toy/colon+words#1", odd]
     accuracies = {**dict.fromkeys(names, 0.9), odd: 0.1}
-    monkeypatch.setattr(Generations, "_untrained_accuracies", lambda _: accuracies)
+    monkeypatch.setattr("pet.method.ensemble.untrained_accuracies", lambda _voters, _jobs: accuracies)
     result = pet.run(config(*QUICK, "train.seeds=2", f"ensemble.weighting={weighting}"), tmp_path / "run", quiet=True)
     assert result.summary is not None
     accuracy = {row.name: row.test.accuracy for row in result.summary.rows if row.test is not None}
@@ -188,9 +194,9 @@ def test_the_ensemble_is_weighted_on_the_test_rows_as_on_the_pool(
 def test_a_sample_of_the_pool_is_compared_row_by_row(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pet.method.plan.COMPARED_ROWS", 10)
+    monkeypatch.setattr("pet.method.plan.plan.COMPARED_ROWS", 10)
     vote_with(monkeypatch, lambda asked: rng_for(1, asked.spec.name, asked.part).normal(size=(len(asked.rows), 3)))
-    compared = prepare(config()).inputs.compared
+    compared = prepare(config()).rows.compared
     assert len(compared) == 10 and compared.tolist() != list(range(10))
     result = pet.run(config(*QUICK), tmp_path / "run", quiet=True)
     assert result.summary is not None and result.summary.compared == 10
@@ -224,7 +230,7 @@ def test_the_model_is_a_stock_one(finished: pet.RunResult) -> None:
 
     assert finished.model is not None
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    classify = transformers.pipeline("text-classification", model=str(finished.model), top_k=None)
+    classify: Any = transformers.pipeline("text-classification", model=str(finished.model), top_k=None)
     texts = [str(row["text"]) for row in rows_of("test", 4)]
     plain = RunSettings(precision="fp32")
     for found, ours in zip(classify(texts), pet.predict(finished.model, texts, plain), strict=True):
@@ -263,7 +269,7 @@ def test_label_words_and_templates_are_checked_before_anything_is_trained(
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("weights are read before the words are checked")
 
-    monkeypatch.setattr("pet.learners.models.backbone._load", fail)
+    monkeypatch.setattr("pet.learners.models.backbone.load_weights", fail)
     settings = config()
     prompts = settings.prompts.model_copy(update={"verbalizer": "intent/support"})
     with pytest.raises(pet.PetError):

@@ -1,5 +1,7 @@
 """The ready-made pipelines name prompts that exist and fit their labels."""
 
+from pathlib import Path
+
 import pytest
 
 from pet.data.examples import Task
@@ -15,7 +17,7 @@ RUNS = [path for path in pipeline_files() if path not in RECIPES]
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
-def test_every_pipeline_loads_and_its_prompts_fit(path):
+def test_every_pipeline_loads_and_its_prompts_fit(path: Path) -> None:
     config = RunConfig.from_toml(path)
     named = load_verbalizers().get(config.prompts.verbalizer) if config.prompts.verbalizer else None
     labels = config.task.labels or (named.labels if named else ("one", "two"))
@@ -27,14 +29,14 @@ def test_every_pipeline_loads_and_its_prompts_fit(path):
 
 
 @pytest.mark.parametrize("path", pipeline_files(), ids=lambda path: path.stem)
-def test_the_first_line_says_what_it_is_for_and_how_to_run_it(path):
+def test_the_first_line_says_what_it_is_for_and_how_to_run_it(path: Path) -> None:
     first = path.read_text(encoding="utf-8").splitlines()[0]
     command = f"pet pretrain OUT --recipe {path.stem}" if path in RECIPES else f"pet run {path.stem}"
     assert first.startswith("# ") and command in first
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_every_recipe_of_pretraining_loads(path):
+def test_every_recipe_of_pretraining_loads(path: Path) -> None:
     config = PretrainConfig.from_recipe(path.stem, flags={"text": {"files": ["a.txt"]}, "train": {"steps": 5}})
     assert config.start.model is not None and config.text.files == ("a.txt",)
     assert (config.train.steps, config.train.minutes) == (5, None)  # the limit that is given is the only one

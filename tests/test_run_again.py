@@ -11,11 +11,12 @@ from toy import content, write_task
 import pet
 from pet.errors import ConfigError, RunError
 from pet.learners.students.classifier import TextClassifier
-from pet.learners.voters.pvp import Voter
+from pet.learners.voters.pvp import PvpVoter
 from pet.learners.voters.spec import VoterSpec
-from pet.method.stages import Workbench
+from pet.method import vote
+from pet.method.jobs import Jobs
+from pet.method.vote import VoterScores
 from pet.pipeline import label
-from pet.runs.results import Arrays
 
 pytestmark = pytest.mark.slow
 
@@ -29,13 +30,13 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a finished job is done again")
 
     for owner, name in (
-        (Voter, "train"),
-        (Voter, "scores"),
+        (PvpVoter, "train"),
+        (PvpVoter, "scores"),
         (TextClassifier, "fit"),
         (TextClassifier, "probabilities"),
     ):
         monkeypatch.setattr(owner, name, fail)
-    monkeypatch.setattr("pet.method.stages.mean_pooled", fail)
+    monkeypatch.setattr("pet.method.compare.mean_pooled", fail)
 
 
 def test_a_second_run_does_no_job_and_leaves_all_bytes(
@@ -56,7 +57,7 @@ def test_label_then_run_trains_no_voter_again(config: Config, tmp_path: Path, mo
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("a voter is trained again")
 
-    monkeypatch.setattr(Voter, "train", fail)
+    monkeypatch.setattr(PvpVoter, "train", fail)
     whole = pet.run(config(), tmp_path / "run", quiet=True)
     after = content(whole.directory)
     assert {name: after[name] for name in before} == before
@@ -96,15 +97,15 @@ def test_the_files_of_a_run_may_move(
 def test_a_missing_voter_is_an_error_that_names_it(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Workbench.vote
+    original = vote.vote_of
 
-    def vote_then_lose(self: Workbench, spec: VoterSpec, *given: Any) -> Arrays:
-        arrays = original(self, spec, *given)
+    def vote_then_lose(jobs: Jobs, spec: VoterSpec, *given: Any) -> VoterScores:
+        scores = original(jobs, spec, *given)
         if spec.pvp.pattern.name == "toy/category":
-            shutil.rmtree(self.store.path(self.voter_job(spec, *given)))
-        return arrays
+            shutil.rmtree(jobs.runner.store.path(vote.voter_job(jobs, spec, *given)))
+        return scores
 
-    monkeypatch.setattr(Workbench, "vote", vote_then_lose)
+    monkeypatch.setattr(vote, "vote_of", vote_then_lose)
     with pytest.raises(RunError, match=r"votes of voter/toy/category\+words are missing") as caught:
         label(config(), tmp_path / "run", quiet=True)
     assert "colon" not in str(caught.value)

@@ -10,8 +10,8 @@ from variant_runs import Config, run, with_train
 
 import pet
 from pet.learners.models.backbone import Backbone
-from pet.learners.voters.saved import load_voter
-from pet.method.plan import prepare
+from pet.learners.voters.pvp import PvpVoter
+from pet.method.plan.plan import prepare
 from pet.reports.explain import explain
 from pet.settings.variants import PRESETS
 
@@ -54,7 +54,7 @@ def test_an_ensemble_of_variants_labels_and_distills(mixed: pet.RunResult) -> No
         manifest["jobs"]
     )
     assert mixed.model is not None
-    assert pet.predict(mixed.directory, [{"text": "the coach won"}])
+    assert pet.predict(mixed.directory, ["the coach won"])
 
 
 @pytest.mark.slow
@@ -70,12 +70,12 @@ def test_every_voter_trained_for_its_own_steps(mixed: pet.RunResult) -> None:
 @pytest.mark.slow
 def test_kept_voters_are_deltas_that_load(mixed: pet.RunResult, larger_pipeline: Path) -> None:
     plan = prepare(with_train(larger_pipeline, MIXED))
-    backbone = Backbone.masked_lm(plan.inputs.source, plan.inputs.machine.device)
+    backbone = Backbone.masked_lm(plan.source, plan.machine.device)
     jobs = json.loads((mixed.directory / "manifest.json").read_text())["jobs"]
     for name in NAMES:
         folder = mixed.directory / "jobs" / jobs[f"generation-2/voter/{name}"] / "model"
         assert (folder / "model.safetensors").exists() == (name in (NAMES[3], "toy/category+words@adapet"))
-        scores = load_voter(folder, backbone, plan.inputs.machine).scores(plan.data.test)
+        scores = PvpVoter.load(folder, backbone, plan.machine).scores(plan.data.test)
         votes = pq.read_table(mixed.directory / "generations" / "2" / "votes.parquet")
         assert name in votes.column_names
         assert scores.shape == (len(plan.data.test), 3)

@@ -20,8 +20,6 @@ import transformers
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoModelForMaskedLM, PreTrainedTokenizerFast
 
-__all__ = ["FAMILIES", "LENGTH", "WORDS", "save_tiny", "tiny_tokenizer"]
-
 LENGTH = 64
 """The most tokens that each model reads, special tokens included."""
 

@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["LABELS", "THREE", "content", "rows_of", "write_rows", "write_task"]
-
 LABELS = ("Sports", "Business", "Tech")
 
 # With 8 gold rows per label the sets have 24 rows, 24 + 24 and 24 + 72, less those held out.

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from tiny import WORDS
 
-__all__ = ["LENGTH", "made_up", "write_text"]
-
 LENGTH = 32
 """Tokens of a row."""
 

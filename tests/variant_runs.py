@@ -4,7 +4,7 @@ pet.run(with_train(larger_pipeline, {"voters": [{"preset": "lora"}]}), tmp_path 
 code, out, err = run("explain-prompt", "toy/colon", "--config", toy_pipeline)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -13,12 +13,10 @@ import pet
 from pet.cli import app
 from pet.settings.training import TrainSettings
 
-__all__ = ["Config", "run", "with_train"]
-
 Config = Callable[..., pet.RunConfig]
 
 
-def with_train(pipeline: Path, train: dict[str, object], *overrides: str) -> pet.RunConfig:
+def with_train(pipeline: Path, train: Mapping[str, object], *overrides: str) -> pet.RunConfig:
     """Return the config of a pipeline with these settings in [train], which may hold tables of voters."""
     config = pet.RunConfig.from_toml(pipeline, overrides)
     said = {**config.train.model_dump(exclude_unset=True), **train}

@@ -9,15 +9,19 @@ from typing import Any
 
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.machine import Machine
-from pet.learners.voters.pvp import Voter
+from pet.learners.voters.pvp import PvpVoter
 from pet.prompts.inputs import with_input
 from pet.prompts.pvp import PVP
 from pet.settings.task import ModelSettings
 from pet.settings.training import TrainSettings
 
-__all__ = ["settings_of", "voter_of"]
-
-_FAST = {"steps": 5, "batch_size": 8, "learning_rate": 2e-2, "prompt_learning_rate": 2e-2, "warmup": 0.0}
+_FAST: dict[str, Any] = {
+    "steps": 5,
+    "batch_size": 8,
+    "learning_rate": 2e-2,
+    "prompt_learning_rate": 2e-2,
+    "warmup": 0.0,
+}
 
 
 def settings_of(preset: str = "pet", **values: Any) -> TrainSettings:
@@ -25,7 +29,8 @@ def settings_of(preset: str = "pet", **values: Any) -> TrainSettings:
     return TrainSettings(preset=preset, **{**_FAST, "prefix_length": 3, **values}).with_preset()
 
 
-def voter_of(backbone: Backbone, pvp: PVP, machine: Machine, settings: TrainSettings) -> Voter:
+def voter_of(backbone: Backbone, pvp: PVP, machine: Machine, settings: TrainSettings) -> PvpVoter:
     """Return an untrained voter, its pattern as the settings' `input` has it."""
+    assert settings.input is not None
     pattern = with_input(pvp.pattern, settings.input, settings.virtual_tokens)
-    return Voter(backbone, PVP(pattern, pvp.verbalizer), ModelSettings(), machine, variant=settings)
+    return PvpVoter(backbone, PVP(pattern, pvp.verbalizer), ModelSettings(), machine, variant=settings)

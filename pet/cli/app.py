@@ -7,22 +7,6 @@ import typer
 
 from pet.cli.terminal import CommandGroup
 
-__all__ = [
-    "AcceptAll",
-    "BadRow",
-    "Config",
-    "Force",
-    "Input",
-    "KeepModels",
-    "Model",
-    "Name",
-    "NameOrGlob",
-    "OutputDir",
-    "Registry",
-    "Settings",
-    "app",
-]
-
 app = typer.Typer(
     name="pet",
     cls=CommandGroup,

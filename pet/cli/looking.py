@@ -8,15 +8,6 @@ import typer
 from pet.cli.app import BadRow, Config, Name, NameOrGlob, OutputDir, Registry, Settings, app
 from pet.cli.terminal import aligned, load_config, print_table, run_place, say
 
-__all__ = [
-    "check_command",
-    "explain_prompt_command",
-    "patterns_command",
-    "pipelines_command",
-    "plan_command",
-    "verbalizers_command",
-]
-
 
 @app.command("check")
 def check_command(
@@ -27,10 +18,11 @@ def check_command(
     Example: `pet check my.toml`
     """
     loaded = load_config(config, settings, registry, on_bad_row)
-    from pet.method.plan import prepare
+    from pet.method.plan.plan import prepare
     from pet.reports.check import check, report_lines
 
-    report = check(prepare(loaded))
+    plan = prepare(loaded, words=False)
+    report = check(plan.data, plan.voters, plan.model, loaded.run, (*plan.data.messages, *plan.notes))
     say(*report_lines(report))
     if report.problems:
         raise typer.Exit(2)  # as `pet run` would
@@ -50,13 +42,14 @@ def plan_command(
     Example: `pet plan my.toml`
     """
     loaded = load_config(config, settings, registry, on_bad_row)
-    from pet.forecast.outlook import foresee, outlook_lines, outlook_table
-    from pet.method.plan import check_prompts, prepare
+    from pet.method.plan.opening import foresee_run
+    from pet.method.plan.plan import prepare
+    from pet.reports.outlook import outlook_lines, outlook_table
 
-    plan = check_prompts(prepare(loaded))
+    plan = prepare(loaded)
     for message in plan.data.messages:
         _note(message)
-    outlook = foresee(plan, run_place(config, output_dir))
+    outlook = foresee_run(plan, run_place(config, output_dir))
     if as_json:
         say(json.dumps(outlook.as_json(), ensure_ascii=False, indent=2))
     else:
@@ -83,9 +76,13 @@ def explain_prompt_command(
     Example: `pet explain-prompt topic/about --row 3 --set train.preset=p-tuning`
     """
     loaded = load_config(config, settings, registry, on_bad_row)
-    from pet.reports.prompt import explain_prompt, prompt_lines
+    from pet.method.plan.plan import prepare
+    from pet.reports.prompt import explain_prompt, prompt_lines, saved_voter
 
-    say(*prompt_lines(explain_prompt(loaded, prompt, row, _note)))
+    plan = prepare(loaded if saved_voter(prompt) else loaded.with_pattern(prompt), words=False)
+    for message in plan.data.messages:
+        _note(message)
+    say(*prompt_lines(explain_prompt(prompt, row, plan.data, plan.voters, plan.model)))
 
 
 def _note(message: str) -> None:

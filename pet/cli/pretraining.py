@@ -9,8 +9,6 @@ import typer
 from pet.cli.app import Force, Settings, app
 from pet.cli.terminal import aligned, say
 
-__all__ = ["pretrain_command"]
-
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="The model goes to OUT/model.")]
 More = Annotated[list[str] | None, typer.Argument(metavar="FILE", help="More files, as of --text.")]
 Text = Annotated[

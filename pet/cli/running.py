@@ -9,12 +9,6 @@ import typer
 from pet.cli.app import AcceptAll, BadRow, Config, Force, KeepModels, OutputDir, Registry, Settings, app
 from pet.cli.terminal import aligned, load_config, print_table, run_place, say
 
-__all__ = [
-    "distill_command",
-    "label_command",
-    "run_command",
-]
-
 
 @app.command("run")
 def run_command(

@@ -18,8 +18,6 @@ from pet.errors import PetError
 if TYPE_CHECKING:
     from pet.settings.config import RunConfig
 
-__all__ = ["CommandGroup", "aligned", "load_config", "print_table", "run_place", "say"]
-
 _RESUMED = ("run", "label", "pretrain")
 """The commands that go on where they stopped."""
 
@@ -73,10 +71,7 @@ def load_config(
 
     Flags that are given win over `settings`.
 
-    Raises
-    ------
-    ConfigError
-        If there is no such pipeline, or a key or value is not known.
+    Raises `ConfigError` if there is no such pipeline, or a key or value is not known.
     """
     from pet.library import pipeline_path
     from pet.settings.config import RunConfig

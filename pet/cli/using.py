@@ -12,13 +12,6 @@ from pet.cli.terminal import say
 if TYPE_CHECKING:
     from pet.data.readers import ReadResult
 
-__all__ = [
-    "evaluate_command",
-    "explain_command",
-    "export_command",
-    "predict_command",
-]
-
 
 @app.command("predict")
 def predict_command(

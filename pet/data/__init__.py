@@ -1,4 +1,4 @@
 """Rows: what an example and a task are, reading and writing files of them, drawing, and keeping sets apart.
 
-Neither torch nor transformers is imported here; pyarrow and datasets are, where a file needs them.
+Neither torch nor transformers is imported here; datasets is, where a source needs it.
 """

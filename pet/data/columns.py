@@ -2,19 +2,16 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from pet.data.formats import TEXT_COLUMN
-from pet.data.streams import close_match, file_suffix, shown
-from pet.errors import DataError
-
-__all__ = ["check_label_column", "resolve_fields"]
+from pet.data.source import File, Source
+from pet.errors import ColumnError, DataError, close_match, shown
 
 _USUAL = re.compile(r"text(_[a-z])?")
 
 
 def resolve_fields(
-    source: str, columns: tuple[str, ...], fields: Mapping[str, str], reserved: tuple[str, ...], mapped: bool = True
+    source: Source, columns: tuple[str, ...], fields: Mapping[str, str], reserved: tuple[str, ...], mapped: bool = True
 ) -> dict[str, str]:
     """Return field name -> column of one file; `columns` are those found, `reserved` those of labels and ids.
 
@@ -22,54 +19,48 @@ def resolve_fields(
     reserved, as the field `text`. The one column of a ``.txt`` file serves whatever single field is asked
     for. Unless they are `mapped` by settings, as those of a finished classifier, the columns have to be renamed.
 
-    Raises
-    ------
-    DataError
-        If a column is missing, or the fields cannot be told from the columns.
+    Raises `ColumnError` if a column is missing, or the fields cannot be told from the columns.
     """
     if not fields:
         return _inferred(source, columns, reserved)
-    if len(fields) == 1 and file_suffix(Path(source)) == ".txt":
+    if len(fields) == 1 and isinstance(source, File) and source.suffix == ".txt":
         return dict.fromkeys(fields, TEXT_COLUMN)
     for name, column in fields.items():
         if column not in columns:
-            raise DataError(
-                f"{source} has no column {shown(column)} for the field {name!r}; found {_listed(columns)}: "
+            raise ColumnError(
+                f"{source.text} has no column {shown(column)} for the field {name!r}; found {_listed(columns)}: "
                 f"{'map it in [task.fields]' if mapped else 'rename that of the text'}.{close_match(column, columns)}"
             )
         if column == reserved[0]:
-            raise DataError(
-                f"{source}: the field {name!r} is mapped to {shown(column)}, the column of the labels: "
+            raise ColumnError(
+                f"{source.text}: the field {name!r} is mapped to {shown(column)}, the column of the labels: "
                 "map another column in [task.fields], or name that of the labels in [task] label_column."
             )
     return dict(fields)
 
 
-def check_label_column(source: str, columns: tuple[str, ...], label_column: str, mapped: bool = True) -> None:
+def check_label_column(source: Source, columns: tuple[str, ...], label_column: str, mapped: bool = True) -> None:
     """Check that a file which must be labeled has a column of labels.
 
-    Raises
-    ------
-    DataError
-        If it has none.
+    Raises `DataError` if it has none.
     """
     if label_column not in columns:
         raise DataError(
-            f"{source} has no column {shown(label_column)} for the labels; found {_listed(columns)}: "
+            f"{source.text} has no column {shown(label_column)} for the labels; found {_listed(columns)}: "
             f"{'name it in [task] label_column' if mapped else 'rename that of the labels'}."
             f"{close_match(label_column, columns)}"
         )
 
 
-def _inferred(source: str, columns: tuple[str, ...], reserved: tuple[str, ...]) -> dict[str, str]:
+def _inferred(source: Source, columns: tuple[str, ...], reserved: tuple[str, ...]) -> dict[str, str]:
     candidates = tuple(column for column in columns if column not in reserved)
     usual = sorted(column for column in candidates if _USUAL.fullmatch(column))
     if usual:
         return {column: column for column in usual}
     if len(candidates) == 1:
         return {TEXT_COLUMN: candidates[0]}
-    raise DataError(
-        f"{source}: which column holds the text? Found {_listed(columns)}, expected 'text', "
+    raise ColumnError(
+        f"{source.text}: which column holds the text? Found {_listed(columns)}, expected 'text', "
         "or 'text_a' and 'text_b': "
         'map fields to columns in [task.fields], such as text = "sentence".'
     )

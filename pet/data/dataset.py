@@ -13,12 +13,13 @@ from pet.data.overlap import Overlap, Overlaps, find_overlaps
 from pet.data.readers import ReadOptions, ReadResult, RejectedRow, Role, read_examples
 from pet.data.rows import Rows
 from pet.data.sampling import limit, sample_per_label
-from pet.data.streams import close_match, shown
-from pet.errors import DataError
+from pet.data.source import parse_source
+from pet.errors import DataError, close_match, shown
 from pet.seeding import rng_for
 from pet.settings.task import DataSettings, TaskSettings
 
-__all__ = ["TaskData", "data_digest", "load_task_data", "load_test_rows"]
+_ROLES: tuple[Role, ...] = ("train", "unlabeled", "test")
+"""The sets of a run, in the order in which they are read."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,8 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
     Unlabeled rows whose text is also that of a drawn train row, or of any test row, are dropped before
     `max_unlabeled` are drawn.
 
-    Raises
-    ------
-    DataError
-        If a set cannot be read, the unlabeled set is missing or empty, the labels are unknown or fewer than
-        two, a labeled row has another one, or no file has the column of ids that was named.
+    Raises `DataError` if a set cannot be read, the unlabeled set is missing or empty, the labels are unknown or
+    fewer than two, a labeled row has another one, or no file has the column of ids that was named.
     """
     if data.unlabeled is None:
         raise DataError("[data] unlabeled is missing: name the file of the rows that the run has to label.")
@@ -58,23 +56,26 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
     reads, labels = _read_all(task, data, known_labels)
     columns = task.fields or next(iter(reads.values())).fields
     settled = Task(task.name, labels, tuple(columns))
-    pool, messages = _Pool.drawn(reads, settled, data, seed).without_overlaps()
-    if not pool.unlabeled:
+    train, unlabeled, test = (reads[role].examples if role in reads else Rows.of(()) for role in _ROLES)
+    drawn = sample_per_label(train, labels, data.examples_per_label, rng_for(seed, "sample", "train"))
+    overlaps = find_overlaps(drawn, unlabeled, test)
+    pool = unlabeled.take(overlaps.kept)
+    if not pool:
         raise DataError(
             f"No row of [data] unlabeled ({data.unlabeled}) is left: each has the text of a labeled or a "
             "test row; give other rows."
         )
     return TaskData(
         task=settled,
-        labeled=pool.train,
-        unlabeled=limit(pool.unlabeled, data.max_unlabeled, rng_for(seed, "sample", "unlabeled")),
-        test=limit(pool.test, data.max_test, rng_for(seed, "sample", "test")),
+        labeled=drawn,
+        unlabeled=limit(pool, data.max_unlabeled, rng_for(seed, "sample", "unlabeled")),
+        test=limit(test, data.max_test, rng_for(seed, "sample", "test")),
         columns=columns,
         messages=(
             *_read_messages(reads),
-            *(() if task.labels else _doubtful_labels(_examples(reads, "train"))),
-            *_label_messages(settled, pool, data),
-            *messages,
+            *(() if task.labels else _doubtful_labels(train)),
+            *_label_messages(labels, drawn, data),
+            *_overlap_messages(overlaps, len(unlabeled)),
         ),
         rejected=tuple(row for read in reads.values() for row in read.rejected),
     )
@@ -83,15 +84,13 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
 def load_test_rows(task: TaskSettings, data: DataSettings, seed: int) -> Rows:
     """Read the test rows alone, the same that `load_task_data` gives; none where no test file is named.
 
-    Raises
-    ------
-    DataError
-        If the file cannot be read, or a row has no label of the task.
+    Raises `DataError` if the file cannot be read, or a row has no label of the task.
     """
     if data.test is None:
         return Rows.of(())
     options = ReadOptions("test", task.fields, task.label_column, task.id_column, task.labels, data.on_bad_row)
-    return limit(read_examples(data.test, options).examples, data.max_test, rng_for(seed, "sample", "test"))
+    rows = read_examples(parse_source(data.test), options).examples
+    return limit(rows, data.max_test, rng_for(seed, "sample", "test"))
 
 
 def data_digest(examples: Iterable[Example]) -> str:
@@ -111,28 +110,24 @@ def _read_all(
     task: TaskSettings, data: DataSettings, known_labels: tuple[str, ...]
 ) -> tuple[dict[Role, ReadResult], tuple[str, ...]]:
     """Read train, unlabeled and test in this order: the first settles the columns and perhaps the labels."""
-    sources: dict[Role, str | None] = {"train": data.train, "unlabeled": data.unlabeled, "test": data.test}
     labels = task.labels or (known_labels if data.train is None else ())
     fields: Mapping[str, str] = task.fields
     reads: dict[Role, ReadResult] = {}
-    for role, source in sources.items():
+    for role in _ROLES:
+        source = getattr(data, role)
         if source is None:
             continue
         options = ReadOptions(role, fields, task.label_column, task.id_column, labels or None, data.on_bad_row)
-        reads[role] = read_examples(source, options)
+        reads[role] = read_examples(parse_source(source), options)
         fields = fields or reads[role].fields
         labels = labels or _sorted_labels(reads[role].examples)
-    _check_id_column(task.id_column, tuple(dict.fromkeys(chain(*(read.columns for read in reads.values())))))
-    return reads, labels
-
-
-def _check_id_column(name: str, columns: tuple[str, ...]) -> None:
-    """Refuse a column of ids that was named and stands in no file: rows would be numbered instead."""
-    if name not in ("id", *columns):
+    name, columns = task.id_column, dict.fromkeys(chain(*(read.columns for read in reads.values())))
+    if name not in ("id", *columns):  # rows would be numbered instead
         raise DataError(
             f"No file has the column {shown(name)} for the ids; found {', '.join(map(shown, columns))}: name another "
             f"in [task] id_column, or leave it out.{close_match(name, columns)}"
         )
+    return reads, labels
 
 
 def _sorted_labels(examples: Iterable[Example]) -> tuple[str, ...]:
@@ -140,43 +135,6 @@ def _sorted_labels(examples: Iterable[Example]) -> tuple[str, ...]:
     labels = {example.label for example in examples if example.label is not None}
     numbers = all(label.lstrip("-").isdecimal() for label in labels)
     return tuple(sorted(labels, key=lambda label: (int(label) if numbers else 0, label)))
-
-
-_NONE: Mapping[str, int] = {}
-
-
-@dataclass(frozen=True)
-class _Pool:
-    """The three sets, with what was short when the labeled rows were drawn."""
-
-    train: tuple[Example, ...]
-    unlabeled: Rows
-    test: Rows
-    short: Mapping[str, int]
-
-    @classmethod
-    def drawn(cls, reads: Mapping[Role, ReadResult], task: Task, data: DataSettings, seed: int) -> "_Pool":
-        """Draw the labeled rows; the others stay whole."""
-        rows = _examples(reads, "train")
-        if data.examples_per_label is None:
-            train, short = tuple(rows), _NONE
-        else:
-            draw = sample_per_label(rows, task.labels, data.examples_per_label, rng_for(seed, "sample", "train"))
-            train, short = draw.examples, draw.short
-        return cls(train, _examples(reads, "unlabeled"), _examples(reads, "test"), short)
-
-    def without_overlaps(self) -> "tuple[_Pool, list[str]]":
-        """Drop the unlabeled rows that stand in another set, and say so."""
-        overlaps = find_overlaps(self.train, self.unlabeled, self.test)
-        kept, messages = self.unlabeled, _overlap_messages(overlaps)
-        if dropped := len(kept) - len(overlaps.kept):
-            messages.append(f"{dropped} of {len(kept)} unlabeled rows dropped, {len(overlaps.kept)} left")
-            kept = kept.take(overlaps.kept)
-        return _Pool(self.train, kept, self.test, self.short), messages
-
-
-def _examples(reads: Mapping[Role, ReadResult], role: Role) -> Rows:
-    return reads[role].examples if role in reads else Rows.of(())
 
 
 def _read_messages(reads: Mapping[Role, ReadResult]) -> list[str]:
@@ -221,13 +179,15 @@ def _doubtful_labels(rows: Iterable[Example]) -> list[str]:
     return messages
 
 
-def _label_messages(task: Task, pool: _Pool, data: DataSettings) -> list[str]:
+def _label_messages(labels: Sequence[str], drawn: Sequence[Example], data: DataSettings) -> list[str]:
     """Say which labels have no labeled row, or fewer than were asked for."""
     if data.train is None:
         return ["no labeled rows: the patterns alone have to tell the labels apart"]
-    counts = Counter(example.label for example in pool.train)
-    bare = [shown(label) for label in task.labels if not counts[label]]
-    short = [f"{shown(label)} {count}" for label, count in pool.short.items() if count]
+    counts = Counter(example.label for example in drawn)
+    bare = [shown(label) for label in labels if not counts[label]]
+    short = [
+        f"{shown(label)} {counts[label]}" for label in labels if 0 < counts[label] < (data.examples_per_label or 0)
+    ]
     messages = [f"labels without a labeled row: {_some(bare)}"] if bare else []
     if short:
         messages.append(f"labels with fewer than {data.examples_per_label} labeled rows: {_some(short)}")
@@ -239,7 +199,8 @@ def _some(items: Sequence[str]) -> str:
     return ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
 
 
-def _overlap_messages(overlaps: Overlaps) -> list[str]:
+def _overlap_messages(overlaps: Overlaps, rows: int) -> list[str]:
+    """Say which texts stand in two sets, and how many of so many unlabeled rows are left."""
     messages = [
         _shared(
             overlaps.contradictions,
@@ -256,6 +217,8 @@ def _overlap_messages(overlaps: Overlaps) -> list[str]:
     ]
     if overlaps.unlabeled_duplicates:
         messages.append(f"{overlaps.unlabeled_duplicates} unlabeled rows repeat the text of an earlier one: kept")
+    if dropped := rows - len(overlaps.kept):
+        messages.append(f"{dropped} of {rows} unlabeled rows dropped, {len(overlaps.kept)} left")
     return [message for message in messages if message]
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 
 from pet.errors import DataError
 
-__all__ = ["Example", "Task"]
-
 
 @dataclass(frozen=True)
 class Example:
@@ -31,19 +29,9 @@ class Task:
     fields: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Check the labels.
-
-        Raises
-        ------
-        DataError
-            If there are fewer than two labels, or two are equal, or there is no field.
-        """
+        """Raise `DataError` where there are fewer than two labels."""
         if len(self.labels) < 2:
             raise DataError(
                 f"Task {self.name!r} has {len(self.labels)} label(s) {list(self.labels)}: at least two are needed; "
                 "name them all in [task] labels."
             )
-        if len(set(self.labels)) != len(self.labels):
-            raise DataError(f"Task {self.name!r} names a label twice in {list(self.labels)}: remove one.")
-        if not self.fields:
-            raise DataError(f"Task {self.name!r} has no text field: map one in [task.fields].")

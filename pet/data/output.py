@@ -1,6 +1,6 @@
 """Rows as columns of an output, piece by piece: id, fields under the user's column names, and the user's columns."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,6 @@ import pyarrow.parquet as pq
 from pet.data.examples import Example
 from pet.data.formats import parquet_batches
 from pet.data.writers import write_pieces
-
-__all__ = ["PIECE_ROWS", "Columns", "OutputNames", "export_jsonl", "field_names", "parquet_pieces", "row_pieces"]
 
 Columns = dict[str, list[Any]]
 
@@ -32,12 +30,8 @@ class OutputNames:
     ) -> "OutputNames":
         """Look through rows for the user's columns; one that has a `reserved` name is kept as ``input_<name>``."""
         fields = field_names(columns, reserved)
-        extras: dict[str, str] = {}
-        for example in examples:
-            for name in example.extra:
-                if name not in extras:
-                    extras[name] = _free_name(name, ["id", *fields.values(), *extras.values()], reserved)
-        return cls(fields, extras)
+        extra = dict.fromkeys(name for example in examples for name in example.extra)
+        return cls(fields, field_names({name: name for name in extra}, reserved, ("id", *fields.values())))
 
     def columns(self, examples: Sequence[Example]) -> Columns:
         """Return id, fields and the user's other columns of some rows."""
@@ -49,18 +43,16 @@ class OutputNames:
         return table
 
 
-def field_names(columns: Mapping[str, str], reserved: Callable[[str], bool]) -> dict[str, str]:
-    """Return the column of the output that holds each field."""
+def field_names(
+    columns: Mapping[str, str], reserved: Callable[[str], bool], taken: Sequence[str] = ("id",)
+) -> dict[str, str]:
+    """Return the column of the output that holds each field; none is one of those `taken`."""
     names: dict[str, str] = {}
-    for field, column in columns.items():
-        names[field] = _free_name(column, ["id", *names.values()], reserved)
+    for field, name in columns.items():
+        while name in taken or name in names.values() or reserved(name):
+            name = f"input_{name}"
+        names[field] = name
     return names
-
-
-def _free_name(name: str, taken: Container[str], reserved: Callable[[str], bool]) -> str:
-    while name in taken or reserved(name):
-        name = f"input_{name}"
-    return name
 
 
 def row_pieces(count: int) -> Iterator[slice]:
@@ -71,11 +63,9 @@ def row_pieces(count: int) -> Iterator[slice]:
 def parquet_pieces(path: Path, columns: Sequence[str] | None = None) -> Iterator[Columns]:
     """Yield the rows of a Parquet file as columns, a thousand at a time."""
     with pq.ParquetFile(path, buffer_size=2**20) as file:
-        empty = True
         for batch in parquet_batches(file, columns):
-            empty = False
             yield batch.to_pydict()
-        if empty:
+        if not file.metadata.num_rows:
             yield {name: [] for name in columns or file.schema_arrow.names}
 
 

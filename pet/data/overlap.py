@@ -1,15 +1,14 @@
 """Texts that stand in two of the sets: they would make a measurement look better than it is."""
 
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from pet.data.examples import Example
-from pet.data.keys import Keys, key_of
-
-__all__ = ["Overlap", "Overlaps", "find_overlaps", "normalise"]
+from pet.data.keys import key_of, repeats
 
 _SHOWN_IDS = 3
 
@@ -66,25 +65,38 @@ class Overlaps:
     kept: np.ndarray
 
 
-def find_overlaps(train: Iterable[Example], unlabeled: Iterable[Example], test: Iterable[Example]) -> Overlaps:
+def find_overlaps(train: Sequence[Example], unlabeled: Sequence[Example], test: Sequence[Example]) -> Overlaps:
     """Compare three sets by `normalise`; the unlabeled rows, of which there may be very many, are read once."""
-    train_unlabeled, train_test, test_unlabeled = _Meeting.of(train), _Meeting.of(train), _Meeting.of(test)
-    for example in test:
-        train_test.meets(_key(example), example.id)
-    keys, kept = Keys(), bytearray()
-    for example in unlabeled:
+    of_train, of_test = _first_ids(train), _first_ids(test)
+    keys, in_train, in_test = bytearray(), array("q"), array("q")
+    for place, example in enumerate(unlabeled):
         key = _key(example)
-        keys.add(key)
-        met = [meeting.meets(key, example.id) for meeting in (train_unlabeled, test_unlabeled)]
-        kept.append(not any(met))
+        keys += key
+        for first, places in ((of_train, in_train), (of_test, in_test)):
+            if key in first:
+                places.append(place)
     return Overlaps(
-        train_unlabeled=train_unlabeled.found,
-        train_test=train_test.found,
-        test_unlabeled=test_unlabeled.found,
+        train_unlabeled=_overlap(of_train, unlabeled, in_train),
+        train_test=_overlap(of_train, test, [i for i, example in enumerate(test) if _key(example) in of_train]),
+        test_unlabeled=_overlap(of_test, unlabeled, in_test),
         contradictions=_contradictions(train),
-        unlabeled_duplicates=len(keys.repeats()),
-        kept=np.flatnonzero(np.frombuffer(kept, np.bool_)),
+        unlabeled_duplicates=len(repeats(keys)),
+        kept=np.delete(np.arange(len(unlabeled)), np.concatenate([in_train, in_test])),
     )
+
+
+def _first_ids(examples: Iterable[Example]) -> dict[bytes, str]:
+    """Return the id of the first row with each text."""
+    first: dict[bytes, str] = {}
+    for example in examples:
+        first.setdefault(_key(example), example.id)
+    return first
+
+
+def _overlap(first: Mapping[bytes, str], rows: Sequence[Example], places: Sequence[int]) -> Overlap:
+    """Return how many rows have one of the texts, and the first of them; they stand at `places`."""
+    some = [rows[place] for place in places[:_SHOWN_IDS]]
+    return Overlap(len(places), tuple((first[_key(example)], example.id) for example in some))
 
 
 def _contradictions(train: Iterable[Example]) -> Overlap:
@@ -96,35 +108,6 @@ def _contradictions(train: Iterable[Example]) -> Overlap:
         if earlier.label != later.label
     ]
     return Overlap(len(found), tuple(found[:_SHOWN_IDS]))
-
-
-@dataclass
-class _Meeting:
-    """The first id of each text of one set, and the rows of another that meet one."""
-
-    first: dict[bytes, str]
-    count: int = 0
-    pairs: list[tuple[str, str]] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, examples: Iterable[Example]) -> "_Meeting":
-        first: dict[bytes, str] = {}
-        for example in examples:
-            first.setdefault(_key(example), example.id)
-        return cls(first)
-
-    def meets(self, key: bytes, name: str) -> bool:
-        """Say whether a row of the second set has a text of the first, and count it."""
-        if key not in self.first:
-            return False
-        self.count += 1
-        if len(self.pairs) < _SHOWN_IDS:
-            self.pairs.append((self.first[key], name))
-        return True
-
-    @property
-    def found(self) -> Overlap:
-        return Overlap(self.count, tuple(self.pairs))
 
 
 def _key(example: Example) -> bytes:

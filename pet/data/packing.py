@@ -1,41 +1,29 @@
-"""Examples as Arrow streams and back."""
+"""Examples as batches of Arrow columns and back, for `pet.data.rows`."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pet.data.examples import Example
+import pyarrow
 
-__all__ = ["pack", "unpack"]
+from pet.data.examples import Example
 
 _FIELD, _EXTRA, _JSON = "field:", "extra:", "json"
 
 
 def pack(examples: Sequence[Example]) -> Any:
-    """Return rows of the same fields as the bytes of one Arrow stream."""
-    import pyarrow
-
-    text = pyarrow.large_string()
-    columns = {
-        "id": pyarrow.array([example.id for example in examples], text),
-        "label": pyarrow.array([example.label for example in examples], text),
-        **{
-            _FIELD + name: pyarrow.array([example.fields[name] for example in examples], text)
-            for name in examples[0].fields
-        },
-        **_packed_extra([example.extra for example in examples]),
+    """Return rows of the same fields as a record batch."""
+    texts = {
+        "id": [example.id for example in examples],
+        "label": [example.label for example in examples],
+        **{_FIELD + name: [example.fields[name] for example in examples] for name in examples[0].fields},
     }
-    batch = pyarrow.record_batch(columns)
-    sink = pyarrow.BufferOutputStream()
-    with pyarrow.ipc.new_stream(sink, batch.schema) as stream:
-        stream.write_batch(batch)
-    return sink.getvalue()
+    columns = {name: pyarrow.array(values, pyarrow.large_string()) for name, values in texts.items()}
+    return pyarrow.record_batch(columns | _packed_extra([example.extra for example in examples]))
 
 
 def _packed_extra(extras: Sequence[Mapping[str, object]]) -> dict[str, Any]:
     """Return the user's columns as JSON, which keeps 1 and 1.0 apart; what is no JSON (dates, bytes) as Arrow."""
-    import pyarrow
-
     try:
         texts = [json.dumps(extra) if extra else None for extra in extras]
         return {_JSON: pyarrow.array(texts, pyarrow.large_string())} if any(texts) else {}
@@ -45,8 +33,6 @@ def _packed_extra(extras: Sequence[Mapping[str, object]]) -> dict[str, Any]:
 
 
 def _any_array(values: list[object]) -> Any:
-    import pyarrow
-
     try:
         return pyarrow.array(values)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):
@@ -54,7 +40,7 @@ def _any_array(values: list[object]) -> Any:
 
 
 def unpack(batch: Any) -> Iterator[Example]:
-    """Yield the rows of a batch of such a stream."""
+    """Yield the rows of such a batch."""
     columns = {name: batch[name].to_pylist() for name in batch.schema.names}
     ids, labels = columns.pop("id"), columns.pop("label")
     texts = columns.pop(_JSON, None)

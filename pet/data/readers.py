@@ -3,28 +3,26 @@
 import math
 import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from pathlib import Path
 from typing import Literal
 
 from pet.data.columns import check_label_column, resolve_fields
 from pet.data.examples import Example
-from pet.data.formats import Malformed, Scanned, row_unit, scan_rows
-from pet.data.hub import is_hub_name, read_hub_rows
-from pet.data.keys import Keys, key_of
-from pet.data.rows import Rows, RowWriter
-from pet.data.streams import close_match, shown
-from pet.errors import DataError
-
-__all__ = ["ReadOptions", "ReadResult", "RejectedRow", "Role", "read_examples"]
+from pet.data.formats import Malformed, Scanned, scan_file
+from pet.data.hub import scan_data_set
+from pet.data.keys import first_of, key_of, repeats
+from pet.data.rows import Rows
+from pet.data.source import File, Source
+from pet.errors import DataError, close_match, shown
+from pet.settings.task import number_as_word
 
 Role = Literal["train", "unlabeled", "test", "input"]
 
 _SPLITS: Mapping[str, str] = {"train": "train", "unlabeled": "train", "test": "test", "input": "test"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_HEAD = 100
+HEAD_ROWS = 100
 """So many rows are looked at to learn the columns of a file whose rows may differ (JSON)."""
 
 
@@ -69,40 +67,28 @@ class ReadResult:
     columns: tuple[str, ...]
 
 
-def read_examples(source: str, options: ReadOptions) -> ReadResult:
-    """Read a file, a hub data set (``"owner/name:split"``) or a folder of one.
+def read_examples(source: Source, options: ReadOptions) -> ReadResult:
+    """Read the rows of a source.
 
     Labels are kept as words, save for the role "unlabeled", where they are dropped here. A row without an id
     is named after its role and its number, such as ``"train-17"``. The other columns go to `Example.extra`.
 
-    Raises
-    ------
-    DataError
-        If the source cannot be read, a column is missing, two rows share an id or no row is left; and, unless
-        `options.on_bad_row` is "skip", if one row cannot be used.
+    Raises `DataError` if the source cannot be read, a column is missing, two rows share an id or no row is left;
+    and, unless `options.on_bad_row` is "skip", if one row cannot be used.
     """
-    scanned = _scan(source, options.role)
-    head = list(islice(scanned, _HEAD))
-    plan = _Plan.from_head(source, head, options)
-    intake = _Intake(plan)
-    try:
-        for number, row in chain(head, scanned):
-            intake.add(number, row)
-    except DataError:
-        intake.refuse_repeated_ids()  # two equal ids before the place of the error come first
-        raise
-    intake.refuse_repeated_ids()
-    rejected = intake.rejected
-    if not intake.numbers:
-        raise DataError(f"{source}: none of its {len(rejected)} rows can be used; {plan.first_of(rejected)}.")
-    return ReadResult(intake.rows.close(), tuple(rejected), intake.labels_seen, plan.fields, plan.columns)
-
-
-def _scan(source: str, role: Role) -> Iterator[Scanned]:
-    if is_hub_name(source):
-        yield from read_hub_rows(source, _SPLITS[role])
-    else:
-        yield from scan_rows(Path(source))
+    scanned = scan_file(source) if isinstance(source, File) else scan_data_set(source, _SPLITS[options.role])
+    head = list(islice(scanned, HEAD_ROWS))
+    parser = _RowParser.from_head(source, head, options)
+    reading = _Reading(parser)
+    rows = Rows.of(reading.examples(chain(head, scanned)))
+    reading.refuse_repeated_ids(rows)  # two equal ids before the place of another error come first
+    if reading.failure:
+        raise reading.failure
+    rejected = reading.rejected
+    if not rows:
+        reason = f"{source.unit} {rejected[0].line}: {rejected[0].reason}"
+        raise DataError(f"{source.text}: none of its {len(rejected)} rows can be used; {reason}.")
+    return ReadResult(rows, tuple(rejected), reading.labels_seen, parser.fields, parser.columns)
 
 
 class _BadRowError(Exception):
@@ -110,34 +96,34 @@ class _BadRowError(Exception):
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _RowParser:
     """How the rows of one source become examples."""
 
-    source: str
+    source: Source
     options: ReadOptions
     fields: Mapping[str, str]
     columns: tuple[str, ...]
 
     @classmethod
-    def from_head(cls, source: str, head: list[Scanned], options: ReadOptions) -> "_Plan":
+    def from_head(cls, source: Source, head: list[Scanned], options: ReadOptions) -> "_RowParser":
         """Resolve the columns from the first rows."""
         if not head:
-            raise DataError(f"{source} has no rows: give a file with at least one.")
+            raise DataError(f"{source.text} has no rows: give a file with at least one.")
+        number, first = head[0]
         rows = [row for _, row in head if not isinstance(row, Malformed)]
         columns = tuple(dict.fromkeys(column for row in rows for column in row))
-        if not rows:
-            place = f"{_unit(source)} {head[0][0]}"
-            raise DataError(f"{source}: none of its first rows can be read; {place}: {_reason(head)}.")
+        if not rows and isinstance(first, Malformed):
+            raise DataError(
+                f"{source.text}: none of its first rows can be read; {source.unit} {number}: {first.reason}."
+            )
         reserved = (options.label_column, options.id_column)
         fields = resolve_fields(source, columns, options.fields, reserved, options.mapped)
         if options.role in ("train", "test"):
             check_label_column(source, columns, options.label_column, options.mapped)
         return cls(source, options, fields, columns)
 
-    def example(self, number: int, row: Mapping[str, object] | Malformed) -> Example:
+    def example(self, number: int, row: Mapping[str, object]) -> Example:
         """Return the example of one row, or raise `_BadRowError`."""
-        if isinstance(row, Malformed):
-            raise _BadRowError(row.reason)
         _check_characters(row)
         options = self.options
         used = {options.label_column, options.id_column, *self.fields.values()}
@@ -177,74 +163,57 @@ class _Plan:
             raise _BadRowError(f"the label {shown(label)} is none of {known}" + (f" ({hint})" if hint else ""))
         return label
 
-    def has_label(self, row: Mapping[str, object] | Malformed) -> bool:
-        """Say whether a row holds a label."""
-        return not isinstance(row, Malformed) and _as_word(row.get(self.options.label_column)) is not None
-
     def rejected(self, number: int, row: Mapping[str, object] | Malformed, reason: str) -> RejectedRow:
         """Return the record of a row left out, or raise the `DataError` where none may be."""
+        source = self.source
         if self.options.on_bad_row == "error":
             raise DataError(
-                f"{self.source}, {self._place(number)}: {reason}; mend the row, or leave such rows out with "
+                f"{source.text}, {source.unit} {number}: {reason}; mend the row, or leave such rows out with "
                 "--on-bad-row skip."
             )
-        content = {"line": row.text} if isinstance(row, Malformed) else row
-        return RejectedRow(self.source, number, reason, content)
-
-    def first_of(self, rejected: list[RejectedRow]) -> str:
-        """Describe the first row left out."""
-        return f"{self._place(rejected[0].line)}: {rejected[0].reason}"
-
-    def duplicate(self, name: str, first: int, second: int) -> str:
-        """Describe two rows with one id."""
-        return (
-            f"{self.source}, {self._place(second)}: the id {shown(name)} stands in {self._place(first)} "
-            "already; make the ids unique, or name another column in [task] id_column."
-        )
-
-    def _place(self, number: int) -> str:
-        return f"{_unit(self.source)} {number}"
+        return RejectedRow(source.text, number, reason, {"line": row.text} if isinstance(row, Malformed) else row)
 
 
 @dataclass
-class _Intake:
-    """The rows read so far: the examples in a file, of their ids 16 bytes each, and their numbers."""
+class _Reading:
+    """What is noted while rows are read: their numbers, 16 bytes of each id, those left out, and what ended it."""
 
-    plan: _Plan
-    rows: RowWriter = field(default_factory=RowWriter)
-    ids: Keys = field(default_factory=Keys)
+    parser: _RowParser
+    ids: bytearray = field(default_factory=bytearray)
     numbers: "array[int]" = field(default_factory=lambda: array("q"))
     rejected: list[RejectedRow] = field(default_factory=list)
     labels_seen: bool = False
+    failure: DataError | None = None
 
-    def add(self, number: int, row: Mapping[str, object] | Malformed) -> None:
-        """Take a row as an example, or leave it out."""
+    def examples(self, scanned: Iterable[Scanned]) -> Iterator[Example]:
+        """Yield the rows as examples, up to a `failure`; a row that cannot be used is left out."""
         try:
-            example = self.plan.example(number, row)
-        except _BadRowError as bad:
-            self.rejected.append(self.plan.rejected(number, row, str(bad)))
-            return
-        self.rows.add(example)
-        self.ids.add(key_of(example.id))
-        self.numbers.append(number)
-        self.labels_seen = self.labels_seen or self.plan.has_label(row)
+            for number, row in scanned:
+                try:
+                    if isinstance(row, Malformed):
+                        raise _BadRowError(row.reason)
+                    example = self.parser.example(number, row)
+                except _BadRowError as bad:
+                    self.rejected.append(self.parser.rejected(number, row, str(bad)))
+                    continue
+                self.ids += key_of(example.id)
+                self.numbers.append(number)
+                self.labels_seen |= _as_word(row.get(self.parser.options.label_column)) is not None
+                yield example
+        except DataError as error:
+            self.failure = error
 
-    def refuse_repeated_ids(self) -> None:
+    def refuse_repeated_ids(self, rows: Rows) -> None:
         """Refuse the first row whose id an earlier one has."""
-        repeats = self.ids.repeats()
-        if len(repeats):
-            earlier, later = self.ids.first_of(int(repeats[0])), int(repeats[0])
-            name = self.rows.close()[later].id
-            raise DataError(self.plan.duplicate(name, self.numbers[earlier], self.numbers[later]))
-
-
-def _unit(source: str) -> str:
-    return "row" if is_hub_name(source) else row_unit(Path(source))
-
-
-def _reason(head: list[Scanned]) -> str:
-    """Return why the first piece is no row."""
-    return next(row.reason for _, row in head if isinstance(row, Malformed))
+        if len(places := repeats(self.ids)):
+            later = int(places[0])
+            earlier = first_of(self.ids, later)
+            source = self.parser.source
+            raise DataError(
+                f"{source.text}, {source.unit} {self.numbers[later]}: the id {shown(rows[later].id)} stands in "
+                f"{source.unit} {self.numbers[earlier]} already; make the ids unique, or name another column in "
+                "[task] id_column."
+            )
 
 
 def _is_missing(value: object) -> bool:
@@ -253,14 +222,10 @@ def _is_missing(value: object) -> bool:
 
 
 def _as_word(value: object) -> str | None:
-    """Return a label or an id as text: 1 and 1.0 are "1", True is "true"; None where there is nothing."""
+    """Return a label or an id as text; None where there is nothing."""
     if _is_missing(value):
         return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip() or None
+    return number_as_word(value) if isinstance(value, int | float) else str(value).strip() or None
 
 
 def _check_characters(value: object) -> None:

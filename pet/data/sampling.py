@@ -1,34 +1,25 @@
 """Drawing rows: so many per label for the few-shot setting, or so many in all."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from pet.data.examples import Example
 from pet.data.rows import Rows
 
-__all__ = ["SampleResult", "limit", "sample_per_label"]
-
-
-@dataclass(frozen=True)
-class SampleResult:
-    """The rows drawn, in file order; `short` maps each label with too few rows to the number it has."""
-
-    examples: tuple[Example, ...]
-    short: Mapping[str, int]
-
 
 def sample_per_label(
-    examples: Sequence[Example], labels: Sequence[str], per_label: int, rng: np.random.Generator
-) -> SampleResult:
-    """Draw `per_label` rows of each label without replacement; a label with fewer gives all it has.
+    examples: Sequence[Example], labels: Sequence[str], per_label: int | None, rng: np.random.Generator
+) -> tuple[Example, ...]:
+    """Draw `per_label` rows of each label without replacement; a label with fewer gives all it has, None all rows.
 
-    The same rows and generator give the same draw, and a smaller `per_label` a part of it: what is learned
-    from 10 rows per label and from 20 is comparable. Rows whose label is not in `labels` are never drawn.
+    They stay in file order. The same rows and generator give the same draw, and a smaller `per_label` a part of it:
+    what is learned from 10 rows per label and from 20 is comparable. Rows whose label is not in `labels` are never
+    drawn.
     """
+    if per_label is None:
+        return tuple(examples)
     chosen: list[int] = []
-    short: dict[str, int] = {}
     places: dict[str | None, list[int]] = {label: [] for label in labels}
     for row, example in enumerate(examples):
         places.get(example.label, []).append(row)
@@ -36,9 +27,7 @@ def sample_per_label(
         rows = places[label]
         # A whole permutation, so that the generator moves on alike for every per_label.
         chosen += [rows[place] for place in rng.permutation(len(rows))[:per_label]]
-        if len(rows) < per_label:
-            short[label] = len(rows)
-    return SampleResult(tuple(examples[row] for row in sorted(chosen)), short)
+    return tuple(examples[row] for row in sorted(chosen))
 
 
 def limit(examples: Rows, maximum: int | None, rng: np.random.Generator) -> Rows:

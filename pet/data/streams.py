@@ -4,26 +4,14 @@ import gzip
 import io
 import os
 import zlib
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from pet.errors import DataError, near_matches
-
-__all__ = [
-    "GZ_FREE_BYTES",
-    "GZ_MAX_BYTES",
-    "GZ_MAX_RATIO",
-    "close_match",
-    "file_suffix",
-    "has_byte_order_mark",
-    "is_packed",
-    "missing_file",
-    "open_binary",
-    "shown",
-    "text_lines",
-]
+from pet.data.source import File, Source
+from pet.errors import DataError, close_match
 
 GZ_MAX_BYTES = 4 * 2**30
 """No .gz file may unpack to more bytes than this."""
@@ -36,60 +24,23 @@ GZ_FREE_BYTES = 64 * 2**20
 
 _GZ_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
-_UTF8_BOM = b"\xef\xbb\xbf"
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
-
-
-def shown(value: object, limit: int = 60) -> str:
-    r"""Return a value as one short line for a message.
-
-    >>> shown("two\nlines")
-    "'two\\nlines'"
-    """
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[: limit - 4]}...{text[-1]}"
-
-
-def close_match(name: str, known: tuple[str, ...]) -> str:
-    """Return ``" Did you mean ...?"`` where a known name is near, else nothing.
-
-    >>> close_match("txt", ("text", "label"))
-    ' Did you mean text?'
-    """
-    # A column name may be a whole text (a table without a header): keep the hint to one short line.
-    short = [item if item.isprintable() and len(item) <= 60 else shown(item) for item in known]
-    hint = near_matches(name, short)
-    return hint if "Did you mean" in hint else ""
-
-
-def is_packed(path: Path) -> bool:
-    """Say whether the name ends in ``.gz``."""
-    return path.name.lower().endswith(".gz")
-
-
-def file_suffix(path: Path) -> str:
-    """Return the suffix that names the format, in lower case and without ``.gz``.
-
-    >>> file_suffix(Path("Train.JSONL.gz"))
-    '.jsonl'
-    """
-    return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
 @contextmanager
-def open_binary(path: Path) -> Iterator[BinaryIO]:
+def open_binary(file: File) -> Iterator[BinaryIO]:
     """Open a file for reading bytes, unpacked where it is a ``.gz``.
 
-    Raises
-    ------
-    DataError
-        If the file is missing or cannot be read, is no gzip data or ends within it, or unpacks to too much.
+    Raises `DataError` if the file is missing or cannot be read, is no gzip data or ends within it, or unpacks to
+    too much.
     """
+    path = file.path
     try:
         if not os.path.lexists(path):
             raise DataError(missing_file(path))
-        with io.BufferedReader(_CappedGzip(path)) if is_packed(path) else path.open("rb") as stream:
-            yield cast(BinaryIO, stream)
+        # GzipFile has all that is read of a raw stream, though it is called a buffered one.
+        raw = io.BufferedReader(cast(io.RawIOBase, _CappedGzip(path))) if file.packed else path.open("rb")
+        with raw as stream:
+            yield stream
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is no whole gzip file ({error}): copy or pack it again.") from None
     except OSError as error:
@@ -97,62 +48,50 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"{path} cannot be read ({reason}): give a readable file.") from None
 
 
-def has_byte_order_mark(path: Path) -> bool:
-    """Say whether a file begins with the mark by which spreadsheets know UTF-8."""
-    if not path.is_file():
+def has_byte_order_mark(source: Source) -> bool:
+    """Say whether a source is a file that begins with the mark by which spreadsheets know UTF-8."""
+    if not (isinstance(source, File) and source.path.is_file()):
         return False
-    with open_binary(path) as stream:
-        return stream.read(len(_UTF8_BOM)) == _UTF8_BOM
+    with open_binary(source) as stream:
+        return stream.read(len(BOM_UTF8)) == BOM_UTF8
 
 
-def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+def text_lines(file: File) -> Iterator[tuple[int, str]]:
     r"""Yield (line number from 1, line with its ``\n``) of a UTF-8 file; a byte order mark is dropped.
 
-    Raises
-    ------
-    DataError
-        As `open_binary`; and if a line is not UTF-8.
+    Raises `DataError` as `open_binary` does, and if a line is not UTF-8.
     """
-    with open_binary(path) as stream:
-        _check_head(path, cast(io.BufferedReader, stream).peek(4096)[:4096])
+    with open_binary(file) as stream:
+        _check_head(file.path, cast(io.BufferedReader, stream).peek(4096)[:4096])
         for number, raw in enumerate(stream, start=1):
             if number == 1:
-                raw = raw.removeprefix(_UTF8_BOM)
+                raw = raw.removeprefix(BOM_UTF8)
             try:
                 yield number, raw.decode("utf-8")
             except UnicodeDecodeError as error:
                 raise DataError(
-                    f"{path}, line {number}: byte 0x{raw[error.start]:02x} is not UTF-8; save the file "
+                    f"{file.path}, line {number}: byte 0x{raw[error.start]:02x} is not UTF-8; save the file "
                     "as UTF-8, for example with `iconv -f cp1252 -t utf-8`."
                 ) from None
 
 
-class _CappedGzip(io.RawIOBase):
-    """The unpacked bytes of a gzip file, up to a budget that its size earns."""
+class _CappedGzip(gzip.GzipFile):
+    """A gzip file that unpacks to no more bytes than its size earns."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__(path, "rb")
         self._path = path
-        self._budget = min(GZ_MAX_BYTES, max(GZ_FREE_BYTES, GZ_MAX_RATIO * path.stat().st_size))
-        self._read = 0
-        self._file = gzip.GzipFile(path, "rb")
+        self._allowed = self._left = min(GZ_MAX_BYTES, max(GZ_FREE_BYTES, GZ_MAX_RATIO * path.stat().st_size))
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        chunk = self._file.read(len(buffer))
-        self._read += len(chunk)
-        if self._read > self._budget:
+    def read(self, size: int | None = -1) -> bytes:
+        chunk = super().read(self._left + 1 if size is None or size < 0 else size)
+        self._left -= len(chunk)
+        if self._left < 0:
             raise DataError(
-                f"{self._path} unpacks to more than {self._budget} bytes, which no file of texts of its "
+                f"{self._path} unpacks to more than {self._allowed} bytes, which no file of texts of its "
                 "packed size does: unpack it yourself if you trust it."
             )
-        buffer[: len(chunk)] = chunk
-        return len(chunk)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
+        return chunk
 
 
 def missing_file(path: Path) -> str:
@@ -171,7 +110,7 @@ def _check_head(path: Path, head: bytes) -> None:
     if head.startswith(_GZ_MAGIC):
         raise DataError(f"{path} holds gzip data: let its name end in .gz.")
     # Text in UTF-16 without a mark decodes as UTF-8 with a NUL in every second place.
-    if head.startswith(_UTF16_BOMS) or head.count(0) * 4 > len(head):
+    if head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or head.count(0) * 4 > len(head):
         raise DataError(
             f"{path}, line 1: not UTF-8, it looks like UTF-16; save the file as UTF-8, for example with "
             "`iconv -f utf-16 -t utf-8`."

@@ -10,15 +10,19 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 
-from pet.data.streams import close_match, file_suffix, is_packed, shown
-from pet.errors import DataError
-
-__all__ = ["Pieces", "check_output", "write_parquet", "write_pieces", "write_table"]
+from pet.data.readers import RejectedRow
+from pet.data.source import File
+from pet.errors import DataError, close_match, shown
 
 _Columns = Mapping[str, Sequence[object]]
 
@@ -29,12 +33,10 @@ Pieces = Callable[[], Iterator[_Columns]]
 def check_output(path: Path, *inputs: str | Path) -> None:
     """Check, before long work, that a table can be written to `path` and that it is none of the `inputs`.
 
-    Raises
-    ------
-    DataError
-        If the suffix is not known, the folder is missing or may not be written to, or the file is an input.
+    Raises `DataError` if the suffix is not known, the folder is missing or may not be written to, or the file is an
+    input.
     """
-    _writer(path)
+    _writer(File.at(path))
     if not path.absolute().parent.is_dir():
         raise DataError(f"{path} cannot be written: there is no folder {path.parent}; make it, or give another place.")
     if not os.access(path.absolute().parent, os.W_OK):  # it is written beside its place, and moved there
@@ -44,23 +46,23 @@ def check_output(path: Path, *inputs: str | Path) -> None:
             raise DataError(f"{path} is the input itself: give another place, so that nothing is lost.")
 
 
-def _writer(path: Path) -> "Callable[[BinaryIO, Pieces], None]":
-    writer = _WRITERS.get(file_suffix(path))
-    if writer is None or (writer is write_parquet and is_packed(path)):
-        hint = close_match(file_suffix(path), tuple(_WRITERS))
-        raise DataError(f"{path} does not end in .csv, .tsv, .jsonl (each with or without .gz) or .parquet.{hint}")
+def _writer(file: File) -> "Callable[[BinaryIO, Pieces], None]":
+    writer = _WRITERS.get(file.suffix)
+    if writer is None or (writer is write_parquet and file.packed):
+        hint = close_match(file.suffix, _WRITERS)
+        raise DataError(f"{file.path} does not end in .csv, .tsv, .jsonl (each with or without .gz) or .parquet.{hint}")
     return writer
 
 
 def write_table(path: Path, columns: _Columns) -> None:
-    """Write columns of one length as `write_pieces` does.
-
-    Raises
-    ------
-    DataError
-        As `write_pieces`.
-    """
+    """Write columns of one length as `write_pieces` does."""
     write_pieces(path, lambda: iter((columns,)))
+
+
+def write_rejected(path: Path, rows: Sequence[RejectedRow]) -> None:
+    """Write the rows that were left out, with the reasons, as `write_pieces` does."""
+    names = [field.name for field in fields(RejectedRow)]
+    write_table(path, {name: [getattr(row, name) for row in rows] for name in names})
 
 
 def write_pieces(path: Path, pieces: Pieces, *, marked: bool = False) -> None:
@@ -71,16 +73,14 @@ def write_pieces(path: Path, pieces: Pieces, *, marked: bool = False) -> None:
     Parquet column of mixed kinds becomes one of text, and each piece a group of rows. A `marked` .csv or .tsv file
     begins with a byte order mark, without which a spreadsheet may take UTF-8 for something else.
 
-    Raises
-    ------
-    DataError
-        If the suffix is not known, the lengths differ, a cell cannot be written, or the place is not
-        writable.
+    Raises `DataError` if the suffix is not known, the lengths differ, a cell cannot be written, or the place is not
+    writable.
     """
-    writer = _writer(path)
+    file = File.at(path)
+    writer = _writer(file)
     try:
-        with _replacing(path) as stream:
-            if marked and writer in (_write_commas, _write_tabs):
+        with _replacing(file) as stream:
+            if marked and file.suffix in (".csv", ".tsv"):
                 stream.write(codecs.BOM_UTF8)
             writer(stream, lambda: (_even(path, columns) for columns in pieces()))
     except UnicodeEncodeError as error:
@@ -98,12 +98,12 @@ def _even(path: Path, columns: _Columns) -> _Columns:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Yield a new file that takes the place of `path` when the block ends well."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+def _replacing(file: File) -> Iterator[BinaryIO]:
+    """Yield a new file that takes the place of another when the block ends well."""
+    draft = file.path.with_name(f".{file.path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with draft.open("xb") as raw:
-            if is_packed(path):
+            if file.packed:
                 # No name and no time in the header: the same rows give the same bytes.
                 with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
                     yield cast(BinaryIO, packed)
@@ -111,7 +111,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
                 yield raw
             raw.flush()
             os.fsync(raw.fileno())
-        draft.replace(path)
+        draft.replace(file.path)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -163,45 +163,25 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _write_commas(stream: BinaryIO, pieces: Pieces) -> None:
-    _write_separated(stream, pieces, ",")
-
-
-def _write_tabs(stream: BinaryIO, pieces: Pieces) -> None:
-    _write_separated(stream, pieces, "\t")
-
-
 def _write_separated(stream: BinaryIO, pieces: Pieces, delimiter: str) -> None:
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
     plain = csv.writer(text, delimiter=delimiter, lineterminator="\n")
     quoted = csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
     try:
-        for row in _table_rows(pieces()):
-            cells = [_cell(value) for value in row]
-            # The csv module leaves a lone carriage return bare, and then refuses to read it.
-            (quoted if any("\r" in cell for cell in cells) else plain).writerow(cells)
+        for number, columns in enumerate(pieces()):
+            for row in chain(() if number else (tuple(columns),), _rows(columns)):
+                cells = [_cell(value) for value in row]
+                # The csv module leaves a lone carriage return bare, and then refuses to read it.
+                (quoted if any("\r" in cell for cell in cells) else plain).writerow(cells)
     finally:
         text.detach()
-
-
-def _table_rows(pieces: Iterator[_Columns]) -> Iterator[tuple[object, ...]]:
-    """Yield the header and then the rows."""
-    for number, columns in enumerate(pieces):
-        if not number:
-            yield tuple(columns)
-        yield from _rows(columns)
 
 
 def write_parquet(stream: BinaryIO, pieces: Pieces) -> None:
     """Write a table as Parquet, a group of rows per piece.
 
-    Raises
-    ------
-    DataError
-        If Parquet has no way to hold the columns.
+    Raises `DataError` if Parquet has no way to hold the columns.
     """
-    import pyarrow
-
     texts: set[str] = set()
     try:
         while misfit := _attempt_parquet(stream, pieces, texts):
@@ -214,9 +194,6 @@ def write_parquet(stream: BinaryIO, pieces: Pieces) -> None:
 
 def _attempt_parquet(stream: BinaryIO, pieces: Pieces, texts: set[str]) -> str:
     """Write a table; return the name of a column that its type does not fit after all, or nothing."""
-    import pyarrow
-    import pyarrow.parquet
-
     schema = _schema(pieces, texts)
     with pyarrow.parquet.ParquetWriter(stream, schema) as writer:
         for columns in pieces():
@@ -232,31 +209,16 @@ def _attempt_parquet(stream: BinaryIO, pieces: Pieces, texts: set[str]) -> str:
 
 def _schema(pieces: Pieces, texts: set[str]) -> Any:
     """Return the types of the columns that hold what is in all pieces; `texts` names those that are text anyway."""
-    import pyarrow
-
     types: dict[str, Any] = {}
     for columns in pieces():
         for name, values in columns.items():
-            if name not in texts:
-                types[name] = _joined(types.get(name, pyarrow.null()), _arrow_type(values))
-            else:
-                types[name] = pyarrow.string()
+            found = pyarrow.string() if name in texts else _arrow_array(values).type
+            types[name] = _joined(types.get(name, pyarrow.null()), found)
     return pyarrow.schema(list(types.items()))
-
-
-def _arrow_type(values: Sequence[object]) -> Any:
-    import pyarrow
-
-    try:
-        return _arrow_array(values, None).type
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):
-        return pyarrow.string()
 
 
 def _joined(one: Any, other: Any) -> Any:
     """Return a type for the values of both, text if there is no other."""
-    import pyarrow
-
     if one.equals(other):
         return one
     try:
@@ -266,23 +228,21 @@ def _joined(one: Any, other: Any) -> Any:
         return pyarrow.string()
 
 
-def _arrow_array(values: Sequence[object], kind: Any) -> Any:
-    """Return values as an array of a type (None: the one they have); cells as text, where text is what is wanted."""
-    import pyarrow
-
+def _arrow_array(values: Sequence[object], kind: Any = None) -> Any:
+    """Return values as an array of a type, or of the one they have; cells as text, where no other type is there."""
     if isinstance(values, np.ndarray):
         values = list(values) if values.ndim > 1 else values
     try:
         return pyarrow.array(values, kind)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):
-        if kind != pyarrow.string():
+        if kind not in (None, pyarrow.string()):
             raise
-        return pyarrow.array([None if value is None else _cell(value) for value in values], kind)
+        return pyarrow.array([None if value is None else _cell(value) for value in values], pyarrow.string())
 
 
 _WRITERS: Mapping[str, Callable[[BinaryIO, Pieces], None]] = {
-    ".csv": _write_commas,
-    ".tsv": _write_tabs,
+    ".csv": partial(_write_separated, delimiter=","),
+    ".tsv": partial(_write_separated, delimiter="\t"),
     ".jsonl": _write_json_lines,
     ".parquet": write_parquet,
 }

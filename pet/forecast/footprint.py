@@ -3,9 +3,6 @@
 import sys
 from pathlib import Path
 
-__all__ = ["disk_use", "footprint", "peak_memory"]
-
-
 IDLE_BYTES = 600_000_000
 """What this process holds while others work: Python with its libraries, the rows, no model."""
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from pet.forecast.workload import NO_PATTERN, JobLoad, Workload
 from pet.settings.training import StudentSize
 
-__all__ = ["Forecast", "Rates", "Saving", "StageForecast", "forecast", "savings"]
-
 FLOAT = 4
 """Bytes of a number in a file."""
 

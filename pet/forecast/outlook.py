@@ -3,27 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from rich.table import Table
 
 from pet.forecast.footprint import disk_use, peak_memory
 from pet.forecast.forecast import Forecast, Saving, forecast, savings
-from pet.forecast.probe import SHORT_RUN, probe
+from pet.forecast.probe import SHORT_RUN, Probe
 from pet.forecast.workload import Workload
-from pet.method.plan import Plan
-from pet.method.stages import Workbench
-from pet.method.trial import settle
 from pet.runs.atomic import write_json
-from pet.runs.directory import RunDirectory
-from pet.runs.jobs import JobStore
-from pet.runs.manifest import Manifest
-
-__all__ = ["Outlook", "Watch", "foresee", "outlook_lines", "outlook_table", "size", "span"]
-
-MOST_SAVINGS = 4
-"""More changes that save time are not told."""
 
 
 @dataclass(frozen=True)
@@ -53,87 +40,43 @@ class Outlook:
         }
 
 
-def foresee(plan: Plan, root: Path) -> Outlook:
-    """Probe a plan and tell what is left of its run in a folder, which need not be there and is not changed.
+MOST_SAVINGS = 4
+"""More changes that save time are not told."""
 
-    Raises
-    ------
-    ModelError
-        If the model cannot be loaded, or a voter's variant does not fit it.
+
+def foresee(root: Path, work: Workload, probe: Probe, done: Counter[str], refused: str | None = None) -> Outlook:
+    """Probe a run and tell what is left of it in a folder, which need not be there and is not changed.
+
+    Raises `ModelError` if the model cannot be loaded, or a voter's variant does not fit it.
     """
-    directory, work = RunDirectory(root), Workload.of(plan)
-    manifest = Manifest.from_file(directory.manifest_path)
-    begun = manifest is not None and not manifest.changes(plan.identity, None)
-    done = directory.store().finished() if begun else Counter[str]()
-    if not (left := work.left(done)):
-        return Outlook(root, Forecast((), None, disk_use(root), sum(1 for _ in work.jobs()) - len(left)))
-    bench = Workbench(plan.inputs, JobStore(directory.jobs), untried=plan.untried)
-    settle(plan, bench, kept=False)
-    plan = replace(plan, inputs=bench.inputs)
-    work = Workload.of(plan)
-    rates = probe(plan, bench, done, always=True)
+    rates = probe.rates(work, done, always=True)
     # Other settings make another run: what is done of this one would be lost.
     shorter = () if done else tuple(savings(work, rates)[:MOST_SAVINGS])
-    refused = directory.refusal(plan.config.to_toml(), plan.identity)
     return Outlook(root, forecast(work, rates, done), shorter, rates.loading, refused)
-
-
-def outlook_table(outlook: Outlook) -> Table:
-    """Return the stages for a terminal, with their jobs, times and shares."""
-    table = Table(title=None, box=None, pad_edge=False, header_style="bold")
-    table.add_column("", no_wrap=True)
-    for name in ("jobs", "time", "share"):
-        table.add_column(name, justify="right", no_wrap=True)
-    found = outlook.forecast
-    for stage in found.stages:
-        table.add_row(stage.name, str(stage.jobs), span(stage.seconds), f"{stage.seconds / found.seconds:.0%}")
-    table.add_row("all", str(found.jobs), span(found.seconds), "")
-    return table
-
-
-def outlook_lines(outlook: Outlook) -> list[tuple[str, str]]:
-    """Return what there is to say beside the table, as pairs of a name and a text."""
-    found = outlook.forecast
-    lines = [("finished", f"{found.finished} jobs, in {outlook.root}")] if found.finished else []
-    if not found.jobs:
-        return [*lines, ("left", "nothing")]
-    memory = [("memory", f"{size(found.memory)} at the peak")] if found.memory is not None else []
-    lines += [*memory, ("disk", f"{size(found.disk)} in {outlook.root}")]
-    if outlook.refused:
-        lines.append(("refused", outlook.refused))
-    return lines + [
-        ("shorter", f"--set {one.change}  saves {span(one.seconds)}{_cost(one.change)}") for one in outlook.savings
-    ]
-
-
-def _cost(change: str) -> str:
-    return "" if change.startswith("run.") else ", and may cost accuracy"
 
 
 @dataclass(frozen=True)
 class Watch:
     """A forecast made at the start of a run (None: nothing was left to do), to be compared with what it took."""
 
-    plan: Plan
+    work: Workload
     forecast: Forecast | None
     started: float
 
     @classmethod
-    def start(cls, plan: Plan, bench: Workbench, say: Callable[[str], None], *, whole: bool = True) -> "Watch":
+    def start(
+        cls, work: Workload, probe: Probe, done: Counter[str], say: Callable[[str], None], *, whole: bool = True
+    ) -> "Watch":
         """Probe the work that is left, and `say` what it will take if that is worth a word.
 
         Unless `whole`, the run stops once the pool is labeled.
 
-        Raises
-        ------
-        ModelError
-            If the model cannot be loaded, or a voter's variant does not fit it.
+        Raises `ModelError` if the model cannot be loaded, or a voter's variant does not fit it.
         """
-        work, done = Workload.of(plan), bench.store.finished()
         if not work.left(done, whole):
-            return cls(plan, None, time.monotonic())
-        found = forecast(work, probe(plan, bench, done, whole=whole), done, whole)
-        watch = cls(plan, found, time.monotonic())
+            return cls(work, None, time.monotonic())
+        found = forecast(work, probe.rates(work, done, whole=whole), done, whole)
+        watch = cls(work, found, time.monotonic())
         if watch.is_long:
             jobs = f"{found.jobs} jobs" + (f" ({found.finished} are finished)" if found.finished else "")
             memory = f"{size(found.memory)} of memory, " if found.memory is not None else ""
@@ -145,43 +88,39 @@ class Watch:
         """Whether the work takes so long that its forecast is told."""
         return self.forecast is not None and self.forecast.seconds >= SHORT_RUN
 
-    def stop(self, directory: RunDirectory, took: Mapping[str, float]) -> str | None:
-        """Return in one line what was predicted and what it took, and write it down; None where nothing was told.
+    def stop(self, root: Path, file: Path, took: Mapping[str, float]) -> str | None:
+        """Return in one line what was predicted and what it took, and write it to a `file`; None where none was told.
 
-        `took` are the seconds of the jobs that were done, by name.
+        `root` is the folder of the run; `took` are the seconds of the jobs that were done, by name.
 
-        Raises
-        ------
-        RunError
-            If the disk is full or may not be written.
+        Raises `RunError` if the disk is full or may not be written.
         """
         if self.forecast is None or not self.is_long:
             return None
         found, seconds = self.forecast, time.monotonic() - self.started
-        memory, disk = peak_memory(self.plan.inputs.workers), disk_use(directory.root)
+        memory, disk = peak_memory(self.work.workers), disk_use(root)
         facts = {
             "finished_jobs": found.finished,
             "predicted": _totals(found.seconds, found.memory, found.disk),
             "actual": _totals(seconds, memory, disk),
-            "stages": self._stages(took),
+            "stages": self._stages(found, took),
         }
-        write_json(directory.forecast_path, facts)
+        write_json(file, facts)
         left = f"for what was left ({found.jobs} jobs) " if found.finished else ""
         parts = [f"predicted {left}{span(found.seconds)}, took {span(seconds)}"]
         if found.memory is not None and memory is not None:
             parts.append(f"{size(found.memory)} of memory, took {size(memory)}")
         return "; ".join([*parts, f"{size(found.disk)} on disk, took {size(disk)}"])
 
-    def _stages(self, took: Mapping[str, float]) -> list[dict[str, object]]:
+    def _stages(self, found: Forecast, took: Mapping[str, float]) -> list[dict[str, object]]:
         """Return what each stage was predicted to take, and what its jobs took."""
-        stage_of = {job.name: job.stage for job in Workload.of(self.plan).jobs()}
-        actual: dict[str, float] = {}
+        stage_of = {job.name: job.stage for job in self.work.jobs()}
+        actual = Counter[str]()
         for name, seconds in took.items():
-            actual[stage_of.get(name, name)] = actual.get(stage_of.get(name, name), 0.0) + seconds
-        stages = self.forecast.stages if self.forecast else ()
+            actual[stage_of.get(name, name)] += seconds  # type: ignore[assignment]
         return [
             {"name": stage.name, "jobs": stage.jobs, "predicted": stage.seconds, "actual": actual.get(stage.name)}
-            for stage in stages
+            for stage in found.stages
         ]
 
 

@@ -13,22 +13,23 @@ from functools import cached_property, partial
 import numpy as np
 import torch
 
+from pet.data.dataset import TaskData
 from pet.data.examples import Example
 from pet.errors import RunError
 from pet.forecast.footprint import peak_memory
 from pet.forecast.forecast import FLOAT, Rates, forecast
 from pet.forecast.workload import BASELINE, NO_PATTERN, STUDENT, Workload, variant_of
-from pet.learners.models.sources import ModelSource, parameter_count
-from pet.learners.students.classifier import encode_rows
-from pet.learners.students.sizes import new_student
-from pet.learners.voters.spec import VoterSpec
-from pet.method.plan import Plan, student_source
-from pet.method.stages import Workbench
+from pet.learners.models.machine import Machine
+from pet.learners.models.plain_rows import encode_rows
+from pet.learners.models.sources import ModelSource
+from pet.learners.students.base import ClassifierForm
+from pet.learners.students.sizes import new_student, student_source
+from pet.learners.voters.pvp import PvpVoter
+from pet.learners.voters.shared import SharedModel
+from pet.learners.voters.spec import VoterSpec, distinct_pvps
 from pet.prompts.pvp import PVP
 from pet.seeding import rng_for
-from pet.settings.training import OptimizerSettings, StudentSize
-
-__all__ = ["PROBE_SECONDS", "SHORT_RUN", "probe"]
+from pet.settings.training import DistillSettings, OptimizerSettings, StudentSize
 
 PROBE_SECONDS = 5.0
 """A probe takes about so long, and no more than `PROBE_SHARE` of the work that it measures."""
@@ -63,31 +64,11 @@ TRAINING_COPIES = 4
 """What trains is held so often: as weights, as their gradients, and as the two moments of Adam."""
 
 
-def probe(plan: Plan, bench: Workbench, done: Counter[str], *, whole: bool = True, always: bool = False) -> Rates:
-    """Measure a plan's work on the model of a workbench, which stays loaded; `done` jobs are not to be done again.
-
-    Where a first impression says that what is left is a matter of seconds, that is all, unless `always`; the memory is
-    not known then.
-
-    Raises
-    ------
-    ModelError
-        If the model cannot be loaded, or a voter's variant does not fit it.
-    """
-    work = Workload.of(plan)
-    measuring = _Probe(plan, bench, frozenset(job.variant for job in work.left(done, whole) if job.steps))
-    rates = measuring.first()
-    seconds = forecast(work, rates, done, whole).seconds
-    if seconds < SHORT_RUN and not always:
-        return rates
-    return measuring.closer(rates, min(PROBE_SECONDS, PROBE_SHARE * max(seconds, SHORT_RUN)))
-
-
 class _Enough(Exception):
     """Ends a training."""
 
 
-class _Clock:
+class Clock:
     """Hears of the updates of a training, and ends it when its time is over."""
 
     def __init__(self, seconds: float, device: torch.device) -> None:
@@ -104,7 +85,7 @@ class _Clock:
         if made >= MOST_STEPS or (self.times[-1] >= self.end and (made > 1 or took > PATIENCE)):
             raise _Enough
 
-    def measure(self, train: Callable[["_Clock"], object]) -> tuple[float, float]:
+    def measure(self, train: Callable[["Clock"], object]) -> tuple[float, float]:
         """Let a training begin; return the seconds of an update, and those before the first."""
         # A loss that is not finite ends it too: the training itself will say so, if it is the same there.
         with suppress(_Enough, RunError):
@@ -117,22 +98,47 @@ class _Clock:
 
 
 @dataclass
-class _Probe:
-    """Measures a plan's work: `first` with as little as possible, `closer` with what its seconds allow.
+class Probe:
+    """Measures the work of a run: its rows, voters and classifiers, on its model, as its machine computes.
 
-    `variants` are those of the updates that are left to make, voters' and classifiers'; `untrained` is the peak of
-    memory before anything was trained.
+    `self_trained` says that most training sets have rows of the pool; there may be no `baseline`. The model stays
+    loaded.
     """
 
-    plan: Plan
-    bench: Workbench
-    variants: frozenset[str]
-    untrained: int | None = None
+    data: TaskData
+    voters: tuple[VoterSpec, ...]
+    model: SharedModel
+    machine: Machine
+    form: ClassifierForm
+    student: DistillSettings
+    baseline: OptimizerSettings | None
+    seed: int
+    self_trained: bool = False
+    _variants: frozenset[str] = frozenset()  # of the updates that are left to make, voters' and classifiers'
+    _untrained: int | None = None  # the peak of memory before anything was trained
 
-    def first(self) -> Rates:
+    def rates(self, work: Workload, done: Counter[str], *, whole: bool = True, always: bool = False) -> Rates:
+        """Return what the work takes; `done` jobs are not to be done again.
+
+        Where a first impression says that what is left is a matter of seconds, that is all, unless `always`; the memory
+        is not known then.
+
+        Raises `ModelError` if the model cannot be loaded, or a voter's variant does not fit it.
+        """
+        self._variants = frozenset(job.variant for job in work.left(done, whole) if job.steps)
+        rates = self._first()
+        seconds = forecast(work, rates, done, whole).seconds
+        if seconds < SHORT_RUN and not always:
+            return rates
+        return self._closer(rates, min(PROBE_SECONDS, PROBE_SHARE * max(seconds, SHORT_RUN)))
+
+    def _voter(self, pvp: PVP) -> PvpVoter:
+        return self.model.voter(pvp, machine=self.machine)
+
+    def _first(self) -> Rates:
         """Return rates from a few rows and updates, once every voter has been tried on."""
         started = time.perf_counter()
-        backbone = self.bench.voter(self.plan.pvps[0]).backbone
+        backbone = self._voter(self.voters[0].pvp).backbone
         loading = time.perf_counter() - started
         files = [path for path in backbone.source.folder.glob("*") if path.suffix in (".json", ".txt", ".model")]
         encode = _timed(lambda: self._plain_lengths(self._pool)) / len(self._pool)
@@ -142,18 +148,17 @@ class _Probe:
             relative=self._relative(),
             encode=encode,
             loading=loading,
-            weights=parameter_count(backbone.source.folder),
+            weights=backbone.source.parameters,
             tokenizer=sum(path.stat().st_size for path in files),
             row=float(np.mean([sum(len(text.encode()) for text in row.fields.values()) for row in self._pool])),
             hidden=int(backbone.model.config.hidden_size),
         )
-        self.bench.try_on()
-        self.untrained = peak_memory()
+        self._untrained = peak_memory()
         if not self._learning and self._classifies:
             return self._with_classifiers(rates, 0.0)
         return self._with_voters(rates, self._learning[:1], 0.0)
 
-    def closer(self, rates: Rates, seconds: float) -> Rates:
+    def _closer(self, rates: Rates, seconds: float) -> Rates:
         """Return better rates from about so many seconds of work: a fifth of it scoring, the rest updates."""
         rates = replace(rates, token=self._scoring(seconds / 5))
         rates = self._with_voters(rates, self._learning, 0.4 * seconds)
@@ -173,66 +178,66 @@ class _Probe:
         Of that, all but gradients and moments grows with the tokens.
         """
         peak = peak_memory()
-        if peak is None or self.untrained is None:
+        if peak is None or self._untrained is None:
             return 0
         states = FLOAT * (TRAINING_COPIES - 1) * max(rates.numbers.values(), default=0)
-        pvp, rows = self.plan.pvps[0], self._sample(self.plan.data.unlabeled, "longest", LONGEST_OF)
-        longest = sorted(rows, key=lambda row: sum(map(len, row.fields.values())))[-self.plan.config.train.batch_size :]
-        longer = max(1.0, self._length(longest, pvp) / self._length(self._lesson, pvp))
-        return round((GAPS * longer - 1.0) * max(0, peak - self.untrained - states))
+        pvp, rows = self.voters[0].pvp, self._sample(self.data.unlabeled, "longest", LONGEST_OF)
+        batch = self.voters[0].train.batch_size
+        longest = sorted(rows, key=lambda row: sum(map(len, row.fields.values())))[-batch:]
+        longer = max(1.0, self._length(longest, pvp) / self._length(self._labeled, pvp))
+        return round((GAPS * longer - 1.0) * max(0, peak - self._untrained - states))
 
     @cached_property
     def _pool(self) -> list[Example]:
-        return self._sample(self.plan.data.unlabeled, "pool")
+        return self._sample(self.data.unlabeled, "pool")
 
     @cached_property
-    def _lesson(self) -> list[Example]:
+    def _labeled(self) -> list[Example]:
         """Rows as most training sets have them: labeled ones, or with generations those of the pool, with any label."""
-        labels = self.plan.data.task.labels
-        if self.plan.data.labeled and self.plan.generations == 1:
-            return self._sample(self.plan.data.labeled, "labeled")
+        labels = self.data.task.labels
+        if self.data.labeled and not self.self_trained:
+            return self._sample(self.data.labeled, "labeled")
         return [replace(row, label=labels[i % len(labels)]) for i, row in enumerate(self._pool)]
 
     @cached_property
     def _learning(self) -> list[VoterSpec]:
         """One voter of each variant that has updates to make."""
-        kinds = {variant_of(spec): spec for spec in reversed(self.plan.voters)}
-        return [spec for variant, spec in kinds.items() if variant in self.variants]
+        kinds = {variant_of(spec): spec for spec in reversed(self.voters)}
+        return [spec for variant, spec in kinds.items() if variant in self._variants]
 
     @property
     def _classifies(self) -> bool:
-        return bool(self.variants & {STUDENT, BASELINE})
+        return bool(self._variants & {STUDENT, BASELINE})
 
     def _sample(self, rows: Sequence[Example], name: str, most: int = SAMPLED_ROWS) -> list[Example]:
         size = min(most, len(rows))
-        chosen = rng_for(self.plan.inputs.seed, "probe", name).choice(len(rows), size=size, replace=False)
+        chosen = rng_for(self.seed, "probe", name).choice(len(rows), size=size, replace=False)
         return [rows[i] for i in chosen]
 
     def _tokens(self) -> Mapping[str, float]:
         """Return the mean tokens of a row of the pool by pattern."""
-        found = {pvp.name: self._length(self._pool, pvp) for pvp in self.plan.pvps}
+        found = {pvp.name: self._length(self._pool, pvp) for pvp in distinct_pvps(self.voters)}
         return {NO_PATTERN: float(np.mean(self._plain_lengths(self._pool))), **found}
 
     def _relative(self) -> Mapping[str, float]:
         """Return how much longer the rows of other sets are."""
-        pvp, data = self.plan.pvps[0], self.plan.data
+        pvp, data = self.voters[0].pvp, self.data
         sets = {"labeled": data.labeled, "test": data.test}
         own = self._length(self._pool, pvp)
         return {name: self._length(self._sample(rows, name), pvp) / own for name, rows in sets.items() if rows}
 
     def _length(self, rows: Sequence[Example], pvp: PVP) -> float:
-        voter = self.bench.voter(pvp)
-        with voter.backbone.pieces.forgetting():
-            return float(np.mean([len(row) for row in voter.encode(rows)]))
+        voter = self._voter(pvp)
+        return float(np.mean([len(row) for row in voter.encode(rows)]))
 
     def _plain_lengths(self, rows: Sequence[Example]) -> list[int]:
-        backbone = self.bench.voter(self.plan.pvps[0]).backbone
-        length = min(self.plan.inputs.form.max_length, backbone.longest_input)
-        return [len(row) for row in encode_rows(backbone.tokenizer, rows, tuple(self.plan.data.columns), length)]
+        backbone = self._voter(self.voters[0].pvp).backbone
+        length = min(self.form.max_length, backbone.longest_input)
+        return [len(row) for row in encode_rows(backbone.tokenizer, rows, tuple(self.data.columns), length)]
 
     def _scoring(self, seconds: float) -> float:
         """Return the seconds per token: of a few rows, or of as many as can be scored in the time."""
-        voter, rows = self.bench.voter(self.plan.pvps[0]), self._pool[:FIRST_ROWS]
+        voter, rows = self._voter(self.voters[0].pvp), self._pool[:FIRST_ROWS]
         took = _timed(lambda: voter.scores(rows))
         if seconds > took:
             rows = (self._pool * FIRST_ROWS)[: int(len(rows) * seconds / took)]
@@ -242,46 +247,48 @@ class _Probe:
     def _with_voters(self, rates: Rates, kinds: Sequence[VoterSpec], seconds: float) -> Rates:
         """Return rates with those of updates of some variants, of about `seconds` in all."""
         steps, starts, numbers = dict(rates.steps), dict(rates.starts), dict(rates.numbers)
-        end, inputs = time.perf_counter() + seconds, self.plan.inputs
+        end = time.perf_counter() + seconds
         for i, spec in enumerate(kinds):
             variant, time_left = variant_of(spec), end - time.perf_counter()
             own = time_left / (len(kinds) - i)
             if steps and own < 2 * steps.get(variant, rates.slowest):
                 continue  # it would tell no more than what is known
-            voter, rng = self.bench.voter(spec.prompt, spec.train), rng_for(inputs.seed, "probe", spec.kind)
-            train = partial(voter.train, self._lesson, spec.train, rng, self.plan.data.unlabeled)
-            steps[variant], starts[variant] = _Clock(own, inputs.machine.device).measure(train)
+            voter = self.model.voter(spec.prompt, spec.train, self.machine)
+            rng = rng_for(self.seed, "probe", spec.kind)
+            train = partial(voter.train, self._labeled, spec.train, rng, self.data.unlabeled)
+            steps[variant], starts[variant] = Clock(own, self.machine.device).measure(train)
             numbers[variant] = int(str(voter.facts()["trained_numbers"]))
             voter.backbone.reset()
         return replace(rates, steps=steps, starts=starts, numbers=numbers)
 
     def _with_classifiers(self, rates: Rates, seconds: float) -> Rates:
         """Return rates with those of updates of the student and of the baseline, of about `seconds` in all."""
-        config, inputs = self.plan.config, self.plan.inputs
+        student = self.student
         steps, starts = dict(rates.steps), dict(rates.starts)
-        same = config.distill.size == "same" and student_source(config) == inputs.source
-        same = same and config.distill.batch_size == inputs.baseline.batch_size
+        source, own = student_source(student, self.model.source), self.model.source
+        same = not self.baseline or (
+            student.size == "same" and source == own and student.batch_size == self.baseline.batch_size
+        )
         part = seconds if same else seconds / 2
-        size, source = config.distill.size, student_source(config)
-        steps[STUDENT], starts[STUDENT] = self._classifier(source, config.distill, part, size)
+        steps[STUDENT], starts[STUDENT] = self._classifier(source, student, part, student.size)
         steps[BASELINE], starts[BASELINE] = steps[STUDENT], starts[STUDENT]
-        if not same and self.plan.has_baseline:
-            steps[BASELINE], starts[BASELINE] = self._classifier(inputs.source, inputs.baseline, part)
+        if self.baseline and not same:
+            steps[BASELINE], starts[BASELINE] = self._classifier(own, self.baseline, part)
         return replace(rates, steps=steps, starts=starts, numbers={**rates.numbers, STUDENT: rates.weights})
 
     def _classifier(
         self, source: ModelSource, settings: OptimizerSettings, seconds: float, size: StudentSize = "same"
     ) -> tuple[float, float]:
         """Return the seconds of an update, and those before the first."""
-        inputs, rows, k = self.plan.inputs, self._pool, len(self.plan.data.task.labels)
+        rows, k = self._pool, len(self.data.task.labels)
         if size == "static":  # its updates cost what the words of the pool do
-            rows = self._sample(self.plan.data.unlabeled, "longest", LONGEST_OF)
-        targets, rng = np.full((len(rows), k), 1.0 / k, np.float32), rng_for(inputs.seed, "probe", "classifier")
+            rows = self._sample(self.data.unlabeled, "longest", LONGEST_OF)
+        targets, rng = np.full((len(rows), k), 1.0 / k, np.float32), rng_for(self.seed, "probe", "classifier")
         started = time.perf_counter()
-        classifier = new_student(size, source, inputs.form, inputs.machine, seed=0)
+        classifier = new_student(size, source, self.form, self.machine, seed=0)
         loading = time.perf_counter() - started
         train = partial(classifier.fit, rows, targets, settings, rng, 1.0)
-        step, start = _Clock(seconds - loading, inputs.machine.device).measure(train)
+        step, start = Clock(seconds - loading, self.machine.device).measure(train)
         return step, start + loading
 
 

@@ -5,17 +5,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from pet.learners.voters.spec import VoterSpec
-from pet.method.adapt import MOST_PASSES, MOST_STEPS
-from pet.method.generations import labeled_rows
-from pet.method.inputs import EMBEDDED_ROWS
-from pet.method.plan import Plan
-from pet.settings.config import RunConfig
+from pet.settings.pretraining import AdaptSettings
 from pet.settings.training import StudentSize
-
-__all__ = ["BASELINE", "NO_PATTERN", "STUDENT", "JobLoad", "VoterLoad", "Workload", "variant_of"]
 
 BASELINE, STUDENT = "baseline", "student"
 """Name what an update of a classifier costs, as a variant does for a voter's."""
@@ -25,6 +17,9 @@ LEARNED = 3
 
 NO_PATTERN = ""
 """Stands in the place of a pattern where rows are read without one."""
+
+MOST_STEPS, MOST_PASSES = 200, 4
+"""Without a limit an adaptation ends after so many steps, or so many times the text: whichever comes first."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +31,12 @@ class VoterLoad:
     variant: str
     steps: int
     restarts: int = 1
+
+    @classmethod
+    def of(cls, spec: VoterSpec) -> "VoterLoad":
+        """Count what a voter asks for."""
+        steps, restarts = spec.train.steps or 0, spec.train.restarts or 1
+        return cls(spec.name, spec.pvp.name, variant_of(spec), steps if spec.learns else 0, restarts)
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Workload:
     `generation_rows` are the pool rows that each generation labels. `gold_rows` says whether the classifier learns from
     the labeled rows too. `workers` processes do the voters side by side, and all threads in one process are `gain`
     times as fast as one thread. `folds` are the baselines that leave a fold out; without `baseline` there is none.
+    Where voters are `weighed`, by what their untrained patterns are worth, the labels need what these say.
     """
 
     voters: tuple[VoterLoad, ...]
@@ -90,35 +92,9 @@ class Workload:
     adaptation: JobLoad | None = None
     gold_rows: bool = True
     keep_models: bool = False
+    weighed: bool = False
     workers: int = 1
     gain: float = 1.0
-
-    @classmethod
-    def of(cls, plan: Plan) -> "Workload":
-        """Count what a plan asks for, if no generation is rejected."""
-        config, data = plan.config, plan.data
-        pool, compared = len(data.unlabeled), len(plan.inputs.compared)
-        return cls(
-            voters=tuple(map(_voter_load, plan.voters)),
-            labels=len(data.task.labels),
-            labeled=len(data.labeled),
-            pool=pool,
-            test=len(data.test),
-            compared=compared,
-            embedded=min(pool, max(compared, EMBEDDED_ROWS)),
-            generation_rows=tuple(labeled_rows(plan, number, number) for number in range(plan.generations)),
-            baseline=plan.has_baseline,
-            folds=len(np.unique(plan.held_out.argmax(axis=1))) if plan.held_out.any() else 0,
-            baseline_steps=plan.inputs.baseline.steps or 0,
-            distill_steps=config.distill.steps or 0,
-            distill_batch=config.distill.batch_size,
-            distill_size=config.distill.size,
-            adaptation=_adaptation(config, pool),
-            gold_rows=config.distill.gold_rows,
-            keep_models=config.run.keep_models,
-            workers=plan.inputs.workers,
-            gain=plan.inputs.gain or 1.0,
-        )
 
     def with_pool(self, rows: int) -> "Workload":
         """Return this workload with a pool of no more than so many rows."""
@@ -132,12 +108,14 @@ class Workload:
         )
 
     def jobs(self, whole: bool = True) -> Iterator[JobLoad]:
-        """Yield the jobs in the order in which they are done; only the voters' unless `whole`."""
+        """Yield the jobs; only those that the labels need unless `whole`."""
         if self.adaptation:
             yield self.adaptation
         yield from self._voting()
         if whole:
             yield from self._comparing()
+        elif self.weighed:
+            yield from self._untrained()
 
     def left(self, done: Counter[str], whole: bool = True) -> list[JobLoad]:
         """Return the jobs but for those done, so many of each name."""
@@ -174,8 +152,7 @@ class Workload:
         if self.distill_size != "static":  # which reads all before its first update, to know the words
             learned = min(learned, self.distill_steps * self.distill_batch)
         yield JobLoad("distilling", "distill", NO_PATTERN, asked, STUDENT, self.distill_steps, learned)
-        for pattern in dict.fromkeys(voter.pattern for voter in self.voters):
-            yield JobLoad("zero-shot", f"zero-shot/{pattern}", pattern, {**asked, "labeled": self.labeled})
+        yield from self._untrained()
         if not self.baseline:
             return
         steps = self.baseline_steps
@@ -184,6 +161,11 @@ class Workload:
         parts = {"pool": self.embedded, "labeled": self.labeled, "test": self.test}
         yield JobLoad("baselines", "embeddings", NO_PATTERN, parts)
 
+    def _untrained(self) -> Iterator[JobLoad]:
+        parts = {"pool": self.compared, "test": self.test, "labeled": self.labeled}
+        for pattern in dict.fromkeys(voter.pattern for voter in self.voters):
+            yield JobLoad("zero-shot", f"zero-shot/{pattern}", pattern, parts)
+
 
 def variant_of(spec: VoterSpec) -> str:
     """Name what an update of a voter costs: all its settings but for how many there are, and their rates."""
@@ -191,14 +173,13 @@ def variant_of(spec: VoterSpec) -> str:
     return spec.train.model_dump_json(exclude=others, exclude_none=True)
 
 
-def _adaptation(config: RunConfig, pool: int) -> JobLoad | None:
-    """Count what the model reads before any voter is trained."""
-    settings = config.adapt
+def adaptation_load(settings: AdaptSettings, max_length: int, pool: int) -> JobLoad | None:
+    """Count what the model reads of a pool before any voter is trained; None where it reads nothing."""
     if settings.method == "none":
         return None
     limited = settings.is_limited
     passes, steps = (math.inf, settings.steps or math.inf) if limited else (MOST_PASSES, MOST_STEPS)
-    tokens = min(steps * settings.batch_size * config.model.max_length, settings.tokens or math.inf)
+    tokens = min(steps * settings.batch_size * max_length, settings.tokens or math.inf)
     return JobLoad(
         stage="adapting",
         name="adapt",
@@ -207,8 +188,3 @@ def _adaptation(config: RunConfig, pool: int) -> JobLoad | None:
         most_tokens=LEARNED * tokens,
         most_seconds=60.0 * (settings.minutes or math.inf),
     )
-
-
-def _voter_load(spec: VoterSpec) -> VoterLoad:
-    steps, restarts = spec.train.steps or 0, spec.train.restarts or 1
-    return VoterLoad(spec.name, spec.pvp.name, variant_of(spec), steps if spec.learns else 0, restarts)

@@ -6,8 +6,6 @@ import numpy as np
 
 from pet.labeling.votes import log_softmax, row_blocks, softmax
 
-__all__ = ["Calibration", "batch_calibrated", "calibrated", "calibration_offset", "prior_offset", "smoothed_prior"]
-
 Calibration = Literal["none", "batch", "contextual"]
 
 
@@ -25,8 +23,7 @@ def calibration_offset(how: Calibration, pool: np.ndarray, content_free: np.ndar
         return np.zeros(pool.shape[1])
     scores = pool if how == "batch" else content_free
     total = sum((log_softmax(scores[rows]).sum(axis=0) for rows in row_blocks(len(scores))), np.zeros(scores.shape[1]))
-    offset: np.ndarray = -total / len(scores)
-    return offset
+    return np.asarray(-total / len(scores))
 
 
 def batch_calibrated(scores: np.ndarray, pool: np.ndarray) -> np.ndarray:
@@ -35,8 +32,7 @@ def batch_calibrated(scores: np.ndarray, pool: np.ndarray) -> np.ndarray:
     >>> batch_calibrated(np.array([[2.0, 0.0]]), np.array([[3.0, 0.0], [3.0, 0.0]])).argmax().item()
     1
     """
-    calibrated: np.ndarray = log_softmax(scores) + calibration_offset("batch", pool, pool)
-    return calibrated
+    return np.asarray(log_softmax(scores) + calibration_offset("batch", pool, pool))
 
 
 def calibrated(scores: np.ndarray, offset: np.ndarray) -> np.ndarray:
@@ -57,8 +53,7 @@ def smoothed_prior(counts: np.ndarray) -> np.ndarray:
     >>> smoothed_prior(np.array([3, 0])).tolist()
     [0.8, 0.2]
     """
-    smoothed: np.ndarray = (np.asarray(counts, np.float64) + 1.0) / (np.sum(counts) + len(counts))
-    return smoothed
+    return np.asarray((np.asarray(counts, np.float64) + 1.0) / (np.sum(counts) + len(counts)))
 
 
 def prior_offset(scores: np.ndarray, prior: np.ndarray, rounds: int = 200, tolerance: float = 1e-6) -> np.ndarray:

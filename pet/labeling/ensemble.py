@@ -1,14 +1,12 @@
 """Many votes to one set of soft labels: weights, the weighted mean of raw scores, and how far the voters agree."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 
 from pet.errors import RunError
-from pet.labeling.votes import SoftLabels, Votes, row_blocks, softmax
-
-__all__ = ["WEIGHTINGS", "Weighting", "agreement", "combine", "mean_scores", "weigh"]
+from pet.labeling.votes import SoftLabels, Votes, row_blocks, softmax, with_some_weight
 
 Weighting = Literal["uniform", "accuracy", "agreement"]
 
@@ -16,10 +14,7 @@ Weighting = Literal["uniform", "accuracy", "agreement"]
 def mean_scores(votes: Sequence[Votes]) -> np.ndarray:
     """Return the weighted mean of raw scores, float64 [n, k] (2001.07676, section 3.3).
 
-    Raises
-    ------
-    RunError
-        If there are no votes, they are about other rows or labels, or all weights are zero.
+    Raises `RunError` if there are no votes, they are about other rows or labels, or all weights are zero.
     """
     _check_alike(votes)
     return _mean(votes, _shares(votes), np.s_[:])
@@ -44,13 +39,7 @@ def _mean(votes: Sequence[Votes], shares: np.ndarray, rows: slice) -> np.ndarray
 
 
 def combine(votes: Sequence[Votes]) -> SoftLabels:
-    """Return the ensemble's soft labels: the softmax of the weighted mean of raw scores.
-
-    Raises
-    ------
-    RunError
-        As `mean_scores`.
-    """
+    """Return the ensemble's soft labels: the softmax of `mean_scores`."""
     _check_alike(votes)
     shares, first = _shares(votes), votes[0]
     probs = np.empty(first.scores.shape, np.float32)
@@ -62,17 +51,13 @@ def combine(votes: Sequence[Votes]) -> SoftLabels:
 def agreement(votes: Sequence[Votes], hard: np.ndarray) -> np.ndarray:
     """Return float32 [n]: the weighted share of voters whose own label is `hard` (int64 [n]).
 
-    Raises
-    ------
-    RunError
-        If all weights are zero.
+    Raises `RunError` if all weights are zero.
     """
     shared = np.zeros(len(hard))
     for share, vote in zip(_shares(votes), votes, strict=True):
         shared += share * (vote.hard() == hard)
     # Shares add up to 1 but for rounding: agreement of all is exactly 1.
-    agreed: np.ndarray = np.minimum(shared, 1.0).astype(np.float32)
-    return agreed
+    return np.minimum(shared, 1.0).astype(np.float32)
 
 
 def _shares(votes: Sequence[Votes]) -> np.ndarray:
@@ -80,8 +65,7 @@ def _shares(votes: Sequence[Votes]) -> np.ndarray:
     weights = np.asarray([vote.weight for vote in votes], np.float64)
     if weights.sum() <= 0:
         raise RunError("All voters have weight zero.")
-    shares: np.ndarray = weights / weights.sum()
-    return shares
+    return np.asarray(weights / weights.sum())
 
 
 def weigh(votes: Sequence[Votes], weighting: Weighting, accuracies: Mapping[str, float]) -> list[Votes]:
@@ -90,31 +74,12 @@ def weigh(votes: Sequence[Votes], weighting: Weighting, accuracies: Mapping[str,
     `accuracies` maps a voter to the accuracy of its PVP on the labeled rows before training (the paper's weight).
     Where every weight would be zero, all are equal.
     """
-    weights = WEIGHTINGS[weighting](votes, accuracies)
-    if weights.sum() <= 0:
-        weights = np.ones(len(votes))
-    return [vote.with_weight(weight) for vote, weight in zip(votes, weights, strict=True)]
-
-
-def _uniform(votes: Sequence[Votes], _accuracies: Mapping[str, float]) -> np.ndarray:
-    return np.ones(len(votes))
-
-
-def _accuracy(votes: Sequence[Votes], accuracies: Mapping[str, float]) -> np.ndarray:
-    return np.asarray([accuracies[vote.voter] for vote in votes], np.float64)
-
-
-def _agreement(votes: Sequence[Votes], _accuracies: Mapping[str, float]) -> np.ndarray:
-    """Weigh a voter by how often it agrees with the uniform ensemble of the others."""
-    if len(votes) < 2:
-        return np.ones(len(votes))
-    equal = [vote.with_weight(1.0) for vote in votes]
-    others = [mean_scores(equal[:i] + equal[i + 1 :]).argmax(axis=1) for i in range(len(equal))]
-    return np.asarray([(vote.hard() == hard).mean() for vote, hard in zip(equal, others, strict=True)])
-
-
-WEIGHTINGS: Mapping[str, Callable[[Sequence[Votes], Mapping[str, float]], np.ndarray]] = {
-    "uniform": _uniform,
-    "accuracy": _accuracy,
-    "agreement": _agreement,
-}
+    weights = [1.0] * len(votes)
+    if weighting == "accuracy":
+        weights = [accuracies[vote.voter] for vote in votes]
+    elif weighting == "agreement" and len(votes) > 1:
+        # How often each voter agrees with the uniform ensemble of the others.
+        even = [vote.with_weight(1.0) for vote in votes]
+        others = [mean_scores([*even[:i], *even[i + 1 :]]).argmax(axis=1) for i in range(len(even))]
+        weights = [float((vote.hard() == hard).mean()) for vote, hard in zip(votes, others, strict=True)]
+    return with_some_weight([vote.with_weight(weight) for vote, weight in zip(votes, weights, strict=True)])

@@ -8,18 +8,6 @@ import numpy as np
 from pet.labeling.ensemble import agreement, combine, mean_scores
 from pet.labeling.votes import Votes, row_blocks, with_some_weight
 
-__all__ = [
-    "FEW_ROWS",
-    "FOLDS",
-    "LEAST_PER_LABEL",
-    "GenerationFigures",
-    "HeldOut",
-    "gold_folds",
-    "measure",
-    "one_sided",
-    "rejection",
-]
-
 FOLDS = 5
 """The gold rows are divided into so many folds; a voter is kept from one of them."""
 

@@ -1,4 +1,4 @@
-"""The next training sets of iPET: which rows of the pool a voter learns from, with which labels (2001.07676, 3.4)."""
+"""Which rows of the pool a voter learns from next, with which labels: the selection of iPET (2001.07676, 3.4)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,87 +10,12 @@ from pet.errors import RunError
 from pet.labeling.ensemble import mean_scores
 from pet.labeling.votes import Votes, log_softmax, with_some_weight
 
-__all__ = ["CONFIDENCES", "MOST_LIKELY", "MOST_STEPS", "Confidence", "Growth", "Ratio", "Rule", "Selection", "select"]
-
 Confidence = Literal["probability", "margin", "consensus"]
 
 Ratio = Literal["labels", "predicted"]
 
-TARGET_ROWS = 1000
-"""``generations = "auto"`` grows the training sets until they have so many rows (2001.07676, section 3.4)."""
-
-FIRST_ROWS = 10
-"""Rows of the paper's first training sets where no row is labeled (2001.07676, section 3.4)."""
-
-MOST_ROWS = 2**40
-"""No pool has so many rows: what a huge factor asks for still fits an integer."""
-
-MOST_STEPS = 64
-"""The sets grow no more often, however slowly."""
-
 MOST_LIKELY = 100
-"""They are drawn from so many rows of the pool per label that score highest for it."""
-
-
-@dataclass(frozen=True)
-class Growth:
-    """How the training sets grow: `counts` [k] are the gold rows per label, `factor` is d > 1.
-
-    Without gold rows the first sets have `first` rows.
-    """
-
-    counts: tuple[int, ...]
-    factor: float
-    first: int = FIRST_ROWS
-
-    @property
-    def from_zero(self) -> bool:
-        """Whether there are no gold rows."""
-        return not any(self.counts)
-
-    @property
-    def shares(self) -> np.ndarray:
-        """Return int64 [k]: the rows per label that the sets grow from.
-
-        With no gold rows, `first` of them spread over the labels, at least one each. A label without a gold row among
-        others that have some counts as one: it would never be learned otherwise.
-        """
-        if not self.from_zero:
-            return np.maximum(np.asarray(self.counts, np.int64), 1)
-        k = len(self.counts)
-        total = max(self.first, k)
-        return np.asarray([total // k + (i < total % k) for i in range(k)], np.int64)
-
-    def wanted(self, step: int) -> np.ndarray:
-        """Return int64 [k]: pseudo-labeled rows per label in the sets of growth step 1, 2, ...: c0 (d^step - 1).
-
-        Without gold rows the first step makes the first sets, c0 rows, and each later one d times as many.
-
-        >>> Growth((4, 2), 5.0).wanted(1).tolist()
-        [16, 8]
-        >>> Growth((0, 0), 5.0).wanted(1).tolist()
-        [5, 5]
-        """
-        times = min(self.factor ** (step - 1) if self.from_zero else self.factor**step - 1.0, float(MOST_ROWS))
-        rows: np.ndarray = np.clip(np.rint(self.shares * times), 1, MOST_ROWS).astype(np.int64)
-        return rows
-
-    def largest_step(self, pool: int) -> int:
-        """Return the last growth step whose sets a pool of so many rows can fill; 0 where there is none."""
-        step = 0
-        while self.wanted(step + 1).sum() <= pool and step < MOST_STEPS:
-            step += 1
-        return step
-
-    def automatic(self) -> int:
-        """Return the growth steps k = ceil(log_d(1000 / rows)) of the paper, one more without gold rows.
-
-        >>> Growth((5, 5), 5.0).automatic(), Growth((0, 0), 5.0).automatic()
-        (3, 4)
-        """
-        rows = int(self.shares.sum())
-        steps = max(0, int(np.ceil(np.log(TARGET_ROWS / rows) / np.log(self.factor) - 1e-9)))
-        return steps + self.from_zero
+"""Without gold rows, the first sets are drawn from so many rows per label that score highest for it."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +66,7 @@ def select(votes: Sequence[Votes], voter: str, wanted: np.ndarray, rule: Rule, r
     the rule leaves out; no row is drawn twice. A label that fewer rows have than its floor is filled from those
     that score highest for it.
 
-    Raises
-    ------
-    RunError
-        If there is no other voter.
+    Raises `RunError` if there is no other voter.
     """
     # By name, so that the order in which patterns are listed decides nothing.
     others = sorted((vote for vote in votes if vote.voter != voter), key=lambda vote: vote.voter)
@@ -158,19 +80,17 @@ def select(votes: Sequence[Votes], voter: str, wanted: np.ndarray, rule: Rule, r
     limited = wanted if rule.most_likely else np.minimum(wanted, _limits(probs, wanted, rule))
     drawn = _draw(probs, weights, limited, rng, rule.most_likely)
     filled = _fill(probs, drawn, limited)
-    rows = np.concatenate([*drawn, *filled.values()]).astype(np.int64)
-    columns = np.concatenate(
-        [*(np.full(len(part), k) for k, part in enumerate(drawn)), *(np.full(len(p), k) for k, p in filled.items())]
-    ).astype(np.int64)
+    taken = [np.concatenate(parts) for parts in zip(drawn, filled, strict=True)]
+    got = np.asarray([len(part) for part in taken])
+    rows, columns = np.concatenate(taken).astype(np.int64), np.repeat(np.arange(len(taken)), got)
     order = np.argsort(rows)
     rows, columns = rows[order], columns[order]
-    got = np.bincount(columns, minlength=len(wanted))
     return Selection(
         rows=rows,
         columns=columns,
         confidence=probs[rows, columns].astype(np.float32),
         deciders=tuple(vote.voter for vote in deciders),
-        filled={k: len(part) for k, part in filled.items() if len(part)},
+        filled={k: len(part) for k, part in enumerate(filled) if len(part)},
         missing={k: int(n) for k, n in enumerate(limited - got) if n > 0},
         capped={k: int(n) for k, n in enumerate(wanted - limited) if n > 0},
     )
@@ -182,8 +102,7 @@ def _limits(probs: np.ndarray, wanted: np.ndarray, rule: Rule) -> np.ndarray:
     limits = np.ceil(rule.cap * given).astype(np.int64)
     if rule.ratio == "predicted":
         limits = np.minimum(limits, -(-wanted.sum() * given // max(1, len(probs))))  # rounded up
-    found: np.ndarray = np.maximum(limits, rule.floor or 0)
-    return found
+    return np.asarray(np.maximum(limits, rule.floor or 0))
 
 
 def _weights(probs: np.ndarray, others: Sequence[Votes], confidence: Confidence) -> np.ndarray:
@@ -207,39 +126,25 @@ def _draw(
             rows = top[free[top]]
         else:
             rows = np.flatnonzero(hard == k)
-        chosen = _weighted(rows, weights[rows, k], min(int(size), len(rows)), rng)
+        # A row without any confidence is still there to be drawn when the others are used up.
+        positive, many = np.maximum(weights[rows, k], 1e-9), min(int(size), len(rows))
+        chosen = rng.choice(rows, size=many, replace=False, p=positive / positive.sum()) if many else rows[:0]
         free[chosen] = False
         drawn.append(chosen)
     return drawn
 
 
-def _weighted(rows: np.ndarray, weights: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    if not size:
-        return np.empty(0, np.int64)
-    # A row without any confidence is still there to be drawn when the others are used up.
-    positive = np.maximum(weights, 1e-9)
-    chosen: np.ndarray = rng.choice(rows, size=size, replace=False, p=positive / positive.sum())
-    return chosen
-
-
-def _fill(probs: np.ndarray, drawn: Sequence[np.ndarray], wanted: np.ndarray) -> dict[int, np.ndarray]:
-    """Return, for each label that has too few rows, those not yet drawn that score highest for it."""
+def _fill(probs: np.ndarray, drawn: Sequence[np.ndarray], wanted: np.ndarray) -> list[np.ndarray]:
+    """Return int64 rows per label: where it has too few, those not yet drawn that score highest for it."""
     free = np.ones(len(probs), np.bool_)
     free[np.concatenate(drawn).astype(np.int64)] = False
-    filled = {}
+    filled = []
     for k, part in enumerate(drawn):
         ranked = np.argsort(-probs[:, k], kind="stable")
         rows = ranked[free[ranked]][: max(0, int(wanted[k]) - len(part))]
         free[rows] = False
-        filled[k] = rows
+        filled.append(rows)
     return filled
-
-
-def _margins(probs: np.ndarray) -> np.ndarray:
-    """Return float64 [n]: the highest probability minus the second."""
-    top = np.partition(probs, -2, axis=1)
-    margins: np.ndarray = top[:, -1] - top[:, -2]
-    return margins
 
 
 def _consensus(probs: np.ndarray, others: Sequence[Votes]) -> np.ndarray:
@@ -257,13 +162,12 @@ def _consensus(probs: np.ndarray, others: Sequence[Votes]) -> np.ndarray:
         rest[rows, hard] = -1.0
         margins.append(own[rows, hard] - rest.max(axis=1))
     stacked = np.stack(margins)
-    certain: np.ndarray = np.maximum(stacked.mean(axis=0) - stacked.std(axis=0), 0.0)
-    return certain
+    return np.asarray(np.maximum(stacked.mean(axis=0) - stacked.std(axis=0), 0.0))
 
 
 CONFIDENCES: Mapping[str, Callable[[np.ndarray, Sequence[Votes]], np.ndarray]] = {
     "probability": lambda probs, _: probs.max(axis=1),
-    "margin": lambda probs, _: _margins(probs),
+    "margin": lambda probs, _: np.diff(np.partition(probs, -2, axis=1)[:, -2:], axis=1)[:, 0],
     "consensus": _consensus,
 }
 """From the deciders' mean probabilities [n, k] and the votes of all others to a confidence >= 0 per row."""

@@ -7,8 +7,6 @@ import numpy as np
 
 from pet.errors import RunError
 
-__all__ = ["SoftLabels", "Votes", "log_softmax", "row_blocks", "softmax", "with_some_weight"]
-
 BLOCK_ROWS = 2**16
 """Arithmetic on scores in float64 is done on so many rows at a time: only the result is as long as the pool."""
 
@@ -26,8 +24,7 @@ def log_softmax(scores: np.ndarray) -> np.ndarray:
     """
     wide = np.asarray(scores, np.float64)
     shifted = wide - wide.max(axis=1, keepdims=True)
-    logs: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return logs
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
@@ -59,13 +56,7 @@ class Votes:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check shapes and numbers.
-
-        Raises
-        ------
-        RunError
-            If shapes disagree, or a score or the weight is not finite, or the weight is negative.
-        """
+        """Raise `RunError` where shapes disagree, a score or the weight is not finite, or the weight is negative."""
         expected = (len(self.ids), len(self.labels))
         if self.scores.shape != expected:
             raise RunError(f"Votes of {self.voter!r} have shape {self.scores.shape}, expected {expected}.")
@@ -76,8 +67,7 @@ class Votes:
 
     def hard(self) -> np.ndarray:
         """Return the int64 [n] column of the highest score; the first of equals."""
-        columns: np.ndarray = self.scores.argmax(axis=1)
-        return columns
+        return np.asarray(self.scores.argmax(axis=1))
 
     def probs(self) -> np.ndarray:
         """Return the float32 [n, k] softmax of the scores."""
@@ -109,13 +99,7 @@ class SoftLabels:
     probs: np.ndarray
 
     def __post_init__(self) -> None:
-        """Check shapes and sums.
-
-        Raises
-        ------
-        RunError
-            If shapes disagree or a row is no distribution.
-        """
+        """Raise `RunError` where shapes disagree or a row is no distribution."""
         expected = (len(self.ids), len(self.labels))
         if self.probs.shape != expected:
             raise RunError(f"Soft labels have shape {self.probs.shape}, expected {expected}.")
@@ -124,17 +108,10 @@ class SoftLabels:
         if not np.allclose(self.probs.sum(axis=1), 1.0, atol=1e-5):
             raise RunError("A row of soft labels does not sum to 1.")
 
-    @classmethod
-    def from_scores(cls, ids: Sequence[str], labels: Sequence[str], scores: np.ndarray) -> "SoftLabels":
-        """Return the softmax of raw scores [n, k]."""
-        return cls(ids, tuple(labels), softmax(scores))
-
     def hard(self) -> np.ndarray:
         """Return the int64 [n] column of the most probable label; the first of equals."""
-        columns: np.ndarray = self.probs.argmax(axis=1)
-        return columns
+        return np.asarray(self.probs.argmax(axis=1))
 
     def confidence(self) -> np.ndarray:
         """Return the float32 [n] probability of the most probable label."""
-        best: np.ndarray = self.probs.max(axis=1)
-        return best
+        return np.asarray(self.probs.max(axis=1))

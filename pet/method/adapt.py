@@ -5,93 +5,86 @@ job, done once for all voters; every other job of the run starts from the weight
 """
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from pet.data.dataset import TaskData
+from pet.data.rows import Rows
 from pet.errors import ModelError, RunError
-from pet.learners.models.sources import ModelSource, longest_input
-from pet.method.inputs import StageInputs
-from pet.method.stages import Workbench
+from pet.forecast.workload import MOST_PASSES, MOST_STEPS
+from pet.learners.models.sources import longest_input
+from pet.method.jobs import Jobs
+from pet.method.place import RunPlace
 from pet.pretraining.corpus import Corpus
-from pet.pretraining.loop import Hooks, Lesson, Pretraining
-from pet.pretraining.measuring import held_out_batches
+from pet.pretraining.initial import InitialModel
+from pet.pretraining.masking import held_out_batches
 from pet.pretraining.mixing import mixed_shares
-from pet.pretraining.start import Start
+from pet.pretraining.training import Callbacks, Pretraining, PretrainingData
 from pet.runs.directory import RunDirectory
-from pet.runs.jobs import Job, job_hash
 from pet.runs.manifest import Manifest
 from pet.runs.results import Work
 from pet.seeding import derive_seed
 from pet.settings.pretraining import AdaptSettings, LimitSettings, MaskingSettings, UpdateSettings
 
-__all__ = ["adaptation_facts", "adapted", "adapted_before", "adapted_model"]
-
 _NAME = "adapt"
 _MODEL, _FIGURES = "model", "training.json"
-
-MOST_STEPS, MOST_PASSES = 200, 4
-"""Without a limit it ends after so many steps, or so many times the text of the pool: whichever comes first."""
 
 _HELD_OUT = 20
 """One text in so many is only measured on."""
 
-_MEASURED_TOKENS = 16_384
+_MEASURED_TOKENS, _MEASUREMENTS = 16_384, 4
 
 
-def adapted(bench: Workbench, settings: AdaptSettings, say: Callable[[str], None] = lambda _: None) -> Workbench:
-    """Return a bench whose model has read the pool as the settings say; the same one for the method "none".
+def adapted(place: RunPlace) -> RunPlace:
+    """Return a place whose model has read the pool as the settings say; the same one for the method "none".
 
-    Raises
-    ------
-    ModelError
-        If the model has no trained masked-LM head.
+    Raises `ModelError` if the model has no trained masked-LM head.
     """
+    settings, jobs = place.plan.config.adapt, place.jobs
     if settings.method == "none":
-        return bench
-    inputs = bench.inputs
-    machine = [inputs.machine.device.type, inputs.machine.precision]
-    parts = {
-        "settings": settings.model_dump(mode="json"),
-        "defaults": [] if settings.is_limited else [MOST_STEPS, MOST_PASSES],
-        "length": inputs.model.max_length,
-        "machine": machine,
+        return place
+    defaults = [] if settings.is_limited else [MOST_STEPS, MOST_PASSES]
+    job = jobs.runner.job(_NAME, settings=settings.model_dump(mode="json"), defaults=defaults)
+    jobs.model.unload()
+    folder = jobs.runner.folder(job, lambda folder: _read_pool(folder, settings, jobs))
+    curve = json.loads((folder / _FIGURES).read_text(encoding="utf-8"))["curve"]
+    jobs.runner.journal.keys[_NAME] = job.key
+    jobs.runner.journal.work[job.key] = Work(steps=curve[-1]["step"])
+    facts = {
+        "steps": curve[-1]["step"],
+        "tokens": curve[-1]["tokens"],
+        "accuracy_before": curve[0]["valid_accuracy"],
+        "accuracy_after": curve[-1]["valid_accuracy"],
+        "curve": curve,
     }
-    job = Job(_NAME, job_hash(name=_NAME, base=dict(inputs.base), seed=inputs.seed, **parts))
-
-    def work(folder: Path) -> None:
-        replace(bench).try_on()  # before minutes of work; the model of this copy goes with it
-        with bench.stages.stage("adapting the model to the pool", 100) as advance:
-            shown = 0
-
-            def show(done: float, _rate: float) -> None:
-                nonlocal shown
-                advance(int(100 * done) - shown)
-                shown = int(100 * done)
-
-            _work(folder, inputs, settings, Hooks(advanced=show, measured=lambda point: bench.note(point.line())))
-
-    bench.put_model_away()
-    done, started = bench.store.done(job), time.monotonic()
-    found = _on_adapted(bench, bench.store.run(job, work), job.key)
-    if not done:
-        found.took(job, time.monotonic() - started)
-    facts = adaptation_facts(found)["adapt"]
-    say(f"adapted to the pool in {facts['steps']} steps: masked accuracy {_shown(facts)} on texts held out of it")
-    return found
+    place.log.say(
+        f"adapted to the pool in {facts['steps']} steps: masked accuracy {facts['accuracy_before']:.1%} before, "
+        f"{facts['accuracy_after']:.1%} after on texts held out of it"
+    )
+    return replace(place, jobs=jobs.on(folder / _MODEL, adapt=job.key), adaptation={_NAME: facts})
 
 
-def adapted_before(bench: Workbench, directory: RunDirectory) -> Workbench:
-    """Return a bench whose model is the one that an earlier run in this directory has adapted, if it has.
+def _read_pool(folder: Path, settings: AdaptSettings, jobs: Jobs) -> None:
+    """Train the model on the pool, and show how far it is."""
+    jobs.model.load()  # so that a voter that does not fit it is refused before minutes of work
+    jobs.model.unload()
+    with jobs.runner.stages.stage("adapting the model to the pool", 100) as advance:
+        shown = 0
 
-    Raises
-    ------
-    RunError
-        If that model is gone.
+        def show(done: float, _rate: float) -> None:
+            nonlocal shown
+            advance(int(100 * done) - shown)
+            shown = int(100 * done)
+
+        _train(folder, jobs, settings, Callbacks(_MEASUREMENTS, lambda point: jobs.runner.note(point.line()), show))
+
+
+def adapted_before(jobs: Jobs, directory: RunDirectory) -> Jobs:
+    """Return jobs whose model is the one that an earlier run in this directory has adapted, if it has.
+
+    Raises `RunError` if that model is gone.
     """
     model = adapted_model(directory)
     if model is None and _adapted_key(directory):
@@ -99,7 +92,7 @@ def adapted_before(bench: Workbench, directory: RunDirectory) -> Workbench:
             f"The model that this run has adapted to its pool is gone from {directory.jobs}: make it again with "
             '`pet run`, or choose one to train with --set distill.model="NAME".'
         )
-    return _on_adapted(bench, model.parent, model.parent.name) if model else bench
+    return jobs.on(model, adapt=model.parent.name) if model else jobs
 
 
 def adapted_model(directory: RunDirectory) -> Path | None:
@@ -114,78 +107,44 @@ def _adapted_key(directory: RunDirectory) -> str | None:
     return manifest.jobs.get(_NAME) if manifest else None
 
 
-def adaptation_facts(bench: Workbench) -> dict[str, dict[str, object]]:
-    """Return ``{"adapt": {steps, tokens, accuracy_before, accuracy_after, curve}}``, or nothing without adaptation."""
-    key = bench.inputs.base.get(_NAME)
-    if key is None:
-        return {}
-    curve = json.loads((bench.store.folder / key / _FIGURES).read_text(encoding="utf-8"))["curve"]
-    first, last = curve[0], curve[-1]
-    return {
-        _NAME: {
-            "steps": last["step"],
-            "tokens": last["tokens"],
-            "accuracy_before": first["valid_accuracy"],
-            "accuracy_after": last["valid_accuracy"],
-            "curve": curve,
-        }
-    }
-
-
-def _shown(facts: dict[str, object]) -> str:
-    return f"{facts['accuracy_before']:.1%} before, {facts['accuracy_after']:.1%} after"
-
-
-def _on_adapted(bench: Workbench, folder: Path, key: str) -> Workbench:
-    """Return the bench on the weights of a finished adaptation, by which all its jobs are named from now on."""
-    inputs = bench.inputs
-    source = ModelSource(inputs.source.name, folder / _MODEL)
-    found = replace(bench, inputs=replace(inputs, source=source, base={**inputs.base, _NAME: key}))
-    found.voter_jobs[_NAME] = key
-    curve = json.loads((folder / _FIGURES).read_text(encoding="utf-8"))["curve"]
-    found.work[key] = Work(steps=curve[-1]["step"])
-    return found
-
-
-def _work(folder: Path, inputs: StageInputs, settings: AdaptSettings, hooks: Hooks) -> None:
+def _train(folder: Path, jobs: Jobs, settings: AdaptSettings, callbacks: Callbacks) -> None:
     """Train, and leave a stock model folder and the curve."""
-    start = Start.from_model(inputs.source, inputs.seed)
+    source = jobs.model.source
+    start = InitialModel.from_model(source, jobs.seed)
     if start.new != "nothing":
         raise ModelError(
-            f"{inputs.source.name} has no masked-LM head: patterns need the head that the model was pretrained with; "
+            f"{source.name} has no masked-LM head: patterns need the head that the model was pretrained with; "
             "choose the masked-LM version of this model."
         )
-    training = Pretraining(start.on(inputs.machine.device), _lesson(inputs, start, settings), inputs.machine)
-    training.train(hooks)
+    data = _data(jobs, start)
+    masking, updates = MaskingSettings(rate=settings.rate), _updates(settings, int(data.corpus.tokens.sum()))
+    training = Pretraining(start.on(jobs.machine.device), data, masking, updates, jobs.machine)
+    training.train(callbacks)
     start.model.save_pretrained(folder / _MODEL)
     start.tokenizer.save_pretrained(folder / _MODEL)
     curve = [{**asdict(point), "seconds": None} for point in training.progress.curve]
     (folder / _FIGURES).write_text(json.dumps({"curve": curve}), encoding="utf-8")
 
 
-def _lesson(inputs: StageInputs, start: Start, settings: AdaptSettings) -> Lesson:
-    length = min(inputs.model.max_length, longest_input(start.model.config, start.tokenizer))
+def _data(jobs: Jobs, start: InitialModel) -> PretrainingData:
+    length = min(jobs.model.settings.max_length, longest_input(start.model.config, start.tokenizer))
+    pool = jobs.rows.data.unlabeled
     texts, held_out = (
-        Corpus.from_documents({"pool": _texts(inputs.data, held_out)}, start.tokenizer, length)
-        for held_out in (False, True)
+        Corpus.from_documents({"pool": _texts(pool, held_out)}, start.tokenizer, length) for held_out in (False, True)
     )
+    budget = jobs.machine.token_budget.tokens
+    measured = held_out_batches(held_out, start.tokenizer, length, _MEASURED_TOKENS, budget)
+    return PretrainingData(texts, mixed_shares(texts.tokens, [None]), length, derive_seed(jobs.seed, _NAME), measured)
+
+
+def _updates(settings: AdaptSettings, tokens: int) -> UpdateSettings:
     limits: dict[str, Any] = settings.model_dump(include=set(LimitSettings.model_fields))
     if not settings.is_limited:
-        limits = {"steps": MOST_STEPS, "tokens": MOST_PASSES * int(texts.tokens.sum())}
-    budget = inputs.machine.token_budget.tokens
-    return Lesson(
-        corpus=texts,
-        shares=mixed_shares(texts.tokens, [None]),
-        masking=MaskingSettings(rate=settings.rate),
-        updates=UpdateSettings(batch_size=settings.batch_size, learning_rate=settings.learning_rate, **limits),
-        length=length,
-        seed=derive_seed(inputs.seed, _NAME),
-        held_out=held_out_batches(held_out, start.tokenizer, length, _MEASURED_TOKENS, budget),
-        measurements=4,
-    )
+        limits = {"steps": MOST_STEPS, "tokens": MOST_PASSES * tokens}
+    return UpdateSettings(batch_size=settings.batch_size, learning_rate=settings.learning_rate, **limits)
 
 
-def _texts(data: TaskData, held_out: bool) -> Iterator[str]:
+def _texts(pool: Rows, held_out: bool) -> Iterator[str]:
     """Yield the texts of the pool that are measured on, or the others."""
-    chosen = ((i % _HELD_OUT == 0) == held_out for i in range(len(data.unlabeled)))
-    return (text for row in compress(data.unlabeled, chosen) for text in row.fields.values())
+    chosen = ((i % _HELD_OUT == 0) == held_out for i in range(len(pool)))
+    return (text for row in compress(pool, chosen) for text in row.fields.values())

@@ -10,8 +10,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
 
-__all__ = ["Fit", "Predict", "logistic_regression", "out_of_fold", "self_training"]
-
 Predict = Callable[[np.ndarray], np.ndarray]
 """Maps embeddings [r, h] to label probabilities, float32 [r, k]."""
 
@@ -33,10 +31,7 @@ def logistic_regression(train: np.ndarray, targets: np.ndarray, k: int, strength
 
     A label without a training row has probability 0; where all rows have one label, it has probability 1.
 
-    Raises
-    ------
-    ValueError
-        If there are no rows.
+    Raises `ValueError` if there are no rows.
     """
     return _predict(_linear(targets, strength).fit(_exact(train), targets), k)
 
@@ -68,10 +63,7 @@ def out_of_fold(
     The model for a fold is trained on all rows [n, h] but those that `folds` int64 [n] puts into it. Rows of folds
     that are not in `used` are NaN.
 
-    Raises
-    ------
-    ValueError
-        If no fold is used, or one holds every row.
+    Raises `ValueError` if no fold is used, or one holds every row.
 
     >>> even = lambda rows, targets: lambda asked: np.full((len(asked), 2), 0.5, np.float32)
     >>> out_of_fold(even, np.eye(3), np.asarray([0, 1, 1]), np.asarray([0, 1, -1]), [0, 1]).tolist()

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from pet.method.metrics import Evaluation
 
-__all__ = ["CardFacts", "model_card", "python_call"]
-
 
 @dataclass(frozen=True)
 class CardFacts:

@@ -3,23 +3,80 @@
 On the test rows where there are any, on the gold rows that were held out, and by agreement with the ensemble.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from pet.data.dataset import TaskData
+from pet.data.examples import Example
 from pet.labeling.calibration import batch_calibrated
-from pet.labeling.ensemble import agreement, combine
-from pet.method.baselines import logistic_regression, out_of_fold, self_training
-from pet.method.generations import Generation, accepted
+from pet.labeling.ensemble import agreement
+from pet.learners.models.embeddings import mean_pooled
+from pet.method.baselines import Fit, logistic_regression, out_of_fold, self_training
+from pet.method.generation import Ensemble, Generation, accepted
+from pet.method.jobs import Jobs
 from pet.method.metrics import evaluate, gold_columns
-from pet.method.plan import Plan
-from pet.method.stages import Workbench
 from pet.method.summary import DISTILLED, Summary, SummaryRow
-from pet.runs.results import Arrays
+from pet.method.teach import Predicted, TargetRows, train_classifier
+from pet.method.vote import zero_shot
+from pet.prompts.pvp import PVP
+from pet.runs.results import write_results
+from pet.seeding import rng_for
+from pet.settings.training import OptimizerSettings
 
-__all__ = ["compare", "quality_lines"]
+R = TypeVar("R")
+
+EMBEDDED_ROWS = 2000
+"""The classifiers on embeddings learn from so many rows of the pool."""
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """What the method is compared with.
+
+    `pvps` untrained, and, where `settings` say how, what needs labels; `held_out` bool [m, n] says which gold rows are
+    measured on.
+    """
+
+    pvps: tuple[PVP, ...]
+    held_out: np.ndarray
+    settings: OptimizerSettings | None
+
+    @property
+    def measured(self) -> np.ndarray:
+        """The gold rows that some voter was kept from, bool [n]."""
+        return np.asarray(self.held_out.any(axis=0))
+
+    @property
+    def folds(self) -> np.ndarray:
+        """The fold of each gold row, int64 [n], as the voters have them; -1 for a row that was held out of none."""
+        distinct = np.unique(self.held_out, axis=0)
+        folds = np.full(self.held_out.shape[1], -1, np.int64)
+        for number, rows in enumerate(distinct[distinct.any(axis=1)]):
+            folds[rows] = number
+        return folds
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Mean-pooled embeddings of the pretrained encoder, float32 [n, h] each.
+
+    The pool's are those of the compared rows and of others, up to `EMBEDDED_ROWS`.
+    """
+
+    labeled: np.ndarray
+    pool: np.ndarray
+    test: np.ndarray
+
+
+@dataclass(frozen=True)
+class OnGold:
+    """Probabilities of a classifier on the labeled rows, float32 [n, k]."""
+
+    gold: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -32,7 +89,7 @@ class _Predictions:
 
 
 @dataclass(frozen=True)
-class _Judge:
+class _Reference:
     """What they are compared with: the ensemble's labels, the test labels, and the gold rows that were held out."""
 
     ensemble: np.ndarray
@@ -43,44 +100,45 @@ class _Judge:
 
     def row(self, name: str, found: _Predictions) -> SummaryRow:
         """Measure one way to label."""
-        agreement = evaluation = held_out = None
+        agreed = evaluation = held_out = None
         if found.pool is not None and len(found.pool):
-            agreement = float((found.pool.argmax(axis=1) == self.ensemble).mean())
+            agreed = float((found.pool.argmax(axis=1) == self.ensemble).mean())
         if found.test is not None and len(self.test):
             evaluation = evaluate(found.test.argmax(axis=1), self.test, self.labels)
         if found.gold is not None and self.measured.any():
             right = found.gold.argmax(axis=1) == self.gold
             held_out = float(right[self.measured].mean())
-        return SummaryRow(name, agreement, evaluation, held_out)
+        return SummaryRow(name, agreed, evaluation, held_out)
 
 
-def compare(plan: Plan, bench: Workbench, generations: Sequence[Generation], student: Arrays) -> Summary:
+def compare(baselines: Baselines, generations: Sequence[Generation], student: Predicted, jobs: Jobs) -> Summary:
     """Set every way to label side by side: patterns, voters, ensembles, the classifier, and what is simpler."""
-    data, final = plan.data, accepted(generations)[-1]
-    judge = _Judge(
-        ensemble=combine(final.votes).hard()[plan.inputs.compared],
+    data, compared, final = jobs.rows.data, jobs.rows.compared, accepted(generations)[-1]
+    reference = _Reference(
+        ensemble=final.soft.hard()[compared],
         test=gold_columns(data.test, data.task.labels),
-        gold=plan.inputs.gold,
-        measured=np.asarray(plan.held_out.any(axis=0)),
+        gold=jobs.rows.gold,
+        measured=baselines.measured,
         labels=data.task.labels,
     )
-    rows = [judge.row("zero-shot (calibrated)", _zero_shot(plan, bench))]
-    for i, vote in enumerate(final.votes):
-        rows.append(judge.row(vote.voter, _Predictions(vote.scores[plan.inputs.compared], final.test[i])))
-    rows += _generation_rows(judge, generations, combine(final.votes).hard())
-    probs = combine(final.votes).probs[plan.inputs.compared]
-    ensemble = judge.row("ensemble", _Predictions(probs, final.on_test()))
+    rows = [reference.row("zero-shot (calibrated)", _zero_shot(baselines.pvps, jobs))]
+    for vote, on_test in zip(final.votes, final.ensemble.test, strict=True):
+        rows.append(reference.row(vote.voter, _Predictions(vote.scores[compared], on_test)))
+    rows += _generation_rows(reference, generations, final.soft.hard())
+    ensemble = reference.row("ensemble", _Predictions(final.soft.probs[compared], final.ensemble.on_test()))
     rows.append(replace(ensemble, held_out=_held_out(final)))
-    rows.append(judge.row(DISTILLED, _Predictions(student["pool"], student["test"])))
-    rows += [judge.row(name, found) for name, found in _simpler(plan, bench).items()]
-    return Summary(tuple(rows), len(plan.inputs.compared), int(judge.measured.sum()))
+    rows.append(reference.row(DISTILLED, _Predictions(student.pool, student.test)))
+    if baselines.settings:
+        rows.append(reference.row("supervised baseline", _baseline(baselines, baselines.settings, jobs)))
+        rows += [reference.row(name, found) for name, found in _on_embeddings(baselines, jobs).items()]
+    return Summary(tuple(rows), len(compared), int(reference.measured.sum()))
 
 
 def _held_out(generation: Generation) -> float | None:
     return generation.figures.held_out.accuracy if generation.figures.held_out else None
 
 
-def _generation_rows(judge: _Judge, generations: Sequence[Generation], final: np.ndarray) -> list[SummaryRow]:
+def _generation_rows(reference: _Reference, generations: Sequence[Generation], final: np.ndarray) -> list[SummaryRow]:
     """Return a line per generation, where there are several, to see whether each helped.
 
     Each agrees with the `final` labels of the pool, int64 [n], on the rows that it labeled itself.
@@ -89,75 +147,116 @@ def _generation_rows(judge: _Judge, generations: Sequence[Generation], final: np
         return []
     rows = []
     for generation in generations:
-        row = judge.row(f"generation {generation.number}", _Predictions(test=generation.on_test()))
+        row = reference.row(f"generation {generation.number}", _Predictions(test=generation.ensemble.on_test()))
         name = row.name + (" (rejected)" if generation.rejected else "")
-        agreement = float((combine(generation.votes).hard() == final[generation.rows]).mean())
-        rows.append(replace(row, name=name, agreement=agreement, held_out=_held_out(generation)))
+        agreed = float((generation.soft.hard() == final[generation.rows]).mean())
+        rows.append(replace(row, name=name, agreement=agreed, held_out=_held_out(generation)))
     return rows
 
 
-def _zero_shot(plan: Plan, bench: Workbench) -> _Predictions:
+def _zero_shot(pvps: Sequence[PVP], jobs: Jobs) -> _Predictions:
     """Return the mean over untrained PVPs of scores without each pattern's own preference."""
-    found = [bench.zero_shot(pvp) for pvp in plan.pvps]
-
-    def mean(part: str) -> np.ndarray:
-        together: np.ndarray = np.mean([batch_calibrated(scores[part], scores["pool"]) for scores in found], axis=0)
-        return together
-
-    return _Predictions(mean("pool"), mean("test"), mean("labeled"))
-
-
-def _simpler(plan: Plan, bench: Workbench) -> Mapping[str, _Predictions]:
-    """Return the baselines that need labels: a fine-tuned classifier, and two on frozen embeddings."""
-    if not plan.has_baseline:
-        return {}
-    full = bench.supervised()
-    embeddings = bench.embeddings()
-    gold, k, compared = plan.inputs.gold, len(plan.data.task.labels), len(plan.inputs.compared)
-    labeled, pool, test = embeddings["labeled"], embeddings["pool"], embeddings["test"]
-    folds, used = _folds(plan.held_out)
-    found = {"supervised baseline": _Predictions(full["pool"], full["test"], _supervised_held_out(plan, bench, folds))}
-    ways: dict[str, Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]] = {
-        "embeddings + logistic regression": lambda x, y: logistic_regression(x, y, k),
-        "embeddings + self-training": lambda x, y: self_training(x, y, k, pool),
-    }
-    for name, fit in ways.items():
-        predict = fit(labeled, gold)
-        held_out = out_of_fold(fit, labeled, gold, folds, used) if used else None
-        found[name] = _Predictions(predict(pool[:compared]), predict(test), held_out)
-    return found
+    found = [zero_shot(pvp, jobs) for pvp in pvps]
+    pool, test, labeled = (
+        np.mean([batch_calibrated(getattr(one, part), one.pool) for one in found], axis=0)
+        for part in ("pool", "test", "labeled")
+    )
+    return _Predictions(pool, test, labeled)
 
 
-def _folds(held_out: np.ndarray) -> tuple[np.ndarray, list[int]]:
-    """Return the fold of each gold row, int64 [n], and the folds that were held out: the voters' own."""
-    distinct = np.unique(held_out, axis=0)
-    distinct = distinct[distinct.any(axis=1)]
-    folds = np.full(held_out.shape[1], -1, np.int64)
-    for number, rows in enumerate(distinct):
-        folds[rows] = number
-    return folds, list(range(len(distinct)))
+def _baseline(baselines: Baselines, settings: OptimizerSettings, jobs: Jobs) -> _Predictions:
+    """Return what a classifier without patterns says: the same model, rows and steps, and a classification head.
 
-
-def _supervised_held_out(plan: Plan, bench: Workbench, folds: np.ndarray) -> np.ndarray | None:
-    """Return the baseline's probabilities [n, k] of each held-out row, trained without its fold."""
-    numbers = np.unique(folds[folds >= 0])
+    On each gold row that was held out, one speaks that was trained without the row's fold.
+    """
+    everything = {"pool": jobs.rows.sample, "test": jobs.rows.data.test}
+    full = supervised(settings, None, everything, Predicted, jobs)
+    numbers = np.unique(baselines.folds[baselines.folds >= 0])
     if not len(numbers):
-        return None
-    found = np.zeros((len(folds), len(plan.data.task.labels)), np.float32)
+        return _Predictions(full.pool, full.test)
+    gold = np.zeros((len(jobs.rows.gold), full.pool.shape[1]), np.float32)
     for number in numbers:
-        rows = folds == number
-        found[rows] = bench.supervised(np.flatnonzero(~rows))["gold"][rows]
-    return found
+        rows = baselines.folds == number
+        kept, asked = np.flatnonzero(~rows), {"gold": jobs.rows.data.labeled}
+        gold[rows] = supervised(settings, kept, asked, OnGold, jobs).gold[rows]
+    return _Predictions(full.pool, full.test, gold)
 
 
-def quality_lines(last: Generation, data: TaskData) -> list[str]:
-    """Return what there is to say of the labels that a generation gave: how many of each, and how far to trust them."""
-    labels, hard = data.task.labels, combine(last.votes).hard()
+def supervised(
+    settings: OptimizerSettings,
+    kept: np.ndarray | None,
+    asked: Mapping[str, Sequence[Example]],
+    kind: type[R],
+    jobs: Jobs,
+) -> R:
+    """Return what the classifier says that learned from the `kept` gold rows (int64; None: from all)."""
+    data = jobs.rows.data
+    rows = np.arange(len(data.labeled)) if kept is None else kept
+    targets = np.eye(len(data.task.labels), dtype=np.float32)[jobs.rows.gold[rows]]
+    learned = TargetRows([data.labeled[i] for i in rows], targets, settings, jobs.model.source)
+
+    def work(folder: Path) -> None:
+        train_classifier(folder, "supervised baseline", learned, asked, kind, jobs)
+
+    job = jobs.runner.job(
+        "supervised",
+        train=settings.model_dump(mode="json"),
+        compared=jobs.rows.compared.tolist(),
+        kept=None if kept is None else kept.tolist(),
+    )
+    return jobs.runner.run(job, kind, work)
+
+
+def _on_embeddings(baselines: Baselines, jobs: Jobs) -> Mapping[str, _Predictions]:
+    """Return what two classifiers on frozen embeddings say, of held-out gold rows without their fold."""
+    found, gold, compared = embeddings(jobs), jobs.rows.gold, len(jobs.rows.compared)
+    k, folds = len(jobs.rows.data.task.labels), baselines.folds
+    used = np.unique(folds[folds >= 0]).tolist()
+    ways: Mapping[str, Fit] = {
+        "embeddings + logistic regression": lambda x, y: logistic_regression(x, y, k),
+        "embeddings + self-training": lambda x, y: self_training(x, y, k, found.pool),
+    }
+    said = {}
+    for name, fit in ways.items():
+        predict = fit(found.labeled, gold)
+        held_out = out_of_fold(fit, found.labeled, gold, folds, used) if used else None
+        said[name] = _Predictions(predict(found.pool[:compared]), predict(found.test), held_out)
+    return said
+
+
+def embeddings(jobs: Jobs) -> Embeddings:
+    """Return what the pretrained encoder makes of the rows, without any pattern."""
+    data, compared, form = jobs.rows.data, jobs.rows.compared, jobs.rows.form
+    others = np.setdiff1d(np.arange(len(data.unlabeled)), compared)
+    more = min(len(others), max(0, EMBEDDED_ROWS - len(compared)))
+    chosen = rng_for(jobs.seed, "embeddings").choice(others, size=more, replace=False)
+    parts = {
+        "labeled": data.labeled,
+        "pool": data.unlabeled.take(np.concatenate([compared, chosen])),
+        "test": data.test,
+    }
+
+    def work(folder: Path) -> None:
+        with jobs.runner.stages.stage("embeddings", sum(map(len, parts.values()))) as advance:
+            backbone = jobs.model.backbone
+            backbone.reset()
+            arrays = {
+                part: mean_pooled(backbone, rows, form.columns, form.max_length, jobs.machine, advance)
+                for part, rows in parts.items()
+            }
+            write_results(folder, Embeddings(**arrays))
+
+    return jobs.runner.run(jobs.runner.job("embeddings", compared=compared.tolist()), Embeddings, work)
+
+
+def quality_lines(ensemble: Ensemble, data: TaskData) -> list[str]:
+    """Return what there is to say of the labels that an ensemble gave: how many of each, and how far to trust them."""
+    labels, hard = data.task.labels, ensemble.soft.hard()
     counts = np.bincount(hard, minlength=len(labels)).tolist()
-    split = int((agreement(last.votes, hard) < 1.0).sum())
+    split = int((agreement(ensemble.votes, hard) < 1.0).sum())
     given = ", ".join(f"{label} {count}" for label, count in zip(labels, counts, strict=True))
     lines = [f"labels given: {given}; the voters differ on {split} of {len(hard)} rows"]
     if not data.test:
         return [*lines, "nothing has measured these labels: give a test file, or look at some of them"]
-    found = evaluate(last.on_test().argmax(axis=1), gold_columns(data.test, labels), labels)
+    found = evaluate(ensemble.on_test().argmax(axis=1), gold_columns(data.test, labels), labels)
     return [*lines, f"the ensemble on the test rows: accuracy {found.accuracy:.1%}, macro-F1 {found.macro_f1:.1%}"]

@@ -14,22 +14,12 @@ import pyarrow.parquet as pq
 from pet.data.examples import Example
 from pet.data.formats import parquet_batches
 from pet.data.output import Columns, OutputNames, field_names, parquet_pieces, row_pieces
-from pet.data.rows import Rows, RowWriter, told_if_full, unnamed_file
+from pet.data.rows import Rows
+from pet.data.scratch import told_if_full, unnamed_file
 from pet.data.writers import Pieces, write_parquet
 from pet.errors import DataError, near_matches
-from pet.labeling.ensemble import agreement, combine
+from pet.labeling.ensemble import agreement
 from pet.labeling.votes import SoftLabels, Votes
-
-__all__ = [
-    "History",
-    "LabeledPool",
-    "LabeledRows",
-    "differs",
-    "field_names",
-    "is_ours",
-    "read_labeled_rows",
-    "sample_lines",
-]
 
 _OURS = frozenset({"id", "label", "confidence", "agreement", "generation", "training_sets", "source"})
 
@@ -61,11 +51,8 @@ class LabeledPool:
     pool: Rows
     columns: Mapping[str, str]
     votes: Sequence[Votes]
+    soft: SoftLabels
     history: History
-
-    @cached_property
-    def _soft(self) -> SoftLabels:
-        return combine(self.votes)
 
     @cached_property
     def _names(self) -> OutputNames:
@@ -85,7 +72,7 @@ class LabeledPool:
         none: list[Any] = [None] * len(gold)
         return {
             "label": gold,
-            **{f"prob_{label}": [float(name == label) for name in gold] for label in self._soft.labels},
+            **{f"prob_{label}": [float(name == label) for name in gold] for label in self.soft.labels},
             "confidence": [1.0] * len(gold),
             "agreement": none,
             **{f"vote_{vote.voter}": none for vote in self.votes},
@@ -97,7 +84,7 @@ class LabeledPool:
     def _found(self, rows: slice, ids: Sequence[str]) -> Columns:
         """Return our columns of rows of the pool."""
         votes = [replace(vote, ids=ids, scores=vote.scores[rows]) for vote in self.votes]
-        soft = SoftLabels(ids, self._soft.labels, self._soft.probs[rows])
+        soft = SoftLabels(ids, self.soft.labels, self.soft.probs[rows])
         hard = soft.hard()
         return {
             "label": [soft.labels[k] for k in hard],
@@ -151,6 +138,10 @@ class LabeledRows:
     gold: np.ndarray
     corrected: int = 0
 
+    def used(self, gold_rows: bool) -> np.ndarray:
+        """Return which rows a classifier learns from, bool [n]: all, or those of the pool alone."""
+        return np.ones(len(self.gold), np.bool_) if gold_rows else ~self.gold
+
 
 def read_labeled_rows(
     path: Path, columns: Mapping[str, str], labels: Sequence[str], *, enough: int | None = None
@@ -160,29 +151,31 @@ def read_labeled_rows(
     Where `label` is not the most probable label of the row, or its probabilities are empty, the label wins: its
     probability becomes 1. With `enough` it stops once it has so many rows, or a few more.
 
-    Raises
-    ------
-    DataError
-        If the file is missing or no table, lacks a column or has no rows, or a row lacks its text or has a label
-        outside `labels`.
+    Raises `DataError` if the file is missing or no table, lacks a column or has no rows, or a row lacks its text or
+    has a label outside `labels`.
     """
     names = field_names(columns, is_ours)
     needed = ["id", *names.values(), "label", "source", *(f"prob_{label}" for label in labels)]
-    writer, probs, gold, read, corrected = RowWriter(), [], bytearray(), 0, 0
-    for table in _tables(path, needed):
-        targets, by_hand = _targets(path, read, table, labels)
-        probs.append(targets)
-        corrected += by_hand
-        for i in range(len(probs[-1])):
-            texts = {field: _text(path, read + i + 1, name, table[name][i]) for field, name in names.items()}
-            writer.add(Example(str(table["id"][i]), texts))
-            gold.append(table["source"][i] == "gold")
-        read += len(probs[-1])
-        if enough is not None and read >= enough:
-            break
-    if not read:
+    parts: list[tuple[np.ndarray, int]] = []
+    gold = bytearray()
+
+    def examples() -> Iterator[Example]:
+        read = 0
+        for table in _tables(path, needed):
+            parts.append(_targets(path, read, table, labels))
+            for i, row in enumerate(table["id"]):
+                texts = {field: _text(path, read + i + 1, name, table[name][i]) for field, name in names.items()}
+                gold.append(table["source"][i] == "gold")
+                yield Example(str(row), texts)
+            read += len(table["id"])
+            if enough is not None and read >= enough:
+                return
+
+    rows = Rows.of(examples())
+    if not rows:
         raise DataError(f"{path} has no rows left: keep some, or run `pet label` again.")
-    return LabeledRows(writer.close(), np.concatenate(probs), np.frombuffer(gold, np.bool_), corrected)
+    probs, corrected = zip(*parts, strict=True)
+    return LabeledRows(rows, np.concatenate(probs), np.frombuffer(gold, np.bool_), sum(corrected))
 
 
 def _targets(path: Path, before: int, table: Columns, labels: Sequence[str]) -> tuple[np.ndarray, int]:

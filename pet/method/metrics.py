@@ -8,8 +8,6 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from pet.data.examples import Example
 
-__all__ = ["Evaluation", "evaluate", "gold_columns"]
-
 
 @dataclass(frozen=True)
 class Evaluation:

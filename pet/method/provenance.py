@@ -13,11 +13,8 @@ from pet.data.dataset import TaskData
 from pet.data.output import row_pieces
 from pet.labeling.votes import Votes, softmax
 from pet.learners.voters.spec import VoterSpec
-from pet.method.generations import Generation
-from pet.method.inputs import TrainingSet
+from pet.method.generation import Generation, TrainingSet
 from pet.runs.atomic import write_folder
-
-__all__ = ["first_labeled", "training_set_counts", "voter_file", "write_generation"]
 
 # Of the same types in every file, whatever is in it.
 _TRAINING_SET = pa.schema(
@@ -44,10 +41,7 @@ def voter_file(voter: str) -> str:
 def write_generation(root: Path, generation: Generation, voters: Sequence[VoterSpec], data: TaskData) -> None:
     """Write ``report.json``, ``votes.parquet`` and a training set per voter, all or nothing.
 
-    Raises
-    ------
-    RunError
-        If the disk is full or may not be written.
+    Raises `RunError` if the disk is full or may not be written.
     """
 
     def write(folder: Path) -> None:

@@ -13,16 +13,11 @@ from pet.method.metrics import Evaluation
 from pet.method.summary import DISTILLED, Summary, SummaryRow
 from pet.runs.atomic import write_folder, write_json
 
-__all__ = ["publish_model", "replace_distilled", "write_metrics"]
-
 
 def publish_model(target: Path, model: Path, facts: CardFacts, figures: Mapping[str, Evaluation]) -> None:
     """Copy a classifier to `target`, with a card that has the test `figures` by name.
 
-    Raises
-    ------
-    RunError
-        If the disk is full or may not be written.
+    Raises `RunError` if the disk is full or may not be written.
     """
 
     def write(folder: Path) -> None:

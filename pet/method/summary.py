@@ -7,9 +7,6 @@ from rich.table import Table
 
 from pet.method.metrics import Evaluation
 
-__all__ = ["DISTILLED", "SIMPLER", "Summary", "SummaryRow", "summary_table", "verdict"]
-
-
 DISTILLED = "distilled classifier"
 """The name of the final classifier's line."""
 

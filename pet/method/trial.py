@@ -9,8 +9,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -18,31 +17,18 @@ import numpy as np
 import psutil
 import torch
 
+from pet.data.dataset import TaskData
 from pet.data.examples import Example
-from pet.errors import RunError
 from pet.learners.models.machine import Machine
-from pet.learners.models.sources import ModelSource, parameter_count
-from pet.learners.voters.pvp import Voter
-from pet.method.inputs import StageInputs
-from pet.method.plan import Plan, prepare
-from pet.method.stages import Workbench
-from pet.runs.executors.processes import Crew, Tell
+from pet.learners.voters.pvp import PvpVoter
+from pet.learners.voters.shared import SharedModel
+from pet.learners.voters.spec import VoterSpec, distinct_pvps
 from pet.runs.jobs import Job, JobStore, job_hash
-from pet.runs.progress import Relay
+from pet.runs.log import NULL_LOG, RunLog
 from pet.seeding import rng_for
-from pet.settings.config import RunConfig
 from pet.settings.run import RunSettings
 
-__all__ = [
-    "AGREEMENT",
-    "PROBED_ROWS",
-    "Trial",
-    "VoterForeman",
-    "crew_for",
-    "settle",
-    "settled_before",
-    "tries_bfloat16",
-]
+_FILE = "trial.json"
 
 PROBED_ROWS = 512
 """Rows of the pool on which bfloat16 is compared with float32."""
@@ -83,34 +69,123 @@ class Trial:
     gain: float | None = None
 
 
-def settle(plan: Plan, bench: Workbench, say: Callable[[str], None] = lambda _: None, *, kept: bool = True) -> None:
-    """Let a workbench work as the trial found it best; its `inputs` are those of the plan with what was found.
+@dataclass(frozen=True)
+class Tried:
+    """What is tried: a run's voters, so many generations of them, on its rows and its model.
 
-    The trial is that of an earlier start of the run, if there was one; a new one is `kept` for later starts, or not.
+    `base` are the digests of data, model and code that a trial is good for.
     """
-    machine = plan.inputs.machine
-    trial = Trial("fp32" if plan.config.run.precision == "auto" else machine.precision)
-    if _tries_precision(plan) or _tries_workers(plan):
-        job = Job("trial", job_hash(base=dict(plan.inputs.base), machine=[machine.device.type, machine.precision]))
-        if kept:
-            bench.store.run(job, lambda place: _write(place, _try(plan, bench, trial)))
-        trial = _read(bench.store.path(job)) if bench.store.done(job) else _try(plan, bench, trial)
-    if trial.agreement is not None and trial.scoring == "fp32":
-        say(
-            f"bfloat16 gives only {trial.agreement:.1%} of {PROBED_ROWS} rows the label of float32 (expected "
-            f"{AGREEMENT:.1%}): rows are scored in float32"
-        )
-    machine = replace(machine, scoring=trial.scoring)
-    workers = trial.workers if plan.config.run.workers == "auto" else int(plan.config.run.workers)
-    bench.inputs = replace(plan.inputs, machine=machine, workers=min(workers, len(plan.voters)), gain=trial.gain)
+
+    settings: RunSettings
+    voters: tuple[VoterSpec, ...]
+    generations: int
+    data: TaskData
+    model: SharedModel
+    base: Mapping[str, str]
+
+    def trial(self, store: JobStore, log: RunLog = NULL_LOG, *, kept: bool = True) -> Trial:
+        """Return how a run is done best.
+
+        The trial is that of an earlier start of the run, if there was one; a new one is `kept` for later starts, or
+        not.
+        """
+        machine, found = self.model.machine, self._untried
+        if self._tries_precision or self._tries_workers:
+            job = Job("trial", job_hash(base=dict(self.base), machine=[machine.device.type, machine.precision]))
+            if kept:
+                store.run(job, lambda place: _write(place, self._made()))
+            found = _read(store.path(job)) if store.done(job) else self._made()
+        if found.agreement is not None and found.scoring == "fp32":
+            log.say(
+                f"bfloat16 gives only {found.agreement:.1%} of {PROBED_ROWS} rows the label of float32 (expected "
+                f"{AGREEMENT:.1%}): rows are scored in float32"
+            )
+        workers = found.workers if self.settings.workers == "auto" else int(self.settings.workers)
+        return replace(found, workers=min(workers, len(self.voters)))
+
+    @property
+    def _untried(self) -> Trial:
+        return Trial(_untried_scoring(self.settings, self.model.machine))
+
+    @property
+    def _tries_precision(self) -> bool:
+        scored = self.generations * len(self.voters) * len(self.data.unlabeled)
+        return tries_bfloat16(self.model.machine, self.settings, scored // len(distinct_pvps(self.voters)))
+
+    @property
+    def _tries_workers(self) -> bool:
+        # Whatever memory is free now: a run that is started again shall find the trial that was made.
+        return self.settings.workers == "auto" and min(_threads(self.model.machine), len(self.voters)) > 1
+
+    def _made(self) -> Trial:
+        """Try both, where there is something to try."""
+        pool, machine, found = self.data.unlabeled, self.model.machine, self._untried
+        size = min(PROBED_ROWS, len(pool))
+        chosen = rng_for(self.settings.seed, "trial").choice(len(pool), size=size, replace=False)
+        rows = pool.take(np.sort(chosen))[:]
+        if self._tries_precision:
+            agreement = self._agreement(rows)
+            found = replace(found, agreement=agreement, scoring="bf16" if agreement >= AGREEMENT else "fp32")
+        if self._tries_workers:
+            voter = self.model.voter(self.voters[0].pvp, machine=replace(machine, scoring=found.scoring))
+            workers, gain = self._workers(voter, rows[:TIMED_ROWS])
+            found = replace(found, workers=workers, gain=gain)
+        return found
+
+    def _agreement(self, rows: Sequence[Example]) -> float:
+        """Return the share of rows to which the untrained ensemble gives the same label in bfloat16 and in float32."""
+        labels = []
+        for precision in ("fp32", "bf16"):
+            machine = replace(self.model.machine, scoring=precision)
+            scores = [self.model.voter(pvp, machine=machine).scores(rows) for pvp in distinct_pvps(self.voters)]
+            labels.append(np.mean(scores, axis=0).argmax(axis=1))
+        return float((labels[0] == labels[1]).mean())
+
+    def _workers(self, voter: PvpVoter, rows: Sequence[Example]) -> tuple[int, float | None]:
+        """Return how many processes shall do voters side by side, and what more threads gain in one."""
+        room, train = self._room(), self.voters[0].train
+        if room < 2:
+            return 1, None
+        if self.model.machine.device.type != "cpu":
+            return room, None
+        together = scoring_seconds(voter, rows, torch.get_num_threads())
+        steps = (train.steps or 0) * train.batch_size * 3 if self.data.labeled else 0  # a step is three forward passes
+        work = together / len(rows) * self.generations * len(self.voters) * (steps + len(self.data.unlabeled))
+        if work < SAVED:
+            return 1, None
+        gain = scoring_seconds(voter, rows, 1) / together
+        return (room if room / gain >= WORTHWHILE and work * (1 - gain / room) > SAVED else 1), gain
+
+    def _room(self) -> int:
+        """Return how many processes there is room for: cores on a CPU, memory, and voters to be done."""
+        machine = self.model.machine
+        need = PROCESS_BYTES + WEIGHT_BYTES * self.model.source.parameters
+        # A GPU has room to spare or none: a training that does not fit fails.
+        room = free_memory(machine) / (need if machine.device.type == "cpu" else 4 * need)
+        return max(1, min(_threads(machine), len(self.voters), int(room)))
 
 
-def settled_before(inputs: StageInputs, settings: RunSettings, jobs: Path) -> StageInputs:
-    """Return inputs whose machine scores in the precision that the trial of an earlier run, in `jobs`, has found."""
-    trials = [_read(path.parent) for path in sorted(jobs.glob("*/trial.json"))]
-    untried = "fp32" if settings.precision == "auto" else inputs.machine.precision
-    scoring = trials[-1].scoring if trials else untried
-    return replace(inputs, machine=replace(inputs.machine, scoring=scoring))
+def earlier_scoring(settings: RunSettings, machine: Machine, jobs: Path) -> str:
+    """Return the precision of scoring that the trial of an earlier run, in the folder `jobs`, has found."""
+    trials = [_read(path.parent) for path in sorted(jobs.glob(f"*/{_FILE}"))]
+    return trials[-1].scoring if trials else _untried_scoring(settings, machine)
+
+
+def _untried_scoring(settings: RunSettings, machine: Machine) -> str:
+    return "fp32" if settings.precision == "auto" else machine.precision
+
+
+def _write(folder: Path, trial: Trial) -> None:
+    (folder / _FILE).write_text(json.dumps(asdict(trial)), encoding="utf-8")
+
+
+def _read(folder: Path) -> Trial:
+    return Trial(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
+
+
+def _threads(machine: Machine) -> int:
+    """Return how many threads there are to be divided."""
+    return torch.get_num_threads() if machine.device.type == "cpu" else max(1, (os.cpu_count() or 1) // 2)
 
 
 def tries_bfloat16(machine: Machine, settings: RunSettings, rows: int) -> bool:
@@ -118,89 +193,14 @@ def tries_bfloat16(machine: Machine, settings: RunSettings, rows: int) -> bool:
     return machine.precision == "bf16" and settings.precision == "auto" and rows >= SCORED_TIMES * 2 * PROBED_ROWS
 
 
-def _tries_precision(plan: Plan) -> bool:
-    scored = plan.generations * len(plan.voters) * len(plan.data.unlabeled)
-    return tries_bfloat16(plan.inputs.machine, plan.config.run, scored // len(plan.pvps))
-
-
-def _tries_workers(plan: Plan) -> bool:
-    # Whatever memory is free now: a run that is started again shall find the trial that was made.
-    return plan.config.run.workers == "auto" and min(_threads(plan), len(plan.voters)) > 1
-
-
-def _write(folder: Path, trial: Trial) -> None:
-    (folder / "trial.json").write_text(json.dumps(asdict(trial)), encoding="utf-8")
-
-
-def _read(folder: Path) -> Trial:
-    return Trial(**json.loads((folder / "trial.json").read_text(encoding="utf-8")))
-
-
-def _try(plan: Plan, bench: Workbench, trial: Trial) -> Trial:
-    """Try both, where there is something to try; the rest of the trial stays."""
-    machine, pool = plan.inputs.machine, plan.data.unlabeled
-    size = min(PROBED_ROWS, len(pool))
-    rows = pool.take(np.sort(rng_for(plan.inputs.seed, "trial").choice(len(pool), size=size, replace=False)))[:]
-    if _tries_precision(plan):
-        agreement = _agreement([bench.voter(pvp) for pvp in plan.pvps], machine, rows)
-        trial = replace(trial, agreement=agreement, scoring="bf16" if agreement >= AGREEMENT else "fp32")
-    if _tries_workers(plan):
-        voter = bench.voter(plan.voters[0].pvp)
-        voter.machine = replace(machine, scoring=trial.scoring)
-        workers, gain = _workers(plan, voter, rows[:TIMED_ROWS])
-        trial = replace(trial, workers=workers, gain=gain)
-    return trial
-
-
-def _agreement(voters: Sequence[Voter], machine: Machine, rows: tuple[Example, ...]) -> float:
-    """Return the share of rows to which the untrained ensemble gives the same label in bfloat16 and in float32."""
-    labels = []
-    for precision in ("fp32", "bf16"):
-        for voter in voters:
-            voter.machine = replace(machine, scoring=precision)
-        labels.append(np.mean([voter.scores(rows) for voter in voters], axis=0).argmax(axis=1))
-    return float((labels[0] == labels[1]).mean())
-
-
-def _workers(plan: Plan, voter: Voter, rows: tuple[Example, ...]) -> tuple[int, float | None]:
-    """Return how many processes shall do voters side by side, and what more threads gain in one."""
-    room, train = _most_workers(plan), plan.voters[0].train
-    if room < 2:
-        return 1, None
-    if plan.inputs.machine.device.type != "cpu":
-        return room, None
-    together = _seconds(voter, rows, torch.get_num_threads())
-    steps = (train.steps or 0) * train.batch_size * 3 if plan.data.labeled else 0  # a step is three forward passes
-    work = together / len(rows) * plan.generations * len(plan.voters) * (steps + len(plan.data.unlabeled))
-    if work < SAVED:
-        return 1, None
-    gain = _seconds(voter, rows, 1) / together
-    return (room if room / gain >= WORTHWHILE and work * (1 - gain / room) > SAVED else 1), gain
-
-
-def _most_workers(plan: Plan) -> int:
-    """Return how many processes there is room for: cores on a CPU, memory, and voters to be done."""
-    machine = plan.inputs.machine
-    need = PROCESS_BYTES + WEIGHT_BYTES * parameter_count(plan.inputs.source.folder)
-    # A GPU has room to spare or none: a training that does not fit fails.
-    room = _free_memory(machine) / (need if machine.device.type == "cpu" else 4 * need)
-    return max(1, min(_threads(plan), len(plan.voters), int(room)))
-
-
-def _threads(plan: Plan) -> int:
-    """Return how many threads there are to be divided."""
-    on_cpu = plan.inputs.machine.device.type == "cpu"
-    return torch.get_num_threads() if on_cpu else max(1, (os.cpu_count() or 1) // 2)
-
-
-def _free_memory(machine: Machine) -> float:
+def free_memory(machine: Machine) -> float:
     """Return the bytes of free memory of the device."""
     if machine.device.type == "cuda":
         return float(torch.cuda.mem_get_info(machine.device)[0])
     return float(psutil.virtual_memory().available)
 
 
-def _seconds(voter: Voter, rows: tuple[Example, ...], threads: int) -> float:
+def scoring_seconds(voter: PvpVoter, rows: Sequence[Example], threads: int) -> float:
     """Return the median seconds of scoring rows with so many threads."""
     before, times = torch.get_num_threads(), []
     torch.set_num_threads(threads)
@@ -212,48 +212,3 @@ def _seconds(voter: Voter, rows: tuple[Example, ...], threads: int) -> float:
     finally:
         torch.set_num_threads(before)
     return statistics.median(times)
-
-
-@dataclass(frozen=True)
-class VoterForeman:
-    """Gets a process ready to do voters of a run: it reads the data anew, by the same settings.
-
-    `machine` and `source` are those that this process works with, `base` the digests that name its jobs.
-    """
-
-    config: RunConfig
-    store: JobStore
-    tokens: Path | None
-    machine: Machine
-    source: ModelSource
-    base: Mapping[str, str]
-
-    def begin(self, tell: Tell) -> Workbench:
-        """Return a workbench that leaves its jobs where the others do.
-
-        Raises
-        ------
-        RunError
-            If the files have changed meanwhile.
-        """
-        found = prepare(self.config).inputs
-        if any(self.base[name] != digest for name, digest in found.base.items()):
-            raise RunError("The data files or the model have changed since the run began: start it again.")
-        inputs = replace(found, machine=self.machine, source=self.source, base=self.base)
-        relay = Relay(lambda count=1: tell("advance", count))
-        return Workbench(inputs, self.store, relay, lambda line: tell("note", line), tokens=self.tokens)
-
-
-@contextmanager
-def crew_for(config: RunConfig, bench: Workbench) -> Iterator[None]:
-    """While active, a workbench has a crew for voters, if the trial found that better; its memory goes with it."""
-    inputs = bench.inputs
-    if inputs.workers > 1:
-        foreman = VoterForeman(config, bench.store, bench.tokens, inputs.machine, inputs.source, inputs.base)
-        bench.crew = Crew(foreman, inputs.workers, max(1, torch.get_num_threads() // inputs.workers))
-    try:
-        yield
-    finally:
-        if bench.crew:
-            bench.crew.close()
-            bench.crew = None

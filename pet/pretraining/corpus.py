@@ -17,13 +17,8 @@ from tokenizers import Tokenizer
 from pet.errors import DataError
 from pet.learners.models.tokens import Layout, keep_specials_apart
 
-__all__ = ["Corpus", "Row", "padded", "plain_tokens", "token_counts"]
-
 _AT_ONCE = 1000
 """Documents that are handed to the tokenizer, which works on them in parallel."""
-
-Row = np.ndarray
-"""Token ids of one row, int32 [t], special tokens included."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,12 @@ class Corpus:
     @property
     def tokens(self) -> np.ndarray:
         """Tokens of each source, int64 [s]."""
-        return np.bincount(self.sources, weights=self.lengths, minlength=len(self.names)).astype(np.int64)
+        return self.tokens_of(np.arange(len(self)))
+
+    def tokens_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the tokens of each source in some rows, int64 [s]."""
+        weights, sources = self.lengths[rows], self.sources[rows]
+        return np.bincount(sources, weights=weights, minlength=len(self.names)).astype(np.int64)
 
     def batch(self, rows: np.ndarray, pad_id: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Return rows int64 [b] padded to a width: their ids int64 [b, t], and which are real, bool [b, t]."""
@@ -76,12 +76,9 @@ class Corpus:
 
         `tokenizer` is one of transformers; rows have at most `length` tokens.
 
-        Raises
-        ------
-        DataError
-            If a source has no text.
+        Raises `DataError` if a source has no text.
         """
-        layout = Layout.learn(tokenizer, pair=False)
+        layout = Layout.of(tokenizer, pair=False)
         dtype = np.uint16 if len(tokenizer) <= 2**16 else np.int32
         parts: list[np.ndarray] = [np.empty(0, dtype)]
         lengths: list[int] = []
@@ -121,12 +118,7 @@ def token_counts(tokenizer: Any, texts: Iterable[str]) -> np.ndarray:
     return counts
 
 
-def padded(lengths: np.ndarray) -> np.ndarray:
-    """Return lengths rounded up to a multiple of 8: matrix products at odd sizes are several times slower."""
-    return -(-lengths // 8) * 8
-
-
-def _rows(documents: Iterable[np.ndarray], layout: Layout, length: int) -> Iterator[Row]:
+def _rows(documents: Iterable[np.ndarray], layout: Layout, length: int) -> Iterator[np.ndarray]:
     room = length - layout.size
     prefix, suffix = np.asarray(layout.prefix), np.asarray(layout.suffix)
     for ids in documents:

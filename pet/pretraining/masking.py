@@ -1,31 +1,32 @@
-"""Masked batches: which tokens are to be told, decided by the seed and the number of the step alone."""
+"""Masked batches, of a step and of held-out text: seeds alone decide which tokens are to be predicted."""
 
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
-from pet.pretraining.corpus import Corpus, padded
+from pet.learners.models.batching import padded, token_budget_batches
+from pet.learners.models.embeddings import mean_weights
+from pet.pretraining.corpus import Corpus
+from pet.seeding import rng_for
 from pet.settings.pretraining import MaskingSettings
-
-__all__ = ["MaskedBatch", "Masker", "ahead"]
-
-T = TypeVar("T")
 
 EMBEDDED_PART = 4
 """One in so many rows of a batch keeps its embedding: an estimate of the mean over all, at a quarter of the price."""
 
+_MASKED = MaskingSettings(rate=0.15, masked=1.0, random=0.0)
+"""What is measured: 15 % of the tokens, all of them masked, whatever the training masks."""
+
 
 @dataclass(frozen=True)
 class MaskedBatch:
-    """Rows to be told, and behind them `whole` rows without a mask, whose embeddings are kept.
+    """Rows with masks, and behind them `whole` rows without a mask, whose embeddings are kept.
 
     `inputs` int64 [b + whole, t] by argument name; `places` int64 [m] are positions in the masked rows, row after row,
     and `targets` int64 [m] what stands there; `weights` float32 [whole, t] are each token's part in the mean of its
-    row. `tokens` counts what is real of the masked rows.
+    row. `tokens` int64 [s] counts what is real of the masked rows, by source.
     """
 
     inputs: dict[str, torch.Tensor]
@@ -33,17 +34,14 @@ class MaskedBatch:
     targets: torch.Tensor
     weights: torch.Tensor
     whole: int
-    tokens: int
+    tokens: np.ndarray
 
     def to(self, device: torch.device) -> "MaskedBatch":
         """Return this batch on a device; the copy to a GPU runs beside what that computes."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pinned(self) -> "MaskedBatch":
-        """Return this batch in memory that a GPU copies from without the processor."""
-        return self._each(torch.Tensor.pin_memory)
-
-    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "MaskedBatch":
+    def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "MaskedBatch":
+        """Return this batch with every tensor changed."""
         return replace(
             self,
             inputs={name: change(tensor) for name, tensor in self.inputs.items()},
@@ -54,7 +52,7 @@ class MaskedBatch:
 
 
 class Masker:
-    """Masks rows of a corpus for one tokenizer; special tokens and unknown pieces are never to be told."""
+    """Masks rows of a corpus for one tokenizer; special tokens and unknown pieces are never to be predicted."""
 
     def __init__(self, tokenizer: Any, settings: MaskingSettings, longest: int) -> None:
         self.settings = settings
@@ -75,9 +73,7 @@ class Masker:
         masked = ids.copy()
         masked.reshape(-1)[places] = self._instead(targets, rng)
         whole = max(1, len(rows) // EMBEDDED_PART) if self.settings.keep_embeddings else 0
-        weights = (self._plain[ids[:whole]] & real[:whole]).astype(np.float32)
-        weights += real[:whole] * ~weights.any(axis=1, keepdims=True)  # a row without a known piece
-        weights /= weights.sum(axis=1, keepdims=True)
+        weights = mean_weights(self._plain[ids[:whole]] & real[:whole], real[:whole])
         inputs = {"input_ids": np.concatenate([masked, ids[:whole]])}
         if not real.all():  # without padding, attention needs no mask, and is faster
             inputs["attention_mask"] = np.concatenate([real, real[:whole]]).astype(np.int64)
@@ -87,7 +83,7 @@ class Masker:
             targets=torch.from_numpy(targets),
             weights=torch.from_numpy(weights),
             whole=whole,
-            tokens=int(corpus.lengths[rows].sum()),
+            tokens=corpus.tokens_of(rows),
         )
 
     def _instead(self, targets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -98,19 +94,12 @@ class Masker:
         return np.where(kind < self.settings.masked, self.mask_id, swapped)
 
 
-def ahead(values: Iterator[T], depth: int = 3) -> Generator[T]:
-    """Yield values that another thread computes while the present one is used, in their order.
-
-    >>> list(ahead(iter([1, 2, 3])))
-    [1, 2, 3]
-    """
-    end = object()
-
-    def following() -> T | object:
-        return next(values, end)
-
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as pool:
-        waiting: list[Future[T | object]] = [pool.submit(following) for _ in range(depth)]
-        while (value := waiting.pop(0).result()) is not end:
-            waiting.append(pool.submit(following))
-            yield value  # type: ignore[misc]
+def held_out_batches(
+    corpus: Corpus, tokenizer: Any, longest: int, tokens: int, budget: int, seed: int = 0
+) -> list[MaskedBatch]:
+    """Return masked batches of about so many tokens of a corpus: rows and masks depend on the seed alone."""
+    rows = rng_for(seed, "held out").permutation(len(corpus))
+    rows = rows[: int(np.searchsorted(np.cumsum(corpus.lengths[rows]), tokens)) + 1]
+    masker = Masker(tokenizer, _MASKED, longest)
+    batches = token_budget_batches(padded(corpus.lengths[rows]).tolist(), budget, max_rows=budget)
+    return [masker.batch(corpus, rows[batch], rng_for(seed, "held out", i)) for i, batch in enumerate(batches)]

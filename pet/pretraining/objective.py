@@ -1,43 +1,32 @@
-"""The loss of pretraining: masked tokens told by the head, and sentence embeddings kept as the start has them."""
+"""The loss of pretraining: masked tokens predicted by the head, and sentence embeddings kept as the start has them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch.nn import functional
 
-from pet.errors import ModelError
-from pet.learners.models.masked_lm import autocast
+from pet.learners.models.embeddings import weighted_mean
+from pet.learners.models.machine import Machine
+from pet.learners.models.masked_lm import autocast, head_logits
 from pet.pretraining.masking import MaskedBatch
 
-__all__ = ["Objective", "masked_logits"]
 
+def loss_terms(model: Any, batch: MaskedBatch, precision: str, start: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the sum of the cross-entropies of the masked tokens, and the mean of 1 - cosine of the embeddings.
 
-@dataclass(frozen=True)
-class Objective:
-    """The masked-LM loss of a model, and `weight` times 1 - cosine to the embeddings of the frozen `start`."""
-
-    model: Any
-    precision: str
-    weight: float = 0.0
-    start: Any = None
-
-    def terms(self, batch: MaskedBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the sum of the cross-entropies of the masked tokens, and the mean of 1 - cosine (0 without weight).
-
-        Both are scalars. The head reads the masked tokens only, so that its work falls to that part.
-        """
-        logits, hidden = masked_logits(self.model, batch, self.precision)
-        told = functional.cross_entropy(logits.float(), batch.targets, reduction="sum")
-        if not batch.whole:
-            return told, told.new_zeros(())
-        own = _pooled(hidden[-batch.whole :], batch.weights)
-        with torch.no_grad(), autocast(own.device, self.precision):
-            inputs = {name: tensor[-batch.whole :] for name, tensor in batch.inputs.items()}
-            first = _pooled(self.start.base_model(**inputs).last_hidden_state, batch.weights)
-        return told, (1.0 - functional.cosine_similarity(own, first)).mean()
+    Both are scalars. The head reads the masked tokens only, so that its work falls to that part. The cosine is that to
+    the embeddings of the frozen `start`, by the rows of the batch without a mask; without such rows the mean is 0.
+    """
+    logits, hidden = masked_logits(model, batch, precision)
+    predicted = functional.cross_entropy(logits.float(), batch.targets, reduction="sum")
+    if not batch.whole:
+        return predicted, predicted.new_zeros(())
+    own = weighted_mean(hidden[-batch.whole :], batch.weights)
+    with torch.no_grad(), autocast(own.device, precision):
+        inputs = {name: tensor[-batch.whole :] for name, tensor in batch.inputs.items()}
+        first = weighted_mean(start.base_model(**inputs).last_hidden_state, batch.weights)
+    return predicted, (1.0 - functional.cosine_similarity(own, first)).mean()
 
 
 def masked_logits(model: Any, batch: MaskedBatch, precision: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -46,37 +35,33 @@ def masked_logits(model: Any, batch: MaskedBatch, precision: str) -> tuple[torch
     Unlike the scores of labels, the logits have the encoder's precision: they are many, and their rounding is small
     beside the noise of the masks.
 
-    Raises
-    ------
-    ModelError
-        If the model's head reads anything but the output of its base model.
+    Raises `ModelError` if the model's head reads anything but the output of its base model.
     """
-    with _head_reads(model, batch.places) as hidden, autocast(batch.places.device, precision):
-        logits: torch.Tensor = model(**batch.inputs).logits
-    if logits.shape[:2] != (1, len(batch.places)):
-        raise ModelError(
-            f"The masked-LM head of {model.config.model_type!r} models is not known: choose another model."
-        )
-    return logits[0], hidden[0]
+    hidden: list[torch.Tensor] = []
+
+    def gather(states: torch.Tensor) -> torch.Tensor:
+        hidden.append(states)
+        return states.flatten(0, 1).index_select(0, batch.places).unsqueeze(0)
+
+    logits = head_logits(model, batch.inputs, gather, len(batch.places), precision)
+    return logits, hidden[0]
 
 
-@contextmanager
-def _head_reads(model: Any, places: torch.Tensor) -> Iterator[list[torch.Tensor]]:
-    """While active, the head sees only the hidden states at `places` int64 [m]; all of them are collected."""
-    found: list[torch.Tensor] = []
-
-    def gather(_module: Any, _inputs: Any, output: Any) -> Any:
-        found.append(output.last_hidden_state)
-        output.last_hidden_state = found[0].flatten(0, 1).index_select(0, places).unsqueeze(0)
-        return output
-
-    handle = model.base_model.register_forward_hook(gather)
-    try:
-        yield found
-    finally:
-        handle.remove()
+@torch.inference_mode()
+def masked_accuracy(model: Any, batches: Sequence[MaskedBatch], machine: Machine) -> tuple[float, float]:
+    """Return the mean cross-entropy of the masked tokens, and the share of them that the model predicts."""
+    was_training = model.training
+    model.eval()
+    found = torch.stack(list(_sums(model, batches, machine)))
+    model.train(was_training)
+    loss, right, count = found.double().sum(0).tolist()
+    return loss / max(1.0, count), right / max(1.0, count)
 
 
-def _pooled(hidden: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Return the weighted means over the tokens of rows, float32 [b, h], of hidden states [b, t, h]."""
-    return torch.einsum("bt,bth->bh", weights, hidden.float())
+def _sums(model: Any, batches: Sequence[MaskedBatch], machine: Machine) -> Iterator[torch.Tensor]:
+    """Yield the sum of the losses, the tokens predicted, and their number, float32 [3] for each batch."""
+    for batch in (batch.to(machine.device) for batch in batches):
+        logits = masked_logits(model, batch, machine.precision)[0].float()
+        loss = functional.cross_entropy(logits, batch.targets, reduction="sum")
+        right = (logits.argmax(-1) == batch.targets).sum()
+        yield torch.stack([loss, right.float(), loss.new_tensor(float(len(batch.targets)))])

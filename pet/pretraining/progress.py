@@ -1,19 +1,13 @@
-"""How far a pretraining is, what it has measured, and the learning rate that follows from it."""
+"""How far a pretraining is, and what it has measured."""
 
-import math
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
-import numpy as np
-
-from pet.settings.pretraining import LimitSettings, UpdateSettings
-
-__all__ = ["Point", "Progress", "done_share", "rate_factor"]
+from pet.learners.models.progress import Progress
 
 
 @dataclass(frozen=True)
 class Point:
-    """One measurement: means over the steps since the one before, and what was measured on the held-out text.
+    """One point of the curve: means over the steps since the one before, and what was measured on the held-out text.
 
     `seconds` are those of the training itself; `kept` is 1 - cosine of the embeddings. None: not measured.
     """
@@ -41,53 +35,13 @@ class Point:
 
 
 @dataclass
-class Progress:
-    """What a checkpoint keeps besides the tensors; `seen` are tokens per source, `sums` of losses since a point.
+class PretrainingProgress(Progress):
+    """What a checkpoint keeps besides the tensors.
 
-    `seconds` is training time, `spent` that with measuring and saving, which the limit in minutes is about.
+    `seen` are tokens per source; `sums` of the two terms of the loss over the `summed` steps since the last point.
     """
 
-    step: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    spent: float = 0.0
     seen: list[int] = field(default_factory=list)
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0])
     summed: int = 0
     curve: list[Point] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Progress":
-        """Return what `as_json` was made from."""
-        return cls(**{**values, "curve": [Point(**point) for point in values["curve"]]})
-
-
-def done_share(progress: Progress, limits: LimitSettings) -> float:
-    """Return how much of the training is done, from 0 to 1: by the limit that is nearest.
-
-    >>> done_share(Progress(step=5, tokens=80), LimitSettings(steps=20, tokens=100))
-    0.8
-    """
-    shares = (
-        progress.step / (limits.steps or math.inf),
-        progress.tokens / (limits.tokens or math.inf),
-        progress.spent / (60 * (limits.minutes or math.inf)),
-    )
-    return min(1.0, max(shares))
-
-
-def rate_factor(done: float, settings: UpdateSettings) -> float:
-    """Return what the learning rate is multiplied by: linear warm-up, then a cosine to `final`.
-
-    >>> settings = UpdateSettings(warmup=0.1, final=0.0)
-    >>> [round(rate_factor(done, settings), 2) for done in (0.05, 0.1, 0.55, 1.0)]
-    [0.5, 1.0, 0.5, 0.0]
-    """
-    if done < settings.warmup:
-        return done / settings.warmup
-    after = (done - settings.warmup) / (1.0 - settings.warmup)
-    return float(settings.final + (1.0 - settings.final) * 0.5 * (1.0 + np.cos(np.pi * after)))

@@ -1,6 +1,7 @@
 """Vocabularies: one trained on a text, and one cut down to what a text uses."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,21 +12,17 @@ from transformers import PreTrainedTokenizerFast
 from pet.errors import ConfigError, ModelError
 from pet.settings.pretraining import StartSettings
 
-__all__ = ["kept_pieces", "train_tokenizer", "trimmed_tokenizer"]
-
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _NAMES = ("pad", "unk", "cls", "sep", "mask")
-_BLANKS = ("##", "▁", "Ġ")
+_SIGN = re.compile("^(##)?▁?Ġ?(?=.)", re.DOTALL)
 """How pieces say that they go on a word, or begin one."""
 
 
 def train_tokenizer(documents: Iterable[str], settings: StartSettings, longest: int) -> PreTrainedTokenizerFast:
     """Train a WordPiece tokenizer, or a byte-level BPE, on documents.
 
-    Raises
-    ------
-    ConfigError
-        If the vocabulary is smaller than the characters of the text, or larger than the text has pieces.
+    Raises `ConfigError` if the vocabulary is smaller than the characters of the text, or larger than the text has
+    pieces.
     """
     options: dict[str, Any] = {"special_tokens": list(_SPECIAL), "show_progress": False}
     if settings.tokenizer == "bpe":
@@ -57,7 +54,7 @@ def train_tokenizer(documents: Iterable[str], settings: StartSettings, longest: 
 
 def _check_size(raw: Tokenizer, wanted: int) -> None:
     found = raw.get_vocab_size()
-    characters = sum(len(_core(piece)) == 1 for piece in raw.get_vocab()) + len(_SPECIAL)
+    characters = sum(len(_SIGN.sub("", piece)) == 1 for piece in raw.get_vocab()) + len(_SPECIAL)
     # The trainers keep all characters, however few pieces are wanted.
     if characters > wanted or found > wanted:
         raise ConfigError(
@@ -71,30 +68,18 @@ def _check_size(raw: Tokenizer, wanted: int) -> None:
         )
 
 
-def _core(piece: str) -> str:
-    """Return a piece without the sign that says whether it begins a word."""
-    for blank in _BLANKS:
-        if len(piece) > len(blank):
-            piece = piece.removeprefix(blank)
-    return piece
-
-
 def kept_pieces(tokenizer: Any, counts: np.ndarray, size: int) -> np.ndarray:
     """Return the ids that a vocabulary of `size` pieces keeps, int64 [size], ascending.
 
     These are the special tokens, the characters (those of ASCII, and others that the text has), and of the rest those
     most frequent in it; `counts` int64 [v].
 
-    Raises
-    ------
-    ConfigError
-        If that is smaller than the characters, or larger than what the text uses.
+    Raises `ConfigError` if that is smaller than the characters, or larger than what the text uses.
     """
     pieces: list[str] = tokenizer.convert_ids_to_tokens(range(len(counts)))
-    byte_level = _model_of(tokenizer)["type"] == "BPE"
-    single = [len(_core(piece)) == 1 and (byte_level or piece.isascii()) for piece in pieces]
-    single_used = [len(_core(piece)) == 1 and count > 0 for piece, count in zip(pieces, counts.tolist(), strict=True)]
-    needed = np.asarray(single) | np.asarray(single_used)
+    byte_level = isinstance(tokenizer.backend_tokenizer.model, models.BPE)
+    characters = np.asarray([len(_SIGN.sub("", piece)) == 1 for piece in pieces])
+    needed = characters & ((counts > 0) | [byte_level or piece.isascii() for piece in pieces])
     needed[list({*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder})] = True
     if needed.sum() > size:
         raise ConfigError(
@@ -110,21 +95,13 @@ def kept_pieces(tokenizer: Any, counts: np.ndarray, size: int) -> np.ndarray:
     return np.sort(np.argsort(-rank, kind="stable")[:size])
 
 
-def _model_of(tokenizer: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
-    return found
-
-
 def trimmed_tokenizer(tokenizer: Any, kept: np.ndarray) -> tuple[PreTrainedTokenizerFast, np.ndarray]:
     """Return a tokenizer with the kept pieces alone, and the old ids of its pieces, int64 [v], by new id.
 
     A text that was split into kept pieces is split into the same. For BPE the pieces that others are merged from are
     kept too, so that there may be more than were asked for.
 
-    Raises
-    ------
-    ModelError
-        If the tokenizer is of another kind than WordPiece, BPE and Unigram.
+    Raises `ModelError` if the tokenizer is of another kind than WordPiece, BPE and Unigram.
     """
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     kind = state["model"]["type"]
@@ -156,41 +133,30 @@ def _trim_model(model: dict[str, Any], new: dict[int, int]) -> None:
         return
     model["vocab"] = {piece: new[old] for piece, old in model["vocab"].items() if old in new}
     if model["type"] == "BPE":
-        pairs = (_pair(merge) for merge in model["merges"])
-        vocabulary = model["vocab"]
-        model["merges"] = [list(pair) for pair in pairs if {pair[0], pair[1], "".join(pair)} <= vocabulary.keys()]
-
-
-def _pair(merge: Any) -> tuple[str, str]:
-    first, second = merge.split(" ") if isinstance(merge, str) else merge
-    return first, second
+        vocabulary = model["vocab"].keys()
+        model["merges"] = [pair for pair in model["merges"] if {*pair, "".join(pair)} <= vocabulary]
 
 
 def _with_parts(model: dict[str, Any], kept: np.ndarray) -> np.ndarray:
     """Return ids with those of all pieces that they are merged from, ascending."""
-    parts: dict[str, set[str]] = {}
-    for pair in map(_pair, model["merges"]):
-        parts.setdefault("".join(pair), set()).update(pair)
-    pieces = {old: piece for piece, old in model["vocab"].items()}
-    found: set[int] = set()
-    waiting = [int(old) for old in kept]
-    while waiting:
-        old = waiting.pop()
-        if old not in found:
-            found.add(old)
-            waiting += [model["vocab"][part] for part in parts.get(pieces.get(old, ""), ())]
-    return np.asarray(sorted(found), np.int64)
+    ids = set(kept.tolist())
+    found, before = {piece for piece, old in model["vocab"].items() if old in ids}, -1
+    while len(found) > before:  # the parts of a piece are made by earlier merges, but for those made in two ways
+        before = len(found)
+        for pair in reversed(model["merges"]):
+            found.update(pair if "".join(pair) in found else ())
+    return np.asarray(sorted(ids.union(model["vocab"][piece] for piece in found)), np.int64)
 
 
 def _renumbered(processor: Any, new: dict[int, int]) -> Any:
     """Return the description of a post-processor with new ids: ``["[SEP]", id]`` pairs and lists of ``ids``."""
-    if isinstance(processor, dict):
-        return {
-            key: [new[old] for old in value] if key == "ids" else _renumbered(value, new)
-            for key, value in processor.items()
-        }
-    if isinstance(processor, list):
-        if len(processor) == 2 and isinstance(processor[0], str) and isinstance(processor[1], int):
-            return [processor[0], new[processor[1]]]
-        return [_renumbered(item, new) for item in processor]
+    match processor:
+        case [str(token), int(old)]:
+            return [token, new[old]]
+        case [*parts]:
+            return [_renumbered(part, new) for part in parts]
+        case {"ids": ids}:
+            return processor | {"ids": [new[old] for old in ids]}
+        case {}:
+            return {key: _renumbered(value, new) for key, value in processor.items()}
     return processor

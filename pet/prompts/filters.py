@@ -11,11 +11,8 @@ A filter works on the characters of one text: braces, bars and special tokens ar
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from pet.errors import PromptError, near_matches
-
-__all__ = ["FILTERS", "Filter"]
 
 # Only what ends a sentence or a clause, in several scripts. Brackets, quotes and "%" belong to the text ("it
 # rose 5%" must not become "it rose 5"), though the paper's own code strips every ASCII punctuation character.
@@ -31,23 +28,16 @@ def _no_final_punct(text: str) -> str:
     return text[:end]
 
 
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
-
-
-def _head(text: str, count: int) -> str:
-    # maxsplit keeps a long document from being cut into all of its words.
-    return " ".join(text.split(None, count)[:count])
-
-
-def _tail(text: str, count: int) -> str:
-    return " ".join(text.rsplit(None, count)[-count:])
-
-
-_PLAIN: Mapping[str, Callable[[str], str]] = MappingProxyType(
-    {"lower_first": _lower_first, "no_final_punct": _no_final_punct, "strip": str.strip}
-)
-_COUNTED: Mapping[str, Callable[[str, int], str]] = MappingProxyType({"head": _head, "tail": _tail})
+_PLAIN: Mapping[str, Callable[[str], str]] = {
+    "lower_first": lambda text: text[:1].lower() + text[1:],
+    "no_final_punct": _no_final_punct,
+    "strip": str.strip,
+}
+# maxsplit keeps a long document from being cut into all of its words.
+_COUNTED: Mapping[str, Callable[[str, int], str]] = {
+    "head": lambda text, count: " ".join(text.split(None, count)[:count]),
+    "tail": lambda text, count: " ".join(text.rsplit(None, count)[-count:]),
+}
 
 FILTERS = tuple(sorted((*_PLAIN, *_COUNTED)))
 """The names of all filters."""
@@ -61,13 +51,7 @@ class Filter:
     count: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the name and the number.
-
-        Raises
-        ------
-        PromptError
-            If the filter is unknown, or lacks its number, or has one that it does not take.
-        """
+        """Raise `PromptError` where the filter is unknown, or lacks its number, or has one that it does not take."""
         if self.name not in FILTERS:
             raise PromptError(f"has the unknown filter {self.name!r}.{near_matches(self.name, (*FILTERS, 'keep'))}")
         if self.name in _PLAIN and self.count is not None:
@@ -86,10 +70,8 @@ class Filter:
         >>> Filter.parse("head=20")
         Filter(name='head', count=20)
 
-        Raises
-        ------
-        PromptError
-            If it is not a filter; the message lacks its subject, which `Pattern` puts in front.
+        Raises `PromptError` if it is not a filter; the message lacks its subject, which `Pattern` puts in
+        front.
         """
         name, equals, count = (piece.strip() for piece in text.partition("="))
         if equals and name in FILTERS and not _COUNT.fullmatch(count):

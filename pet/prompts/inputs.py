@@ -9,15 +9,16 @@
 A pattern that has virtual tokens or tuned words says itself what trains, and is left as it is.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 
 from pet.prompts.patterns import Pattern
-from pet.prompts.templates import Break, Literal, Mask, Segment, Soft, Tune
+from pet.prompts.templates import Break, Literal, Mask, Segment, Soft, Tune, written
 from pet.settings.variants import Input
 
-__all__ = ["with_input"]
-
 _BLANK = Literal(" ")
+# What stands before the first letter or digit, what stands up to the last, and the rest.
+_AROUND_WORDS = re.compile(r"([\W_]*)(.*?)([\W_]*)", re.DOTALL)
 
 
 def with_input(pattern: Pattern, how: Input, virtual_tokens: int) -> Pattern:
@@ -31,58 +32,41 @@ def with_input(pattern: Pattern, how: Input, virtual_tokens: int) -> Pattern:
     "prepend"  `virtual_tokens` in front of the template (2104.08691)
     "null"     no word and no punctuation at all (2106.13353)
 
-    >>> with_input(Pattern.parse("a", "[ Category: {mask} ] {text}"), "soft", 5).template
+    >>> with_input(Pattern("a", "[ Category: {mask} ] {text}"), "soft", 5).template
     '[ {soft:1}: {mask} ] {text}'
-    >>> with_input(Pattern.parse("a", "{mask} - {text}"), "soft", 5).template
+    >>> with_input(Pattern("a", "{mask} - {text}"), "soft", 5).template
     '{soft:3} {mask} {soft:1} - {text}'
 
-    Raises
-    ------
-    PromptError
-        If there would be more virtual tokens than a pattern may have.
+    Raises `PromptError` if there would be more virtual tokens than a pattern may have.
     """
     if how == "hard" or pattern.virtual_parts:
         return pattern
-    segments: Iterable[Segment]
     if how == "tune":
-        segments = (piece for item in pattern.segments for piece in _tuned(item))
+        template = "".join(map(_tuned, pattern.segments))
     elif how == "soft":
-        segments = [piece for item in pattern.segments for piece in _softened(item)]
-        if not any(isinstance(item, Soft) for item in segments):
-            segments = _around_mask(pattern.segments)
+        template = "".join(map(_softened, pattern.segments))
+        if template == pattern.template:
+            template = written(_around_mask(pattern.segments))
     elif how == "prepend":
-        segments = (Soft(virtual_tokens), _BLANK, *pattern.segments)
+        template = written((Soft(virtual_tokens), _BLANK, *pattern.segments))
     else:
-        segments = _without_words(pattern.segments)
-    return Pattern(pattern.name, _joined(segments), pattern.description)
+        template = written(_without_words(pattern.segments))
+    return Pattern(pattern.name, template, pattern.description)
 
 
-def _tuned(item: Segment) -> tuple[Segment, ...]:
+def _tuned(item: Segment) -> str:
     if not isinstance(item, Literal) or not item.text.strip() or set("{}") & set(item.text):
-        return (item,)
+        return item.template
     text = item.text.strip()
-    front, _, end = item.text.partition(text)
-    return (Literal(front), Tune(text), Literal(end))
+    return item.text.replace(text, Tune(text).template)
 
 
-def _softened(item: Segment) -> tuple[Segment, ...]:
+def _softened(item: Segment) -> str:
     if not isinstance(item, Literal):
-        return (item,)
-    front, words, end = _cut(item.text)
+        return item.template
+    front, words, end = _AROUND_WORDS.fullmatch(item.text).groups()  # type: ignore[union-attr]
     count = sum(any(map(str.isalnum, word)) for word in words.split())
-    return (Literal(front), Soft(count), Literal(end)) if count else (item,)
-
-
-def _cut(text: str) -> tuple[str, str, str]:
-    """Return what stands before the first letter or digit, what stands up to the last, and the rest.
-
-    >>> _cut(" (It was: ")
-    (' (', 'It was', ': ')
-    """
-    places = [place for place, sign in enumerate(text) if sign.isalnum()]
-    if not places:
-        return text, "", ""
-    return text[: places[0]], text[places[0] : places[-1] + 1], text[places[-1] + 1 :]
+    return written((Literal(front), Soft(count), Literal(end))) if count else item.template
 
 
 def _around_mask(segments: Sequence[Segment]) -> list[Segment]:
@@ -100,14 +84,3 @@ def _without_words(segments: Sequence[Segment]) -> list[Segment]:
     if isinstance(kept[0], Break) or isinstance(kept[-1], Break):
         kept.remove(Break())
     return [piece for item in kept for piece in (item, _BLANK)][:-1]
-
-
-def _joined(segments: Iterable[Segment]) -> tuple[Segment, ...]:
-    """Join neighboring literals and drop empty ones."""
-    joined: list[Segment] = []
-    for item in segments:
-        if isinstance(item, Literal) and joined and isinstance(joined[-1], Literal):
-            item = Literal(joined.pop().text + item.text)  # type: ignore[union-attr]
-        if item != Literal(""):
-            joined.append(item)
-    return tuple(joined)

@@ -14,10 +14,8 @@ from functools import cached_property
 
 from pet.data.examples import Example
 from pet.errors import PromptError, near_matches
-from pet.prompts.templates import Break, Field, Literal, Mask, Segment, Soft, Tune, read_segments, with_shared
+from pet.prompts.templates import Break, Field, Literal, Mask, Segment, Soft, Tune, read_segments, with_shared, written
 from pet.settings.variants import MOST_VIRTUAL_TOKENS
-
-__all__ = ["Part", "Pattern"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,9 @@ class Part:
 class Pattern:
     """A named template: exactly one mask, at most one break, at least one field.
 
-    >>> pattern = Pattern.parse("news/category", "[ Category: {mask} ] {text}")
+    `pet.prompts.templates` describes the language; `segments` are what the template says.
+
+    >>> pattern = Pattern("news/category", "[ Category: {mask} ] {text}")
     >>> pattern.fields
     ('text',)
     >>> pattern.describe(Example("1", {"text": "Rates rise."}))
@@ -67,56 +67,24 @@ class Pattern:
     """
 
     name: str
-    segments: tuple[Segment, ...]
+    template: str
     description: str = field(default="", compare=False)
+    segments: tuple[Segment, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Check the segments.
-
-        Raises
-        ------
-        PromptError
-            If there is not exactly one mask, or no field, or more than one break, or nothing on one side of
-            it, or slots of one id disagree, or there are too many virtual tokens, or if no template could say
-            these segments (such as two literals in a row).
-        """
-        object.__setattr__(self, "segments", tuple(self.segments))
+        """Read the template, and write it anew in one way; raise `PromptError` where it breaks a rule."""
         try:
-            _check(self.segments)
-            said = read_segments(self.template)
+            segments = read_segments(self.template)
+            check_segments(segments)
         except PromptError as error:
             raise PromptError(f"Pattern {self.name!r} {error}") from None
-        # What is shown and stored is the template: it has to mean the very same segments.
-        if said != self.segments:
-            raise PromptError(
-                f"Pattern {self.name!r} has segments that no template says, its own being read as "
-                f"{list(said)}: join neighboring literals, and use no empty or reserved name."
-            )
-
-    @classmethod
-    def parse(cls, name: str, template: str, description: str = "") -> "Pattern":
-        """Read a template; `pet.prompts.templates` describes the language.
-
-        Raises
-        ------
-        PromptError
-            If the template breaks a rule; the message names the pattern and the near matches.
-        """
-        try:
-            segments = read_segments(template)
-        except PromptError as error:
-            raise PromptError(f"Pattern {name!r} {error}") from None
-        return cls(name, segments, description)
+        object.__setattr__(self, "segments", segments)
+        object.__setattr__(self, "template", written(segments))
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The distinct names of the fields, in the order of their first use."""
         return tuple(dict.fromkeys(item.name for item in self.segments if isinstance(item, Field)))
-
-    @property
-    def template(self) -> str:
-        """The template: reading it again gives an equal pattern."""
-        return "".join(item.template for item in self.segments)
 
     @property
     def virtual_parts(self) -> tuple[Part, ...]:
@@ -131,22 +99,14 @@ class Pattern:
         stays. Tuned words are treated like a literal. A field has its part even where its text is empty, so that
         the parts of all rows correspond.
 
-        Raises
-        ------
-        PromptError
-            If the row lacks a field of the pattern.
+        Raises `PromptError` if the row lacks a field of the pattern.
         """
         return tuple(part if source is None else self._fill(part, source, example) for part, source in self._layout)
 
     def describe(self, example: Example, mask: str = "[MASK]") -> str:
-        """Return the rendered row as a person reads it; `mask` stands for the slot, `||` for the break.
+        """Return what `render` does as a person reads it; `mask` stands for the slot, `||` for the break.
 
         Virtual tokens are shown as `[soft:3]`, tuned words as themselves.
-
-        Raises
-        ------
-        PromptError
-            If the row lacks a field of the pattern.
         """
         sides = ["", ""]
         for part in self.render(example):
@@ -198,7 +158,7 @@ def _part(item: Segment, unique: str, segment: typing.Literal[0, 1], spaced: boo
             return Part("", "mask", False, segment, spaced)
 
 
-def _check(segments: Sequence[Segment]) -> None:
+def check_segments(segments: Sequence[Segment]) -> None:
     """Raise a PromptError that lacks its subject when a rule about the segments as a whole is broken."""
     masks = sum(isinstance(item, Mask) for item in segments)
     breaks = [place for place, item in enumerate(segments) if isinstance(item, Break)]

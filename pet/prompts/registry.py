@@ -1,92 +1,59 @@
 """Registries: the patterns and verbalizers by name, from the package's files and from folders of one's own.
 
     registry = load_patterns(["my_prompts"])          # patterns/*.toml of the package, then of my_prompts
-    registry.add("mine/short", Pattern.parse("mine/short", "{mask}: {text}"))
+    registry.add("mine/short", Pattern("mine/short", "{mask}: {text}"))
     registry.select(["agnews/*", "mine/short"])
 
 Nothing registers itself by being imported.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from pet.errors import PromptError, near_matches
 from pet.prompts.patterns import Pattern
-from pet.prompts.tables import check_keys, read_tables, table_files
+from pet.prompts.tables import read_tables, table_files
 from pet.prompts.verbalizers import Verbalizer
-
-__all__ = ["Registry", "load_patterns", "load_verbalizers"]
 
 _PLACES = "(your own need their folder: --registry, or [prompts] registry)"
 
 
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
-T = TypeVar("T", bound=_Named)
+T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Values by name, in the order in which they were added; `kind` says in errors what they are.
-
-    Iterating gives the values, `in` asks for a name, `len` counts.
-    """
+    """Values by name, in the order in which they were added; `kind` says in errors what they are."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._values: dict[str, T] = {}
         self._origins: dict[str, str] = {}
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._values
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(self._values.values())
-
-    def __len__(self) -> int:
-        return len(self._values)
-
     def add(self, name: str, value: T, origin: str = "code") -> None:
         """Add a value; `origin` says where it comes from, a file for instance.
 
-        Raises
-        ------
-        PromptError
-            If the name is taken, or is not the value's own.
+        Raises `PromptError` if the name is taken.
         """
         if name in self._values:
             raise PromptError(
                 f"The {self.kind} {name!r} is defined in {self._origins[name]} and again in {origin}: rename one."
             )
-        if value.name != name:
-            raise PromptError(f"The {self.kind} {value.name!r} cannot be added as {name!r}: give both the same name.")
         self._values[name] = value
         self._origins[name] = origin
 
     def get(self, name: str) -> T:
         """Return one value.
 
-        Raises
-        ------
-        PromptError
-            If there is none of this name; the message has the near ones.
+        Raises `PromptError` if there is none of this name; the message has the near ones.
         """
-        self._require(name)
+        if name not in self._values:
+            raise PromptError(f"There is no {self.kind} {name!r} {_PLACES}.{near_matches(name, self._values)}")
         return self._values[name]
 
     def origin(self, name: str) -> str:
-        """Return where a value comes from: the path of its file, or "code".
-
-        Raises
-        ------
-        PromptError
-            If there is none of this name.
-        """
-        self._require(name)
+        """Return where a value comes from: the path of its file, or "code"."""
         return self._origins[name]
 
     def select(self, globs: Sequence[str]) -> tuple[T, ...]:
@@ -94,28 +61,18 @@ class Registry(Generic[T]):
 
         Globs are those of a shell: `*`, `?` and `[...]`, upper and lower case apart.
 
-        Raises
-        ------
-        PromptError
-            If one of the globs fits nothing; the message has the near names.
+        Raises `PromptError` if one of the globs fits nothing; the message has the near names.
         """
         chosen: set[str] = set()
         for glob in (globs,) if isinstance(globs, str) else globs:
             fitting = [name for name in self._values if name == glob or fnmatchcase(name, glob)]
             if not fitting:
-                raise PromptError(f"No {self.kind} fits {glob!r} {_PLACES}.{near_matches(glob, self._near_by(glob))}")
+                # A glob over a file is near to no full name.
+                files = [f"{name.partition('/')[0]}/*" for name in self._values]
+                near = near_matches(glob, files if glob.endswith("/*") else self._values)
+                raise PromptError(f"No {self.kind} fits {glob!r} {_PLACES}.{near}")
             chosen.update(fitting)
         return tuple(value for name, value in self._values.items() if name in chosen)
-
-    def _require(self, name: str) -> None:
-        if name not in self._values:
-            raise PromptError(f"There is no {self.kind} {name!r} {_PLACES}.{near_matches(name, self._values)}")
-
-    def _near_by(self, glob: str) -> list[str]:
-        """Return the names to propose for a glob: files for a glob over a file, which no full name is near to."""
-        if glob.endswith("/*"):
-            return [f"{name.partition('/')[0]}/*" for name in self._values]
-        return list(self._values)
 
 
 def load_patterns(folders: Sequence[str | Path] = ()) -> Registry[Pattern]:
@@ -123,10 +80,8 @@ def load_patterns(folders: Sequence[str | Path] = ()) -> Registry[Pattern]:
 
     A table has the key `template` and may have `description`; its name is ``"file/table"``.
 
-    Raises
-    ------
-    PromptError
-        If a folder or file is missing or unreadable, a key unknown, a template wrong, or a name used twice.
+    Raises `PromptError` if a folder or file is missing or unreadable, a key unknown, a template wrong, or a name
+    used twice.
     """
     return _load("pattern", folders, _read_pattern)
 
@@ -136,10 +91,8 @@ def load_verbalizers(folders: Sequence[str | Path] = ()) -> Registry[Verbalizer]
 
     A table maps each label to a list of words, or to one word; its name is ``"file/table"``.
 
-    Raises
-    ------
-    PromptError
-        If a folder or file is missing or unreadable, a label lacks words, or a word or name is used twice.
+    Raises `PromptError` if a folder or file is missing or unreadable, a label lacks words, or a word or name is
+    used twice.
     """
     return _load("verbalizer", folders, _read_verbalizer)
 
@@ -157,8 +110,15 @@ def _load(kind: str, folders: Sequence[str | Path], read: Callable[[str, dict[st
 
 
 def _read_pattern(name: str, table: dict[str, object]) -> Pattern:
-    check_keys(table, required=("template",), optional=("description",))
-    return Pattern.parse(name, str(table["template"]), str(table.get("description", "")))
+    known = ("template", "description")
+    for key, value in table.items():
+        if key not in known:
+            raise PromptError(f"unknown key {key!r}.{near_matches(key, known)}")
+        if not isinstance(value, str):
+            raise PromptError(f"expected text for {key!r}, found {value!r}: put it in quotes.")
+    if "template" not in table:
+        raise PromptError("the key 'template' is missing: add it.")
+    return Pattern(name, str(table["template"]), str(table.get("description", "")))
 
 
 def _read_verbalizer(name: str, table: dict[str, object]) -> Verbalizer:

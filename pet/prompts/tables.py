@@ -5,13 +5,13 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pet.errors import PromptError, near_matches
+from pet.errors import PromptError
 from pet.library import BUILTIN
 
-__all__ = ["KINDS", "check_keys", "read_tables", "table_files"]
-
-KINDS = ("patterns", "verbalizers")
+_KINDS = ("patterns", "verbalizers")
 """The folders that a registry folder may hold."""
+
+_EXPECTED = " or ".join(f"{name}/" for name in _KINDS)
 
 # No "/", "+", white space or glob characters: names are joined, shown and selected by glob.
 _NAME = re.compile(r"[\w.-]+")
@@ -22,16 +22,14 @@ def table_files(kind: str, folders: Sequence[str | Path] = ()) -> Iterator[Path]
 
     Hidden files and notes (`*.md`) are not tables; anything else that is not a `.toml` file is an error.
 
-    Raises
-    ------
-    PromptError
-        If a folder does not exist, or has neither a `patterns` nor a `verbalizers` folder, or a stray file.
+    Raises `PromptError` if a folder does not exist, or has neither a `patterns` nor a `verbalizers` folder, or a
+    stray file.
     """
     for folder in (BUILTIN, *map(Path, folders)):
         if not folder.is_dir():
-            raise PromptError(f"There is no registry folder {folder}: give a folder with {_expected()} in it.")
-        if not any((folder / name).is_dir() for name in KINDS):
-            raise PromptError(f"The registry folder {folder} has no {_expected()} folder in it: add one of them.")
+            raise PromptError(f"There is no registry folder {folder}: give a folder with {_EXPECTED} in it.")
+        if not any((folder / name).is_dir() for name in _KINDS):
+            raise PromptError(f"The registry folder {folder} has no {_EXPECTED} folder in it: add one of them.")
         if (folder / kind).is_dir():
             yield from _toml_files(folder / kind)
 
@@ -39,10 +37,8 @@ def table_files(kind: str, folders: Sequence[str | Path] = ()) -> Iterator[Path]
 def read_tables(path: Path) -> dict[str, dict[str, object]]:
     """Return the tables of a file by their full names, ``"file/table"``, in the order of the file.
 
-    Raises
-    ------
-    PromptError
-        If the file cannot be read, is no TOML, has a key outside a table or no table, or a bad name.
+    Raises `PromptError` if the file cannot be read, is no TOML, has a key outside a table or no table, or a bad
+    name.
     """
     tables: dict[str, dict[str, object]] = {}
     for table, content in _read_toml(path).items():
@@ -57,29 +53,6 @@ def read_tables(path: Path) -> dict[str, dict[str, object]]:
     if not tables:
         raise PromptError(f"{path} has no table in it: add one such as [name], or remove the file.")
     return tables
-
-
-def check_keys(table: dict[str, object], required: Sequence[str], optional: Sequence[str]) -> None:
-    """Check that a table has all required keys and no unknown one, and that each holds text.
-
-    Raises
-    ------
-    PromptError
-        If not; the message lacks the place, which the registry puts in front.
-    """
-    known = (*required, *optional)
-    for key, value in table.items():
-        if key not in known:
-            raise PromptError(f"unknown key {key!r}.{near_matches(key, known)}")
-        if not isinstance(value, str):
-            raise PromptError(f"expected text for {key!r}, found {value!r}: put it in quotes.")
-    for key in required:
-        if key not in table:
-            raise PromptError(f"the key {key!r} is missing: add it.")
-
-
-def _expected() -> str:
-    return " or ".join(f"{name}/" for name in KINDS)
 
 
 def _toml_files(folder: Path) -> list[Path]:

@@ -16,27 +16,13 @@ A template is data, never evaluated. Errors raised here lack their subject: `Pat
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from pet.errors import PromptError, near_matches
 from pet.prompts.filters import Filter
 from pet.settings.variants import MOST_VIRTUAL_TOKENS
-
-__all__ = [
-    "INITS",
-    "RESERVED",
-    "Break",
-    "Field",
-    "Literal",
-    "Mask",
-    "Segment",
-    "Soft",
-    "Tune",
-    "read_segments",
-    "with_shared",
-]
 
 RESERVED = frozenset({"demos", "mask", "options", "soft", "task", "tune"})
 """Names that no field can have."""
@@ -143,18 +129,19 @@ def read_segments(template: str) -> tuple[Segment, ...]:
     >>> read_segments("{text:keep} ({mask})")
     (Field(name='text', filters=(), keep=True), Literal(text=' ('), Mask(), Literal(text=')'))
 
-    Raises
-    ------
-    PromptError
-        If braces do not pair, or a name, filter or run of bars is not of the language.
+    Raises `PromptError` if braces do not pair, or a name, filter or run of bars is not of the language.
     """
     segments: list[Segment] = []
-    for token in _TOKEN.findall(template):
-        item = _read_token(token)
+    for item in map(_read_token, _TOKEN.findall(template)):
         if isinstance(item, Literal) and segments and isinstance(segments[-1], Literal):
             item = Literal(segments.pop().text + item.text)  # type: ignore[union-attr]
         segments.append(item)
     return tuple(segments)
+
+
+def written(segments: Iterable[Segment]) -> str:
+    """Return the template that says these segments."""
+    return "".join(item.template for item in segments)
 
 
 def with_shared(segments: Sequence[Segment]) -> tuple[Segment, ...]:
@@ -163,10 +150,7 @@ def with_shared(segments: Sequence[Segment]) -> tuple[Segment, ...]:
     >>> with_shared(read_segments("{soft:id=a}{mask}{soft:2 id=a init=vocab}"))[0]
     Soft(size=2, id='a', init='vocab', words='')
 
-    Raises
-    ------
-    PromptError
-        If slots of one id differ in size or start, or none says the size.
+    Raises `PromptError` if slots of one id differ in size or start, or none says the size.
     """
     shared: dict[str, Soft] = {}
     for item in segments:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from pet.errors import PromptError, near_matches
 
-__all__ = ["Verbalizer"]
-
 
 @dataclass(frozen=True)
 class Verbalizer:
@@ -25,13 +23,7 @@ class Verbalizer:
     words: Mapping[str, tuple[str, ...]] = field(hash=False)
 
     def __post_init__(self) -> None:
-        """Copy and check the words.
-
-        Raises
-        ------
-        PromptError
-            If there is no label, or a label has no words, or a word is empty, padded or used twice.
-        """
+        """Raise `PromptError` where there is no label, one has no words, or a word is empty, padded or used twice."""
         for label, words in self.words.items():
             self._check_words(label, words)
         object.__setattr__(self, "words", {label: tuple(words) for label, words in self.words.items()})
@@ -48,10 +40,7 @@ class Verbalizer:
         >>> Verbalizer.from_labels(["sci_fi ", "Sci/Tech"]).words
         {'sci_fi ': ('sci fi',), 'Sci/Tech': ('Sci/Tech',)}
 
-        Raises
-        ------
-        PromptError
-            If two labels come to the same word, or one to none.
+        Raises `PromptError` if two labels come to the same word, or one to none.
         """
         return cls(name, {label: (" ".join(label.replace("_", " ").split()),) for label in labels})
 
@@ -63,10 +52,8 @@ class Verbalizer:
     def for_labels(self, labels: Iterable[str]) -> "Verbalizer":
         """Return this verbalizer with the labels in the order of a task.
 
-        Raises
-        ------
-        PromptError
-            If a label of the task has no words, or there are words for a label that the task does not have.
+        Raises `PromptError` if a label of the task has no words, or there are words for a label that the task
+        does not have.
         """
         wanted = tuple(labels)
         for label in wanted:

@@ -9,21 +9,19 @@ import numpy as np
 
 from pet.data.dataset import TaskData
 from pet.data.examples import Example
-from pet.data.streams import shown
+from pet.errors import shown
 from pet.labeling.calibration import batch_calibrated
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.words import WordReport, word_reports
 from pet.learners.voters.parts import row_length
-from pet.learners.voters.pvp import Voter
+from pet.learners.voters.shared import SharedModel
 from pet.learners.voters.spec import VoterSpec
-from pet.learners.voters.words import WordReport, word_reports
 from pet.method.metrics import gold_columns
-from pet.method.plan import Plan
 from pet.reports.tokens import row_tokens
 from pet.runs.progress import stage_progress
 from pet.seeding import rng_for
-
-__all__ = ["CheckReport", "PatternReport", "check", "report_lines"]
+from pet.settings.run import RunSettings
 
 SAMPLED_ROWS = 200
 _UNREAD = 0.1
@@ -62,23 +60,24 @@ class CheckReport:
     advice: tuple[str, ...]
 
 
-def check(plan: Plan) -> CheckReport:
-    """Render, encode and score a sample of a plan's rows with its untrained model."""
-    if plan.config.run.precision == "auto":  # float32, until a run has tried the other
-        plan = replace(plan, inputs=replace(plan.inputs, machine=replace(plan.inputs.machine, scoring="fp32")))
-    backbone = Backbone.masked_lm(plan.inputs.source, plan.inputs.machine.device)
-    size = min(SAMPLED_ROWS, len(plan.data.unlabeled))
-    chosen = rng_for(plan.inputs.seed, "check").choice(len(plan.data.unlabeled), size=size, replace=False)
-    pool = [plan.data.unlabeled[i] for i in np.sort(chosen)]
-    specs = [spec for spec in plan.voters if not spec.seed_index]
+def check(
+    data: TaskData, voters: Sequence[VoterSpec], model: SharedModel, settings: RunSettings, notes: Sequence[str]
+) -> CheckReport:
+    """Render, encode and score a sample of a run's rows with its untrained model; `notes` are told with the rest."""
+    model = replace(model, kinds=())  # what does not fit it is to be told of with the rest
+    if settings.precision == "auto":  # float32, until a run has tried the other
+        model = replace(model, machine=replace(model.machine, scoring="fp32"))
+    size = min(SAMPLED_ROWS, len(data.unlabeled))
+    chosen = rng_for(settings.seed, "check").choice(len(data.unlabeled), size=size, replace=False)
+    pool = [data.unlabeled[i] for i in np.sort(chosen)]
+    specs = [spec for spec in voters if not spec.seed_index]
     with stage_progress("checking", len(specs)) as advance:
         reports = []
         for spec in specs:
-            reports.append(_pattern_report(plan, backbone, spec, pool))
+            reports.append(_pattern_report(data, model, spec, pool))
             advance(1)
-    messages = (*plan.data.messages, *plan.notes)
-    advice = (*_unread(backbone, plan.config.model.name, pool), *_advice(plan, reports))
-    return CheckReport(_row_counts(plan.data), tuple(reports), messages, tuple(_problems(reports)), advice)
+    advice = (*_unread(model.backbone, model.source.name, pool), *_advice(data, reports))
+    return CheckReport(_row_counts(data), tuple(reports), tuple(notes), tuple(_problems(reports)), advice)
 
 
 def _row_counts(data: TaskData) -> str:
@@ -90,7 +89,7 @@ def _row_counts(data: TaskData) -> str:
 
 def _unread(backbone: Backbone, model: str, pool: Sequence[Example]) -> list[str]:
     """Say so where many words of the texts are not known to the tokenizer at all: they are of another language."""
-    backbone.pieces.learn((text, True) for row in pool for text in row.fields.values())
+    backbone.pieces.tokenize((text, True) for row in pool for text in row.fields.values())
     ids = np.concatenate([backbone.pieces.ids(text) for row in pool for text in row.fields.values()])
     share = float(np.mean(ids == backbone.tokenizer.unk_token_id)) if len(ids) else 0.0
     if share <= _UNREAD:
@@ -101,18 +100,17 @@ def _unread(backbone: Backbone, model: str, pool: Sequence[Example]) -> list[str
     ]
 
 
-def _pattern_report(plan: Plan, backbone: Backbone, spec: VoterSpec, pool: Sequence[Example]) -> PatternReport:
-    inputs, pvp = plan.inputs, spec.pvp
-    pattern = spec.prompt.pattern
-    words = tuple(word_reports(pvp, backbone.pieces, inputs.multi_token))
-    length = row_length(inputs.model, backbone.longest_input, spec.train)
-    encoder = PatternEncoder(pattern, backbone.pieces, length, inputs.model.truncation)
-    slots = max((len(word.ids) for word in words), default=1) if inputs.multi_token else 1
+def _pattern_report(data: TaskData, model: SharedModel, spec: VoterSpec, pool: Sequence[Example]) -> PatternReport:
+    backbone, settings, pattern = model.backbone, model.settings, spec.prompt.pattern
+    words = tuple(word_reports(spec.pvp, backbone.pieces, model.multi_token))
+    length = row_length(settings, backbone.longest_input, spec.train)
+    encoder = PatternEncoder(pattern, backbone.pieces, length, settings.truncation)
+    slots = max((len(word.ids) for word in words), default=1) if model.multi_token else 1
     encoded = encoder.encode(pool, max(1, slots))
     accuracy, calibrated = None, None
-    if plan.data.labeled and not any(word.problem for word in words):
-        voter = Voter(backbone, pvp, inputs.model, inputs.machine, inputs.multi_token)
-        scores, gold = voter.scores(plan.data.labeled), gold_columns(plan.data.labeled, plan.data.task.labels)
+    if data.labeled and not any(word.problem for word in words):
+        voter = model.voter(spec.pvp)
+        scores, gold = voter.scores(data.labeled), gold_columns(data.labeled, data.task.labels)
         accuracy = float((scores.argmax(axis=1) == gold).mean())
         calibrated = float((batch_calibrated(scores, voter.scores(pool)).argmax(axis=1) == gold).mean())
     return PatternReport(
@@ -144,7 +142,7 @@ def _problems(reports: Sequence[PatternReport]) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
-def _advice(plan: Plan, reports: Sequence[PatternReport]) -> list[str]:
+def _advice(data: TaskData, reports: Sequence[PatternReport]) -> list[str]:
     """Say what else to change."""
     advice = [
         f"{report.truncated:.0%} of the texts are cut under {report.name}: raise model.max_length, or set "
@@ -153,8 +151,8 @@ def _advice(plan: Plan, reports: Sequence[PatternReport]) -> list[str]:
         if report.truncated > 0.1
     ]
     found = [max(report.accuracy, report.calibrated or 0.0) for report in reports if report.accuracy is not None]
-    gold = gold_columns(plan.data.labeled, plan.data.task.labels)
-    if found and max(found) <= _by_chance(gold, len(plan.data.task.labels)):
+    gold = gold_columns(data.labeled, data.task.labels)
+    if found and max(found) <= by_chance(gold, len(data.task.labels)):
         advice.append(
             f"No pattern knows the labels untrained ({max(found):.0%} of the labeled rows at best, which is chance): "
             "try other words or patterns, or a larger model."
@@ -162,7 +160,7 @@ def _advice(plan: Plan, reports: Sequence[PatternReport]) -> list[str]:
     return advice
 
 
-def _by_chance(gold: np.ndarray, labels: int) -> float:
+def by_chance(gold: np.ndarray, labels: int) -> float:
     """Return the accuracy of always saying the most frequent label of some rows, and one standard error."""
     share = float(np.bincount(gold, minlength=labels).max()) / len(gold)
     return share + math.sqrt(share * (1.0 - share) / len(gold))

@@ -25,8 +25,7 @@ from pet.method.labels import is_ours
 from pet.prompts.patterns import Pattern
 from pet.runs.directory import RunDirectory
 from pet.settings.config import RunConfig
-
-__all__ = ["MASK", "Explanation", "GenerationView", "Lesson", "VoterView", "explain"]
+from pet.settings.task import TaskSettings
 
 Probs = Mapping[str, float]
 
@@ -37,7 +36,7 @@ _COMPARED_IDS = 50_000  # near matches among more take seconds
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Learned:
     """How the row stood in a training set; `confidence` is None for a gold row, whose label no voter decided."""
 
     label: str
@@ -50,14 +49,14 @@ class Lesson:
 class VoterView:
     """One voter of one generation: its vote on the row, `probs`, and the row's place in its training set.
 
-    `probs` is None where the row got no vote, `lesson` where it was not in the training set.
+    `probs` is None where the row got no vote, `trained_on` where it was not in the training set.
     """
 
     name: str
     pattern: Pattern
     words: Mapping[str, Sequence[str]]
     probs: Probs | None
-    lesson: Lesson | None
+    trained_on: Learned | None
 
     @property
     def label(self) -> str | None:
@@ -152,12 +151,8 @@ class Explanation:
 def explain(run: str | Path, row_id: str) -> Explanation:
     """Read why a row of a finished run has its label; `row_id` is compared with the ids as text.
 
-    Raises
-    ------
-    ConfigError
-        If `run` is no run directory.
-    DataError
-        If the run is not finished, has no such row, or a file of it is damaged.
+    Raises `ConfigError` if `run` is no run directory. Raises `DataError` if the run is not finished, has no such
+    row, or a file of it is damaged.
     """
     directory = RunDirectory(Path(run))
     if not directory.manifest_path.is_file():
@@ -176,18 +171,18 @@ def explain(run: str | Path, row_id: str) -> Explanation:
         raise DataError(f"No row {row_id!r} in {directory.pseudo_labels}: give one of its ids.{hint}")
     # A labeled row may have the id of a row of the pool; why that one has its label is known.
     row = next((row for row in rows if row.get("source") != "gold"), rows[0])
-    found = _row(directory.pseudo_labels, row, config)
+    found = _row(directory.pseudo_labels, row, config.task)
     generations = tuple(_generation(folder, found, config.task.labels) for folder in folders)
     return replace(found, generations=generations, namesakes=len(rows) - 1)
 
 
-def _row(path: Path, row: Mapping[str, Any], config: RunConfig) -> Explanation:
-    names = field_names(config.task.fields, is_ours)
+def _row(path: Path, row: Mapping[str, Any], task: TaskSettings) -> Explanation:
+    names = field_names(task.fields, is_ours)
     missing = [name for name in (*names.values(), "label", "source") if name not in row]
     if missing:
         raise DataError(f"{path} has no column {missing[0]!r}: give it back, or run `pet label` again.")
     fields = {field: str(row[name] or "") for field, name in names.items()}
-    probs = {label: _number(row.get(f"prob_{label}")) for label in config.task.labels}
+    probs = {label: _number(row.get(f"prob_{label}")) for label in task.labels}
     known = {label: prob for label, prob in probs.items() if prob is not None}
     return Explanation(
         Example(str(row["id"]), fields, str(row["label"])),
@@ -216,10 +211,10 @@ def _generation(folder: Path, row: Explanation, labels: Sequence[str]) -> Genera
         voters = tuple(
             VoterView(
                 voter["name"],
-                Pattern.parse(voter["name"].partition("+")[0], voter["template"]),
+                Pattern(voter["name"].partition("+")[0], voter["template"]),
                 dict(voter["words"]),
                 _vote(votes[0][voter["name"]], labels) if votes else None,
-                _lesson(_rows(folder / voter["file"], row.example.id), row.is_gold),
+                _trained_on(_rows(folder / voter["file"], row.example.id), row.is_gold),
             )
             for voter in content["voters"]
         )
@@ -232,10 +227,10 @@ def _vote(probs: Sequence[float], labels: Sequence[str]) -> Probs:
     return {label: float(prob) for label, prob in zip(labels, probs, strict=True)}
 
 
-def _lesson(rows: Sequence[Mapping[str, Any]], is_gold: bool) -> Lesson | None:
+def _trained_on(rows: Sequence[Mapping[str, Any]], is_gold: bool) -> Learned | None:
     for row in rows:
         if (row["source"] == "gold") == is_gold:
-            return Lesson(str(row["label"]), row["source"], _number(row["confidence"]), tuple(row["decided_by"] or ()))
+            return Learned(str(row["label"]), row["source"], _number(row["confidence"]), tuple(row["decided_by"] or ()))
     return None
 
 
@@ -270,17 +265,17 @@ def _generation_json(one: GenerationView) -> dict[str, Any]:
             "name": voter.name,
             "label": voter.label,
             "probabilities": _rounded(voter.probs),
-            "trained_on": _lesson_json(voter.lesson),
+            "trained_on": _trained_json(voter.trained_on),
         }
         for voter in one.voters
     ]
     return {"generation": one.number, "rejected": one.rejected, "continues": one.continues, "voters": voters}
 
 
-def _lesson_json(lesson: Lesson | None) -> dict[str, Any] | None:
-    if lesson is None:
+def _trained_json(trained_on: Learned | None) -> dict[str, Any] | None:
+    if trained_on is None:
         return None
-    return {"label": lesson.label, "confidence": lesson.confidence, "decided_by": list(lesson.decided_by)}
+    return {"label": trained_on.label, "confidence": trained_on.confidence, "decided_by": list(trained_on.decided_by)}
 
 
 def _rounded(probs: Probs | None) -> Probs | None:

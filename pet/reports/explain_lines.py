@@ -1,4 +1,4 @@
-"""An explanation as lines for a terminal: the answer first, then the votes, the lessons and the clozes.
+"""An explanation as lines for a terminal: the answer first, then the votes, what was trained on and the clozes.
 
 Nothing in the texts of a row, its labels or ids is read as markup, and no character of theirs steers the terminal.
 """
@@ -8,9 +8,7 @@ from collections.abc import Sequence
 
 from pet.data.examples import Example
 from pet.prompts.patterns import Pattern
-from pet.reports.explain import MASK, Explanation, GenerationView, Lesson
-
-__all__ = ["explanation_lines"]
+from pet.reports.explain import MASK, Explanation, GenerationView, Learned
 
 _TEXT = 200  # characters shown of a text
 _LABELS = 5  # columns of a table of votes
@@ -30,7 +28,7 @@ def explanation_lines(found: Explanation) -> list[str]:
         facts += [f"learned from the votes of generation {one.continues}"] if one.continues is not None else []
         facts += ["its votes make the ensemble"] if one.number == last else []
         lines += ["", f"generation {one.number}" + (f" ({'; '.join(facts)})" if facts else "")]
-        lines += _lessons_alone(one) if found.is_gold else _votes(one, ranked[:_LABELS])
+        lines += _gold_lines(one) if found.is_gold else _votes(one, ranked[:_LABELS])
     if len(ranked) > _LABELS and not found.is_gold:
         lines += ["", f"The {_LABELS} most probable of {len(ranked)} labels are shown; --json shows all."]
     return [_visible(line) for line in [*lines, "", *_clozes(found)]]
@@ -72,28 +70,28 @@ def _texts(found: Explanation) -> list[tuple[str, str]]:
 
 def _votes(one: GenerationView, labels: Sequence[str]) -> list[str]:
     """Return the votes of a generation in columns of `labels`, and who was trained on the row."""
-    lessons = [_lesson(voter.name, voter.lesson) for voter in one.voters if voter.lesson]
+    trained = [_trained_on(voter.name, voter.trained_on) for voter in one.voters if voter.trained_on]
     rows = [
         ("", voter.name, str(voter.label), *(f"{voter.probs[label]:.2f}" for label in labels))
         for voter in one.voters
         if voter.probs
     ]
     if not rows:
-        return ["  not labeled in this generation", *lessons]
-    return [*_table([("", "voter", "votes for", *(_short(name, _NAME) for name in labels)), *rows], left=3), *lessons]
+        return ["  not labeled in this generation", *trained]
+    return [*_table([("", "voter", "votes for", *(_short(name, _NAME) for name in labels)), *rows], left=3), *trained]
 
 
-def _lesson(voter: str, lesson: Lesson) -> str:
-    more = len(lesson.decided_by) - _VOTERS
-    names = ", ".join(lesson.decided_by[:_VOTERS]) + (f" and {more} more" if more > 0 else "")
-    sure = f" ({lesson.confidence:.2f})" if lesson.confidence is not None else ""
-    return f"  {voter} was trained on it as {lesson.label}{sure}{f', decided by {names}' if names else ''}"
+def _trained_on(voter: str, trained_on: Learned) -> str:
+    more = len(trained_on.decided_by) - _VOTERS
+    names = ", ".join(trained_on.decided_by[:_VOTERS]) + (f" and {more} more" if more > 0 else "")
+    sure = f" ({trained_on.confidence:.2f})" if trained_on.confidence is not None else ""
+    return f"  {voter} was trained on it as {trained_on.label}{sure}{f', decided by {names}' if names else ''}"
 
 
-def _lessons_alone(one: GenerationView) -> list[str]:
+def _gold_lines(one: GenerationView) -> list[str]:
     """Say of a labeled row, on which nobody votes, how many voters learned it."""
-    trained = sum(voter.lesson is not None for voter in one.voters)
-    return [f"  {trained} of {_count(len(one.voters), 'voter')} trained on it"]
+    learned = sum(voter.trained_on is not None for voter in one.voters)
+    return [f"  {learned} of {_count(len(one.voters), 'voter')} trained on it"]
 
 
 def _clozes(found: Explanation) -> list[str]:

@@ -1,26 +1,24 @@
 """How a model reads one row under a pattern, token by token: `pet explain-prompt`."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pet.data.dataset import TaskData
 from pet.data.examples import Example
 from pet.errors import ConfigError
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.sources import ModelSource, load_tokenizer, longest_input, masked_lm_config
 from pet.learners.models.tokens import PieceTokenizer
+from pet.learners.models.words import label_words
 from pet.learners.voters.parts import row_length
-from pet.learners.voters.pvp import Voter
-from pet.learners.voters.saved import load_voter
-from pet.learners.voters.words import label_words
+from pet.learners.voters.pvp import PvpVoter
+from pet.learners.voters.shared import SharedModel
+from pet.learners.voters.spec import VoterSpec, distinct_pvps
 from pet.method.adapt import adapted_model
-from pet.method.plan import Plan, prepare
 from pet.reports.tokens import TokenKind, row_tokens
 from pet.runs.directory import RunDirectory
-from pet.settings.config import RunConfig
-
-__all__ = ["PromptToken", "explain_prompt", "prompt_lines"]
 
 NEAREST = 3
 """So many words are shown for a trained vector."""
@@ -42,45 +40,34 @@ class PromptToken:
 
 
 def explain_prompt(
-    config: RunConfig, prompt: str, row: int, say: Callable[[str], None] = lambda _: None
+    prompt: str, row: int, data: TaskData, voters: Sequence[VoterSpec], model: SharedModel
 ) -> list[PromptToken]:
-    """Return the tokens of a row of a pipeline, counted from 1: its labeled rows, or the pool without any.
+    """Return the tokens of a row, counted from 1: of the labeled rows, or of the pool without any.
 
-    `prompt` is the name of a pattern, a template with a {mask}, or the folder of a saved voter, whose trained vectors
-    are then told. A pattern is read as the preset of `[train]` has it. What was noticed in the data, such as rows left
-    out, is told to `say`.
+    `prompt` is what the one pattern of the `voters` was asked for by, or the folder of a saved voter, whose trained
+    vectors are then told.
 
-    Raises
-    ------
-    ConfigError
-        If there is no such row, or several patterns fit.
-    PetError
-        If there is no such pattern, or it does not fit the task.
+    Raises `ConfigError` if there is no such row, or several patterns fit. Raises `ModelError` if the saved voter is
+    one of another model.
     """
-    saved = Path(prompt) if (Path(prompt) / "voter.json").is_file() else None
-    plan = prepare(config if saved else _with_pattern(config, prompt))
-    for message in plan.data.messages:
-        say(message)
-    fitting = [pvp.pattern.name for pvp in plan.pvps]
+    fitting = [pvp.pattern.name for pvp in distinct_pvps(voters)]
+    saved = saved_voter(prompt)
     if not saved and len(fitting) > 1:
         raise ConfigError(f"{len(fitting)} patterns fit {prompt!r}, expected one: take {' or '.join(fitting[:3])}.")
-    rows = plan.data.labeled or plan.data.unlabeled
+    rows = data.labeled or data.unlabeled
     if not 1 <= row <= len(rows):
         raise ConfigError(f"--row {row}: expected one from 1 to {len(rows)}, the rows of the pipeline's first file.")
     if saved:
-        backbone = Backbone.masked_lm(_base_of(saved, plan.inputs.source), plan.inputs.machine.device)
-        voter = load_voter(saved, backbone, plan.inputs.machine)
+        backbone = Backbone.masked_lm(_base_of(saved, model.source), model.machine.device)
+        voter = PvpVoter.load(saved, backbone, model.machine)
         return list(_tokens(voter.encoder, rows[row - 1], voter.words.slots, _nearest(voter)))
-    encoder, slots = _reading(plan)
+    encoder, slots = _reading(voters[0], model)
     return list(_tokens(encoder, rows[row - 1], slots, {}))
 
 
-def _with_pattern(config: RunConfig, prompt: str) -> RunConfig:
-    """Return a config of one voter, under that pattern, as `[train]` has it."""
-    prompts = config.prompts.model_copy(update={"patterns": (prompt,)})
-    train = config.train.model_copy(update={"voters": ()})
-    ipet = config.ipet.model_copy(update={"generations": 1})
-    return config.model_copy(update={"prompts": prompts, "train": train, "ipet": ipet})
+def saved_voter(prompt: str) -> Path | None:
+    """Return the folder of a saved voter; None where the text is something else."""
+    return Path(prompt) if (Path(prompt) / "voter.json").is_file() else None
 
 
 def _base_of(voter: Path, source: ModelSource) -> ModelSource:
@@ -90,17 +77,16 @@ def _base_of(voter: Path, source: ModelSource) -> ModelSource:
     return replace(source, folder=model) if model else source
 
 
-def _reading(plan: Plan) -> tuple[PatternEncoder, int]:
-    """Return the encoder of a plan's first voter, and the number of its mask tokens."""
-    inputs, spec = plan.inputs, plan.voters[0]
-    pieces = PieceTokenizer(load_tokenizer(inputs.source.folder))
-    longest = longest_input(masked_lm_config(inputs.source), pieces.tokenizer)
-    length = row_length(inputs.model, longest, spec.train)
-    encoder = PatternEncoder(spec.prompt.pattern, pieces, length, inputs.model.truncation)
-    return encoder, label_words(spec.prompt, pieces, inputs.multi_token).slots
+def _reading(spec: VoterSpec, model: SharedModel) -> tuple[PatternEncoder, int]:
+    """Return the encoder of a voter, and the number of its mask tokens; no weights are read."""
+    pieces = PieceTokenizer(load_tokenizer(model.source.folder))
+    longest = longest_input(masked_lm_config(model.source), pieces.tokenizer)
+    length = row_length(model.settings, longest, spec.train)
+    encoder = PatternEncoder(spec.prompt.pattern, pieces, length, model.settings.truncation)
+    return encoder, label_words(spec.prompt, pieces, model.multi_token).slots
 
 
-def _nearest(voter: Voter) -> Mapping[int, Sequence[tuple[str, float]]]:
+def _nearest(voter: PvpVoter) -> Mapping[int, Sequence[tuple[str, float]]]:
     """Return the nearest words of each row of a voter's table."""
     if voter.parts is None or voter.parts.prompt is None:
         return {}

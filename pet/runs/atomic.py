@@ -18,21 +18,6 @@ from pathlib import Path
 
 from pet.runs.storage import storage_errors
 
-__all__ = [
-    "SUCCESS",
-    "TEMPORARY",
-    "files_as_published",
-    "folder_problem",
-    "is_leftover",
-    "publish_folder",
-    "remove_leftovers",
-    "remove_whole",
-    "write_atomically",
-    "write_folder",
-    "write_json",
-    "write_text",
-]
-
 SUCCESS = "_SUCCESS"
 """The last file of a published folder: JSON {relative path: {size, sha256}}."""
 
@@ -48,10 +33,7 @@ _SYNC_FLAGS = os.O_RDWR if os.name == "nt" else os.O_RDONLY
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in the place of `path`.
 
-    Raises
-    ------
-    RunError
-        If the disk is full or may not be written; `path` is then as it was before.
+    Raises `RunError` if the disk is full or may not be written; `path` is then as it was before.
     """
     temporary = _temporary_beside(path)
     with storage_errors(path):
@@ -69,10 +51,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text as a whole (see `write_atomically`); lone surrogates are written as escapes.
 
-    Raises
-    ------
-    RunError
-        If the disk is full or may not be written.
+    Raises `RunError` if the disk is full or may not be written.
     """
     write_atomically(path, lambda temporary: _write_bytes(temporary, text))
 
@@ -80,12 +59,8 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write a value as indented JSON, as a whole (see `write_atomically`), keys in the order they have.
 
-    Raises
-    ------
-    RunError
-        If the disk is full or may not be written.
-    TypeError, ValueError
-        If the value is not JSON; NaN and infinity are not.
+    Raises `RunError` if the disk is full or may not be written. Raises `TypeError` or `ValueError` if the value is
+    not JSON; NaN and infinity are not.
     """
     write_text(path, _as_json(value))
 
@@ -93,10 +68,7 @@ def write_json(path: Path, value: object) -> None:
 def write_folder(final: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill an empty temporary folder beside `final`, then publish it (see `publish_folder`).
 
-    Raises
-    ------
-    RunError
-        If the disk is full or may not be written. Whatever `write` raises is passed on.
+    Raises `RunError` if the disk is full or may not be written. Whatever `write` raises is passed on.
     """
     temporary = final.with_name(f"{TEMPORARY}{final.name}-{os.getpid()}")
     with storage_errors(final):
@@ -113,10 +85,7 @@ def write_folder(final: Path, write: Callable[[Path], None]) -> None:
 def publish_folder(temporary: Path, final: Path) -> None:
     """Flush a filled folder, list its files in `_SUCCESS` and rename it to `final`, replacing what was there.
 
-    Raises
-    ------
-    RunError
-        If the disk is full or may not be written.
+    Raises `RunError` if the disk is full or may not be written.
     """
     with storage_errors(final):
         files = {path.relative_to(temporary).as_posix(): path for path in _files(temporary)}
@@ -164,10 +133,7 @@ def files_as_published(folder: Path) -> set[str]:
 def remove_whole(path: Path) -> None:
     """Remove a file, link or folder if it is there; a folder never stays half removed under its own name.
 
-    Raises
-    ------
-    OSError
-        If it may not be removed.
+    Raises `OSError` if it may not be removed.
     """
     doomed = path if is_leftover(path.name) else _set_aside(path)
     if doomed is None:
@@ -190,10 +156,7 @@ def is_leftover(name: str) -> bool:
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed runs left unfinished in `folder`; only for the one who holds the lock of the run.
 
-    Raises
-    ------
-    OSError
-        If something may not be removed.
+    Raises `OSError` if something may not be removed.
     """
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
@@ -229,13 +192,14 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / SUCCESS]
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Return the sha256 (hex) of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fingerprint(path: Path) -> dict[str, int | str]:
-    return {"size": path.stat().st_size, "sha256": _sha256(path)}
+    return {"size": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def _file_problem(path: Path, size: int, sha256: str) -> str | None:
@@ -244,7 +208,7 @@ def _file_problem(path: Path, size: int, sha256: str) -> str | None:
     found = path.stat().st_size
     if found != size:
         return f"has {found} bytes instead of {size}"
-    return None if _sha256(path) == sha256 else "has another content than was written"
+    return None if file_sha256(path) == sha256 else "has another content than was written"
 
 
 def _sync(path: Path) -> None:

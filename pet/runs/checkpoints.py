@@ -7,8 +7,6 @@ from pathlib import Path
 
 from pet.runs.atomic import folder_problem, write_folder
 
-__all__ = ["Checkpoints"]
-
 _NUMBER = "number.json"
 
 
@@ -37,10 +35,7 @@ class Checkpoints:
     def save(self, write: Callable[[Path], None]) -> None:
         """Let `write` fill a new checkpoint, in the place of the older of the two.
 
-        Raises
-        ------
-        RunError
-            If the disk is full or may not be written; the last checkpoint stays.
+        Raises `RunError` if the disk is full or may not be written; the last checkpoint stays.
         """
         if self._last is None:
             self.latest()

@@ -1,30 +1,26 @@
 """The run directory: one run, its settings and its results, resumed where it stopped."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pet.errors import ConfigError, RunError
-from pet.runs.atomic import is_leftover, remove_leftovers, remove_whole, write_text
+from pet.runs.atomic import file_sha256, is_leftover, remove_leftovers, remove_whole, write_text
 from pet.runs.jobs import Job, JobStore
 from pet.runs.lock import LOCK, OWNER, run_lock
 from pet.runs.log import NULL_LOG, RunLog
 from pet.runs.manifest import Manifest, setting_changes
 from pet.runs.storage import storage_errors
 
-__all__ = ["RunDirectory"]
-
-# All that a run leaves, in the order in which `force` removes it: the manifest goes last, so that after a
-# removal that was killed the folder is still known as one of ours.
-_RESULTS = (
+# What the final classifier is exported to.
+_EXPORTS = ("onnx", "onnx-int8")
+RESULTS = (
     "jobs",
     "tokens",
     "generations",
     "model",
-    "onnx",
-    "onnx-int8",
+    *_EXPORTS,
     "pseudo_labels.parquet",
     "metrics.json",
     "forecast.json",
@@ -34,8 +30,22 @@ _RESULTS = (
     "config.toml",
     "manifest.json",
 )
+"""All that a run leaves, in the order in which `force` removes it.
+
+The manifest goes last, so that after a removal that was killed the folder is still known as one of ours.
+"""
 # What may lie in a folder that counts as empty.
 _HARMLESS = frozenset({LOCK, OWNER, ".DS_Store", ".gitignore", ".gitkeep", "lost+found"})
+
+
+class _Below:
+    """A path below the root of a run."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, run: "RunDirectory", _owner: object) -> Path:
+        return run.root / self.name
 
 
 @dataclass(frozen=True)
@@ -44,65 +54,17 @@ class RunDirectory:
 
     root: Path
 
-    @property
-    def config_path(self) -> Path:
-        """The resolved settings."""
-        return self.root / "config.toml"
-
-    @property
-    def manifest_path(self) -> Path:
-        """What the run was made from, and its expected jobs."""
-        return self.root / "manifest.json"
-
-    @property
-    def log_path(self) -> Path:
-        """What happened, with times."""
-        return self.root / "run.log"
-
-    @property
-    def jobs(self) -> Path:
-        """The folder of the jobs, one folder per key."""
-        return self.root / "jobs"
-
-    @property
-    def tokens(self) -> Path:
-        """Token ids of the pool's texts, while the run is under way."""
-        return self.root / "tokens"
-
-    @property
-    def generations(self) -> Path:
-        """What each generation learned from and said, one folder per generation."""
-        return self.root / "generations"
-
-    @property
-    def pseudo_labels(self) -> Path:
-        """The labeled pool."""
-        return self.root / "pseudo_labels.parquet"
-
-    @property
-    def model(self) -> Path:
-        """The folder of the final classifier."""
-        return self.root / "model"
-
-    @property
-    def exports(self) -> tuple[Path, ...]:
-        """The folders of what the final classifier was exported to."""
-        return self.root / "onnx", self.root / "onnx-int8"
-
-    @property
-    def metrics_path(self) -> Path:
-        """What was measured."""
-        return self.root / "metrics.json"
-
-    @property
-    def forecast_path(self) -> Path:
-        """What the run was predicted to take, and took."""
-        return self.root / "forecast.json"
-
-    @property
-    def rejected_path(self) -> Path:
-        """The rows that were left out, with reasons."""
-        return self.root / "rejected.jsonl"
+    config_path = _Below("config.toml")  # the resolved settings
+    manifest_path = _Below("manifest.json")  # what the run was made from, and its expected jobs
+    log_path = _Below("run.log")  # what happened, with times
+    jobs = _Below("jobs")  # a folder per finished job, by its key
+    tokens = _Below("tokens")  # token ids of the pool's texts, while the run is under way
+    generations = _Below("generations")  # what each generation learned from and said, a folder per generation
+    pseudo_labels = _Below("pseudo_labels.parquet")  # the labeled pool
+    model = _Below("model")  # the final classifier
+    metrics_path = _Below("metrics.json")  # what was measured
+    forecast_path = _Below("forecast.json")  # what the run was predicted to take, and took
+    rejected_path = _Below("rejected.jsonl")  # the rows that were left out, with reasons
 
     @classmethod
     @contextmanager
@@ -115,14 +77,9 @@ class RunDirectory:
         made from, a directory is resumed, also with `force`; with another one, `force` removes the earlier
         results first.
 
-        Raises
-        ------
-        ConfigError
-            If `root` cannot be created, holds something else than a run, or a run of another identity.
-        RunLocked
-            If another process works in it.
-        RunError
-            If the disk is full or may not be written.
+        Raises `ConfigError` if `root` cannot be created, holds something else than a run, or a run of another
+        identity. Raises `RunLocked` if another process works in it. Raises `RunError` if the disk is full or
+        may not be written.
         """
         directory = cls(Path(root))
         directory._create()
@@ -155,10 +112,7 @@ class RunDirectory:
     def expect(self, jobs: Mapping[str, str]) -> None:
         """Add jobs, name -> key, to those that a complete run has; a name that is known gets the new key.
 
-        Raises
-        ------
-        RunError
-            If the manifest is gone, or the disk is full or may not be written.
+        Raises `RunError` if the manifest is gone, or the disk is full or may not be written.
         """
         manifest = self._manifest()
         merged = {**manifest.jobs, **jobs}
@@ -167,7 +121,7 @@ class RunDirectory:
 
     def tell_exports(self, warn: Callable[[str], None]) -> None:
         """Say which exports are there, when the final classifier changes."""
-        for export in filter(Path.exists, self.exports):
+        for export in filter(Path.exists, (self.root / name for name in _EXPORTS)):
             warn(f"{export} is still the classifier before this one: export it again")
 
     def remove_drafts(self) -> None:
@@ -179,32 +133,23 @@ class RunDirectory:
     def labels_are_ours(self) -> bool:
         """Whether the labeled data set is there, byte by byte as `labels_written` has found it.
 
-        Raises
-        ------
-        RunError
-            If the manifest is gone.
+        Raises `RunError` if the manifest is gone.
         """
         path = self.pseudo_labels
-        return path.is_file() and self._manifest().written.get(path.name) == _sha256(path)
+        return path.is_file() and self._manifest().written.get(path.name) == file_sha256(path)
 
     def labels_written(self) -> None:
         """Note what the labeled data set is now, to know it again.
 
-        Raises
-        ------
-        RunError
-            If the manifest is gone, or the disk is full or may not be written.
+        Raises `RunError` if the manifest is gone, or the disk is full or may not be written.
         """
         manifest, name = self._manifest(), self.pseudo_labels.name
-        replace(manifest, written={**manifest.written, name: _sha256(self.pseudo_labels)}).write(self.manifest_path)
+        replace(manifest, written={**manifest.written, name: file_sha256(self.pseudo_labels)}).write(self.manifest_path)
 
     def missing(self) -> list[str]:
         """Return the names of the expected jobs that are not finished, or damaged.
 
-        Raises
-        ------
-        RunError
-            If the manifest is gone.
+        Raises `RunError` if the manifest is gone.
         """
         store = self.store()
         return [name for name, key in self._manifest().jobs.items() if not store.done(Job(name, key))]
@@ -266,15 +211,10 @@ class RunDirectory:
         if not force:
             self._refuse_other(changes)
         if changes:
-            for name in _RESULTS:
+            for name in RESULTS:
                 remove_whole(self.root / name)
         if changes or Manifest.from_file(self.manifest_path) is None:
             Manifest(dict(identity)).write(self.manifest_path)
         if changes or self._text_of_config() != config_toml:
             write_text(self.config_path, config_toml)
         self.jobs.mkdir(exist_ok=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

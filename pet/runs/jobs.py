@@ -12,8 +12,6 @@ from pathlib import Path
 from pet.runs.atomic import SUCCESS, folder_problem, write_folder
 from pet.runs.log import NULL_LOG, RunLog
 
-__all__ = ["Job", "JobStore", "job_hash"]
-
 _ABOUT = "job.json"
 """The file of a finished job that has its name."""
 
@@ -21,10 +19,7 @@ _ABOUT = "job.json"
 def job_hash(**parts: object) -> str:
     """Return 16 hex digits for everything that a job depends on; the order of the parts does not matter.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If a part is no JSON value; NaN and infinity are not.
+    Raises `TypeError` or `ValueError` if a part is no JSON value; NaN and infinity are not.
 
     Examples
     --------
@@ -47,10 +42,7 @@ class Job:
     def __post_init__(self) -> None:
         """Check that the key can name a folder.
 
-        Raises
-        ------
-        ValueError
-            If it cannot.
+        Raises `ValueError` if it cannot.
         """
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self.key):
             raise ValueError(f"the key of job {self.name!r} is {self.key!r}: expected what job_hash returns")
@@ -76,10 +68,8 @@ class JobStore:
 
         `work` gets an empty folder, which takes the job's place only when `work` returned and all is on disk.
 
-        Raises
-        ------
-        RunError
-            If the disk is full or may not be written. Whatever `work` raises is passed on; its files go.
+        Raises `RunError` if the disk is full or may not be written. Whatever `work` raises is passed on; its
+        files go.
         """
         final = self.path(job)
         problem = folder_problem(final)

@@ -13,8 +13,6 @@ from pet.errors import RunLocked
 from pet.runs.atomic import write_json
 from pet.runs.storage import storage_errors
 
-__all__ = ["LOCK", "OWNER", "run_lock"]
-
 LOCK = ".lock"
 """The file whose lock is held by the operating system for the process; that it exists means nothing."""
 
@@ -26,12 +24,7 @@ OWNER = ".lock-owner.json"
 def run_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of an existing folder.
 
-    Raises
-    ------
-    RunLocked
-        If another process holds it.
-    RunError
-        If the disk is full or may not be written.
+    Raises `RunLocked` if another process holds it. Raises `RunError` if the disk is full or may not be written.
     """
     lock = FileLock(folder / LOCK, timeout=0)
     with storage_errors(folder / LOCK):

@@ -6,8 +6,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["NULL_LOG", "NullLog", "RunLog"]
-
 
 class RunLog:
     """Says messages on a stream and appends them with their time to a file.

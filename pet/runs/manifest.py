@@ -9,8 +9,6 @@ from typing import Any
 
 from pet.runs.atomic import write_json
 
-__all__ = ["ADDITIONS", "FORMAT_VERSION", "Manifest", "setting_changes"]
-
 ADDITIONS = ("run.keep_models", "run.workers", "ipet.accept_all")
 """Settings that may be changed while a run is under way: no job is named by them.
 
@@ -57,10 +55,7 @@ class Manifest:
     def write(self, path: Path) -> None:
         """Write the manifest as a whole.
 
-        Raises
-        ------
-        RunError
-            If the disk is full or may not be written.
+        Raises `RunError` if the disk is full or may not be written.
         """
         parts = {"identity": dict(self.identity), "jobs": dict(self.jobs), "written": dict(self.written)}
         write_json(path, {"format": _FORMAT, "format_version": self.format_version, **parts})

@@ -1,7 +1,7 @@
 """Progress bars on the standard error output, for people only: silent when it is no terminal."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -10,12 +10,13 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    TaskID,
+    TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-
-__all__ = ["Advance", "Relay", "Stages", "is_watched", "stage_progress"]
 
 
 class Advance(Protocol):
@@ -34,25 +35,45 @@ def stage_progress(description: str, total: int | None, enabled: bool | None = N
     >>> with stage_progress("training agnews/colon", total=100, enabled=False) as advance:
     ...     advance(50)
     """
-    if not (is_watched() if enabled is None else enabled):
-        yield _ignore
-        return
+    with _bar(description, total, MofNCompleteColumn(), enabled=enabled) as (bar, task):
+
+        def advance(count: int = 1, /) -> None:
+            bar.advance(task, count)
+
+        yield advance
+
+
+@contextmanager
+def rate_progress(description: str, unit: str, enabled: bool | None = None) -> Iterator[Callable[[float, float], None]]:
+    """Show a bar, and yield the function that sets it to a share done, 0 to 1, and a rate in `unit` per second.
+
+    `enabled` as for `stage_progress`.
+
+    >>> with rate_progress("training", "tokens", enabled=False) as show:
+    ...     show(0.5, 20_000.0)
+    """
+    columns = TaskProgressColumn(), TextColumn("{task.fields[rate]}")
+    with _bar(description, 1.0, *columns, enabled=enabled) as (bar, task):
+        yield lambda done, rate: bar.update(task, completed=done, rate=f"{rate:,.0f} {unit}/s")
+
+
+@contextmanager
+def _bar(
+    description: str, total: float | None, *counts: ProgressColumn, enabled: bool | None
+) -> Iterator[tuple[Progress, TaskID]]:
+    """Show a bar with `counts` between it and the times, or none where it is not enabled; yield it and its task."""
+    console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),  # names of patterns may contain square brackets
         BarColumn(bar_width=24),
-        MofNCompleteColumn(),
+        *counts,
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
+    shown = is_watched() if enabled is None else enabled
     # The bar goes when the stage ends: what stays on the screen is what was said to the log.
-    with Progress(*columns, console=console, transient=console.is_terminal) as progress:
-        task = progress.add_task(description, total=total)
-
-        def advance(count: int = 1, /) -> None:
-            progress.advance(task, count)
-
-        yield advance
+    with Progress(*columns, console=console, transient=console.is_terminal, disable=not shown) as bar:
+        yield bar, bar.add_task(description, total=total, rate="")
 
 
 class Stages:
@@ -98,7 +119,3 @@ def is_watched() -> bool:
         return sys.stderr.isatty()
     except (AttributeError, ValueError):  # no stderr (pythonw), or a closed one
         return False
-
-
-def _ignore(count: int = 1, /) -> None:
-    pass

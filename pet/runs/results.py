@@ -1,6 +1,6 @@
-"""What a job leaves in its folder: arrays as safetensors, what was trained and what it cost as JSON.
+"""What a job leaves in its folder: named arrays as safetensors, what was trained and what it cost as JSON.
 
-scores.safetensors    what was found
+scores.safetensors    the arrays, by the names of the fields of their dataclass
 training.json         updates, losses, and facts of what was trained
 work.json             the rows that went through a model, and its updates
 """
@@ -10,15 +10,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from pet.learners.models.training import TrainLog
 
-__all__ = ["Arrays", "Work", "read_results", "write_results"]
-
-Arrays = Mapping[str, np.ndarray]
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -35,12 +34,16 @@ class Work:
 
 def write_results(
     folder: Path,
-    arrays: Arrays,
+    found: Any,
     log: TrainLog | None = None,
     about: Mapping[str, object] = MappingProxyType({}),
     others: int = 0,
 ) -> None:
-    """Leave what a job found, and what it cost; `about` says more of the training, `others` counts rows elsewhere."""
+    """Leave what a job found, a dataclass of arrays, and what it cost.
+
+    `about` says more of the training, `others` counts rows that were scored beside those of the arrays.
+    """
+    arrays: dict[str, np.ndarray] = vars(found)
     save_file(dict(arrays), folder / "scores.safetensors")
     losses = log.losses if log else ()
     if log:
@@ -50,7 +53,7 @@ def write_results(
     (folder / "work.json").write_text(json.dumps(asdict(work)), encoding="utf-8")
 
 
-def read_results(folder: Path) -> tuple[Arrays, Work]:
-    """Return what a finished job found, and what it cost."""
+def read_results(folder: Path, kind: type[R]) -> tuple[R, Work]:
+    """Return what a finished job found, as the dataclass that it left, and what it cost."""
     work = json.loads((folder / "work.json").read_text(encoding="utf-8"))
-    return load_file(folder / "scores.safetensors"), Work(**work)
+    return kind(**load_file(folder / "scores.safetensors")), Work(**work)

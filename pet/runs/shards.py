@@ -20,8 +20,6 @@ from pet.runs.jobs import Job, JobStore, job_hash
 from pet.runs.progress import Advance
 from pet.runs.storage import storage_errors
 
-__all__ = ["SHARD_ROWS", "PoolScores"]
-
 SHARD_ROWS = 12 * CHUNK_ROWS
 """Rows of a file: whole chunks, so that rows are scored in the same batches as without shards."""
 
@@ -65,10 +63,7 @@ class PoolScores:
     def tidy(self) -> None:
         """Remove the jobs of single shards, once the voter's own is done.
 
-        Raises
-        ------
-        RunError
-            If they may not be removed.
+        Raises `RunError` if they may not be removed.
         """
         for job, _, _ in self._shards():
             with storage_errors(self.store.path(job)):

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from pet.errors import StorageError
 
-__all__ = ["storage_errors"]
-
 _REASONS = {
     errno.ENOSPC: "The disk is full while writing {what}: free some space",
     errno.EDQUOT: "The disk quota is used up while writing {what}: free some space",
@@ -25,10 +23,7 @@ _DENIED = (errno.EACCES, errno.EPERM)
 def storage_errors(target: Path) -> Iterator[None]:
     """Turn "disk full" and "may not be written", from any library, into a `StorageError` that names `target`.
 
-    Raises
-    ------
-    StorageError
-        In place of such an error; every other error is passed on.
+    Raises `StorageError` in place of such an error; every other error is passed on.
     """
     try:
         yield

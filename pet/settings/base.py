@@ -1,18 +1,44 @@
 """What every table of settings has in common: frozen, unknown keys refused; and the kinds of numbers in them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pet.errors import ConfigError, near_matches
-
-__all__ = ["PositiveFloat", "PositiveInt", "Section", "SettingsFile", "Share"]
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
+
+
+def expecting(expected: str, fits: Callable[[Any], object]) -> Callable[[Any], Any]:
+    """Return the check that a value fits; `expected` says in words what does."""
+
+    def check(value: Any) -> Any:
+        if not fits(value):
+            raise ValueError(f"expected {expected}")
+        return value
+
+    return check
+
+
+_check_count = expecting(
+    'a whole number from 1 on, or "auto"',
+    lambda value: value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1),
+)
+CountOrAuto = Annotated[PositiveInt | Literal["auto"], BeforeValidator(_check_count)]
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+"""A list of texts; one alone is a list, too."""
+
+
+def accumulation_divides(settings: Any) -> Any:
+    """Check settings of a training that have a `batch_size` and its `accumulation`, and return them."""
+    if settings.batch_size % settings.accumulation:
+        raise ValueError(f"accumulation = {settings.accumulation} does not divide batch_size = {settings.batch_size}")
+    return settings
 
 
 class Section(BaseModel):
@@ -33,10 +59,7 @@ class SettingsFile(Section):
 
         What of them is in `changes` too was given by ``--set``.
 
-        Raises
-        ------
-        ConfigError
-            If a key or value is not known.
+        Raises `ConfigError` if a key or value is not known.
         """
         try:
             return cls.model_validate(tables)

@@ -12,25 +12,7 @@ from pet.settings.pretraining import AdaptSettings
 from pet.settings.run import EnsembleSettings, IpetSettings, RunSettings
 from pet.settings.task import DataSettings, ModelSettings, PromptSettings, TaskSettings
 from pet.settings.toml import absolute, merged, overrides_as_tables, read_toml
-from pet.settings.training import DistillSettings, OptimizerSettings, TrainSettings, VoterSettings
-from pet.settings.variants import VariantSettings
-
-__all__ = [
-    "AdaptSettings",
-    "DataSettings",
-    "DistillSettings",
-    "EnsembleSettings",
-    "IpetSettings",
-    "ModelSettings",
-    "OptimizerSettings",
-    "PromptSettings",
-    "RunConfig",
-    "RunSettings",
-    "TaskSettings",
-    "TrainSettings",
-    "VariantSettings",
-    "VoterSettings",
-]
+from pet.settings.training import DistillSettings, TrainSettings
 
 
 class RunConfig(SettingsFile):
@@ -58,10 +40,7 @@ class RunConfig(SettingsFile):
         Relative paths in `[data]`, `[prompts] registry`, `[model]` and `[distill]` are resolved against the file's
         folder; those given as overrides are relative to the working directory.
 
-        Raises
-        ------
-        ConfigError
-            If the file is missing or no TOML, or a key or value is not known.
+        Raises `ConfigError` if the file is missing or no TOML, or a key or value is not known.
         """
         path = Path(path)
         changes = absolute(overrides_as_tables(overrides), Path.cwd())
@@ -71,6 +50,15 @@ class RunConfig(SettingsFile):
         """Return this config with more folders of patterns and verbalizers."""
         registry = (*self.prompts.registry, *(str(Path(folder).absolute()) for folder in folders))
         return self.model_copy(update={"prompts": self.prompts.model_copy(update={"registry": registry})})
+
+    def with_pattern(self, pattern: str) -> "RunConfig":
+        """Return a config of one voter, under that pattern, as `[train]` has it."""
+        sections = {
+            "prompts": self.prompts.model_copy(update={"patterns": (pattern,)}),
+            "train": self.train.model_copy(update={"voters": ()}),
+            "ipet": self.ipet.model_copy(update={"generations": 1}),
+        }
+        return self.model_copy(update=sections)
 
     def absolute(self) -> "RunConfig":
         """Return this config with its relative paths resolved against the working directory."""

@@ -3,24 +3,18 @@
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from pet.settings.base import PositiveFloat, PositiveInt, Section, Share
+from pet.settings.base import PositiveFloat, PositiveInt, Section, Share, Texts, accumulation_divides, expecting
 from pet.settings.task import ModelName
-
-__all__ = [
-    "AdaptSettings",
-    "LimitSettings",
-    "MaskingSettings",
-    "OutputSettings",
-    "PlaceSettings",
-    "StartSettings",
-    "TextSettings",
-    "UpdateSettings",
-]
 
 MaskRate = Annotated[float, Field(gt=0.0, le=0.5)]
 Length = Annotated[int, Field(ge=8)]
+
+_check_shape = expecting(
+    'layers x hidden size, the latter a multiple of 32, such as "6x384"',
+    lambda value: re.fullmatch(r"[1-9]\d{0,2}x[1-9]\d{0,4}", value) and int(value.partition("x")[2]) % 32 == 0,
+)
 
 
 class StartSettings(Section):
@@ -32,20 +26,11 @@ class StartSettings(Section):
     model: ModelName | None = None
     revision: str | None = None
     trim_vocab: PositiveInt | None = None
-    from_scratch: str | None = None
+    from_scratch: Annotated[str, AfterValidator(_check_shape)] | None = None
     shape: Literal["bert", "modernbert"] = "bert"
     tokenizer: Literal["wordpiece", "bpe"] = "wordpiece"
     lowercase: bool = True
     vocab_size: PositiveInt = 16_000
-
-    @field_validator("from_scratch")
-    @classmethod
-    def _is_a_shape(cls, value: str | None) -> str | None:
-        if value is not None:
-            found = re.fullmatch(r"([1-9]\d{0,2})x([1-9]\d{0,4})", value)
-            if not found or int(found[2]) % 32:
-                raise ValueError('expected layers x hidden size, the latter a multiple of 32, such as "6x384"')
-        return value
 
     @model_validator(mode="after")
     def _at_most_one_start(self) -> Self:
@@ -65,17 +50,12 @@ class TextSettings(Section):
     measured on.
     """
 
-    files: tuple[str, ...] = ()
+    files: Texts = ()
     valid: str | None = None
-    columns: tuple[str, ...] = ()
+    columns: Texts = ()
     shares: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]] = Field(default_factory=dict)
     length: Length = 128
     valid_tokens: PositiveInt = 32_768
-
-    @field_validator("files", "columns", mode="before")
-    @classmethod
-    def _one_is_a_list(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
 
 
 class MaskingSettings(Section):
@@ -128,11 +108,7 @@ class UpdateSettings(LimitSettings):
     max_grad_norm: PositiveFloat = 1.0
     dropout: bool = False
 
-    @model_validator(mode="after")
-    def _accumulation_divides(self) -> Self:
-        if self.batch_size % self.accumulation:
-            raise ValueError(f"accumulation = {self.accumulation} does not divide batch_size = {self.batch_size}")
-        return self
+    _divided = model_validator(mode="after")(accumulation_divides)
 
 
 class OutputSettings(Section):
@@ -146,14 +122,6 @@ class OutputSettings(Section):
     trained_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     measurements: PositiveInt = 10
     checkpoint_minutes: Annotated[float, Field(ge=0.0)] = 1.0
-
-
-class PlaceSettings(Section):
-    """`[run]`: the seed and the machine."""
-
-    seed: Annotated[int, Field(ge=0)] = 42
-    device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
 class AdaptSettings(LimitSettings):

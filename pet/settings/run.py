@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
-from pet.settings.base import PositiveInt, Section
+from pet.settings.base import CountOrAuto, PositiveInt, Section, expecting
 
-__all__ = ["EnsembleSettings", "IpetSettings", "RunSettings"]
+_YES_NO_OR_AUTO = expecting('true, false or "auto"', lambda value: value == "auto" or isinstance(value, bool))
 
 
 class EnsembleSettings(Section):
@@ -44,7 +44,7 @@ class IpetSettings(Section):
     `held_out` keeps a fold of the gold rows out of each voter's set, to be measured on.
     """
 
-    generations: PositiveInt | Literal["auto"] = 1
+    generations: CountOrAuto = 1
     growth: Annotated[float, Field(gt=1.0)] = 5.0
     share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
     confidence: Literal["probability", "margin", "consensus"] = "consensus"
@@ -52,40 +52,24 @@ class IpetSettings(Section):
     cap: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     first_rows: PositiveInt = 100
     subset: bool = True
-    held_out: bool | Literal["auto"] = "auto"
+    held_out: Annotated[bool | Literal["auto"], BeforeValidator(_YES_NO_OR_AUTO)] = "auto"
     accept_all: bool = False
 
-    @field_validator("generations", mode="before")
-    @classmethod
-    def _a_number_or_auto(cls, value: Any) -> Any:
-        if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
-            return value
-        raise ValueError('expected a whole number from 1 on, or "auto"')
 
-    @field_validator("held_out", mode="before")
-    @classmethod
-    def _yes_no_or_auto(cls, value: Any) -> Any:
-        if value == "auto" or isinstance(value, bool):
-            return value
-        raise ValueError('expected true, false or "auto"')
+class PlaceSettings(Section):
+    """The seed and the machine: all of `[run]` in a recipe."""
+
+    seed: Annotated[int, Field(ge=0)] = 42
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
-class RunSettings(Section):
+class RunSettings(PlaceSettings):
     """`[run]`: the seed, the machine, and what is done beside the labels.
 
     `workers` processes do voters side by side; "auto" finds out whether that is faster than one with more threads.
     """
 
-    seed: Annotated[int, Field(ge=0)] = 42
-    device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
     baseline: bool = True
     keep_models: bool = False
-    workers: PositiveInt | Literal["auto"] = "auto"
-
-    @field_validator("workers", mode="before")
-    @classmethod
-    def _a_number_or_auto(cls, value: Any) -> Any:
-        if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
-            return value
-        raise ValueError('expected a whole number from 1 on, or "auto"')
+    workers: CountOrAuto = "auto"

@@ -3,39 +3,41 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
-from pet.settings.base import PositiveInt, Section
+from pet.settings.base import PositiveInt, Section, Texts, expecting
 
-__all__ = ["DataSettings", "ModelName", "ModelSettings", "PromptSettings", "TaskSettings"]
+ModelName = Annotated[str, AfterValidator(expecting("a bundled name, a folder or a hub id", str.strip))]
+
+# It names the folder of a run, and must not lead out of runs/.
+_check_name = expecting(
+    "letters, digits, spaces, '.', '_' and '-', neither '.' nor a space first", re.compile(r"[\w-][\w .-]*").fullmatch
+)
 
 
-def _not_blank(name: str) -> str:
-    if not name.strip():
-        raise ValueError("expected a bundled name, a folder or a hub id")
-    return name
+def number_as_word(value: float) -> str:
+    """Return a label or an id that a file holds as a number, as text.
+
+    >>> number_as_word(1), number_as_word(1.0), number_as_word(True)
+    ('1', '1', 'true')
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-ModelName = Annotated[str, AfterValidator(_not_blank)]
-
-_TASK_NAME = re.compile(r"[\w-][\w .-]*")  # it names the folder of a run, and must not lead out of runs/
+def _label(value: Any) -> Any:
+    return number_as_word(value) if isinstance(value, int | float) else value
 
 
 class TaskSettings(Section):
     """`[task]`: what is labeled. Empty `labels` means those of the train file, else of the verbalizer."""
 
-    name: str = "task"
-    labels: tuple[str, ...] = ()
+    name: Annotated[str, AfterValidator(_check_name)] = "task"
+    labels: tuple[Annotated[str, BeforeValidator(_label)], ...] = ()
     fields: dict[str, str] = Field(default_factory=dict)
     label_column: str = "label"
     id_column: str = "id"
-
-    @field_validator("name")
-    @classmethod
-    def _names_a_folder(cls, value: str) -> str:
-        if not _TASK_NAME.fullmatch(value):
-            raise ValueError("expected letters, digits, spaces, '.', '_' and '-', neither '.' nor a space first")
-        return value
 
     @field_validator("fields")
     @classmethod
@@ -43,11 +45,6 @@ class TaskSettings(Section):
         if name := next((name for name in ("id", "label") if name in value), None):
             raise ValueError(f'expected texts; the column of the {name}s is [task] {name}_column = "{value[name]}"')
         return value
-
-    @field_validator("labels", mode="before")
-    @classmethod
-    def _labels_are_words(cls, value: Any) -> Any:
-        return tuple(_as_label(label) for label in value) if isinstance(value, list | tuple) else value
 
     @field_validator("labels")
     @classmethod
@@ -81,15 +78,10 @@ class DataSettings(Section):
 class PromptSettings(Section):
     """`[prompts]`: which patterns, and the words of the labels (default: the label names)."""
 
-    patterns: tuple[str, ...] = ()
+    patterns: Texts = ()
     verbalizer: str | None = None
-    registry: tuple[str, ...] = ()
+    registry: Texts = ()
     multi_token: bool = False
-
-    @field_validator("patterns", "registry", mode="before")
-    @classmethod
-    def _one_is_a_list(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
 
 
 class ModelSettings(Section):
@@ -99,12 +91,3 @@ class ModelSettings(Section):
     revision: str | None = None
     max_length: Annotated[int, Field(ge=8)] = 256
     truncation: Literal["tail", "head+tail"] = "tail"
-
-
-def _as_label(value: Any) -> Any:
-    """Return a label as the readers of rows do: true is "true", 1 is "1"; what is no word stays, to be refused."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value) if isinstance(value, int | float) else value

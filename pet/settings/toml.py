@@ -1,30 +1,22 @@
 """Pipelines as nested tables, before they are checked: read from TOML, changed by overrides, paths made absolute."""
 
 import os
-import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pet.errors import ConfigError
 from pet.library import bundled_models
 
-__all__ = ["absolute", "as_path", "merged", "overrides_as_tables", "read_toml"]
-
-_FILE = re.compile(r"\.(csv|tsv|jsonl|ndjson|json|parquet|txt)(\.gz)?$", re.IGNORECASE)
-"""How the name of a data file ends (see `pet.data.formats.SUFFIXES`); any other name may be that of a hub data set."""
-_PATHS = {"data": ("train", "unlabeled", "test"), "prompts": ("registry",), "model": ("name",), "distill": ("model",)}
-"""The settings that are, or may be, paths."""
+DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt", ".json", ".parquet")
+"""How a file of rows ends, perhaps with ``.gz`` behind it; any other name may be that of a hub data set."""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the tables of a TOML file.
 
-    Raises
-    ------
-    ConfigError
-        If the file is missing or no TOML.
+    Raises `ConfigError` if the file is missing or no TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -41,39 +33,87 @@ def read_toml(path: Path) -> dict[str, Any]:
 def absolute(tables: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """Return tables whose paths are absolute, taken from the folder `base`; names that are no paths stay."""
     found = dict(tables)
-    for section, keys in _PATHS.items():
+    for section, (keys, placed) in _PATHS.items():
         table = found.get(section)
         if isinstance(table, Mapping):
-            found[section] = {**table, **{key: as_path(section, table[key], base) for key in keys if key in table}}
+            found[section] = {**table, **{key: _each(placed, table[key], base) for key in keys if key in table}}
     return found
 
 
-def as_path(section: str, value: Any, base: Path) -> Any:
-    """Return a setting as an absolute path, or as it is where it names something else (a hub id, a bundled model).
-
-    `section` says what it may name: "data", "prompts", "model" or "distill".
-    """
+def _each(placed: Callable[[str, Path], str], value: Any, base: Path) -> Any:
     if isinstance(value, list | tuple):
-        return [as_path(section, item, base) for item in value]
-    if not isinstance(value, str) or not value:
-        return value
+        return [_each(placed, item, base) for item in value]
+    return placed(value, base) if isinstance(value, str) and value else value
+
+
+def _path(value: str, base: Path) -> str:
     # Not Path.resolve: a link stays what it is called, so that a path read back is the same path.
-    place = os.path.abspath(base / Path(value).expanduser())  # noqa: PTH100
-    plain = value.startswith((".", "~", "/")) or Path(value).is_absolute()
-    if section == "data":
-        # FOLDER:SPLIT is made absolute as one text, which changes its folder alone.
-        exists = os.path.lexists(place) or (":" in value and os.path.isdir(place.rpartition(":")[0]))
-        return place if plain or exists or _FILE.search(value) else value
-    if section == "prompts":
-        return place
-    named = value == "same" or value in bundled_models()
-    return place if not named and (plain or os.path.isdir(place)) else value
+    return os.path.abspath(base / Path(value).expanduser())  # noqa: PTH100
+
+
+def _is_plain(value: str) -> bool:
+    """Say whether a setting is written as a path."""
+    return value.startswith((".", "~", "/")) or Path(value).is_absolute()
+
+
+def _rows(value: str, base: Path) -> str:
+    """Return the path of a source of rows, or the name of a hub data set as it is."""
+    place = _path(value, base)
+    # FOLDER:SPLIT is made absolute as one text, which changes its folder alone.
+    exists = os.path.lexists(place) or (":" in value and os.path.isdir(place.rpartition(":")[0]))
+    is_file = value.lower().removesuffix(".gz").endswith(DATA_SUFFIXES)
+    return place if _is_plain(value) or exists or is_file else value
+
+
+def _texts(value: str, base: Path) -> str:
+    """Return NAME=FILE:SHARE, of which only the file has to be there, with its path."""
+    name, file, share = text_parts(value)
+    return (name and f"{name}=") + (file and _rows(file, base)) + (share and f":{share}")
+
+
+def text_parts(entry: str) -> tuple[str, str, str]:
+    """Return the name, the file and the share of ``[NAME=]FILE[:SHARE]``, "" for what is not there.
+
+    >>> text_parts("talk=b.txt:0.3"), text_parts("owner/name:train")
+    (('talk', 'b.txt', '0.3'), ('', 'owner/name:train', ''))
+    """
+    name, _, place = entry.rpartition("=")
+    file, _, share = place.rpartition(":")
+    # What is behind the colon of a hub data set is no number.
+    return (name, file, share) if file and _is_number(share) else (name, place, "")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _model(value: str, base: Path) -> str:
+    """Return the path of a model's folder, or a name (of the hub, of a bundled model, "same") as it is."""
+    place, named = _path(value, base), value == "same" or value in bundled_models()
+    return place if not named and (_is_plain(value) or os.path.isdir(place)) else value
+
+
+_PATHS: Mapping[str, tuple[Sequence[str], Callable[[str, Path], str]]] = {
+    "data": (("train", "unlabeled", "test"), _rows),
+    "prompts": (("registry",), _path),
+    "model": (("name",), _model),
+    "distill": (("model",), _model),
+    "start": (("model",), _model),
+    "text": (("files", "valid"), _texts),
+}
+"""The settings of a pipeline or a recipe that are, or may be, paths, and how each is made absolute."""
 
 
 def merged(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return nested tables with the values of `changes` in the place of theirs."""
     found = dict(tables)
     for key, value in changes.items():
+        if value == {}:
+            continue  # nothing is changed
         if isinstance(value, dict) and not isinstance(found.get(key, {}), dict):
             raise ConfigError(f"--set {key}.{next(iter(value))}: {key!r} is a value in the file, not a section.")
         found[key] = merged(found.get(key, {}), value) if isinstance(value, dict) else value
@@ -83,13 +123,8 @@ def merged(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 def overrides_as_tables(overrides: Sequence[str]) -> dict[str, Any]:
     """Return ``section.key=value`` overrides as nested tables; a value is read as TOML, else as a plain word.
 
-    Raises
-    ------
-    ConfigError
-        If one of them has another form.
+    Raises `ConfigError` if one of them has another form.
 
-    Examples
-    --------
     >>> overrides_as_tables(["train.steps=60", "model.name=pet-mini"])
     {'train': {'steps': 60}, 'model': {'name': 'pet-mini'}}
     """

@@ -4,22 +4,22 @@ import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
-    field_validator,
     model_serializer,
     model_validator,
 )
 
-from pet.settings.base import PositiveFloat, PositiveInt, Section, Share
+from pet.settings.base import PositiveFloat, PositiveInt, Section, Share, Texts, accumulation_divides, expecting
 from pet.settings.task import ModelName
 from pet.settings.variants import PRESETS, VariantSettings
 
-__all__ = ["DistillSettings", "OptimizerSettings", "StudentSize", "TrainSettings", "VoterSettings"]
-
 Steps = Annotated[int, Field(ge=0)]
 StudentSize = Literal["same", "small", "static"]
+
+_check_name = expecting("letters, digits, '.', '_' and '-'", re.compile(r"[\w.-]*").fullmatch)
 
 
 class OptimizerSettings(Section):
@@ -34,11 +34,7 @@ class OptimizerSettings(Section):
     max_grad_norm: PositiveFloat = 1.0
     gradient_checkpointing: bool = False
 
-    @model_validator(mode="after")
-    def _accumulation_divides(self) -> Self:
-        if self.batch_size % self.accumulation:
-            raise ValueError(f"accumulation = {self.accumulation} does not divide batch_size = {self.batch_size}")
-        return self
+    _divided = model_validator(mode="after")(accumulation_divides)
 
     def resolved(self, steps: int, learning_rate: float) -> Self:
         """Return these settings with the given values where none is set."""
@@ -57,24 +53,12 @@ class VoterSettings(VariantSettings):
     preset from there nor its learning rates. `name` tells tables of one preset apart.
     """
 
-    name: str = ""
-    patterns: tuple[str, ...] = ()
+    name: Annotated[str, AfterValidator(_check_name)] = ""
+    patterns: Texts = ()
     steps: Steps | None = None
     learning_rate: PositiveFloat | None = None
     auxiliary_mlm: Share = 0.0
     gradient_checkpointing: bool = False
-
-    @field_validator("name")
-    @classmethod
-    def _names_a_file(cls, value: str) -> str:
-        if not re.fullmatch(r"[\w.-]*", value):
-            raise ValueError("expected letters, digits, '.', '_' and '-'")
-        return value
-
-    @field_validator("patterns", mode="before")
-    @classmethod
-    def _one_is_a_list(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
 
     @model_serializer(mode="wrap")
     def _only_what_is_said(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -8,41 +8,12 @@ A preset sets all three; each can be set on its own beside it.
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field
 
-from pet.settings.base import PositiveInt, Section
+from pet.settings.base import PositiveInt, Section, expecting
 
-__all__ = [
-    "MOST_VIRTUAL_TOKENS",
-    "PET",
-    "PRESETS",
-    "Input",
-    "Loss",
-    "Output",
-    "Preset",
-    "PromptEncoderKind",
-    "VariantSettings",
-    "Weights",
-]
-
-Preset = Literal[
-    "pet",
-    "p-tuning",
-    "prompt-tuning",
-    "word-tuning",
-    "prefix-tuning",
-    "p-tuning-v2",
-    "adapter",
-    "lora",
-    "bitfit",
-    "unipelt",
-    "warp",
-    "null-bitfit",
-    "adapet",
-]
 Input = Literal["hard", "tune", "soft", "prepend", "null"]
 PromptEncoderKind = Literal["none", "mlp", "lstm"]
 Weights = Literal["full", "none", "bitfit", "layernorm", "adapter", "lora", "prefix", "unipelt", "head", "peft"]
@@ -62,24 +33,24 @@ _PET: dict[str, Any] = {
     "restarts": 1,
 }
 
-PRESETS: Mapping[Preset, Mapping[str, Any]] = MappingProxyType(
-    {
-        "pet": _PET,  # 2001.07676
-        "p-tuning": _PET | {"input": "soft", "prompt_encoder": "mlp", "weights": "none"},  # 2103.10385
-        "prompt-tuning": _PET | {"input": "prepend", "weights": "none"},  # 2104.08691
-        "word-tuning": _PET | {"input": "tune", "weights": "none"},  # the input side of 2108.13161
-        # Starts differ by much, and the training loss tells the good ones.
-        "prefix-tuning": _PET | {"weights": "prefix", "prefix_encoder": "mlp", "restarts": 3},  # 2101.00190
-        "p-tuning-v2": _PET | {"weights": "prefix", "output": "cls"},  # 2110.07602
-        "adapter": _PET | {"weights": "adapter"},  # 1902.00751
-        "lora": _PET | {"weights": "lora"},  # 2106.09685
-        "bitfit": _PET | {"weights": "bitfit"},  # 2106.10199
-        "unipelt": _PET | {"weights": "unipelt"},  # 2110.07577
-        "warp": _PET | {"input": "soft", "weights": "none", "output": "soft"},  # 2101.00121
-        "null-bitfit": _PET | {"input": "null", "weights": "bitfit"},  # 2106.13353
-        "adapet": _PET | {"loss": "adapet"},  # 2103.11955
-    }
-)
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "pet": _PET,  # 2001.07676
+    "p-tuning": _PET | {"input": "soft", "prompt_encoder": "mlp", "weights": "none"},  # 2103.10385
+    "prompt-tuning": _PET | {"input": "prepend", "weights": "none"},  # 2104.08691
+    "word-tuning": _PET | {"input": "tune", "weights": "none"},  # the input side of 2108.13161
+    # Starts differ by much, and the training loss tells the good ones.
+    "prefix-tuning": _PET | {"weights": "prefix", "prefix_encoder": "mlp", "restarts": 3},  # 2101.00190
+    "p-tuning-v2": _PET | {"weights": "prefix", "output": "cls"},  # 2110.07602
+    "adapter": _PET | {"weights": "adapter"},  # 1902.00751
+    "lora": _PET | {"weights": "lora"},  # 2106.09685
+    "bitfit": _PET | {"weights": "bitfit"},  # 2106.10199
+    "unipelt": _PET | {"weights": "unipelt"},  # 2110.07577
+    "warp": _PET | {"input": "soft", "weights": "none", "output": "soft"},  # 2101.00121
+    "null-bitfit": _PET | {"input": "null", "weights": "bitfit"},  # 2106.13353
+    "adapet": _PET | {"loss": "adapet"},  # 2103.11955
+}
+
+_check_preset = expecting(f"one of {', '.join(PRESETS)}", lambda value: value in list(PRESETS))
 
 
 class VariantSettings(Section):
@@ -92,7 +63,7 @@ class VariantSettings(Section):
     is kept.
     """
 
-    preset: Preset = "pet"
+    preset: Annotated[str, BeforeValidator(_check_preset)] = "pet"
     input: Input | None = None
     prompt_encoder: PromptEncoderKind | None = None
     weights: Weights | None = None
@@ -109,13 +80,6 @@ class VariantSettings(Section):
     prefix_shifts_positions: bool = False
     restarts: PositiveInt | None = None
     peft: dict[str, Any] | None = None
-
-    @field_validator("preset", mode="before")
-    @classmethod
-    def _a_known_preset(cls, value: Any) -> Any:
-        if value not in get_args(Preset):
-            raise ValueError(f"expected one of {', '.join(get_args(Preset))}")
-        return value
 
     def with_preset(self) -> Self:
         """Return these settings with every part that is not set taken from the preset."""

@@ -10,16 +10,14 @@ import numpy as np
 from pet.data.examples import Example
 from pet.errors import ConfigError, RunError
 from pet.learners.models.sources import quiet_transformers
-from pet.learners.students.base import Classifier
-from pet.learners.students.classifier import ClassifierForm, TextClassifier, read_form
+from pet.learners.students.base import Classifier, ClassifierForm, read_form
+from pet.learners.students.classifier import TextClassifier
 from pet.learners.students.onnx import ONNX_FILE, export_onnx, quantize_onnx
 from pet.learners.students.sizes import load_for_export, load_student
 from pet.method.labels import read_labeled_rows
 from pet.runs.atomic import files_as_published, write_folder
 from pet.runs.directory import RunDirectory
 from pet.using.predict import model_folder
-
-__all__ = ["Exported", "export_classifier"]
 
 _ROWS = 512
 """So many rows of the run are compared."""
@@ -56,16 +54,10 @@ def export_classifier(model: str | Path, output_dir: Path | None = None, *, int8
     It goes to `onnx` or `onnx-int8` in the run directory, or beside a model folder under its name with that behind it,
     if not to `output_dir`. Compared are rows of the run; a model folder alone has none, and made-up ones have to do.
 
-    Raises
-    ------
-    ModelError
-        If there is no classifier, it cannot be exported, or the extra `[onnx]` is not installed.
-    ConfigError
-        If the place is taken by something else.
-    DataError
-        If the labeled data set of the run cannot be read, or has no rows.
-    RunError
-        If its probabilities differ by more than 1e-4, or with `int8` more than 1 % of its labels; nothing is written.
+    Raises `ModelError` if there is no classifier, it cannot be exported, or the extra `[onnx]` is not installed.
+    Raises `ConfigError` if the place is taken by something else. Raises `DataError` if the labeled data set of the
+    run cannot be read, or has no rows. Raises `RunError` if its probabilities differ by more than 1e-4, or with
+    `int8` more than 1 % of its labels; nothing is written.
     """
     source = model_folder(model)
     target = output_dir or _place(source, "onnx-int8" if int8 else "onnx")

@@ -11,6 +11,7 @@ from pet.data.examples import Example
 from pet.data.output import Columns, OutputNames, row_pieces
 from pet.data.readers import ReadOptions, ReadResult, Role, read_examples
 from pet.data.rows import Rows
+from pet.data.source import parse_source
 from pet.data.streams import has_byte_order_mark
 from pet.data.writers import check_output, write_pieces
 from pet.errors import DataError, ModelError
@@ -24,17 +25,6 @@ from pet.method.metrics import Evaluation, evaluate, gold_columns
 from pet.method.trial import AGREEMENT, PROBED_ROWS, tries_bfloat16
 from pet.runs.progress import stage_progress
 from pet.settings.run import RunSettings
-
-__all__ = [
-    "Prediction",
-    "evaluate_file",
-    "load_classifier",
-    "model_folder",
-    "predict",
-    "predict_file",
-    "prediction_pieces",
-]
-
 
 _DIGITS = 6
 """A float32 has no more decimals to tell."""
@@ -52,10 +42,7 @@ class Prediction:
 def load_classifier(model: str | Path, settings: RunSettings | None = None) -> Classifier:
     """Load the classifier of a run directory, or of a model folder of any kind.
 
-    Raises
-    ------
-    ModelError
-        If there is none.
+    Raises `ModelError` if there is none.
     """
     folder, settings = model_folder(model), settings or RunSettings()
     quiet_transformers()
@@ -67,10 +54,7 @@ def load_classifier(model: str | Path, settings: RunSettings | None = None) -> C
 def model_folder(model: str | Path) -> Path:
     """Return the model folder of a run directory; any other folder is one itself.
 
-    Raises
-    ------
-    ModelError
-        If there is none.
+    Raises `ModelError` if there is none.
     """
     folder = Path(model)
     if not folder.is_dir():
@@ -87,12 +71,8 @@ def predict(
 ) -> list[Prediction]:
     """Label texts, or tuples of texts in the order of the task's fields. A folder is loaded anew by each call.
 
-    Raises
-    ------
-    ModelError
-        If there is no classifier.
-    DataError
-        If a row does not have the classifier's number of fields, or one of them is no text.
+    Raises `ModelError` if there is no classifier. Raises `DataError` if a row does not have the classifier's number
+    of fields, or one of them is no text.
     """
     if isinstance(texts, str):
         raise DataError(f"Expected a list of texts, found one text: write [{texts[:40]!r}].")
@@ -123,16 +103,14 @@ def _is_text(value: object) -> bool:
 def predict_file(model: str | Path, source: str, output: Path, on_bad_row: str = "error") -> ReadResult:
     """Label every row of a file and write it with columns label, confidence and prob_<label>; return what was read.
 
-    Raises
-    ------
-    UsageError
-        If the model or the file cannot be used.
+    Raises `UsageError` if the model or the file cannot be used.
     """
     check_output(output, source)
     classifier = load_classifier(model)
-    found = read_examples(source, _options(classifier, "input", on_bad_row))
+    parsed = parse_source(source)
+    found = read_examples(parsed, _options(classifier, "input", on_bad_row))
     soft = _soft_labels(classifier, found.examples)
-    marked = has_byte_order_mark(Path(source))
+    marked = has_byte_order_mark(parsed)
     write_pieces(output, lambda: prediction_pieces(found.examples, found.fields, soft), marked=marked)
     return found
 
@@ -159,15 +137,12 @@ def prediction_pieces(examples: Rows, columns: Mapping[str, str], soft: SoftLabe
 def evaluate_file(model: str | Path, source: str, on_bad_row: str = "error") -> tuple[Evaluation, ReadResult]:
     """Compare a classifier with the labels of a file; return what was read, too.
 
-    Raises
-    ------
-    DataError
-        If a row has no label, or one that the classifier does not know.
+    Raises `DataError` if a row has no label, or one that the classifier does not know.
     """
     classifier = load_classifier(model)
     labels = classifier.form.labels
     options = _options(classifier, "test", on_bad_row)
-    found = read_examples(source, replace(options, labels=labels))
+    found = read_examples(parse_source(source), replace(options, labels=labels))
     hard = _soft_labels(classifier, found.examples).hard()
     return evaluate(np.asarray(hard), gold_columns(found.examples, labels), labels), found
 

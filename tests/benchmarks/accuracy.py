@@ -19,6 +19,7 @@ from collections import defaultdict
 from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 from kept import Kept, bundled_model
 
@@ -30,7 +31,7 @@ def _four(family: str, names: str, verbalizer: str) -> dict[str, object]:
 
 
 # Four patterns each, of different form, not chosen by results; columns where they are called otherwise.
-TASKS: dict[str, dict[str, object]] = {
+TASKS: dict[str, dict[str, Any]] = {
     "agnews": {"prompts": _four("agnews", "colon parenthesis-end news category", "agnews/words")},
     "mr": {"prompts": _four("sentiment", "it-was in-summary question all-in-all", "sentiment/polarity")},
     "imdb": {"prompts": _four("sentiment", "it-was in-summary question all-in-all", "sentiment/polarity")},
@@ -66,7 +67,7 @@ def development_rows(train: Path, folder: Path, seed: int, per_label: int, most:
         rows = [json.loads(line) for line in file]
     random.Random(seed).shuffle(rows)
     drawn: dict[str, list[dict[str, str]]] = defaultdict(list)
-    rest = []
+    rest: list[dict[str, str]] = []
     for row in rows:
         (drawn[row["label"]] if len(drawn[row["label"]]) < per_label else rest).append(row)
     paths = folder / "train.jsonl", folder / "dev.jsonl"
@@ -94,7 +95,7 @@ def measure(task: str, seed: int, arm: str, options: argparse.Namespace) -> dict
             },
             "run": {"seed": seed, "workers": 1},  # several samples may be measured side by side
         }
-        tables["task"] = {**tables.get("task", {}), "labels": LABELS.get(task, ["negative", "positive"])}  # type: ignore[dict-item]
+        tables["task"] = {**tables.get("task", {}), "labels": LABELS.get(task, ["negative", "positive"])}
         pipeline = scratch / "pipeline.toml"
         pipeline.write_text(pet.RunConfig.from_mapping(tables).to_toml(), encoding="utf-8")
         changes = ["ipet.generations=auto", "run.baseline=false", *options.set] if arm == "ipet" else options.set

@@ -15,12 +15,13 @@ from statistics import mean, stdev
 
 from accuracy import measure
 
-from pet.data.documents import documents
 from pet.learners.models.machine import Machine
 from pet.learners.models.sources import find_model, quiet_transformers
 from pet.pretraining.corpus import Corpus
-from pet.pretraining.measuring import held_out_batches, masked_accuracy
-from pet.pretraining.start import Start
+from pet.pretraining.initial import InitialModel
+from pet.pretraining.masking import held_out_batches
+from pet.pretraining.objective import masked_accuracy
+from pet.pretraining.text import documents
 from pet.settings.run import RunSettings
 
 TASKS = ("agnews", "mr", "trec6", "mpqa")
@@ -34,7 +35,7 @@ LINES = {
 def told(model: str, text: str, length: int) -> float:
     """Return the masked accuracy in percent on a text: 15 % of the tokens masked, by a fixed seed."""
     machine = Machine.pick(RunSettings())
-    start = Start.load(find_model(model).folder, machine.device)
+    start = InitialModel.load(find_model(model).folder, machine.device)
     corpus = Corpus.from_documents({"text": documents(text)}, start.tokenizer, length)
     tokens = int(corpus.tokens.sum())
     batches = held_out_batches(corpus, start.tokenizer, length, tokens, machine.token_budget.tokens)
@@ -73,14 +74,13 @@ def main() -> None:
     quiet_transformers()
     models = [str(Path(name).absolute()) if Path(name).is_dir() else name for name in (options.baseline, options.model)]
     text = options.text or str(options.data / "mlm-text" / "valid.txt.gz")
-    lines = [
-        row("masked accuracy, held-out text, 15 % masked", [tuple(told(name, text, options.length) for name in models)])
-    ]  # type: ignore[list-item]
+    old, new = (told(name, text, options.length) for name in models)
+    lines = [row("masked accuracy, held-out text, 15 % masked", [(old, new)])]
     print(lines[0], flush=True)
     for task in options.tasks:
         found = [[figures(name, task, seed, options) for name in models] for seed in options.seeds]
         for key, title in LINES.items():
-            pairs = [(old[key], new[key]) for old, new in found if key in old and key in new]
+            pairs = [(one[key], other[key]) for one, other in found if key in one and key in other]
             if pairs:
                 lines.append(row(f"{task}: {title}", pairs))
                 print(lines[-1], flush=True)

@@ -18,18 +18,18 @@ from statistics import mean, stdev
 
 import numpy as np
 from accuracy import LABELS, TASKS, development_rows
+from run_jobs import jobs_of
 
 import pet
 from pet.labeling.calibration import Calibration, calibration_offset, prior_offset
 from pet.labeling.ensemble import combine
-from pet.labeling.selection import MOST_LIKELY, Confidence, Growth, Rule, select
+from pet.labeling.growth import Growth
+from pet.labeling.selection import MOST_LIKELY, Confidence, Rule, select
 from pet.labeling.votes import Votes, log_softmax
 from pet.learners.models.sources import quiet_transformers
-from pet.method.inputs import TrainingSet
-from pet.method.plan import prepare
-from pet.method.stages import Workbench
-from pet.runs.jobs import JobStore
-from pet.runs.results import Arrays
+from pet.method.generation import TrainingSet
+from pet.method.plan.plan import prepare
+from pet.method.vote import VoterScores, vote
 from pet.seeding import rng_for
 from pet.settings.run import IpetSettings
 
@@ -42,7 +42,7 @@ DRAWS = 15
 class Sample:
     """The raw scores of each voter on rows whose labels are known: `gold` int64 [n]; `labeled` rows per label."""
 
-    voters: list[Arrays]
+    voters: list[VoterScores]
     gold: np.ndarray
     labeled: tuple[int, ...]
 
@@ -50,7 +50,7 @@ class Sample:
         """Return the votes under a calibration and a prior."""
         k, found = len(self.labeled), []
         for i, raw in enumerate(self.voters):
-            scores = log_softmax(raw["pool"]) + calibration_offset(calibration, raw["pool"], raw["content_free"])
+            scores = log_softmax(raw.pool) + calibration_offset(calibration, raw.pool, raw.content_free)
             if prior == "uniform":
                 scores = scores + prior_offset(scores, np.full(k, 1 / k))
             ids, labels = (tuple(map(str, range(size))) for size in scores.shape)
@@ -69,8 +69,8 @@ class Sample:
         rule = Rule(confidence=confidence, most_likely=MOST_LIKELY if growth.from_zero and step == 1 else 0)
         found = []
         for seed in range(DRAWS):
-            for i, vote in enumerate(votes):
-                chosen = select(votes, vote.voter, wanted, rule, rng_for(seed, "choices", i))
+            for i, one in enumerate(votes):
+                chosen = select(votes, one.voter, wanted, rule, rng_for(seed, "choices", i))
                 found.append((self.gold[chosen.rows] == chosen.columns).mean())
         return float(np.mean(found))
 
@@ -82,11 +82,11 @@ def cast(task: str, data: Path, seed: int, options: argparse.Namespace, scratch:
     files = {"unlabeled": str(dev)} | ({"train": str(train)} if options.per_label else {})
     tables = {**TASKS[task], "task": {"labels": labels}, "data": files, "run": {"seed": seed}}
     plan = prepare(pet.RunConfig.from_mapping(tables))
-    bench = Workbench(plan.inputs, JobStore(scratch / "jobs"))
     training, rows = TrainingSet(np.arange(len(plan.data.labeled))), np.arange(len(plan.data.unlabeled))
     known = {row["text"]: row["label"] for row in map(json.loads, dev.read_text(encoding="utf-8").splitlines())}
     gold = np.asarray([labels.index(known[example.fields["text"]]) for example in plan.data.unlabeled])
-    return Sample([bench.vote(spec, training, rows) for spec in plan.voters], gold, plan.growth.counts)
+    voters = vote(plan.voters, [training] * len(plan.voters), rows, 0, jobs_of(plan, scratch / "jobs"))
+    return Sample(voters, gold, plan.drawing.growth.counts)
 
 
 def show(title: str, samples: Mapping[str, list[Sample]], ways: Mapping[str, Callable[[Sample], float]]) -> None:
@@ -120,7 +120,9 @@ def main() -> None:
     }
     show("calibration: ensemble", samples, ensembles)
     for step in (1, 2):
-        ways = {name: partial(Sample.drawn, confidence=name, step=step) for name in CONFIDENCES}
+        ways: dict[str, Callable[[Sample], float]] = {
+            name: partial(Sample.drawn, confidence=name, step=step) for name in CONFIDENCES
+        }
         show(f"confidence: rows of step {step}", samples, ways)
 
 

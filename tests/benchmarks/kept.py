@@ -9,8 +9,6 @@ from typing import Any
 
 from pet.library import BUNDLED_MODELS
 
-__all__ = ["Kept", "bundled_model"]
-
 
 @dataclass(frozen=True)
 class Kept:

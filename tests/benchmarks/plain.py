@@ -5,6 +5,7 @@ Plain: every row padded to 256 tokens, 8 rows at a time, vocabulary logits at al
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,24 +13,14 @@ from torch.nn import functional
 
 from pet.data.examples import Example
 from pet.learners.models.batching import Batch, collate
+from pet.learners.models.families import layers
 from pet.learners.models.fast.last_layer import last_layer_at_masks
-from pet.learners.models.masked_lm import word_scores
-from pet.learners.voters.deltas.families import layers
-from pet.learners.voters.objectives import Lesson, pet_objective
-from pet.learners.voters.pvp import Voter
+from pet.learners.models.masked_lm import mean_over_words, word_values
+from pet.learners.models.splicing import Encoded
+from pet.learners.models.words import LabelWords
+from pet.learners.voters.objectives import LabeledRows, pet_objective
+from pet.learners.voters.pvp import PvpVoter
 from pet.settings.training import TrainSettings
-
-__all__ = [
-    "attention_flop",
-    "flop",
-    "gemm_seconds",
-    "gradient_difference",
-    "linear_shapes",
-    "plain_scores",
-    "plain_steps",
-    "seconds",
-    "settled",
-]
 
 LENGTH = 256
 
@@ -41,14 +32,17 @@ def settled() -> float:
     return time.perf_counter()
 
 
-def seconds(work: Callable[[], object]) -> tuple[float, object]:
+Found = TypeVar("Found")
+
+
+def seconds(work: Callable[[], Found]) -> tuple[float, Found]:
     """Return the time a call takes, and its result."""
     start = settled()
     result = work()
     return settled() - start, result
 
 
-def plain_logits(voter: Voter, rows: Sequence, length: int = LENGTH) -> tuple[torch.Tensor, Batch]:
+def plain_logits(voter: PvpVoter, rows: Sequence[Encoded], length: int = LENGTH) -> tuple[torch.Tensor, Batch]:
     """Return logits at the masks, [b, p, v], of rows padded to `length`, from logits at all positions."""
     tokenizer = voter.backbone.tokenizer
     batch = collate(rows, tokenizer.pad_token_id, voter.backbone.uses_segments, voter.machine.device, length)
@@ -56,7 +50,18 @@ def plain_logits(voter: Voter, rows: Sequence, length: int = LENGTH) -> tuple[to
     return logits.view(len(batch), batch.slots, -1), batch
 
 
-def plain_scores(voter: Voter, examples: list[Example], length: int = LENGTH) -> np.ndarray:
+def word_scores(logits: torch.Tensor, words: LabelWords) -> torch.Tensor:
+    """Return label scores [b, k] from logits at the masks [b, p, v]."""
+    return mean_over_words(word_values(logits, words), words)
+
+
+def padding_waste(lengths: Sequence[int], batches: Sequence[np.ndarray]) -> float:
+    """Return the share of computed tokens that are padding, in [0, 1)."""
+    sizes = np.asarray(lengths)
+    return 1.0 - float(sizes.sum()) / sum(len(batch) * int(sizes[batch].max()) for batch in batches)
+
+
+def plain_scores(voter: PvpVoter, examples: list[Example], length: int = LENGTH) -> np.ndarray:
     """Score as the original does: fixed padding, 8 rows, full logits at all positions."""
     encoded = voter.encode(examples)
     with torch.inference_mode():
@@ -67,14 +72,14 @@ def plain_scores(voter: Voter, examples: list[Example], length: int = LENGTH) ->
     return np.concatenate(found)
 
 
-def _plain_loss(voter: Voter, encoded: Sequence, examples: Sequence[Example]) -> torch.Tensor:
+def _plain_loss(voter: PvpVoter, encoded: Sequence[Encoded], examples: Sequence[Example]) -> torch.Tensor:
     columns = {label: k for k, label in enumerate(voter.words.labels)}
     logits, _ = plain_logits(voter, encoded)
     targets = torch.tensor([columns[str(example.label)] for example in examples], device=logits.device)
     return functional.cross_entropy(word_scores(logits, voter.words), targets)
 
 
-def gradient_difference(ours: Voter, plain: Voter, examples: list[Example]) -> float:
+def gradient_difference(ours: PvpVoter, plain: PvpVoter, examples: list[Example]) -> float:
     """Return the largest difference of a step's gradients to those of the plain path, per largest gradient.
 
     Of the cross-entropy alone, and without dropout. Both voters have the same model.
@@ -83,8 +88,8 @@ def gradient_difference(ours: Voter, plain: Voter, examples: list[Example]) -> f
     targets = np.asarray([ours.words.labels.index(str(example.label)) for example in examples])
     ours.backbone.reset()
     parts = ours.new_parts()
-    lesson = Lesson(ours.encode(examples), targets)
-    loss = pet_objective(parts, ours.machine, lesson, settings, lambda: [], np.random.default_rng(0))
+    labeled = LabeledRows(ours.encode(examples), targets)
+    loss = pet_objective(parts, ours.machine, labeled, settings, lambda: [], np.random.default_rng(0))
     tensors = parts.trained(settings).tensors
     found, everything = [], np.arange(len(examples))
     for summands in (lambda: loss(everything), lambda: [_plain_loss(plain, plain.encode(examples), examples)]):
@@ -96,7 +101,7 @@ def gradient_difference(ours: Voter, plain: Voter, examples: list[Example]) -> f
     return float((found[0] - found[1]).abs().max() / found[1].abs().max())
 
 
-def plain_steps(voter: Voter, examples: list[Example], steps: int, batch_size: int) -> None:
+def plain_steps(voter: PvpVoter, examples: list[Example], steps: int, batch_size: int) -> None:
     """Train as the original does: float32, every row padded, logits at all positions."""
     voter.backbone.reset()
     model = voter.backbone.model.train()
@@ -111,7 +116,7 @@ def plain_steps(voter: Voter, examples: list[Example], steps: int, batch_size: i
     model.eval()
 
 
-def linear_shapes(voter: Voter, batch: Batch) -> list[tuple[int, int, int]]:
+def linear_shapes(voter: PvpVoter, batch: Batch) -> list[tuple[int, int, int]]:
     """Return (rows, inputs, outputs) of every matrix product with weights that our path makes of one batch."""
     model, shapes = voter.backbone.model, []
     with last_layer_at_masks(model, batch) as picked:
@@ -160,7 +165,7 @@ def flop(shapes: Sequence[tuple[int, int, int]]) -> float:
     return float(sum(2 * rows * inputs * outputs for rows, inputs, outputs in shapes))
 
 
-def attention_flop(voter: Voter, batch: Batch) -> float:
+def attention_flop(voter: PvpVoter, batch: Batch) -> float:
     """Return the operations of attention over a batch, padding not counted: queries with keys, and with values.
 
     A local layer sees its window alone, and the last one asks for the masks alone where our path does.

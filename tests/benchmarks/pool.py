@@ -74,6 +74,7 @@ def measure(pipeline: Path, root: Path) -> dict[str, float]:
     """Label a pool and distill, in this process; return seconds of CPU time and memory peaks in bytes."""
     import pet.pipeline as method
     from pet.forecast.footprint import peak_memory
+    from pet.method.plan.plan import prepare
     from pet.settings.config import RunConfig
 
     found: dict[str, float] = {}
@@ -86,7 +87,7 @@ def measure(pipeline: Path, root: Path) -> dict[str, float]:
         found[f"{name}_memory"] = peak_memory() or 0
         started = time.perf_counter(), time.process_time()
 
-    method.check_prompts(method.prepare(RunConfig.from_toml(pipeline)))
+    prepare(RunConfig.from_toml(pipeline))
     lap("read")  # done again in `label`
     method.label(RunConfig.from_toml(pipeline), root, quiet=True)
     lap("label")

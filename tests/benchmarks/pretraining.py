@@ -21,8 +21,8 @@ from transformers import BertConfig, BertForMaskedLM
 from pet.learners.models.machine import Machine
 from pet.learners.models.sources import find_model, quiet_transformers
 from pet.pretraining.corpus import Corpus
-from pet.pretraining.loop import Lesson, Pretraining
-from pet.pretraining.start import Start
+from pet.pretraining.initial import InitialModel
+from pet.pretraining.training import Pretraining, PretrainingData
 from pet.settings.pretraining import MaskingSettings, UpdateSettings
 from pet.settings.run import RunSettings
 
@@ -38,7 +38,7 @@ def made_up(rows: int, length: int, vocabulary: int) -> Corpus:
 def training_of(options: argparse.Namespace, machine: Machine) -> Pretraining:
     """Return a training of random weights of a shape with pet-mini's tokenizer."""
     layers, hidden = map(int, options.shape.split("x"))
-    tokenizer = Start.load(find_model("pet-mini").folder, torch.device("cpu")).tokenizer
+    tokenizer = InitialModel.load(find_model("pet-mini").folder, torch.device("cpu")).tokenizer
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=hidden,
@@ -46,16 +46,11 @@ def training_of(options: argparse.Namespace, machine: Machine) -> Pretraining:
         num_attention_heads=hidden // 32,
         intermediate_size=4 * hidden,
     )
-    start = Start(BertForMaskedLM(config), tokenizer, "all").on(machine.device)
-    lesson = Lesson(
-        corpus=made_up(50 * options.rows, options.length, len(tokenizer)),
-        shares=np.ones(1),
-        masking=MaskingSettings(rate=options.rate),
-        updates=UpdateSettings(steps=10**6, batch_size=options.rows),
-        length=options.length,
-        seed=0,
-    )
-    return Pretraining(start, lesson, machine)
+    start = InitialModel(BertForMaskedLM(config), tokenizer, "all").on(machine.device)
+    corpus = made_up(50 * options.rows, options.length, len(tokenizer))
+    data = PretrainingData(corpus, shares=np.ones(1), length=options.length, seed=0)
+    updates = UpdateSettings(steps=10**6, batch_size=options.rows)
+    return Pretraining(start, data, MaskingSettings(rate=options.rate), updates, machine)
 
 
 def products(options: argparse.Namespace) -> Iterator[tuple[int, int, int, int]]:
@@ -114,7 +109,7 @@ def main() -> None:
         limits.append(limit_seconds(options, machine))
         begin = time.perf_counter()
         for _ in range(options.steps):
-            training.update(*next(steps), 0.5)
+            training.loop.update(next(steps))
         _wait(machine)
         spent.append((time.perf_counter() - begin) / options.steps)
     step, limit = median(spent[1:]), median(limits[1:])

@@ -11,19 +11,21 @@ import argparse
 import json
 import random
 import statistics
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from plain import plain_scores, seconds
+from plain import padding_waste, plain_scores, seconds
 
 from pet.data.examples import Example
 from pet.data.readers import ReadOptions, read_examples
+from pet.data.source import parse_source
 from pet.learners.models.backbone import Backbone
-from pet.learners.models.batching import padding_waste, token_budget_batches
+from pet.learners.models.batching import token_budget_batches
 from pet.learners.models.machine import Machine
 from pet.learners.models.sources import find_model, quiet_transformers
-from pet.learners.voters.pvp import Voter
+from pet.learners.voters.pvp import PvpVoter
 from pet.prompts.pvp import PVP
 from pet.prompts.registry import load_patterns, load_verbalizers
 from pet.settings.run import RunSettings
@@ -40,15 +42,15 @@ def made_up(count: int) -> list[Example]:
     return [Example(str(i), {"text": " ".join(rng.choices(WORDS, k=size))}) for i, size in enumerate(lengths)]
 
 
-def compare(voters: dict[str, Voter], examples: list[Example], repeats: int) -> dict[str, object]:
+def compare(voters: dict[str, PvpVoter], examples: list[Example], repeats: int) -> dict[str, object]:
     """Time the plain path and our scorers in turn; return ratios of medians and the largest difference of scores."""
     times: dict[str, list[float]] = {"plain": [], **{name: [] for name in voters}}
     scores: dict[str, np.ndarray] = {}
     for _ in range(repeats):
-        spent, scores["plain"] = seconds(lambda: plain_scores(voters["fp32"], examples))
+        spent, scores["plain"] = seconds(partial(plain_scores, voters["fp32"], examples))
         times["plain"].append(spent)
         for name, voter in voters.items():
-            spent, scores[name] = seconds(lambda voter=voter: voter.scores(examples))
+            spent, scores[name] = seconds(partial(voter.scores, examples))
             times[name].append(spent)
     middle = {name: statistics.median(values) for name, values in times.items()}
     lengths = [len(row) for row in voters["fp32"].encode(examples)]
@@ -74,13 +76,16 @@ def main() -> None:
     options = parser.parse_args()
     quiet_transformers()
     if options.texts:
-        examples = list(read_examples(str(options.texts), ReadOptions(role="input")).examples[: options.rows])
+        read = read_examples(parse_source(str(options.texts)), ReadOptions(role="input"))
+        examples = list(read.examples[: options.rows])
     else:
         examples = made_up(options.rows)
     pvp = PVP(load_patterns().get("agnews/category"), load_verbalizers().get("agnews/words"))
     backbone = Backbone.masked_lm(find_model(options.model), torch.device("cpu"))
     voters = {
-        precision: Voter(backbone, pvp, ModelSettings(), Machine.pick(RunSettings(device="cpu", precision=precision)))
+        precision: PvpVoter(
+            backbone, pvp, ModelSettings(), Machine.pick(RunSettings(device="cpu", precision=precision))
+        )
         for precision in ("fp32", "bf16")
     }
     print(json.dumps(compare(voters, examples, options.repeats), indent=2))

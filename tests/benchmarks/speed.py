@@ -25,6 +25,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ from plain import (
     gemm_seconds,
     gradient_difference,
     linear_shapes,
+    padding_waste,
     plain_scores,
     plain_steps,
     seconds,
@@ -46,12 +48,14 @@ from transformers import BertConfig, BertForMaskedLM, ModernBertConfig, ModernBe
 
 from pet.data.examples import Example
 from pet.data.readers import ReadOptions, read_examples
+from pet.data.source import parse_source
 from pet.data.writers import write_table
 from pet.learners.models.backbone import Backbone
-from pet.learners.models.batching import Batch, length_groups, padding_waste, token_budget_batches
+from pet.learners.models.batching import Batch, length_groups, token_budget_batches
 from pet.learners.models.machine import Machine
 from pet.learners.models.sources import ModelSource, find_model, quiet_transformers
-from pet.learners.voters.pvp import Voter
+from pet.learners.models.splicing import Encoded
+from pet.learners.voters.pvp import PvpVoter
 from pet.prompts.pvp import PVP
 from pet.prompts.registry import load_patterns, load_verbalizers
 from pet.settings.run import RunSettings
@@ -69,7 +73,7 @@ def texts_of(name: str, data: Path | None, count: int) -> list[Example]:
     """Return rows of a data set, or made-up ones of such lengths."""
     path = data / name / "unlabeled.jsonl.gz" if data else None
     if path and path.is_file():
-        return list(read_examples(str(path), ReadOptions(role="input")).examples[:count])
+        return list(read_examples(parse_source(str(path)), ReadOptions(role="input")).examples[:count])
     rng, (mean, spread) = random.Random(0), LENGTHS[name]
     sizes = [max(5, round(rng.gauss(mean, spread))) for _ in range(count)]
     return [Example(str(i), {"text": " ".join(rng.choices(WORDS, k=size))}) for i, size in enumerate(sizes)]
@@ -82,7 +86,7 @@ def model_of(name: str, folder: Path, device: torch.device) -> Backbone:
     tokenizer = Backbone.masked_lm(find_model("pet-mini"), torch.device("cpu")).tokenizer
     size, ids = len(tokenizer), {"pad_token_id": tokenizer.pad_token_id}
     if name == "bert-base":
-        model = BertForMaskedLM(BertConfig(vocab_size=size, **ids))
+        model: Any = BertForMaskedLM(BertConfig(vocab_size=size, **ids))
     else:
         ends = {"cls_token_id": tokenizer.cls_token_id, "sep_token_id": tokenizer.sep_token_id}
         model = ModernBertForMaskedLM(
@@ -93,14 +97,14 @@ def model_of(name: str, folder: Path, device: torch.device) -> Backbone:
     return Backbone.masked_lm(ModelSource(name, folder / name), device)
 
 
-def voter_of(backbone: Backbone, precision: str, device: torch.device) -> Voter:
+def voter_of(backbone: Backbone, precision: Any, device: torch.device) -> PvpVoter:
     """Return a voter under a pattern of AG News."""
     pvp = PVP(load_patterns().get("agnews/category"), load_verbalizers().get("agnews/words"))
     settings = RunSettings(device=str(device), precision=precision)
-    return Voter(backbone, pvp, ModelSettings(), Machine.pick(settings))
+    return PvpVoter(backbone, pvp, ModelSettings(), Machine.pick(settings))
 
 
-def inference(voter: Voter, exact: Voter, rows: list[Example], options: argparse.Namespace) -> dict[str, float]:
+def inference(voter: PvpVoter, exact: PvpVoter, rows: list[Example], options: argparse.Namespace) -> dict[str, float]:
     """Measure the scoring of rows."""
     encoded = voter.encode(rows)
     lengths = [len(row) for row in encoded]
@@ -129,7 +133,7 @@ def inference(voter: Voter, exact: Voter, rows: list[Example], options: argparse
     }
 
 
-def training(voter: Voter, exact: Voter, rows: list[Example], options: argparse.Namespace) -> dict[str, float]:
+def training(voter: PvpVoter, exact: PvpVoter, rows: list[Example], options: argparse.Namespace) -> dict[str, float]:
     """Measure optimizer steps of 16 rows: four of ours and a plain one in turn."""
     labeled = [replace(row, label=LABELS[i % 4]) for i, row in enumerate(rows[: 4 * BATCH])]
     encoded = voter.encode(labeled)
@@ -165,7 +169,7 @@ class Work:
     attention: float
 
     @classmethod
-    def of(cls, voter: Voter, batches: Iterable[Batch]) -> "Work":
+    def of(cls, voter: PvpVoter, batches: Iterable[Batch]) -> "Work":
         """Count the work of some batches."""
         found, attention = [], 0.0
         for batch in batches:
@@ -178,25 +182,25 @@ class Work:
         return gemm * (real + self.attention / flop(self.shapes))
 
 
-def _step_seconds(voter: Voter, labeled: list[Example], settings: TrainSettings) -> list[float]:
+def _step_seconds(voter: PvpVoter, labeled: list[Example], settings: TrainSettings) -> list[float]:
     """Return the seconds of each step but the first."""
     ends: list[float] = []
     voter.train(labeled, settings, np.random.default_rng(0), advance=lambda _: ends.append(settled()))
     return np.diff(ends).tolist()
 
 
-def _batch(voter: Voter, encoded: list, rows: np.ndarray) -> Batch:
+def _batch(voter: PvpVoter, encoded: list[Encoded], rows: np.ndarray) -> Batch:
     return voter.backbone.batch([encoded[i] for i in rows])
 
 
-def _file_to_labels(voter: Voter, rows: list[Example]) -> float:
+def _file_to_labels(voter: PvpVoter, rows: list[Example]) -> float:
     """Return the seconds from a file of texts to a file of labels."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "in.jsonl", Path(folder) / "out.parquet"
         source.write_text("".join(json.dumps({"text": row.fields["text"]}) + "\n" for row in rows), encoding="utf-8")
 
         def work() -> None:
-            examples = read_examples(str(source), ReadOptions(role="input")).examples
+            examples = read_examples(parse_source(str(source)), ReadOptions(role="input")).examples
             labels = voter.scores(examples).argmax(axis=1)
             write_table(target, {"id": [row.id for row in examples], "label": [LABELS[k] for k in labels]})
 
@@ -241,7 +245,7 @@ def show(found: list[dict[str, object]]) -> None:
     """Print one line per model, texts, precision and kind of work."""
     table = Table("model", "texts", "precision", "work", "eta_pad", "eta_gemm", "eta_e2e", "speedup_ref", "difference")
     for row in found:
-        values = [row.get(column.header, "") for column in table.columns]
+        values = [row.get(str(column.header), "") for column in table.columns]
         table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in values))
     Console(width=140).print(table)
 

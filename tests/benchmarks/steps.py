@@ -27,7 +27,7 @@ from pet.learners.models.backbone import Backbone
 from pet.learners.models.fast.dropout import QuickDropout
 from pet.learners.models.machine import Machine
 from pet.learners.models.sources import ModelSource, find_model, quiet_transformers
-from pet.learners.voters.pvp import Voter
+from pet.learners.voters.pvp import PvpVoter
 from pet.prompts.inputs import with_input
 from pet.prompts.patterns import Pattern
 from pet.prompts.pvp import PVP
@@ -52,16 +52,16 @@ def random_base(folder: Path) -> ModelSource:
 def step_seconds(backbone: Backbone, machine: Machine, preset: str, rows: list[Example]) -> list[float]:
     """Train three steps of a variant; return the seconds of all but the first."""
     settings = TrainSettings(
-        preset=preset,  # type: ignore[arg-type]
+        preset=preset,
         steps=3,
         batch_size=len(rows),
         learning_rate=1e-4,
         prompt_learning_rate=1e-2,
         restarts=1,
     ).with_preset()
-    pattern = with_input(Pattern.parse("a/b", "{text} It was {mask}."), settings.input or "hard", 5)
+    pattern = with_input(Pattern("a/b", "{text} It was {mask}."), settings.input or "hard", 5)
     pvp = PVP(pattern, Verbalizer("a/c", {"good": ("good",), "bad": ("bad",)}))
-    voter = Voter(backbone, pvp, ModelSettings(), machine, variant=settings)
+    voter = PvpVoter(backbone, pvp, ModelSettings(), machine, variant=settings)
     times: list[float] = []
     voter.train(rows, settings, np.random.default_rng(0), advance=lambda _: times.append(settled()))
     return np.diff(times).tolist()

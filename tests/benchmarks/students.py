@@ -25,6 +25,7 @@ import torch
 from pet.data.dataset import load_test_rows
 from pet.data.examples import Example
 from pet.data.readers import ReadOptions, read_examples
+from pet.data.source import parse_source
 from pet.learners.models.machine import Machine
 from pet.learners.students.base import Classifier
 from pet.method.labels import LabeledRows, read_labeled_rows
@@ -105,7 +106,11 @@ def main() -> None:
     config = RunConfig.from_toml(options.run / "config.toml")
     task = config.task
     read = ReadOptions("test", task.fields, task.label_column, task.id_column, task.labels)
-    test = read_examples(options.test, read).examples if options.test else load_test_rows(task, config.data, 0)
+    test = (
+        read_examples(parse_source(options.test), read).examples
+        if options.test
+        else load_test_rows(task, config.data, 0)
+    )
     with tempfile.TemporaryDirectory() as scratch:
         held_out = without_some(options.run, Path(scratch) / "run")
         folders = made(Path(scratch) / "run", options.sizes, options.settings, options.onnx)

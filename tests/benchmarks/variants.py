@@ -23,15 +23,16 @@ from typing import Any
 import numpy as np
 from accuracy import LABELS, TASKS, development_rows
 from kept import Kept, bundled_model
+from run_jobs import jobs_of
 from safetensors import safe_open
 
 import pet
 from pet.learners.models.sources import quiet_transformers
 from pet.learners.voters.spec import VoterSpec
-from pet.method.inputs import TrainingSet
-from pet.method.plan import Plan, prepare
-from pet.method.stages import Workbench
-from pet.runs.jobs import JobStore
+from pet.method.generation import TrainingSet
+from pet.method.jobs import Jobs
+from pet.method.plan.plan import Plan, prepare
+from pet.method.vote import vote_of, voter_job
 
 VARIANTS = (
     "pet",
@@ -63,16 +64,16 @@ class Sample:
     """One sample of the labeled rows: a plan whose voters are the variants, and columns of the test rows, int64 [n]."""
 
     plan: Plan
-    bench: Workbench
+    jobs: Jobs
     gold: np.ndarray
 
     def vote(self, spec: VoterSpec) -> tuple[np.ndarray, Cost]:
         """Train a voter; return its raw test scores [n, k] and what it took."""
-        training = TrainingSet(np.arange(len(self.plan.data.labeled)))
+        training, pool = TrainingSet(np.arange(len(self.plan.data.labeled))), np.empty(0, np.int64)
         started = time.monotonic()
-        scores = self.bench.vote(spec, training, np.empty(0, np.int64))["test"]
+        scores = vote_of(self.jobs, spec, training, pool).test
         seconds = time.monotonic() - started
-        folder = self.bench.store.path(self.bench.voter_job(spec, training, np.empty(0, np.int64))) / "model"
+        folder = self.jobs.runner.store.path(voter_job(self.jobs, spec, training, pool)) / "model"
         whole = folder / "model.safetensors"
         files = [whole] if whole.exists() else [folder / "voter.safetensors"]
         return scores, Cost(sum(map(_numbers, files)), seconds, sum(file.stat().st_size for file in files))
@@ -106,14 +107,14 @@ def draw(task: str, seed: int, options: argparse.Namespace, scratch: Path) -> Sa
     train, test = folder / "train.jsonl.gz", folder / "test.jsonl.gz"
     if options.dev:
         train, test = development_rows(train, scratch, seed, 10, options.max_test)
-    prompts = dict(TASKS[task]["prompts"])  # type: ignore[call-overload]
+    prompts = dict(TASKS[task]["prompts"])
     patterns = prompts["patterns"]
     voters = [table_of(variant, patterns[:1], variant) for variant in options.variants]
     for ensemble in options.ensembles:
         presets = MIXED if ensemble == "mixed" else [ensemble] * len(patterns)
         voters += [table_of(preset, [patterns[i]], f"4-{ensemble}") for i, preset in enumerate(presets)]
     tables = {
-        "task": {**TASKS[task].get("task", {}), "labels": LABELS.get(task, ["negative", "positive"])},  # type: ignore[dict-item]
+        "task": {**TASKS[task].get("task", {}), "labels": LABELS.get(task, ["negative", "positive"])},
         "data": {
             "train": str(train),
             "examples_per_label": 10,
@@ -129,7 +130,7 @@ def draw(task: str, seed: int, options: argparse.Namespace, scratch: Path) -> Sa
     plan = prepare(pet.RunConfig.from_mapping(tables))
     labels = plan.data.task.labels
     gold = np.asarray([labels.index(str(row.label)) for row in plan.data.test])
-    return Sample(plan, Workbench(plan.inputs, JobStore(scratch / "jobs")), gold)
+    return Sample(plan, jobs_of(plan, scratch / "jobs"), gold)
 
 
 def measure(sample: Sample, voters: Sequence[VoterSpec], tell: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ and on the plain path. Without DATA_DIR texts are made up.
 import argparse
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,7 @@ from pet.data.examples import Example
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.machine import Machine
 from pet.learners.models.sources import find_model, quiet_transformers
-from pet.learners.voters.pvp import Voter
-from pet.learners.voters.saved import load_voter
+from pet.learners.voters.pvp import PvpVoter
 
 PATTERNS = ("colon", "parenthesis-end", "news", "category", "dash", "parenthesis-front")
 BATCH = 16
@@ -72,20 +72,20 @@ def plain_student_step(rows: list[Example]) -> float:
     return seconds(step)[0]
 
 
-def compared(voters: list[Voter], rows: list[Example], options: argparse.Namespace) -> dict[str, float]:
+def compared(voters: list[PvpVoter], rows: list[Example], options: argparse.Namespace) -> dict[str, float]:
     """Return what the plain path takes per step and per row, and how often the ensemble gives the same label."""
     labeled = [Example(row.id, row.fields, label=LABELS[i % 4]) for i, row in enumerate(rows[:BATCH])]
     some, steps, forwards, both = rows[: options.plain_rows], 0.0, 0.0, []
     for voter in voters:
-        plain_seconds, plain = seconds(lambda voter=voter: plain_scores(voter, some))
+        plain_seconds, plain = seconds(partial(plain_scores, voter, some))
         forwards += plain_seconds / len(some) / len(voters)
         both.append((voter.scores(some), plain))
         # The first step is left out: it makes the optimizer's state.
-        first = seconds(lambda voter=voter: plain_steps(voter, labeled, 1, BATCH))[0]
-        more = seconds(lambda voter=voter: plain_steps(voter, labeled, 1 + options.plain_steps, BATCH))[0]
+        first = seconds(partial(plain_steps, voter, labeled, 1, BATCH))[0]
+        more = seconds(partial(plain_steps, voter, labeled, 1 + options.plain_steps, BATCH))[0]
         steps += (more - first) / options.plain_steps / len(voters)
-    ours, plain = (torch.tensor(np.stack(scores)).softmax(-1).mean(0).argmax(-1) for scores in zip(*both, strict=True))
-    return {"step": steps, "row": forwards, "same_labels": float((ours == plain).double().mean())}
+    ours, theirs = (torch.tensor(np.stack(scores)).softmax(-1).mean(0).argmax(-1) for scores in zip(*both, strict=True))
+    return {"step": steps, "row": forwards, "same_labels": float((ours == theirs).double().mean())}
 
 
 def main() -> None:
@@ -112,7 +112,7 @@ def main() -> None:
         assert len(folders) == options.patterns * options.seeds, folders
         machine = Machine.pick(config.run)
         backbone = Backbone.masked_lm(find_model("pet-mini"), machine.device)
-        found = compared([load_voter(folder, backbone, machine) for folder in folders], rows, options)
+        found = compared([PvpVoter.load(folder, backbone, machine) for folder in folders], rows, options)
         work = json.loads((Path(scratch) / "run" / "metrics.json").read_text(encoding="utf-8"))["work"]
     student = plain_student_step(rows)
     distill_steps = work["steps"] - len(folders) * options.steps

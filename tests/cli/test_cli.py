@@ -17,20 +17,7 @@ from typer.testing import CliRunner, Result
 import pet
 from pet.cli import app
 
-COMMANDS = (
-    "run",
-    "label",
-    "distill",
-    "predict",
-    "evaluate",
-    "export",
-    "explain",
-    "check",
-    "plan",
-    "patterns",
-    "verbalizers",
-    "pipelines",
-)
+COMMANDS = tuple(str(command.name) for command in app.registered_commands)
 
 
 def command(*arguments: str | Path) -> Result:
@@ -51,6 +38,7 @@ def test_the_help_of_each_command_has_an_example(name: str) -> None:
 
 
 def test_the_help_lists_every_command_and_is_shown_without_one() -> None:
+    assert {"run", "label", "distill", "predict", "pretrain"} < set(COMMANDS)
     text = plain(command("--help").stdout)
     assert all(f" {name} " in text for name in COMMANDS)
     nothing = command()
@@ -218,7 +206,7 @@ def test_a_registry_of_the_command_line_serves_a_run(toy_pipeline: Path, tmp_pat
     mine = tmp_path / "mine" / "patterns"
     mine.mkdir(parents=True)
     (mine / "own.toml").write_text('[best]\ntemplate = "{text} It was {mask}."\n')
-    options = ["--registry", tmp_path / "mine", "--set", "prompts.patterns=own/best"]
+    options: list[str | Path] = ["--registry", tmp_path / "mine", "--set", "prompts.patterns=own/best"]
     result = command("label", toy_pipeline, "--output-dir", tmp_path / "run", *options)
     assert result.exit_code == 0, result.output
     assert "voter/own/best+words" in (tmp_path / "run" / "manifest.json").read_text()

@@ -2,15 +2,14 @@
 
 import gzip
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from data_files import Refused, Write, WriteRows
 
 from pet.errors import DataError
-
-Write = Callable[[str, str | bytes], str]
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def write(tmp_path: Path) -> Write:
 
 
 @pytest.fixture
-def write_rows(write: Write) -> Callable[[str, Iterable[object]], str]:
+def write_rows(write: Write) -> WriteRows:
     """Write rows as JSON lines and return the path as a source."""
 
     def _write(name: str, rows: Iterable[object]) -> str:
@@ -37,7 +36,7 @@ def write_rows(write: Write) -> Callable[[str, Iterable[object]], str]:
 
 
 @pytest.fixture
-def refused() -> Callable[..., object]:
+def refused() -> Refused:
     """Expect a `DataError` of one line that holds all the given words."""
 
     @contextmanager

@@ -1,30 +1,36 @@
 """The sets of a run: which labels, which columns, which rows, and what is said about them."""
 
 import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
+from data_files import Refused, Write, WriteRows
 
-from pet.data.dataset import data_digest, load_task_data
+from pet.data.dataset import TaskData, data_digest, load_task_data
 from pet.data.examples import Example
+from pet.data.rows import Rows
 from pet.settings.task import DataSettings, TaskSettings
+
+Pairs = Sequence[tuple[object, object]]  # of text and label
 
 
 @pytest.fixture
-def files(write_rows):
+def files(write_rows: WriteRows) -> Callable[..., TaskData]:
     """Write a train, an unlabeled and a test file; return how to load them with other settings."""
 
-    def pairs(rows):
+    def pairs(rows: Pairs) -> list[dict[str, object]]:
         return [{"text": text, "label": label} if label is not None else {"text": text} for text, label in rows]
 
     def load(
-        train=None,
-        unlabeled=(("u one", None), ("u two", None)),
-        test=None,
-        known=(),
-        task=None,
-        seed=1,
-        **data,
-    ):
+        train: Pairs | None = None,
+        unlabeled: Pairs | None = (("u one", None), ("u two", None)),
+        test: Pairs | None = None,
+        known: tuple[str, ...] = (),
+        task: dict[str, Any] | None = None,
+        seed: int = 1,
+        **data: Any,
+    ) -> TaskData:
         sets = {"train": train, "unlabeled": unlabeled, "test": test}
         paths = {k: write_rows(f"{k}.jsonl", pairs(rows)) for k, rows in sets.items() if rows is not None}
         return load_task_data(TaskSettings(**(task or {})), DataSettings(**{**paths, **data}), seed, known)
@@ -35,11 +41,11 @@ def files(write_rows):
 TRAIN = [("a one", "x"), ("b two", "y"), ("c three", "x"), ("d four", "y")]
 
 
-def ids(examples):
+def ids(examples: Rows | tuple[Example, ...]) -> list[str]:
     return [example.id for example in examples]
 
 
-def test_the_sets_are_read_with_their_labels_and_columns(files):
+def test_the_sets_are_read_with_their_labels_and_columns(files: Callable[..., TaskData]) -> None:
     data = files(TRAIN, test=[("e five", "y")])
     assert data.task.labels == ("x", "y")
     assert data.task.fields == ("text",)
@@ -55,7 +61,9 @@ def test_the_sets_are_read_with_their_labels_and_columns(files):
     ("labels", "order"),
     [(["b", "a", "C"], ("C", "a", "b")), ([10, 9, 1], ("1", "9", "10")), ([-1, 1, 0], ("-1", "0", "1"))],
 )
-def test_labels_of_the_train_file_are_sorted(files, labels, order):
+def test_labels_of_the_train_file_are_sorted(
+    files: Callable[..., TaskData], labels: list[int | str], order: tuple[str, str, str]
+) -> None:
     assert files([(f"text {n}", label) for n, label in enumerate(labels)]).task.labels == order
 
 
@@ -79,23 +87,25 @@ def test_labels_of_the_train_file_are_sorted(files, labels, order):
         ([f"intent {n % 101}" for n in range(202)], ()),
     ],
 )
-def test_a_label_that_may_be_another_one_misspelled_is_said(files, labels, messages):
+def test_a_label_that_may_be_another_one_misspelled_is_said(
+    files: Callable[..., TaskData], labels: list[str], messages: tuple[str, ...]
+) -> None:
     rows = [(f"text {n}", label) for n, label in enumerate(labels)]
     assert files(rows).messages == messages
     assert files(rows, task={"labels": sorted(set(labels))}).messages == ()  # they are what is wanted
 
 
-def test_labels_of_the_settings_win_and_keep_their_order(files):
+def test_labels_of_the_settings_win_and_keep_their_order(files: Callable[..., TaskData]) -> None:
     data = files(TRAIN, task={"labels": ("z", "y", "x")}, known=("k", "l"))
     assert data.task.labels == ("z", "y", "x")
     assert "labels without a labeled row: 'z'" in data.messages
 
 
-def test_labels_of_the_train_file_win_over_known_ones(files):
+def test_labels_of_the_train_file_win_over_known_ones(files: Callable[..., TaskData]) -> None:
     assert files(TRAIN, known=("k", "l")).task.labels == ("x", "y")
 
 
-def test_without_a_train_file_the_known_labels_serve(files, refused):
+def test_without_a_train_file_the_known_labels_serve(files: Callable[..., TaskData], refused: Refused) -> None:
     data = files(known=("l", "k"), test=[("t", "k")])
     assert data.task.labels == ("l", "k")
     assert data.labeled == ()
@@ -104,41 +114,41 @@ def test_without_a_train_file_the_known_labels_serve(files, refused):
         files(known=("l", "k"), test=[("t", "q")])
 
 
-def test_without_labels_anywhere_it_is_refused(files, refused):
+def test_without_labels_anywhere_it_is_refused(files: Callable[..., TaskData], refused: Refused) -> None:
     with refused("[task] labels", "[data] train"):
         files()
 
 
-def test_one_label_alone_is_refused(files, refused):
+def test_one_label_alone_is_refused(files: Callable[..., TaskData], refused: Refused) -> None:
     with refused("at least two"):
         files([("a", "x"), ("b", "x")])
 
 
-def test_without_an_unlabeled_file_it_is_refused(files, refused):
+def test_without_an_unlabeled_file_it_is_refused(files: Callable[..., TaskData], refused: Refused) -> None:
     with refused("[data] unlabeled is missing"):
         files(TRAIN, unlabeled=None)
 
 
 @pytest.mark.parametrize("role", ["train", "test"])
-def test_a_label_outside_the_task_is_refused(files, refused, role):
+def test_a_label_outside_the_task_is_refused(files: Callable[..., TaskData], refused: Refused, role: str) -> None:
     rows = {"train": TRAIN, "test": [("t", "x")]}
     rows[role] = [*rows[role], ("odd", "zz")]
     with refused(f"{role}.jsonl", "'zz'"):
         files(**rows, task={"labels": ("x", "y")})
 
 
-def test_labels_of_the_test_file_add_none_to_the_task(files, refused):
+def test_labels_of_the_test_file_add_none_to_the_task(files: Callable[..., TaskData], refused: Refused) -> None:
     with refused("test.jsonl", "'zz'"):
         files(TRAIN, test=[("t", "zz")])
 
 
-def test_labels_of_the_unlabeled_file_are_ignored_and_said(files):
+def test_labels_of_the_unlabeled_file_are_ignored_and_said(files: Callable[..., TaskData]) -> None:
     data = files(TRAIN, unlabeled=[("u", "x"), ("v", "odd")])
     assert {example.label for example in data.unlabeled} == {None}
     assert data.messages == ("labels seen in the unlabeled file: ignored",)
 
 
-def test_few_labeled_rows_are_drawn_by_the_seed(files):
+def test_few_labeled_rows_are_drawn_by_the_seed(files: Callable[..., TaskData]) -> None:
     rows = [(f"text {n}", "xy"[n % 2]) for n in range(40)]
     draws = {seed: ids(files(rows, seed=seed, examples_per_label=3).labeled) for seed in (1, 2)}
     assert draws[1] == ids(files(rows, seed=1, examples_per_label=3).labeled)
@@ -146,19 +156,19 @@ def test_few_labeled_rows_are_drawn_by_the_seed(files):
     assert len(draws[1]) == 6
 
 
-def test_labels_come_from_the_whole_train_file_and_short_ones_are_said(files):
+def test_labels_come_from_the_whole_train_file_and_short_ones_are_said(files: Callable[..., TaskData]) -> None:
     data = files([*TRAIN, ("e", "z")], examples_per_label=2)
     assert data.task.labels == ("x", "y", "z")
     assert data.messages == ("labels with fewer than 2 labeled rows: 'z' 1",)
 
 
-def test_many_short_labels_are_one_message(files):
+def test_many_short_labels_are_one_message(files: Callable[..., TaskData]) -> None:
     data = files([(f"text {n}", f"l{n}") for n in range(9)], examples_per_label=2)
     (message,) = data.messages
     assert message.endswith("'l4' 1 and 4 more")
 
 
-def test_unlabeled_and_test_rows_are_limited_by_the_seed(files):
+def test_unlabeled_and_test_rows_are_limited_by_the_seed(files: Callable[..., TaskData]) -> None:
     pool = [(f"u {n}", None) for n in range(50)]
     test = [(f"t {n}", "x") for n in range(50)]
     limits = {"max_unlabeled": 5, "max_test": 4}
@@ -168,7 +178,7 @@ def test_unlabeled_and_test_rows_are_limited_by_the_seed(files):
     assert ids(data.unlabeled) != ids(files(TRAIN, pool, test, seed=2, **limits).unlabeled)
 
 
-def test_rows_in_two_sets_leave_the_unlabeled_side(files):
+def test_rows_in_two_sets_leave_the_unlabeled_side(files: Callable[..., TaskData]) -> None:
     data = files(TRAIN, [("A one!", None), ("kept", None), ("e five", None), ("kept", None)], [("e five", "x")])
     assert [example.fields["text"] for example in data.unlabeled] == ["kept", "kept"]
     assert len(data.labeled) == 4 and len(data.test) == 1
@@ -180,25 +190,25 @@ def test_rows_in_two_sets_leave_the_unlabeled_side(files):
     )
 
 
-def test_train_rows_that_were_not_drawn_may_stay_unlabeled(files):
+def test_train_rows_that_were_not_drawn_may_stay_unlabeled(files: Callable[..., TaskData]) -> None:
     data = files(TRAIN, [(text, None) for text, _ in TRAIN], examples_per_label=1)
     drawn = {example.fields["text"] for example in data.labeled}
     assert {example.fields["text"] for example in data.unlabeled} == {text for text, _ in TRAIN} - drawn
 
 
-def test_test_rows_leave_the_unlabeled_side_even_where_only_some_are_measured(files):
+def test_test_rows_leave_the_unlabeled_side_even_where_only_some_are_measured(files: Callable[..., TaskData]) -> None:
     test = [(f"t {n}", "x") for n in range(20)]
     data = files(TRAIN, [("kept", None), *((text, None) for text, _ in test)], test, max_test=1)
     assert [example.fields["text"] for example in data.unlabeled] == ["kept"]
 
 
-def test_a_test_row_that_was_learned_is_kept_and_said(files):
+def test_a_test_row_that_was_learned_is_kept_and_said(files: Callable[..., TaskData]) -> None:
     data = files(TRAIN, test=[("a one", "x"), ("new", "y")])
     assert len(data.test) == 2
     assert data.messages[0].startswith("1 test rows have the text of a labeled row (test-1 = train-1)")
 
 
-def test_a_labeled_text_that_has_another_label_too_is_kept_and_said(files):
+def test_a_labeled_text_that_has_another_label_too_is_kept_and_said(files: Callable[..., TaskData]) -> None:
     data = files([*TRAIN, (TRAIN[0][0].upper(), "y")])
     assert len(data.labeled) == 5
     assert data.messages[0].startswith(
@@ -206,12 +216,12 @@ def test_a_labeled_text_that_has_another_label_too_is_kept_and_said(files):
     )
 
 
-def test_no_unlabeled_row_left_is_refused(files, refused):
+def test_no_unlabeled_row_left_is_refused(files: Callable[..., TaskData], refused: Refused) -> None:
     with refused("unlabeled.jsonl", "No row"):
         files(TRAIN, [("a one", None)])
 
 
-def test_rejected_rows_are_kept_and_counted(files):
+def test_rejected_rows_are_kept_and_counted(files: Callable[..., TaskData]) -> None:
     data = files([*TRAIN, ("e", None)], [("u", None), (" ", None), ("\ud800", None)], on_bad_row="skip")
     assert [(row.file.rpartition("/")[2], row.line) for row in data.rejected] == [
         ("train.jsonl", 5),
@@ -222,7 +232,7 @@ def test_rejected_rows_are_kept_and_counted(files):
     assert data.messages[1].startswith("2 of 3 unlabeled rows left out")
 
 
-def test_the_columns_of_the_first_file_hold_for_all(write, refused):
+def test_the_columns_of_the_first_file_hold_for_all(write: Write, refused: Refused) -> None:
     train = write("train.csv", "sentence,label\na,x\nb,y\n")
     good, other = write("pool.csv", "n,sentence\n1,c\n"), write("other.csv", "text\nc\n")
     data = load_task_data(TaskSettings(), DataSettings(train=train, unlabeled=good), 1)
@@ -231,7 +241,7 @@ def test_the_columns_of_the_first_file_hold_for_all(write, refused):
         load_task_data(TaskSettings(), DataSettings(train=train, unlabeled=other), 1)
 
 
-def test_a_text_file_serves_as_unlabeled_whatever_the_train_column(write):
+def test_a_text_file_serves_as_unlabeled_whatever_the_train_column(write: Write) -> None:
     train, pool = write("train.csv", "sentence,label\na,x\nb,y\n"), write("pool.txt", "c\nd\n")
     data = load_task_data(TaskSettings(), DataSettings(train=train, unlabeled=pool), 1)
     assert [example.fields for example in data.unlabeled] == [{"text": "c"}, {"text": "d"}]
@@ -242,7 +252,7 @@ def test_a_text_file_serves_as_unlabeled_whatever_the_train_column(write):
     assert data.columns == {"text": "sentence"} and len(data.test) == 1
 
 
-def test_mapped_fields_label_and_id_columns_are_used(write):
+def test_mapped_fields_label_and_id_columns_are_used(write: Write) -> None:
     rows = "key,head,lead,topic\nr1,a,b,x\nr2,c,d,y\n"
     task = TaskSettings(name="news", fields={"title": "head", "body": "lead"}, label_column="topic", id_column="key")
     settings = DataSettings(train=write("train.csv", rows), unlabeled=write("pool.csv", "head,lead\ne,f\n"))
@@ -251,7 +261,7 @@ def test_mapped_fields_label_and_id_columns_are_used(write):
     assert data.labeled[0] == Example("r1", {"title": "a", "body": "b"}, "x")
 
 
-def test_a_column_of_ids_that_no_file_has_is_refused(write, refused):
+def test_a_column_of_ids_that_no_file_has_is_refused(write: Write, refused: Refused) -> None:
     train, pool = write("train.csv", "text,label\na,x\nb,y\n"), write("pool.csv", "number,text\n7,c\n")
     settings = DataSettings(train=train, unlabeled=pool)
     assert load_task_data(TaskSettings(id_column="number"), settings, 1).unlabeled[0].id == "7"
@@ -262,7 +272,7 @@ def test_a_column_of_ids_that_no_file_has_is_refused(write, refused):
 ROW = Example("1", {"a": "x", "b": "y"}, "l")
 
 
-def test_the_digest_is_that_of_ids_fields_and_labels_only():
+def test_the_digest_is_that_of_ids_fields_and_labels_only() -> None:
     assert data_digest([ROW]) == data_digest([Example("1", {"b": "y", "a": "x"}, "l", {"more": 1})])
     assert len(data_digest([])) == 64
 
@@ -277,18 +287,18 @@ def test_the_digest_is_that_of_ids_fields_and_labels_only():
         [Example("1", {"a": "y", "b": "x"}, "l")],
         [Example("1", ROW.fields, None)],
         [Example("1", ROW.fields, "None")],
-        [Example("1", ROW.fields | {"c": ""}, "l")],
+        [Example("1", {**ROW.fields, "c": ""}, "l")],
     ],
 )
-def test_the_digest_tells_rows_apart(rows):
+def test_the_digest_tells_rows_apart(rows: list[Example]) -> None:
     assert data_digest(rows) != data_digest([ROW])
 
 
-def test_the_digest_follows_the_order():
+def test_the_digest_follows_the_order() -> None:
     other = Example("2", {"a": "x"})
     assert data_digest([ROW, other]) != data_digest([other, ROW])
 
 
-def test_the_digest_is_the_same_on_every_machine():
+def test_the_digest_is_the_same_on_every_machine() -> None:
     line = b'["1", {"a": "\\u00e9"}, "x"]\n'
     assert data_digest([Example("1", {"a": "é"}, "x")]) == hashlib.sha256(line).hexdigest()

@@ -1,20 +1,24 @@
 """Parsing files: numbers as an editor shows them, and one sentence for a file that is broken as a whole."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet
 import pytest
+from data_files import Refused, Write
+from reading import read_examples, read_rows
 
-from pet.data.formats import SUFFIXES, read_rows
-from pet.data.readers import ReadOptions, read_examples
+from pet.data.readers import ReadOptions
+from pet.settings.toml import DATA_SUFFIXES
 
 
-def rows(source):
+def rows(source: Path | str) -> list[tuple[int, Mapping[str, object]]]:
     return list(read_rows(Path(source)))
 
 
-def test_numbers_are_the_lines_in_which_rows_begin(write):
+def test_numbers_are_the_lines_in_which_rows_begin(write: Write) -> None:
     assert rows(write("a.csv", 'a,b\n1,"x\ny"\n\n2,z\n')) == [
         (2, {"a": "1", "b": "x\ny"}),
         (5, {"a": "2", "b": "z"}),
@@ -23,27 +27,27 @@ def test_numbers_are_the_lines_in_which_rows_begin(write):
     assert rows(write("a.json", '[{"a": 1},\n\n{"a": 2}]')) == [(1, {"a": 1}), (2, {"a": 2})]
 
 
-def test_numbers_of_parquet_rows_go_on_over_batches(tmp_path):
+def test_numbers_of_parquet_rows_go_on_over_batches(tmp_path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.table({"a": list(range(3000))}), tmp_path / "a.parquet")
     assert rows(tmp_path / "a.parquet")[-1] == (3000, {"a": 2999})
 
 
-def test_a_carriage_return_inside_quotes_is_text(write):
+def test_a_carriage_return_inside_quotes_is_text(write: Write) -> None:
     assert rows(write("a.csv", 'a,b\n"x\ry",1\n')) == [(2, {"a": "x\ry", "b": "1"})]
 
 
-def test_reading_rows_stops_at_the_first_bad_one(write, refused):
+def test_reading_rows_stops_at_the_first_bad_one(write: Write, refused: Refused) -> None:
     source = write("a.jsonl", '{"a": 1}\nnope\n')
     with refused(source, "line 2"):
         rows(source)
 
 
-def test_the_known_suffixes_are_those_promised():
-    assert set(SUFFIXES) == {".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt"}
+def test_the_known_suffixes_are_those_promised() -> None:
+    assert set(DATA_SUFFIXES) == {".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt"}
 
 
 # (file name, content, words of the message)
-BROKEN = {
+BROKEN: dict[str, tuple[str, str | bytes, list[str]]] = {
     "empty-csv": ("b.csv", "", ["no rows"]),
     "empty-jsonl": ("b.jsonl", "", ["no rows"]),
     "empty-json": ("b.json", "", ["no rows"]),
@@ -84,7 +88,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("mark", [";", "\t"])
-def test_a_csv_as_spreadsheets_write_it_where_commas_are_decimal(write, mark):
+def test_a_csv_as_spreadsheets_write_it_where_commas_are_decimal(write: Write, mark: str) -> None:
     source = write("b.csv", f'text{mark}id{mark}price\n"a, b{mark} c"{mark}1{mark}2,5\n')
     (found,) = read_examples(source, ReadOptions("unlabeled")).examples
     assert (found.fields, found.id, found.extra) == ({"text": f"a, b{mark} c"}, "1", {"price": "2,5"})
@@ -92,21 +96,21 @@ def test_a_csv_as_spreadsheets_write_it_where_commas_are_decimal(write, mark):
 
 @pytest.mark.parametrize("policy", ["error", "skip"])
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_file_is_refused_whatever_the_policy(write, refused, case, policy):
+def test_a_broken_file_is_refused_whatever_the_policy(write: Write, refused: Refused, case: str, policy: Any) -> None:
     name, content, words = BROKEN[case]
     source = write(name, content)
     with refused(source, *words):
         read_examples(source, ReadOptions("unlabeled", on_bad_row=policy))
 
 
-def test_a_truncated_parquet_file_is_refused(tmp_path, write, refused):
+def test_a_truncated_parquet_file_is_refused(tmp_path: Path, write: Write, refused: Refused) -> None:
     pyarrow.parquet.write_table(pyarrow.table({"text": ["a"] * 1000}), tmp_path / "whole.parquet")
     source = write("half.parquet", (tmp_path / "whole.parquet").read_bytes()[:200])
     with refused(source, "Parquet"):
         rows(source)
 
 
-def test_damage_inside_a_parquet_file_is_refused(tmp_path, write, refused):
+def test_damage_inside_a_parquet_file_is_refused(tmp_path: Path, write: Write, refused: Refused) -> None:
     whole = tmp_path / "whole.parquet"
     table = pyarrow.table({"text": [f"text {n}" for n in range(5000)]})
     pyarrow.parquet.write_table(table, whole, compression="gzip", use_dictionary=False)
@@ -117,14 +121,14 @@ def test_damage_inside_a_parquet_file_is_refused(tmp_path, write, refused):
         rows(source)
 
 
-def test_parquet_columns_of_one_name_are_refused(tmp_path, refused):
+def test_parquet_columns_of_one_name_are_refused(tmp_path: Path, refused: Refused) -> None:
     table = pyarrow.Table.from_arrays([pyarrow.array(["a"]), pyarrow.array(["b"])], names=["text", "text"])
     pyarrow.parquet.write_table(table, tmp_path / "b.parquet")
     with refused("b.parquet", "two columns"):
         rows(tmp_path / "b.parquet")
 
 
-def test_a_column_of_the_header_is_shortened_in_a_message(write, refused):
+def test_a_column_of_the_header_is_shortened_in_a_message(write: Write, refused: Refused) -> None:
     source = write("b.csv", f'{"long " * 400},"{"x" * 500}\n y"\n1,2\n')
     with refused(source, "[task.fields]"):
         read_examples(source, ReadOptions("unlabeled"))

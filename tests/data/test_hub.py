@@ -1,20 +1,25 @@
 """Hub data sets and data set folders; nothing here goes to the network."""
 
+from pathlib import Path
+from typing import Any
+
 import datasets
 import pytest
+from data_files import Refused
+from reading import read_examples, read_hub_rows
 
-from pet.data.hub import is_hub_name, read_hub_rows
-from pet.data.readers import ReadOptions, read_examples
+from pet.data.readers import ReadOptions, Role
+from pet.data.source import File, Folder, Hub, parse_source
 
 
 @pytest.fixture(autouse=True)
-def _private_cache(tmp_path, monkeypatch):
+def _private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     datasets.disable_progress_bars()
 
 
 @pytest.fixture
-def table():
+def table() -> Any:
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
     return datasets.Dataset.from_dict(
         {"text": ["bad", "good", "?"], "label": [0, 1, -1]}, features=features, split="train"
@@ -22,11 +27,11 @@ def table():
 
 
 @pytest.fixture
-def hub(monkeypatch, table):
+def hub(monkeypatch: pytest.MonkeyPatch, table: Any) -> list[Any]:
     """Stand in for the hub; return what was asked of it."""
     asked = []
 
-    def load_dataset(name, *, split):
+    def load_dataset(name: str, *, split: str) -> Any:
         asked.append((name, split))
         if split == "broken":
             raise ConnectionError("no\nnet.")
@@ -53,26 +58,26 @@ def hub(monkeypatch, table):
         ("owner/na me", False),
     ],
 )
-def test_names_of_the_hub_are_told_from_files(source, expected):
-    assert is_hub_name(source) is expected
+def test_names_of_the_hub_are_told_from_files(source: str, expected: bool) -> None:
+    assert isinstance(parse_source(source), Hub) is expected
 
 
-def test_what_lies_on_the_disk_wins_over_a_hub_name(tmp_path, monkeypatch):
+def test_what_lies_on_the_disk_wins_over_a_hub_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "owner").mkdir()
     (tmp_path / "owner" / "name").write_text("a row")
-    assert not is_hub_name("owner/name")
-    assert is_hub_name("owner")
-    assert is_hub_name("owner:test")
+    assert parse_source("owner/name") == File.at("owner/name")
+    assert parse_source("owner") == Folder("owner", Path("owner"))
+    assert parse_source("owner:test") == Folder("owner:test", Path("owner"), "test")
 
 
-def test_a_missing_data_file_is_never_looked_up_on_the_hub(hub, refused):
+def test_a_missing_data_file_is_never_looked_up_on_the_hub(hub: list[Any], refused: Refused) -> None:
     with refused("rows/train.jsonl", "No file"):
         read_examples("rows/train.jsonl", ReadOptions("train"))
     assert hub == []
 
 
-def test_class_numbers_become_names_and_no_class_none(hub):
+def test_class_numbers_become_names_and_no_class_none(hub: list[Any]) -> None:
     assert [row for _, row in read_hub_rows("owner/name", "train")] == [
         {"text": "bad", "label": "neg"},
         {"text": "good", "label": "pos"},
@@ -81,25 +86,25 @@ def test_class_numbers_become_names_and_no_class_none(hub):
 
 
 @pytest.mark.parametrize(("role", "split"), [("train", "train"), ("unlabeled", "train"), ("input", "test")])
-def test_the_split_follows_the_role_unless_named(hub, role, split):
+def test_the_split_follows_the_role_unless_named(hub: list[Any], role: Role, split: str) -> None:
     options = ReadOptions(role, on_bad_row="skip")
     read_examples("owner/name", options)
     read_examples("name:dev", options)
     assert hub == [("owner/name", split), ("name", "dev")]
 
 
-def test_bad_rows_of_the_hub_are_named_by_number(hub, refused):
+def test_bad_rows_of_the_hub_are_named_by_number(hub: list[Any], refused: Refused) -> None:
     with refused("owner/name:train, row 3", "no label"):
         read_examples("owner/name:train", ReadOptions("train"))
 
 
-def test_a_hub_failure_is_one_sentence_with_what_to_try(hub, refused):
+def test_a_hub_failure_is_one_sentence_with_what_to_try(hub: list[Any], refused: Refused) -> None:
     with refused("'owner/name:broken'", "(no net)", "HF_HUB_OFFLINE", "spelling"):
         list(read_hub_rows("owner/name:broken", "train"))
 
 
-def test_a_failure_of_any_kind_is_one_sentence(monkeypatch, refused):
-    def load_dataset(name, *, split):
+def test_a_failure_of_any_kind_is_one_sentence(monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
+    def load_dataset(name: str, *, split: str) -> None:
         raise KeyError
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
@@ -107,26 +112,20 @@ def test_a_failure_of_any_kind_is_one_sentence(monkeypatch, refused):
         list(read_hub_rows("owner/name", "train"))
 
 
-def test_the_library_missing_is_said(monkeypatch, refused):
-    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
-    with refused("pip install datasets"):
-        list(read_hub_rows("owner/name", "train"))
-
-
-def test_a_saved_data_set_is_read(tmp_path, table):
+def test_a_saved_data_set_is_read(tmp_path: Path, table: Any) -> None:
     table.save_to_disk(tmp_path / "saved")
     result = read_examples(str(tmp_path / "saved"), ReadOptions("train", on_bad_row="skip"))
     assert [(e.id, e.label) for e in result.examples] == [("train-1", "neg"), ("train-2", "pos")]
     assert [row.line for row in result.rejected] == [3]
 
 
-def test_a_saved_single_data_set_has_no_other_split(tmp_path, table, refused):
+def test_a_saved_single_data_set_has_no_other_split(tmp_path: Path, table: Any, refused: Refused) -> None:
     table.save_to_disk(tmp_path / "saved")
     with refused("saved:test", "split train"):
         list(read_hub_rows(f"{tmp_path}/saved:test", "train"))
 
 
-def test_splits_of_a_saved_data_set_are_found_by_role_and_by_name(tmp_path, table, refused):
+def test_splits_of_a_saved_data_set_are_found_by_role_and_by_name(tmp_path: Path, table: Any, refused: Refused) -> None:
     datasets.DatasetDict({"train": table.select([0]), "dev": table.select([1])}).save_to_disk(tmp_path / "saved")
     source = str(tmp_path / "saved")
     assert [row["text"] for _, row in read_hub_rows(source, "train")] == ["bad"]
@@ -135,7 +134,7 @@ def test_splits_of_a_saved_data_set_are_found_by_role_and_by_name(tmp_path, tabl
         list(read_hub_rows(source, "test"))
 
 
-def test_a_damaged_saved_data_set_is_one_sentence(tmp_path, table, refused):
+def test_a_damaged_saved_data_set_is_one_sentence(tmp_path: Path, table: Any, refused: Refused) -> None:
     table.save_to_disk(tmp_path / "saved")
     for part in (tmp_path / "saved").glob("*.arrow"):
         part.write_bytes(b"nothing")
@@ -143,7 +142,7 @@ def test_a_damaged_saved_data_set_is_one_sentence(tmp_path, table, refused):
         list(read_hub_rows(str(tmp_path / "saved"), "train"))
 
 
-def test_a_folder_of_data_files_is_read(tmp_path, monkeypatch, refused):
+def test_a_folder_of_data_files_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
     (folder / "train.jsonl").write_text('{"text": "a", "label": "x"}\n')
@@ -156,7 +155,7 @@ def test_a_folder_of_data_files_is_read(tmp_path, monkeypatch, refused):
         list(read_hub_rows(f"{folder}:dev", "train"))
 
 
-def test_what_a_folder_cannot_be_read_for_is_said(tmp_path, refused):
+def test_what_a_folder_cannot_be_read_for_is_said(tmp_path: Path, refused: Refused) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
     (folder / "train.jsonl").write_text('{"text": "a", "label": "x"}\n{"text": nonsense\n')
@@ -164,8 +163,8 @@ def test_what_a_folder_cannot_be_read_for_is_said(tmp_path, refused):
         list(read_hub_rows(str(folder), "train"))
 
 
-def test_the_underlying_cause_is_said_in_the_same_sentence(monkeypatch, refused):
-    def load_dataset(name, *, split):
+def test_the_underlying_cause_is_said_in_the_same_sentence(monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
+    def load_dataset(name: str, *, split: str) -> None:
         raise RuntimeError("it went wrong.") from ValueError("line 3 has\nno end.")
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
@@ -173,13 +172,13 @@ def test_the_underlying_cause_is_said_in_the_same_sentence(monkeypatch, refused)
         list(read_hub_rows("owner/name", "train"))
 
 
-def test_no_progress_bar_is_shown(hub):
+def test_no_progress_bar_is_shown(hub: list[Any]) -> None:
     datasets.enable_progress_bars()
     list(read_hub_rows("owner/name", "train"))
     assert datasets.are_progress_bars_disabled()
 
 
-def test_an_empty_folder_is_one_sentence(tmp_path, refused):
+def test_an_empty_folder_is_one_sentence(tmp_path: Path, refused: Refused) -> None:
     (tmp_path / "empty").mkdir()
     with refused("empty", "check its files"):
         list(read_hub_rows(str(tmp_path / "empty"), "train"))

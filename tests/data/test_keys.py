@@ -2,20 +2,18 @@
 
 import pytest
 
-from pet.data.keys import Keys, key_of
+from pet.data.keys import first_of, key_of, repeats
 
 
 @pytest.mark.parametrize(
-    ("texts", "repeats"),
+    ("texts", "expected"),
     [("", []), ("a", []), ("abc", []), ("abcb", [3]), ("aab", [1]), ("abaxbaa", [2, 4, 5, 6])],
 )
-def test_repeats_are_found_in_order(texts, repeats):
-    keys = Keys()
-    for text in texts:
-        keys.add(key_of(text))
-    assert keys.repeats().tolist() == repeats
-    assert [texts.index(texts[place]) for place in repeats] == [keys.first_of(place) for place in repeats]
+def test_repeats_are_found_in_order(texts: str, expected: list[int]) -> None:
+    keys = bytearray(b"".join(map(key_of, texts)))
+    assert repeats(keys).tolist() == expected
+    assert [texts.index(texts[place]) for place in expected] == [first_of(keys, place) for place in expected]
 
 
-def test_any_text_has_a_key():
+def test_any_text_has_a_key() -> None:
     assert len({key_of(text) for text in ("", "\0", "\ud800", "a" * 10**6)}) == 4

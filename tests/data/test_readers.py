@@ -1,17 +1,22 @@
 """Reading rows as examples: what comes out of good files."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import pyarrow
 import pyarrow.parquet
 import pytest
+from data_files import Write, WriteRows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reading import POOL, TRAIN
+from reading import POOL, TRAIN, read_examples
 
-from pet.data.readers import ReadOptions, read_examples
+from pet.data.readers import ReadOptions, ReadResult
 from pet.data.writers import write_table
 
 
-def texts(result):
+def texts(result: ReadResult) -> list[Mapping[str, str]]:
     return [example.fields for example in result.examples]
 
 
@@ -30,7 +35,7 @@ GOOD |= {"ROWS.CSV": GOOD["rows.csv"], "blank-lines.csv": "\n" + GOOD["rows.csv"
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_every_format_gives_the_same_examples(write, name):
+def test_every_format_gives_the_same_examples(write: Write, name: str) -> None:
     result = read_examples(write(name, GOOD[name]), TRAIN)
     assert [example.id for example in result.examples] == ["a", "b"]
     assert texts(result) == [{"text": "one"}, {"text": "two"}]
@@ -42,7 +47,7 @@ def test_every_format_gives_the_same_examples(write, name):
 
 
 @pytest.mark.parametrize("name", ["rows.parquet", "rows.parquet.gz"])
-def test_parquet_gives_words_for_numbers_and_labels(write, tmp_path, name):
+def test_parquet_gives_words_for_numbers_and_labels(write: Write, tmp_path: Path, name: str) -> None:
     table = pyarrow.table({"text": ["one", "two"], "label": [0, 1], "id": [7, 8], "more": [[1], None]})
     pyarrow.parquet.write_table(table, tmp_path / "plain.parquet")
     result = read_examples(write(name, (tmp_path / "plain.parquet").read_bytes()), TRAIN)
@@ -52,13 +57,13 @@ def test_parquet_gives_words_for_numbers_and_labels(write, tmp_path, name):
     ]
 
 
-def test_a_text_file_is_one_text_a_line_with_the_line_in_the_id(write):
+def test_a_text_file_is_one_text_a_line_with_the_line_in_the_id(write: Write) -> None:
     result = read_examples(write("pool.txt.gz", "one\n\n two \r\nthr\u2028ee"), POOL)
     assert texts(result) == [{"text": "one"}, {"text": " two "}, {"text": "thr\u2028ee"}]
     assert [example.id for example in result.examples] == ["unlabeled-1", "unlabeled-3", "unlabeled-4"]
 
 
-def test_a_text_file_serves_the_single_field_of_a_task_whatever_its_column(write):
+def test_a_text_file_serves_the_single_field_of_a_task_whatever_its_column(write: Write) -> None:
     options = ReadOptions("unlabeled", fields={"review": "Review text"})
     assert texts(read_examples(write("pool.txt", "one\n"), options)) == [{"review": "one"}]
 
@@ -76,17 +81,17 @@ def test_a_text_file_serves_the_single_field_of_a_task_whatever_its_column(write
         (0, "0"),
     ],
 )
-def test_labels_become_words(write_rows, value, label):
+def test_labels_become_words(write_rows: WriteRows, value: Any, label: str) -> None:
     result = read_examples(write_rows("rows.jsonl", [{"text": "a", "label": value}]), TRAIN)
     assert result.examples[0].label == label
 
 
-def test_numbers_in_a_text_column_become_text(write_rows):
+def test_numbers_in_a_text_column_become_text(write_rows: WriteRows) -> None:
     result = read_examples(write_rows("rows.jsonl", [{"text": 12}, {"text": 1.5}]), POOL)
     assert texts(result) == [{"text": "12"}, {"text": "1.5"}]
 
 
-def test_labels_of_unlabeled_rows_are_dropped_and_reported(write):
+def test_labels_of_unlabeled_rows_are_dropped_and_reported(write: Write) -> None:
     result = read_examples(write("rows.csv", GOOD["rows.csv"]), POOL)
     assert [example.label for example in result.examples] == [None, None]
     assert all("label" not in example.extra for example in result.examples)
@@ -94,26 +99,26 @@ def test_labels_of_unlabeled_rows_are_dropped_and_reported(write):
 
 
 @pytest.mark.parametrize("rows", [[{"text": "a"}], [{"text": "a", "label": None}], [{"text": "a", "label": " "}]])
-def test_an_empty_label_column_is_not_seen_as_labels(write_rows, rows):
+def test_an_empty_label_column_is_not_seen_as_labels(write_rows: WriteRows, rows: list[dict[str, str | None]]) -> None:
     assert not read_examples(write_rows("rows.jsonl", rows), POOL).labels_seen
 
 
-def test_labels_of_a_few_unlabeled_rows_are_seen_too(write_rows):
+def test_labels_of_a_few_unlabeled_rows_are_seen_too(write_rows: WriteRows) -> None:
     rows = [{"text": "a", "label": "x"}, {"text": "b", "label": None}]
     assert read_examples(write_rows("rows.jsonl", rows), POOL).labels_seen
 
 
-def test_input_rows_keep_labels_where_present_and_need_none(write_rows):
+def test_input_rows_keep_labels_where_present_and_need_none(write_rows: WriteRows) -> None:
     source = write_rows("rows.jsonl", [{"text": "a", "label": 1}, {"text": "b"}])
     assert [e.label for e in read_examples(source, ReadOptions("input")).examples] == ["1", None]
 
 
-def test_made_ids_name_role_and_line(write):
+def test_made_ids_name_role_and_line(write: Write) -> None:
     source = write("rows.csv", 'text,label\n"two\nlines",x\nnext,y\n')
     assert [e.id for e in read_examples(source, TRAIN).examples] == ["train-2", "train-4"]
 
 
-def test_extra_columns_keep_their_order_and_kinds(write_rows):
+def test_extra_columns_keep_their_order_and_kinds(write_rows: WriteRows) -> None:
     row = {"z": [1, {"k": None}], "text": "a", "b": 2.5, "label": "x", "a": None}
     extra = read_examples(write_rows("rows.jsonl", [row]), TRAIN).examples[0].extra
     assert list(extra.items()) == [("z", [1, {"k": None}]), ("b", 2.5), ("a", None)]
@@ -128,22 +133,24 @@ def test_extra_columns_keep_their_order_and_kinds(write_rows):
         ({"sentence": "a", "label": 1, "id": 2}, {"text": "sentence"}),
     ],
 )
-def test_columns_are_found_where_they_are_plain(write_rows, row, fields):
+def test_columns_are_found_where_they_are_plain(
+    write_rows: WriteRows, row: dict[str, str | int], fields: dict[str, str]
+) -> None:
     assert read_examples(write_rows("rows.jsonl", [row]), POOL).fields == fields
 
 
-def test_fields_map_to_columns(write):
+def test_fields_map_to_columns(write: Write) -> None:
     source = write("rows.csv", "Headline,Lead,label\na,b,x\n")
     options = ReadOptions("train", fields={"text_a": "Headline", "text_b": "Lead"})
     assert texts(read_examples(source, options)) == [{"text_a": "a", "text_b": "b"}]
 
 
-def test_a_column_that_only_later_rows_have_is_found(write_rows):
+def test_a_column_that_only_later_rows_have_is_found(write_rows: WriteRows) -> None:
     source = write_rows("rows.jsonl", [{"text_a": "a", "text_b": ""}, {"text_a": "c", "text_b": "d", "id": 9}])
     assert [e.id for e in read_examples(source, POOL).examples] == ["unlabeled-1", "9"]
 
 
-def test_a_very_long_cell_is_read(write):
+def test_a_very_long_cell_is_read(write: Write) -> None:
     long = "x" * 300_000
     assert texts(read_examples(write("rows.csv", f"text,label\n{long},a\n"), TRAIN)) == [{"text": long}]
 
@@ -154,6 +161,6 @@ anything = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_si
 @pytest.mark.parametrize("name", ["r.jsonl", "r.csv", "r.tsv", "r.csv.gz", "r.parquet"])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(anything, min_size=1, max_size=5))
-def test_any_text_comes_back_as_it_was_written(tmp_path, name, rows):
+def test_any_text_comes_back_as_it_was_written(tmp_path: Path, name: str, rows: list[str]) -> None:
     write_table(tmp_path / name, {"text": rows, "label": ["x"] * len(rows)})
     assert texts(read_examples(str(tmp_path / name), TRAIN)) == [{"text": text} for text in rows]

@@ -2,14 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from data_files import Refused, Write, WriteRows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reading import SKIP, TRAIN
+from reading import SKIP, TRAIN, read_examples
 
 from pet.data import readers
-from pet.data.readers import ReadOptions, read_examples
+from pet.data.readers import ReadOptions, Role
 from pet.data.writers import write_table
 
 # One row of each of these is bad: (file name, content, line or row of it, words of the reason).
@@ -56,7 +58,7 @@ BAD_ROWS = {
 
 
 @pytest.mark.parametrize("case", BAD_ROWS)
-def test_a_bad_row_is_refused_with_its_place(write, refused, case):
+def test_a_bad_row_is_refused_with_its_place(write: Write, refused: Refused, case: str) -> None:
     name, content, place, reason = BAD_ROWS[case]
     source = write(name, content)
     with refused(source, f"{place}: ", reason, "--on-bad-row skip."):
@@ -64,7 +66,7 @@ def test_a_bad_row_is_refused_with_its_place(write, refused, case):
 
 
 @pytest.mark.parametrize("case", BAD_ROWS)
-def test_a_bad_row_is_left_out_and_recorded_when_asked(write, case):
+def test_a_bad_row_is_left_out_and_recorded_when_asked(write: Write, case: str) -> None:
     name, content, place, reason = BAD_ROWS[case]
     result = read_examples(write(name, content), SKIP)
     assert len(result.examples) == 1
@@ -76,7 +78,7 @@ def test_a_bad_row_is_left_out_and_recorded_when_asked(write, case):
     assert row.reason.splitlines() == [row.reason]
 
 
-def test_the_good_rows_after_a_bad_one_are_kept(write):
+def test_the_good_rows_after_a_bad_one_are_kept(write: Write) -> None:
     source = write("b.csv", 'text,label\na,x\n"b"b,x\nc\nd,x\n')
     result = read_examples(source, SKIP)
     assert [e.id for e in result.examples] == ["train-2", "train-5"]
@@ -92,14 +94,16 @@ def test_the_good_rows_after_a_bad_one_are_kept(write):
         ({"text_a": " ", "text_b": "\t"}, True),
     ],
 )
-def test_of_several_texts_one_may_be_blank_and_none_missing(write_rows, row, bad):
+def test_of_several_texts_one_may_be_blank_and_none_missing(
+    write_rows: WriteRows, row: dict[str, str | None], bad: bool
+) -> None:
     source = write_rows("b.jsonl", [{"text_a": "x", "text_b": "y"}, row])
     result = read_examples(source, ReadOptions("unlabeled", on_bad_row="skip"))
     assert len(result.rejected) == bad
 
 
 @pytest.mark.parametrize("role", ["train", "test", "input"])
-def test_a_label_outside_the_task_is_refused_with_the_near_one(write, refused, role):
+def test_a_label_outside_the_task_is_refused_with_the_near_one(write: Write, refused: Refused, role: Role) -> None:
     source = write("b.csv", "text,label\na,World\nb,Sport\n")
     options = ReadOptions(role, labels=("World", "Sports"))
     with refused(source, "line 3", "'Sport'", "'World'", "Did you mean Sports?", "--on-bad-row skip"):
@@ -108,31 +112,31 @@ def test_a_label_outside_the_task_is_refused_with_the_near_one(write, refused, r
     assert len(read_examples(source, skipping).rejected) == 1
 
 
-def test_labels_of_unlabeled_rows_are_never_judged(write):
+def test_labels_of_unlabeled_rows_are_never_judged(write: Write) -> None:
     source = write("b.csv", "text,label\na,whatever\n")
     assert read_examples(source, ReadOptions("unlabeled", labels=("x", "y"))).examples[0].label is None
 
 
-def test_no_usable_row_at_all_is_refused_even_when_skipping(write, refused):
+def test_no_usable_row_at_all_is_refused_even_when_skipping(write: Write, refused: Refused) -> None:
     source = write("b.csv", "text,label\n,x\n,y\n")
     with refused(source, "none of its 2 rows", "line 2", "blank text"):
         read_examples(source, SKIP)
 
 
-def test_no_parsable_row_at_all_is_refused_even_when_skipping(write, refused):
+def test_no_parsable_row_at_all_is_refused_even_when_skipping(write: Write, refused: Refused) -> None:
     source = write("b.jsonl", "text\nlabel\n")
     with refused(source, "line 1", "no JSON object"):
         read_examples(source, SKIP)
 
 
 @pytest.mark.parametrize("options", [TRAIN, SKIP])
-def test_two_rows_with_one_id_are_refused_with_both_lines(write, refused, options):
+def test_two_rows_with_one_id_are_refused_with_both_lines(write: Write, refused: Refused, options: ReadOptions) -> None:
     source = write("b.csv", "id,text,label\na,one,x\nb,two,x\na,three,x\n")
     with refused(source, "'a'", "line 2", "line 4"):
         read_examples(source, options)
 
 
-def test_of_two_mistakes_the_first_is_told(write, refused):
+def test_of_two_mistakes_the_first_is_told(write: Write, refused: Refused) -> None:
     rows = "id,text,label\na,one,x\na,two,x\nb,,x\n"
     with refused("line 2", "line 3"):
         read_examples(write("b.csv", rows), TRAIN)
@@ -140,39 +144,41 @@ def test_of_two_mistakes_the_first_is_told(write, refused):
         read_examples(write("b.csv", "id,text,label\na,one,x\nb,,x\na,two,x\n"), TRAIN)
 
 
-def test_a_missing_text_column_is_named_with_those_found(write, refused):
+def test_a_missing_text_column_is_named_with_those_found(write: Write, refused: Refused) -> None:
     source = write("b.csv", "txt,label\na,x\n")
     with refused(source, "'text'", "'txt'", "'label'", "Did you mean txt?"):
         read_examples(source, ReadOptions("train", fields={"text": "text"}))
 
 
 @pytest.mark.parametrize("role", ["train", "test"])
-def test_a_missing_label_column_is_named_with_those_found(write, refused, role):
+def test_a_missing_label_column_is_named_with_those_found(write: Write, refused: Refused, role: Role) -> None:
     source = write("b.csv", "text,labels\na,x\n")
     with refused(source, "'label'", "'text'", "Did you mean labels?", "label_column"):
         read_examples(source, ReadOptions(role, fields={"text": "text"}))
 
 
-def test_the_label_column_is_never_taken_for_a_text(write, refused):
+def test_the_label_column_is_never_taken_for_a_text(write: Write, refused: Refused) -> None:
     source = write("b.csv", "text,label\na,x\n")
     with refused(source, "'label'", "[task.fields]"):
         read_examples(source, ReadOptions("unlabeled", fields={"text": "label"}))
 
 
-def test_the_columns_are_learned_from_the_first_rows_only(write_rows, monkeypatch, refused):
-    monkeypatch.setattr(readers, "_HEAD", 2)
+def test_the_columns_are_learned_from_the_first_rows_only(
+    write_rows: WriteRows, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    monkeypatch.setattr(readers, "HEAD_ROWS", 2)
     source = write_rows("b.jsonl", [{"a": 1}, {"a": 2}, {"text": "x"}])
     with refused(source, "'text'", "found 'a'"):
         read_examples(source, ReadOptions("unlabeled", fields={"text": "text"}))
 
 
-def test_columns_that_could_be_either_are_asked_for(write_rows, refused):
+def test_columns_that_could_be_either_are_asked_for(write_rows: WriteRows, refused: Refused) -> None:
     source = write_rows("rows.jsonl", [{"title": "a", "body": "b", "label": 1}])
     with refused(source, "'title'", "'body'", "[task.fields]"):
         read_examples(source, TRAIN)
 
 
-def test_a_text_file_cannot_fill_two_fields(write, refused):
+def test_a_text_file_cannot_fill_two_fields(write: Write, refused: Refused) -> None:
     source = write("pool.txt", "one\n")
     with refused(source, "'b'"):
         read_examples(source, ReadOptions("unlabeled", fields={"a": "text", "b": "b"}))
@@ -183,7 +189,7 @@ def test_a_text_file_cannot_fill_two_fields(write, refused):
     name=st.sampled_from(["r.csv", "r.tsv", "r.jsonl", "r.json", "r.txt", "r.parquet", "r.csv.gz"]),
     raw=st.binary(),
 )
-def test_no_bytes_whatever_crash_the_reader(write, name, raw):
+def test_no_bytes_whatever_crash_the_reader(write: Write, name: Any, raw: Any) -> None:
     from pet.errors import DataError
 
     try:
@@ -192,7 +198,7 @@ def test_no_bytes_whatever_crash_the_reader(write, name, raw):
         assert str(error).splitlines() == [str(error)]
 
 
-def test_rejected_rows_can_be_written_for_mending(write, tmp_path):
+def test_rejected_rows_can_be_written_for_mending(write: Write, tmp_path: Path) -> None:
     result = read_examples(write("b.jsonl", '{"text":"ok","label":1}\n{"text":"\\ud800","label":1}\n'), SKIP)
     write_table(tmp_path / "rejected.jsonl", {"row": [row.row for row in result.rejected]})
     line = (tmp_path / "rejected.jsonl").read_text()

@@ -32,7 +32,7 @@ RATES = Rates(
 )
 
 
-def seconds(found: Forecast) -> dict[str, float]:
+def seconds(found: Forecast) -> dict[str, object]:
     return {stage.name: pytest.approx(stage.seconds) for stage in found.stages}
 
 

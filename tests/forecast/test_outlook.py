@@ -12,9 +12,11 @@ import pet
 from pet.cli import app
 from pet.forecast import outlook as module
 from pet.forecast.forecast import Forecast, Rates, Saving, StageForecast
-from pet.forecast.outlook import Outlook, outlook_lines
+from pet.forecast.outlook import Outlook
+from pet.forecast.probe import Probe
 from pet.forecast.workload import STUDENT
 from pet.pipeline import label
+from pet.reports.outlook import outlook_lines
 
 Config = Callable[..., pet.RunConfig]
 
@@ -26,11 +28,11 @@ def planned(pipeline: Path, *arguments: str | Path) -> Result:
 def long_run(monkeypatch: pytest.MonkeyPatch, step: float = 2.0) -> None:
     """Let every update be thought to take so many seconds."""
 
-    def measured(plan: object, bench: object, done: object, *, whole: bool = True, always: bool = False) -> Rates:
+    def measured(probe: object, work: object, done: object, *, whole: bool = True, always: bool = False) -> Rates:
         tokens = {"": 10.0, "toy/colon+words": 10.0, "toy/category+words": 10.0}
         return Rates(token=0.0, tokens=tokens, relative={}, steps={STUDENT: step}, memory=10**9)
 
-    monkeypatch.setattr(module, "probe", measured)
+    monkeypatch.setattr(Probe, "rates", measured)
 
 
 def test_the_command_shows_stages_and_totals_and_makes_nothing(toy_pipeline: Path, tmp_path: Path) -> None:

@@ -3,15 +3,16 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toy import THREE
+from toy import THREE, rows_of, write_rows
 
 import pet
 from pet.forecast.forecast import Rates
-from pet.forecast.workload import LEARNED, NO_PATTERN, STUDENT, VoterLoad, Workload, _adaptation
-from pet.method.plan import prepare
+from pet.forecast.workload import LEARNED, NO_PATTERN, STUDENT, VoterLoad, Workload, adaptation_load
+from pet.method.plan.plan import prepare
 from pet.runs.jobs import JobStore
 
 Config = Callable[..., pet.RunConfig]
@@ -44,7 +45,7 @@ def test_the_jobs_and_updates_counted_are_those_of_a_real_run(
 ) -> None:
     result: pet.RunResult = request.getfixturevalue(run)
     settings = larger(*THREE, "ipet.accept_all=true") if run == "three" else config()
-    work = Workload.of(prepare(settings))
+    work = prepare(settings).workload
     assert Counter(job.name for job in work.jobs()) == names(result.directory)
     assert work.left(names(result.directory)) == []
     done = json.loads((result.directory / "metrics.json").read_text())["work"]
@@ -74,9 +75,30 @@ def test_each_job_has_its_rows_and_updates() -> None:
     assert [job.name for job in WORK.jobs(whole=False)] == [name for _, name, _, _ in jobs[:6]]
 
 
+def test_the_labels_need_the_untrained_patterns_where_voters_are_weighed_by_them() -> None:
+    weighed = replace(WORK, weighed=True)
+    assert list(weighed.jobs()) == list(WORK.jobs())
+    more = [job.name for job in weighed.jobs(whole=False)][6:]
+    assert more == ["zero-shot/a", "zero-shot/b"]
+
+
+def test_the_folds_counted_are_those_that_hold_rows(larger_pipeline: Path, tmp_path: Path) -> None:
+    # All rows of a label are copies of one text, and so in one fold: a voter's own may be empty.
+    rows = rows_of("train", 8)
+    train = write_rows(tmp_path / "train.jsonl", [{**row, "text": rows[i % 3]["text"]} for i, row in enumerate(rows)])
+    found = set()
+    for seed in range(8):
+        settings = ("ipet.held_out=true", f"data.train={train}", f"run.seed={seed}")
+        plan = prepare(pet.RunConfig.from_toml(larger_pipeline, settings))
+        held_out = {tuple(rows) for rows in plan.held_out.tolist() if any(rows)}
+        assert plan.workload.folds == len(held_out)
+        found.add(len(held_out))
+    assert found == {0, 1, 2}
+
+
 def test_without_labeled_rows_the_first_voters_make_no_update(larger: Config) -> None:
     settings = larger(*THREE, "data.train=''", "ipet.first_rows=10")
-    work = Workload.of(prepare(settings))
+    work = prepare(settings).workload
     assert [job.steps for job in work.jobs(whole=False)] == [0, 0, 16, 16, 16, 16]
     assert not work.baseline
 
@@ -106,7 +128,7 @@ def test_a_smaller_pool_is_smaller_everywhere() -> None:
 )
 def test_an_adaptation_takes_what_its_limits_allow(config: Config, limit: tuple[str, ...], tokens: float) -> None:
     pipeline = config("adapt.method=mlm", *limit)
-    job = _adaptation(pipeline, pool=360)
+    job = adaptation_load(pipeline.adapt, pipeline.model.max_length, pool=360)
     assert job is not None
     rates = Rates(token=0.01, tokens={NO_PATTERN: 10.0}, relative={})
     assert rates.seconds(job) == pytest.approx(0.01 * LEARNED * tokens)
@@ -114,11 +136,11 @@ def test_an_adaptation_takes_what_its_limits_allow(config: Config, limit: tuple[
 
 
 def test_an_adaptation_is_counted_until_it_is_done(config: Config) -> None:
-    work = Workload.of(prepare(config("adapt.method=mlm")))
+    work = prepare(config("adapt.method=mlm")).workload
     assert work.adaptation is not None
     first, *others = work.jobs()
     assert first == work.adaptation
-    assert work.left(Counter({"adapt": 1})) == others == list(Workload.of(prepare(config())).jobs())
+    assert work.left(Counter({"adapt": 1})) == others == list(prepare(config()).workload.jobs())
     smaller = work.with_pool(work.pool // 2).adaptation
     assert smaller is not None
     assert smaller.rows["pool"] == pytest.approx(LEARNED * 4 * work.pool / 2)

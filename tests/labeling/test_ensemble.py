@@ -1,6 +1,7 @@
 """Weights, the mean of raw scores and agreement, on matrices small enough to check by hand."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_weighing_changes_no_votes_that_were_handed_in() -> None:
 
 
 @pytest.mark.parametrize("other", [{"labels": ("yes", "no")}, {"ids": ("r1", "r3", "r2")}])
-def test_votes_of_another_order_are_never_mixed(other: dict[str, object]) -> None:
+def test_votes_of_another_order_are_never_mixed(other: dict[str, Any]) -> None:
     with pytest.raises(RunError, match="'d' and 'a' are about different rows or labels"):
         combine([A, voter("d", A.scores.tolist(), **other)])
 

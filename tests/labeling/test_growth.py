@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pet.labeling.selection import Growth
+from pet.labeling.growth import Growth
 
 
 @pytest.mark.parametrize(

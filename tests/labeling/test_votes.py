@@ -98,7 +98,7 @@ def test_softmax_by_hand() -> None:
 
 
 def test_soft_labels_of_scores() -> None:
-    soft = SoftLabels.from_scores(["a", "b"], LABELS, np.array([[0.0, np.log(3.0)], [2.0, 2.0]]))
+    soft = SoftLabels(["a", "b"], LABELS, softmax(np.array([[0.0, np.log(3.0)], [2.0, 2.0]])))
     assert soft.hard().tolist() == [1, 0]
     assert soft.confidence() == pytest.approx(np.array([0.75, 0.5]))
     assert soft.probs.dtype == np.float32

@@ -18,8 +18,8 @@ from pet.learners.models.backbone import Backbone
 from pet.learners.models.machine import Machine
 from pet.learners.models.sources import ModelSource, load_tokenizer, quiet_transformers
 from pet.learners.models.tokens import PieceTokenizer
-from pet.learners.students.classifier import ClassifierForm, TextClassifier
-from pet.learners.voters.pvp import Voter
+from pet.learners.students.base import ClassifierForm
+from pet.learners.students.classifier import TextClassifier
 from pet.prompts.patterns import Pattern
 from pet.prompts.pvp import PVP
 from pet.prompts.verbalizers import Verbalizer
@@ -98,17 +98,17 @@ def few(rows: list[Example]) -> list[Example]:
 @pytest.fixture(scope="session")
 def pvp() -> PVP:
     words = Verbalizer("toy/words", {"Sports": ("sports",), "Tech": ("tech", "phone")})
-    return PVP(Pattern.parse("toy/about", "It was {mask}. {text}"), words)
+    return PVP(Pattern("toy/about", "It was {mask}. {text}"), words)
 
 
 @pytest.fixture
 def trained(
     backbones: dict[str, Backbone], pvp: PVP, machine: Machine, rows: list[Example]
-) -> Iterator[Callable[..., Voter]]:
-    """Train a voter of a preset on a tiny model of a family, which is reset afterwards; its `log` says how."""
+) -> Iterator[Callable[..., Any]]:
+    """Train a `PvpVoter` of a preset on a tiny model, which is reset afterwards; its `log`, no field, says how."""
     used = set()
 
-    def train(preset: str = "pet", seed: int = 0, family: str = "bert", **values: Any) -> Voter:
+    def train(preset: str = "pet", seed: int = 0, family: str = "bert", **values: Any) -> Any:
         settings = settings_of(preset, **values)
         used.add(family)
         voter: Any = voter_of(backbones[family], pvp, machine, settings)

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
@@ -12,7 +14,7 @@ import pet
 from pet.errors import RunError
 from pet.forecast import outlook as forecast
 from pet.method import adapt as adaptation
-from pet.method.plan import prepare
+from pet.method.plan.plan import prepare
 from pet.pipeline import distill, label
 from pet.reports.prompt import explain_prompt
 from pet.runs.manifest import Manifest
@@ -21,12 +23,12 @@ ADAPT = ("adapt.method=mlm", "adapt.steps=5", "adapt.learning_rate=1e-2", "run.b
 
 
 @pytest.fixture(scope="module")
-def run(toy_pipeline, tmp_path_factory):
+def run(toy_pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> pet.RunResult:
     root = tmp_path_factory.mktemp("adapted") / "run"
     return pet.run(pet.RunConfig.from_toml(toy_pipeline, ADAPT), root, quiet=True)
 
 
-def test_all_jobs_start_from_the_adapted_weights(run, finished, tiny_model):
+def test_all_jobs_start_from_the_adapted_weights(run: pet.RunResult, finished: pet.RunResult, tiny_model: Path) -> None:
     adapted, plain = (Manifest.from_file(one.directory / "manifest.json").jobs for one in (run, finished))
     assert set(adapted) == {*plain, "adapt"} and not set(adapted.values()) & set(plain.values())
     folder = run.directory / "jobs" / adapted["adapt"] / "model"
@@ -40,7 +42,9 @@ def test_all_jobs_start_from_the_adapted_weights(run, finished, tiny_model):
     assert "adapted to the pool in 5 steps: masked accuracy " in (run.directory / "run.log").read_text()
 
 
-def test_what_it_takes_is_told_before_it_begins(config, tmp_path, monkeypatch):
+def test_what_it_takes_is_told_before_it_begins(
+    config: Callable[..., pet.RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(forecast, "SHORT_RUN", 0.0)
     root = label(config(*ADAPT, "train.steps=1"), tmp_path / "run", quiet=True).directory
     log = (root / "run.log").read_text()
@@ -50,11 +54,14 @@ def test_what_it_takes_is_told_before_it_begins(config, tmp_path, monkeypatch):
     assert all(stage["predicted"] > 0 and stage["actual"] > 0 for stage in stages.values())
 
 
-def test_it_counts_among_the_jobs_of_the_run(config):
-    assert prepare(config(*ADAPT)).stage_count == prepare(config("run.baseline=false")).stage_count + 1
+def test_it_counts_among_the_jobs_of_the_run(config: Callable[..., pet.RunConfig]) -> None:
+    with_it, without = prepare(config(*ADAPT)), prepare(config("run.baseline=false"))
+    assert len(list(with_it.workload.jobs())) == len(list(without.workload.jobs())) + 1
 
 
-def test_it_is_done_once_and_the_same_way(run, config, tmp_path):
+def test_it_is_done_once_and_the_same_way(
+    run: pet.RunResult, config: Callable[..., pet.RunConfig], tmp_path: Path
+) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.directory.glob("jobs/*/_SUCCESS")}
     pet.run(config(*ADAPT), run.directory, quiet=True)
     assert before == {path: path.stat().st_mtime_ns for path in run.directory.glob("jobs/*/_SUCCESS")}
@@ -62,13 +69,15 @@ def test_it_is_done_once_and_the_same_way(run, config, tmp_path):
     assert content(again.directory) == content(run.directory)
 
 
-def test_the_student_is_trained_from_it_too_also_later(run, tmp_path):
+def test_the_student_is_trained_from_it_too_also_later(run: pet.RunResult, tmp_path: Path) -> None:
     model = (run.directory / "model" / "model.safetensors").read_bytes()
     distill(run.directory, output_dir=tmp_path / "model", quiet=True)
     assert (tmp_path / "model" / "model.safetensors").read_bytes() == model
 
 
-def test_a_student_is_not_trained_from_another_model_because_that_one_is_gone(run, tmp_path):
+def test_a_student_is_not_trained_from_another_model_because_that_one_is_gone(
+    run: pet.RunResult, tmp_path: Path
+) -> None:
     copied = tmp_path / "run"
     shutil.copytree(run.directory, copied)
     shutil.rmtree(copied / "jobs" / Manifest.from_file(copied / "manifest.json").jobs["adapt"])
@@ -76,7 +85,7 @@ def test_a_student_is_not_trained_from_another_model_because_that_one_is_gone(ru
         distill(copied, quiet=True)
 
 
-def test_it_reads_no_more_at_once_than_the_model_can(config, tmp_path):
+def test_it_reads_no_more_at_once_than_the_model_can(config: Callable[..., pet.RunConfig], tmp_path: Path) -> None:
     settings = config(
         "adapt.method=mlm", "adapt.steps=1", "adapt.batch_size=1", "train.steps=1", "model.max_length=500"
     )
@@ -87,7 +96,9 @@ def test_it_reads_no_more_at_once_than_the_model_can(config, tmp_path):
 
 
 @pytest.mark.parametrize("most_steps", [200, 3])
-def test_without_a_limit_it_reads_the_pool_four_times_or_makes_so_many_steps(config, tmp_path, monkeypatch, most_steps):
+def test_without_a_limit_it_reads_the_pool_four_times_or_makes_so_many_steps(
+    config: Callable[..., pet.RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_steps: int
+) -> None:
     monkeypatch.setattr(adaptation, "MOST_STEPS", most_steps)
     settings = config("adapt.method=mlm", "adapt.batch_size=1", "train.steps=1")
     label(settings, tmp_path / "run", quiet=True)
@@ -103,12 +114,13 @@ def test_without_a_limit_it_reads_the_pool_four_times_or_makes_so_many_steps(con
         assert 4 * tokens <= done["tokens"] < 4 * tokens + settings.model.max_length
 
 
-def test_a_kept_voter_is_explained_on_the_adapted_model(config, tmp_path):
+def test_a_kept_voter_is_explained_on_the_adapted_model(config: Callable[..., pet.RunConfig], tmp_path: Path) -> None:
     settings = config(*ADAPT, "train.preset=word-tuning", "train.steps=1", "run.keep_models=true")
     root = label(settings, tmp_path / "run", quiet=True).directory
     voter = (
         root / "jobs" / Manifest.from_file(root / "manifest.json").jobs["voter/toy/colon+words@word-tuning"] / "model"
     )
-    tokens = explain_prompt(settings, str(voter), 1)
+    plan = prepare(settings)
+    tokens = explain_prompt(str(voter), 1, plan.data, plan.voters, plan.model)
     assert [token.text for token in tokens if token.kind == "tune"] == [":"]
     assert all(token.nearest for token in tokens if token.kind == "tune")

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from generation_runs import Config, Run, noisy, run
-from stand_ins import Asked, FakeBench, truth
+from stand_ins import Asked, truth
 from toy import THREE
 
 from pet.errors import PromptError
 from pet.labeling.ensemble import combine
-from pet.method.generations import Generations
-from pet.method.plan import prepare
+from pet.method.draw import rows_to_label
+from pet.method.plan.plan import prepare
 
 COLON, CATEGORY = "toy/colon+words", "toy/category+words"
 
@@ -114,7 +114,7 @@ def test_an_intermediate_generation_labels_a_random_part_of_the_pool_and_the_las
     assert np.isin(first, second).all()
     assert last.tolist() == list(range(120))
     assert first.tolist() == sorted(first.tolist()) != list(range(24))
-    assert all(rows is one.rows for one, (*_, rows) in zip(found.generations, found.bench.asked[::2], strict=True))
+    assert all(rows is one.rows for one, (*_, rows) in zip(found.generations, found.asked[::2], strict=True))
     whole = run(larger("ipet.generations=3", "ipet.growth=1.5", "data.examples_per_label=4", "ipet.subset=false"))
     assert [len(one.rows) for one in whole.generations] == [120, 120, 120]
 
@@ -123,8 +123,7 @@ def test_any_row_is_as_likely_as_any_other_to_be_in_the_part_that_is_labeled(lar
     times = np.zeros(120)
     plan = prepare(larger("ipet.generations=3", "ipet.growth=1.5", "data.examples_per_label=4"))
     for seed in range(200):
-        other = replace(plan, inputs=replace(plan.inputs, seed=seed))
-        times[Generations(other, FakeBench(other.inputs, noisy))._rows(0, None)] += 1
+        times[rows_to_label(0, None, replace(plan.drawing, seed=seed))] += 1
     assert times.sum() == 200 * 24
     # Each is binomial(200, 0.2): mean 40, standard deviation 5.7; the highest of 120 is below 4.5 of them.
     assert np.abs(times - 40).max() < 4.5 * 5.66
@@ -184,9 +183,9 @@ def test_what_is_said_of_a_generation_is_what_was_measured(larger: Config) -> No
 
 def test_the_ensembles_scores_on_test_rows_are_the_weighted_mean(larger: Config) -> None:
     found = run(larger(*THREE, "ensemble.weighting=agreement", "train.seeds=2")).generations[-1]
-    assert found.weights.sum() == pytest.approx(1.0) and len(set(found.weights.tolist())) > 1
-    by_hand = sum(weight * scores for weight, scores in zip(found.weights, found.test, strict=True))
-    assert found.on_test() == pytest.approx(np.asarray(by_hand))
+    assert found.ensemble.weights.sum() == pytest.approx(1.0) and len(set(found.ensemble.weights.tolist())) > 1
+    by_hand = sum(weight * scores for weight, scores in zip(found.ensemble.weights, found.ensemble.test, strict=True))
+    assert found.ensemble.on_test() == pytest.approx(np.asarray(by_hand))
     assert combine(found.votes).probs.shape == (120, 3)
 
 
@@ -207,7 +206,7 @@ def test_without_gold_rows_ten_rows_are_the_first_set_and_then_five_times_as_man
 def test_of_a_part_of_the_pool_as_large_a_part_of_its_most_likely_rows_is_drawn_from(
     larger: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pet.method.generations.MOST_LIKELY", 8)
+    monkeypatch.setattr("pet.method.draw.MOST_LIKELY", 8)
     settings = larger("ipet.generations=2", "ipet.growth=2", "ipet.first_rows=10")
     found = run(settings.model_copy(update={"data": settings.data.model_copy(update={"train": None})}))
     zero, one = found.generations

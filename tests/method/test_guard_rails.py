@@ -8,7 +8,7 @@ from toy import THREE
 
 from pet.errors import PromptError
 from pet.labeling.ensemble import combine
-from pet.method.plan import prepare
+from pet.method.plan.plan import prepare
 
 
 def collapse(label: Scores, at: int) -> Scores:
@@ -26,7 +26,7 @@ def test_after_a_rejected_generation_the_best_earlier_one_goes_on(larger: Config
     assert [len(training) for training in two.sets] == [len(training) for training in one.sets]
     assert two.sets[0].drawn is not None
     assert (two.sets[0].drawn.rows % 3 == two.sets[0].drawn.columns).mean() > 0.8
-    assert two.sets[0].drawn.rows.tolist() != one.sets[0].drawn.rows.tolist()  # type: ignore[union-attr]
+    assert two.sets[0].drawn.rows.tolist() != one.sets[0].drawn.rows.tolist()
     told = f"generation 1 is rejected: {reason}; the run goes on from generation 0 (--accept-all keeps it)"
     assert found.warned == [told, "if the rows to label are like that, name their ratio in [ensemble] prior"]
     assert [line.split(":")[0] for line in found.said] == ["generation 0", "generation 1", "generation 2"]
@@ -134,7 +134,7 @@ def test_a_rare_label_that_a_small_part_of_the_pool_lacks_stops_nothing(
         assert len(zero.rows) == 24
         lacking += 2 not in combine(zero.votes).hard()
     assert lacking > 2
-    monkeypatch.setattr("pet.method.generations.ENOUGH_ROWS", 24)
+    monkeypatch.setattr("pet.method.judge.ENOUGH_ROWS", 24)
     with pytest.raises(PromptError, match="No voter gives the label 'Tech' to any of 24 rows"):
         run(larger(*settings), lambda asked: asked.truth() - 50.0 * np.eye(3)[2])
 
@@ -144,12 +144,12 @@ def test_a_rejected_last_generation_lets_the_one_before_label_the_pool(larger: C
     found = run(larger(*THREE), wrong)
     # Generation 1 has seen all 120 rows already (4 * 72 are more): nothing is trained again.
     assert [len(one.rows) for one in found.generations] == [96, 120, 120]
-    assert [number for number, *_ in found.bench.asked] == [0, 0, 1, 1, 2, 2]
+    assert [number for number, *_ in found.asked] == [0, 0, 1, 1, 2, 2]
     small = ("ipet.generations=3", "ipet.growth=1.5", "data.examples_per_label=4")
     found = run(larger(*small), wrong)
     assert [(one.number, len(one.rows)) for one in found.generations] == [(0, 24), (1, 60), (2, 120), (1, 120)]
     part, whole = found.generations[1], found.generations[3]
-    assert [number for number, *_ in found.bench.asked] == [0, 0, 1, 1, 2, 2, 1, 1]
+    assert [number for number, *_ in found.asked] == [0, 0, 1, 1, 2, 2, 1, 1]
     assert (whole.sets, whole.continues, whole.step, whole.rejected) == (part.sets, 0, 1, None)
     assert part.figures.changed == whole.figures.changed is not None
     assert found.said[-1] == "generation 1 labels the whole pool"

@@ -33,7 +33,7 @@ HISTORY = History(generation=np.array([0, 2]), training_sets=np.array([3, 0]))
 
 
 def columns_of(pool: list[Example] = POOL, columns: dict[str, str] | None = None) -> dict[str, list[Any]]:
-    (found,) = LabeledPool(GOLD, Rows.of(pool), columns or {"text": "text"}, VOTES, HISTORY).pieces()
+    (found,) = LabeledPool(GOLD, Rows.of(pool), columns or {"text": "text"}, VOTES, combine(VOTES), HISTORY).pieces()
     return found
 
 
@@ -91,7 +91,7 @@ def test_a_field_in_a_column_with_our_name_is_read_back(tmp_path: Path) -> None:
 def test_pairs_keep_both_columns_in_the_order_of_the_fields(tmp_path: Path) -> None:
     rows = [Example(name, {"premise": f"p{name}", "hypothesis": f"h{name}"}, "yes") for name in "gab"]
     columns = {"premise": "text_a", "hypothesis": "text_b"}
-    (found,) = LabeledPool(rows[:1], Rows.of(rows[1:]), columns, VOTES, HISTORY).pieces()
+    (found,) = LabeledPool(rows[:1], Rows.of(rows[1:]), columns, VOTES, combine(VOTES), HISTORY).pieces()
     assert list(found)[:3] == ["id", "text_a", "text_b"]
     write_table(tmp_path / "pairs.parquet", found)
     back = read_labeled_rows(tmp_path / "pairs.parquet", columns, LABELS)
@@ -178,7 +178,7 @@ def test_changes_by_a_person_are_seen_and_a_rewrite_is_none(tmp_path: Path) -> N
 
 
 def test_pieces_together_are_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = LabeledPool(GOLD, Rows.of(POOL), {"text": "text"}, VOTES, HISTORY)
+    pool = LabeledPool(GOLD, Rows.of(POOL), {"text": "text"}, VOTES, combine(VOTES), HISTORY)
     whole, columns = write(tmp_path).rename(tmp_path / "whole.parquet"), columns_of()
     monkeypatch.setattr(output, "PIECE_ROWS", 1)
     write_pieces(tmp_path / "pieces.parquet", pool.pieces)

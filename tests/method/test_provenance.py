@@ -14,12 +14,12 @@ from pet.data.dataset import TaskData
 from pet.data.examples import Example, Task
 from pet.data.rows import Rows
 from pet.errors import PetError
+from pet.labeling.ensemble import combine
 from pet.labeling.guards import GenerationFigures, HeldOut
 from pet.labeling.selection import Selection
 from pet.labeling.votes import Votes
 from pet.learners.voters.spec import VoterSpec
-from pet.method.generations import Generation
-from pet.method.inputs import TrainingSet
+from pet.method.generation import Ensemble, Generation, TrainingSet
 from pet.method.provenance import first_labeled, training_set_counts, voter_file, write_generation
 from pet.prompts.patterns import Pattern
 from pet.prompts.pvp import PVP
@@ -30,7 +30,7 @@ GOLD = tuple(Example(f"g{i}", {"text": f"gold {i}"}, LABELS[i % 2]) for i in ran
 POOL = tuple(Example(f"p{i}", {"text": f"pool {i}"}) for i in range(5))
 DATA = TaskData(Task("mail", LABELS, ("text",)), GOLD, Rows.of(POOL), Rows.of(()), {"text": "text"}, (), ())
 WORDS = Verbalizer("mail/words", {"no": ("bad", "poor"), "yes": ("good",)})
-SPECS = tuple(VoterSpec(PVP(Pattern.parse(f"mail/{name}", "{mask}: {text}"), WORDS)) for name in ("a", "b"))
+SPECS = tuple(VoterSpec(PVP(Pattern(f"mail/{name}", "{mask}: {text}"), WORDS)) for name in ("a", "b"))
 FIGURES = GenerationFigures({"no": 0.25, "yes": 0.75}, 0.1234567, 0.5, 0.25, 9, None, HeldOut(np.array([True, False])))
 
 
@@ -46,7 +46,8 @@ def generation(number: int, rows: list[int], *sets: TrainingSet) -> Generation:
     scores = np.tile(np.array([np.log(3.0), 0.0], np.float32), (len(rows), 1))
     votes = tuple(Votes(spec.name, 0, ids, LABELS, scores * sign) for spec, sign in zip(SPECS, (1, -1), strict=True))
     nothing = np.empty((2, 0, 2))
-    return Generation(number, number, sets, np.array(rows), votes, nothing, nothing, FIGURES)
+    ensemble = Ensemble(votes, combine(votes), nothing, nothing)
+    return Generation(number, number, sets, np.array(rows), ensemble, FIGURES)
 
 
 GOLD_ONLY = TrainingSet(np.array([0, 2]))

@@ -8,22 +8,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from generation_runs import ToyLog
 
 import pet
-from pet.learners.voters.pvp import Voter
+from pet.learners.voters.pvp import PvpVoter
 from pet.method import trial
-from pet.method.plan import Plan, prepare
-from pet.method.stages import Workbench
-from pet.method.trial import Trial, crew_for, settled_before
+from pet.method.plan.opening import open_place
+from pet.method.plan.plan import prepare
+from pet.method.trial import Trial, earlier_scoring
 from pet.runs.jobs import JobStore
 from pet.settings.run import RunSettings
 
 Config = Callable[..., pet.RunConfig]
-Settle = Callable[..., tuple[Plan, list[str]]]
+Tried = Callable[..., tuple[Trial, list[str], list[str]]]
 
 
 @pytest.fixture
-def settle(toy_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settle:
+def tried(toy_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tried:
     """Settle a run on a machine with bfloat16 and two threads; `differing` rows get another label in it."""
 
     def call(
@@ -32,58 +34,54 @@ def settle(toy_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         seconds: tuple[float, float] = (1.0, 1.0),
         threads: int = 2,
         times: float = 0.0,
-    ):
+    ) -> tuple[Trial, list[str], list[str]]:
         scored: list[str] = []
 
-        def scores(voter: Voter, rows: list[object]) -> np.ndarray:
+        def scores(voter: PvpVoter, rows: list[object]) -> np.ndarray:
             scored.append(voter.machine.inference)
-            found = np.tile(np.float32([1.0, 0.0, 0.0]), (len(rows), 1))
+            found = np.tile(np.asarray([1.0, 0.0, 0.0], np.float32), (len(rows), 1))
             if voter.machine.inference == "bf16":
                 found[:differing] = found[:differing, ::-1]
             return found
 
         config = pet.RunConfig.from_toml(toy_pipeline, ["run.precision=auto", *settings])
-        monkeypatch.setattr(
-            "pet.learners.models.machine._precision", lambda name, _: "bf16" if name == "auto" else name
-        )
-        monkeypatch.setattr(trial.torch, "get_num_threads", lambda: threads)
-        monkeypatch.setattr(trial, "_seconds", lambda *given: seconds[given[2] - 1])
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+        monkeypatch.setattr(trial, "scoring_seconds", lambda *given: seconds[given[2] - 1])
         monkeypatch.setattr(trial, "SCORED_TIMES", times)
-        monkeypatch.setattr(trial, "_free_memory", lambda _: 64e9)
-        monkeypatch.setattr(Voter, "scores", scores)
-        plan = prepare(config)
-        bench = Workbench(plan.inputs, JobStore(tmp_path / "jobs"))
-        said: list[str] = []
-        trial.settle(plan, bench, said.append)
-        return replace(plan, inputs=bench.inputs), said, scored
+        monkeypatch.setattr(trial, "free_memory", lambda _: 64e9)
+        monkeypatch.setattr(PvpVoter, "scores", scores)
+        plan, log = prepare(config), ToyLog()
+        found = plan.tried.trial(JobStore(tmp_path / "jobs"), log)
+        assert plan.machine.precision == ("fp32" if config.run.precision == "fp32" else "bf16")  # it trains in it
+        return found, log.said, scored
 
     return call
 
 
-def test_bfloat16_is_taken_where_it_gives_the_same_labels(settle: Settle) -> None:
-    plan, said, scored = settle()
-    assert (plan.inputs.machine.inference, said, scored) == ("bf16", [], ["fp32", "fp32", "bf16", "bf16"])
-    _, _, scored = settle()
+def test_bfloat16_is_taken_where_it_gives_the_same_labels(tried: Tried) -> None:
+    found, said, scored = tried()
+    assert (found.scoring, said, scored) == ("bf16", [], ["fp32", "fp32", "bf16", "bf16"])
+    _, _, scored = tried()
     assert scored == []  # a run that is started again does not try again
 
 
-def test_where_it_does_not_the_run_says_so(settle: Settle) -> None:
-    plan, said, _ = settle(differing=1)  # of 36 rows
-    assert (plan.inputs.machine.precision, plan.inputs.machine.inference) == ("bf16", "fp32")  # it trains in bfloat16
+def test_where_it_does_not_the_run_says_so(tried: Tried) -> None:
+    found, said, _ = tried(differing=1)  # of 36 rows
+    assert found.scoring == "fp32"
     assert "97.2%" in said[0]
     assert "scored in float32" in said[0]
 
 
-def test_few_rows_are_scored_in_float32_without_a_trial(settle: Settle) -> None:
-    plan, said, scored = settle(times=3.0, threads=1)
-    assert (plan.inputs.machine.precision, plan.inputs.machine.inference) == ("bf16", "fp32")
-    assert (said, scored) == ([], [])
+def test_few_rows_are_scored_in_float32_without_a_trial(tried: Tried) -> None:
+    found, said, scored = tried(times=3.0, threads=1)
+    assert (found.scoring, said, scored) == ("fp32", [], [])
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
-def test_a_precision_that_is_asked_for_is_not_tried(settle: Settle, precision: str) -> None:
-    plan, _, scored = settle(f"run.precision={precision}", differing=36, threads=1)
-    assert (plan.inputs.machine.precision, plan.inputs.machine.inference, scored) == (precision, precision, [])
+def test_a_precision_that_is_asked_for_is_not_tried(tried: Tried, precision: str) -> None:
+    found, _, scored = tried(f"run.precision={precision}", differing=36, threads=1)
+    assert (found.scoring, scored) == (precision, [])
 
 
 @pytest.mark.parametrize(
@@ -97,33 +95,31 @@ def test_a_precision_that_is_asked_for_is_not_tried(settle: Settle, precision: s
         (("run.workers=7",), (1.9, 1.0), 2, 2),
     ],
 )
-def test_processes_where_more_threads_gain_little(settle, settings, seconds, threads, workers) -> None:
+def test_processes_where_more_threads_gain_little(
+    tried: Tried, settings: tuple[str, ...], seconds: tuple[float, float], threads: int, workers: int
+) -> None:
     times = (seconds[0], *[seconds[1]] * (threads - 1))
-    plan, _, _ = settle(*settings, seconds=times, threads=threads)
-    assert plan.inputs.workers == workers
+    assert tried(*settings, seconds=times, threads=threads)[0].workers == workers
 
 
-def test_too_little_memory_makes_no_processes(settle: Settle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_makes_no_processes(tried: Tried, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "PROCESS_BYTES", 40e9)
-    plan, _, _ = settle(seconds=(12.0, 10.0))
-    assert plan.inputs.workers == 1
+    assert tried(seconds=(12.0, 10.0))[0].workers == 1
 
 
-def test_a_crew_has_the_threads_in_equal_parts(settle: Settle, toy_pipeline: Path, tmp_path: Path) -> None:
-    plan, _, _ = settle(seconds=(12.0, *[10.0] * 7), threads=8)
-    bench = Workbench(plan.inputs, JobStore(tmp_path / "jobs"))
-    with crew_for(plan.config, bench):
-        assert bench.crew is not None
-        assert (bench.crew.workers, bench.crew.threads) == (2, 4)
-    assert bench.crew is None
-    bench.inputs = replace(plan.inputs, workers=1)
-    with crew_for(plan.config, bench):
-        assert bench.crew is None
+@pytest.mark.parametrize(("threads", "workers", "each"), [(8, 2, 4), (3, 2, 1), (8, 1, None)])
+def test_processes_have_the_threads_in_equal_parts(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, workers: int, each: int | None
+) -> None:
+    monkeypatch.setattr("pet.method.plan.opening.torch.get_num_threads", lambda: threads)
+    plan = prepare(config(f"run.workers={workers}"))
+    with open_place(plan, tmp_path / "run", quiet=True) as place, place.processes(place.jobs) as processes:
+        assert (processes.workers, processes.threads) == (2, each) if processes else each is None
 
 
 @pytest.mark.slow
 def test_a_run_side_by_side_has_the_labels_of_one_alone(toy_pipeline: Path, tmp_path: Path) -> None:
-    def table(workers: int):
+    def table(workers: int) -> tuple[np.ndarray, bytes, str]:
         settings = [f"run.workers={workers}", "ipet.generations=2", "ipet.growth=2", "run.baseline=false"]
         found = pet.run(pet.RunConfig.from_toml(toy_pipeline, settings), tmp_path / str(workers), quiet=True)
         log = (found.directory / "run.log").read_text()
@@ -140,10 +136,9 @@ def test_a_run_side_by_side_has_the_labels_of_one_alone(toy_pipeline: Path, tmp_
 
 
 def test_what_a_run_has_found_counts_later(config: Config, tmp_path: Path) -> None:
-    inputs = prepare(config()).inputs
-    inputs = replace(inputs, machine=replace(inputs.machine, precision="bf16"))
-    found = [settled_before(inputs, settings, tmp_path) for settings in (RunSettings(), RunSettings(precision="bf16"))]
-    assert [one.machine.inference for one in found] == ["fp32", "bf16"]  # untried
+    machine = replace(prepare(config()).machine, precision="bf16")
+    assert earlier_scoring(RunSettings(), machine, tmp_path) == "fp32"  # untried
+    assert earlier_scoring(RunSettings(precision="bf16"), machine, tmp_path) == "bf16"
     (tmp_path / "job").mkdir()
     (tmp_path / "job" / "trial.json").write_text(json.dumps(asdict(Trial("bf16"))))
-    assert settled_before(inputs, RunSettings(), tmp_path).machine.inference == "bf16"
+    assert earlier_scoring(RunSettings(), machine, tmp_path) == "bf16"

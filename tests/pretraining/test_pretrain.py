@@ -8,8 +8,10 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,12 +27,12 @@ from pet.cli import app
 from pet.errors import StorageError
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.sources import find_model
-from pet.pretraining.pretrain import pretrain
+from pet.pretraining.pretrain import PretrainResult, pretrain
 from pet.runs import atomic
 from pet.runs.checkpoints import Checkpoints
 from pet.settings.recipe import PretrainConfig
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "text": {"length": 32, "valid_tokens": 300},
     "train": {"steps": 12, "batch_size": 8, "learning_rate": 1e-2},
     "output": {"measurements": 4, "checkpoint_minutes": 0},
@@ -39,7 +41,7 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def texts(tmp_path_factory) -> Path:
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("texts")
     for name, count, seed in (("news-1.txt", 40, 0), ("news-2.txt", 20, 1), ("talk.txt", 20, 2), ("valid.txt", 10, 3)):
         write_text(folder / name, count, seed)
@@ -47,7 +49,7 @@ def texts(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def config(texts, tiny_model) -> PretrainConfig:
+def config(texts: Path, tiny_model: Path) -> PretrainConfig:
     files = [f"{texts}/news-1.txt", f"{texts}/news-2.txt", f"{texts}/talk.txt:0.4", f"{texts}/valid.txt"]
     text = {**SETTINGS["text"], "files": files, "valid": f"{texts}/valid.txt"}
     start = {"model": str(tiny_model), "trim_vocab": 200}
@@ -55,11 +57,11 @@ def config(texts, tiny_model) -> PretrainConfig:
 
 
 @pytest.fixture(scope="module")
-def finished(config, tmp_path_factory):
+def finished(config: PretrainConfig, tmp_path_factory: pytest.TempPathFactory) -> PretrainResult:
     return pretrain(config, tmp_path_factory.mktemp("pretrained") / "ours", quiet=True)
 
 
-def curve_of(result) -> list[dict[str, object]]:
+def curve_of(result: PretrainResult) -> list[dict[str, object]]:
     return [{**asdict(point), "seconds": 0} for point in result.curve]
 
 
@@ -67,12 +69,13 @@ def weights(folder: Path) -> dict[str, bytes]:
     return {name: value.tobytes() for name, value in load_file(folder / "model.safetensors").items()}
 
 
-def test_it_leaves_a_stock_model_with_a_card(finished):
+def test_it_leaves_a_stock_model_with_a_card(finished: PretrainResult) -> None:
     backbone = Backbone.masked_lm(find_model(str(finished.model)), torch.device("cpu"))
     assert backbone.model.config.vocab_size == len(backbone.tokenizer) == 200
     told = pipeline("fill-mask", model=str(finished.model), device="cpu")("good [MASK] news")
     assert len(told) == 5
-    first, last = finished.curve[0], finished.curve[-1]
+    curve: Sequence[Any] = finished.curve  # it was measured everywhere
+    first, last = curve[0], curve[-1]
     assert (last.step, len(finished.curve)) == (12, 5) and last.valid_loss < first.valid_loss
     card = (finished.model / "README.md").read_text()
     assert "# ours: a masked language model" in card and "| news | 2 |" in card and "| 40.0% |" in card
@@ -80,7 +83,9 @@ def test_it_leaves_a_stock_model_with_a_card(finished):
     assert f"| 12 | {last.tokens:,} |" in card and str(finished.directory.parent) not in card
 
 
-def test_weights_are_averaged_with_those_of_the_start(finished, config, tmp_path):
+def test_weights_are_averaged_with_those_of_the_start(
+    finished: PretrainResult, config: PretrainConfig, tmp_path: Path
+) -> None:
     mixed = pretrain(PretrainConfig.from_mapping({**config.model_dump(), "output": {
         **SETTINGS["output"], "trained_share": 0.25}}), tmp_path / "mixed", quiet=True)  # fmt: skip
     start = next((finished.directory / "jobs").glob("*/tokenizer.json")).parent
@@ -93,7 +98,9 @@ def test_weights_are_averaged_with_those_of_the_start(finished, config, tmp_path
     assert mixed.curve[-1].valid_loss != mixed.curve[-2].valid_loss
 
 
-def test_again_it_does_nothing_and_another_one_is_refused(finished, config, tmp_path):
+def test_again_it_does_nothing_and_another_one_is_refused(
+    finished: PretrainResult, config: PretrainConfig, tmp_path: Path
+) -> None:
     changed = (finished.model / "model.safetensors").stat().st_mtime_ns
     assert pretrain(config, finished.directory, quiet=True).curve == finished.curve
     assert (finished.model / "model.safetensors").stat().st_mtime_ns == changed
@@ -103,7 +110,9 @@ def test_again_it_does_nothing_and_another_one_is_refused(finished, config, tmp_
     assert result.exit_code == 2 and "train.steps was 12 and is 13" in result.stderr
 
 
-def test_a_full_disk_keeps_the_last_checkpoint_and_the_next_start_goes_on(finished, config, tmp_path, monkeypatch):
+def test_a_full_disk_keeps_the_last_checkpoint_and_the_next_start_goes_on(
+    finished: PretrainResult, config: PretrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publish, calls = atomic.publish_folder, []
 
     def full(temporary: Path, final: Path) -> None:
@@ -116,6 +125,7 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_the_next_start_goes_on(finish
     with pytest.raises(StorageError, match=r"The disk is full .* nothing finished is lost"):
         pretrain(config, tmp_path / "out", quiet=True)
     checkpoint = Checkpoints(tmp_path / "out" / "jobs").latest()
+    assert checkpoint is not None
     assert json.loads((checkpoint / "progress.json").read_text())["step"] == 5
     assert not list(checkpoint.parent.glob(".tmp-*"))
     monkeypatch.undo()
@@ -126,7 +136,7 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_the_next_start_goes_on(finish
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are needed")
-def test_five_kills_change_no_weight(finished, config, tmp_path):
+def test_five_kills_change_no_weight(finished: PretrainResult, config: PretrainConfig, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(config.to_toml())
     out, moments, kills = tmp_path / "ours", random.Random(5), 0
@@ -226,7 +236,9 @@ BAD_TEXTS = {
         ),
     ],
 )
-def test_bad_input_is_told_in_a_sentence(arguments, reason, texts, tiny_model, tmp_path, monkeypatch):
+def test_bad_input_is_told_in_a_sentence(
+    arguments: list[str], reason: str, texts: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name, content in BAD_TEXTS.items():
         Path(name).write_bytes(content)

@@ -1,6 +1,8 @@
 """Text as rows of tokens, which of them a step reads, and what of these is masked."""
 
+from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +10,10 @@ from tiny import save_tiny, tiny_tokenizer
 from toy_text import LENGTH, made_up
 
 from pet.errors import DataError
+from pet.learners.models.batching import ahead, padded
 from pet.learners.models.sources import stock_tokenizer
-from pet.pretraining.corpus import Corpus, padded
-from pet.pretraining.masking import Masker, ahead
-from pet.pretraining.measuring import held_out_batches
+from pet.pretraining.corpus import Corpus
+from pet.pretraining.masking import Masker, held_out_batches
 from pet.pretraining.mixing import mixed_shares, row_batches
 from pet.seeding import rng_for
 from pet.settings.pretraining import MaskingSettings
@@ -20,12 +22,12 @@ TOKENIZER = tiny_tokenizer("bert")
 
 
 @pytest.fixture(scope="module")
-def corpus():
+def corpus() -> Corpus:
     sources = {"a": made_up(200), "b": made_up(60, 1), "c": made_up(20, 2)}
     return Corpus.from_documents(sources, TOKENIZER, LENGTH)
 
 
-def test_a_row_is_a_part_of_one_document_and_all_of_it_is_there(corpus, tmp_path):
+def test_a_row_is_a_part_of_one_document_and_all_of_it_is_there(corpus: Corpus, tmp_path: Path) -> None:
     corpus.save(tmp_path / "text.safetensors")
     corpus = Corpus.load(tmp_path / "text.safetensors")
     assert corpus.names == ("a", "b", "c") and corpus.ids.dtype == np.uint16
@@ -44,12 +46,12 @@ def test_a_row_is_a_part_of_one_document_and_all_of_it_is_there(corpus, tmp_path
     assert corpus.lengths.max() <= LENGTH
 
 
-def test_text_that_spells_a_special_token_is_plain_characters():
+def test_text_that_spells_a_special_token_is_plain_characters() -> None:
     corpus = Corpus.from_documents({"a": ["good [MASK] [SEP] news"]}, TOKENIZER, LENGTH)
     assert np.isin(corpus.ids, TOKENIZER.all_special_ids).sum() == 2
 
 
-def test_a_vocabulary_with_special_tokens_as_pieces_does_not_spell_them(tmp_path):
+def test_a_vocabulary_with_special_tokens_as_pieces_does_not_spell_them(tmp_path: Path) -> None:
     tokenizer = stock_tokenizer(save_tiny("xlm-roberta", tmp_path))
     corpus = Corpus.from_documents({"a": ["good <mask> text </s> bad <s>"]}, tokenizer, LENGTH)
     assert np.isin(corpus.ids, [i for i in tokenizer.all_special_ids if i != tokenizer.unk_token_id]).sum() == 2
@@ -57,12 +59,12 @@ def test_a_vocabulary_with_special_tokens_as_pieces_does_not_spell_them(tmp_path
     assert tokenizer.sep_token_id in spelled  # the tokenizer itself stays as it was made
 
 
-def test_a_source_without_text_is_refused():
+def test_a_source_without_text_is_refused() -> None:
     with pytest.raises(DataError, match="The source empty has no text"):
         Corpus.from_documents({"a": ["good"], "empty": []}, TOKENIZER, LENGTH)
 
 
-def test_sources_have_their_shares_and_every_pass_has_every_row(corpus):
+def test_sources_have_their_shares_and_every_pass_has_every_row(corpus: Corpus) -> None:
     shares = mixed_shares(corpus.tokens, [None, 0.5, None])
     batches = list(islice(row_batches(corpus, shares, 256, seed=1), 400))
     rows = np.concatenate(batches)
@@ -76,7 +78,7 @@ def test_sources_have_their_shares_and_every_pass_has_every_row(corpus):
     assert widths[rows].sum() / sum(len(batch) * widths[batch].max() for batch in batches) > 0.95
 
 
-def test_the_order_follows_from_the_seed_alone(corpus):
+def test_the_order_follows_from_the_seed_alone(corpus: Corpus) -> None:
     shares = mixed_shares(corpus.tokens, [None] * 3)
     first, same, other = (
         [batch.tolist() for batch in islice(row_batches(corpus, shares, 256, seed), 100)] for seed in (1, 1, 2)
@@ -84,13 +86,13 @@ def test_the_order_follows_from_the_seed_alone(corpus):
     assert first == same != other
 
 
-def test_what_is_masked(corpus):
+def test_what_is_masked(corpus: Corpus) -> None:
     masker = Masker(TOKENIZER, MaskingSettings(rate=0.3, masked=0.5, random=0.25, keep_embeddings=1.0), LENGTH)
     rows = np.arange(300)
     batch = masker.batch(corpus, rows, rng_for(0, "x"))
     ids, real = corpus.batch(rows, masker.pad_id, batch.inputs["input_ids"].shape[1])
     shown = batch.inputs["input_ids"].numpy()
-    assert batch.tokens == real.sum() and batch.whole == 75
+    assert batch.tokens.sum() == real.sum() and batch.whole == 75
     assert (shown[300:] == ids[:75]).all()  # these keep their embeddings: nothing is masked
     flat, told = shown[:300].reshape(-1), batch.places.numpy()
     assert (ids.reshape(-1)[told] == batch.targets.numpy()).all()
@@ -104,16 +106,16 @@ def test_what_is_masked(corpus):
     assert np.allclose(weights.sum(1), 1.0) and (weights[~real[:75]] == 0).all()
 
 
-def test_held_out_rows_and_masks_are_the_same_each_time(corpus):
+def test_held_out_rows_and_masks_are_the_same_each_time(corpus: Corpus) -> None:
     first, second = (held_out_batches(corpus, TOKENIZER, LENGTH, 500, 256) for _ in range(2))
-    assert 500 <= sum(batch.tokens for batch in first) <= 500 + LENGTH
+    assert 500 <= sum(batch.tokens.sum() for batch in first) <= 500 + LENGTH
     for one, other in zip(first, second, strict=True):
         assert (one.inputs["input_ids"] == other.inputs["input_ids"]).all()
         assert (one.inputs["input_ids"].reshape(-1)[one.places] == TOKENIZER.mask_token_id).all()
 
 
-def test_an_error_in_the_other_thread_is_raised_here():
-    def broken():
+def test_an_error_in_the_other_thread_is_raised_here() -> None:
+    def broken() -> Iterator[int]:
         yield 1
         raise DataError("gone")
 

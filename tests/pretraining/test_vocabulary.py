@@ -1,5 +1,9 @@
 """Vocabularies are trained on a text, or trimmed to it with every kept row as it was."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,21 +11,21 @@ from tiny import WORDS, save_tiny
 
 from pet.errors import ConfigError
 from pet.learners.models.sources import ModelSource
-from pet.pretraining.start import Start
+from pet.pretraining.initial import InitialModel
 from pet.settings.pretraining import StartSettings
 
 DOCUMENTS = [" ".join(WORDS[10:40]), "good news is good, 3 times"]
 
 
-def documents():
+def documents() -> Iterator[str]:
     return iter(DOCUMENTS)
 
 
 @pytest.mark.parametrize(("family", "size"), [("bert", 216), ("roberta", 300), ("xlm-roberta", 129)])
-def test_a_trimmed_model_scores_a_text_of_kept_pieces_as_before(family, size, tmp_path):
-    start = Start.from_model(ModelSource(family, save_tiny(family, tmp_path / "old")), seed=0)
+def test_a_trimmed_model_scores_a_text_of_kept_pieces_as_before(family: str, size: int, tmp_path: Path) -> None:
+    start = InitialModel.from_model(ModelSource(family, save_tiny(family, tmp_path / "old")), seed=0)
     start.trimmed(size, documents).save(tmp_path / "new")
-    new = Start.load(tmp_path / "new", torch.device("cpu"))
+    new = InitialModel.load(tmp_path / "new", torch.device("cpu"))
     before, after = (one.tokenizer(DOCUMENTS[1], return_tensors="pt") for one in (start, new))
     pieces = new.tokenizer.convert_ids_to_tokens(after["input_ids"][0])
     assert pieces == start.tokenizer.convert_ids_to_tokens(before["input_ids"][0])
@@ -39,8 +43,8 @@ def test_a_trimmed_model_scores_a_text_of_kept_pieces_as_before(family, size, tm
     ("size", "reason"),
     [(20, "smaller than the characters and special tokens"), (264, "The text uses .* pieces of 265")],
 )
-def test_a_size_that_does_not_fit_the_text_is_refused(size, reason, tmp_path):
-    start = Start.from_model(ModelSource("bert", save_tiny("bert", tmp_path)), seed=0)
+def test_a_size_that_does_not_fit_the_text_is_refused(size: int, reason: str, tmp_path: Path) -> None:
+    start = InitialModel.from_model(ModelSource("bert", save_tiny("bert", tmp_path)), seed=0)
     with pytest.raises(ConfigError, match=reason):
         start.trimmed(size, documents)
 
@@ -54,18 +58,18 @@ def test_a_size_that_does_not_fit_the_text_is_refused(size, reason, tmp_path):
         ({"vocab_size": 5000, "tokenizer": "bpe"}, "The text supports a vocabulary of"),
     ],
 )
-def test_a_trained_vocabulary_has_the_size_that_was_asked_for_or_none(settings, reason):
+def test_a_trained_vocabulary_has_the_size_that_was_asked_for_or_none(settings: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
-        Start.from_scratch(StartSettings(from_scratch="1x32", **settings), documents, 32, seed=0)
+        InitialModel.from_scratch(StartSettings(from_scratch="1x32", **settings), documents, 32, seed=0)
 
 
 @pytest.mark.parametrize(
     ("shape", "tokenizer", "size", "types"), [("bert", "wordpiece", 64, True), ("modernbert", "bpe", 270, False)]
 )
-def test_from_scratch(shape, tokenizer, size, types, tmp_path):
+def test_from_scratch(shape: Any, tokenizer: Any, size: int, types: bool, tmp_path: Path) -> None:
     settings = StartSettings(from_scratch="2x64", shape=shape, tokenizer=tokenizer, vocab_size=size)
-    Start.from_scratch(settings, documents, 32, seed=0).with_frequencies(documents).save(tmp_path)
-    start = Start.load(tmp_path, torch.device("cpu"))
+    InitialModel.from_scratch(settings, documents, 32, seed=0).with_frequencies(documents).save(tmp_path)
+    start = InitialModel.load(tmp_path, torch.device("cpu"))
     assert (start.new, len(start.tokenizer), start.model.config.num_hidden_layers) == ("all", size, 2)
     assert start.model.config.num_attention_heads == 2
     assert ("token_type_ids" in start.tokenizer("a", "b")) == types
@@ -75,8 +79,8 @@ def test_from_scratch(shape, tokenizer, size, types, tmp_path):
     assert np.isclose(np.exp(bias).sum(), 1.0, atol=1e-4)  # the log of how often each piece is there
 
 
-def test_the_same_seed_draws_the_same_weights():
+def test_the_same_seed_draws_the_same_weights() -> None:
     settings = StartSettings(from_scratch="1x32", vocab_size=60)
-    first, same, other = (Start.from_scratch(settings, documents, 32, seed).model for seed in (1, 1, 2))
+    first, same, other = (InitialModel.from_scratch(settings, documents, 32, seed).model for seed in (1, 1, 2))
     weights = [model.get_input_embeddings().weight for model in (first, same, other)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])

@@ -9,7 +9,7 @@ from pet.prompts.pvp import PVP
 from pet.prompts.verbalizers import Verbalizer
 
 PAIR = PVP(
-    Pattern.parse("nli/plain", "{premise}? || {mask}, {hypothesis}"),
+    Pattern("nli/plain", "{premise}? || {mask}, {hypothesis}"),
     Verbalizer("nli/two-way", {"entailment": ("Yes",), "not_entailment": ("No",)}),
 )
 LABELS = ("not_entailment", "entailment")

@@ -13,8 +13,8 @@ from pet.prompts.registry import load_patterns, load_verbalizers
 from pet.prompts.templates import Field, Mask
 from pet.prompts.verbalizers import Verbalizer
 
-PATTERNS = tuple(load_patterns())
-VERBALIZERS = tuple(load_verbalizers())
+PATTERNS = load_patterns().select(["*"])
+VERBALIZERS = load_verbalizers().select(["*"])
 FIELDS = {
     "agnews": ("text",),
     "intent": ("text",),
@@ -42,7 +42,7 @@ def name(named: Pattern | Verbalizer) -> str:
 
 @pytest.mark.parametrize("pattern", PATTERNS, ids=name)
 def test_each_pattern_reads_back_the_same_and_is_described(pattern: Pattern) -> None:
-    assert Pattern.parse(pattern.name, pattern.template) == pattern
+    assert Pattern(pattern.name, pattern.template) == pattern
     assert pattern.description.endswith(".")
     assert set(pattern.fields) == set(FIELDS[family(pattern)])
 

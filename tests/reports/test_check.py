@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tiny import save_tiny
 from toy import write_rows, write_task
 from typer.testing import CliRunner
@@ -14,13 +15,15 @@ from typer.testing import CliRunner
 import pet
 from pet.cli import app
 from pet.data.examples import Example
-from pet.learners.voters.pvp import Voter
-from pet.method.plan import prepare
-from pet.reports.check import CheckReport, _by_chance, check, report_lines
+from pet.learners.voters.pvp import PvpVoter
+from pet.method.plan.plan import prepare
+from pet.reports.check import CheckReport, by_chance, check, report_lines
 
 
 def checked(pipeline: Path, *overrides: str) -> CheckReport:
-    return check(prepare(pet.RunConfig.from_toml(pipeline, overrides)))
+    config = pet.RunConfig.from_toml(pipeline, overrides)
+    plan = prepare(config, words=False)
+    return check(plan.data, plan.voters, plan.model, config.run, (*plan.data.messages, *plan.notes))
 
 
 def test_each_pattern_is_shown_on_a_real_row_as_the_model_reads_it(toy_pipeline: Path) -> None:
@@ -56,14 +59,14 @@ def test_it_scores_as_a_run_does_before_its_trial(
     toy_pipeline: Path, monkeypatch: pytest.MonkeyPatch, precision: str, scored: str
 ) -> None:
     used = set()
-    original = Voter.scores
+    original = PvpVoter.scores
 
-    def scores(self: Voter, rows: Sequence[Example]) -> np.ndarray:
+    def scores(self: PvpVoter, rows: Sequence[Example]) -> np.ndarray:
         used.add(self.machine.inference)
         return original(self, rows)
 
-    monkeypatch.setattr(Voter, "scores", scores)
-    monkeypatch.setattr("pet.learners.models.machine._precision", lambda name, device: "bf16")
+    monkeypatch.setattr(PvpVoter, "scores", scores)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
     checked(toy_pipeline, f"run.precision={precision}")
     assert used == {scored}
 
@@ -84,8 +87,8 @@ def test_a_row_is_one_line_that_does_not_steer_the_terminal(toy_pipeline: Path, 
 
 
 def test_what_chance_is_by_hand() -> None:
-    assert _by_chance(np.asarray([0, 0, 1, 1]), 2) == pytest.approx(0.5 + 0.25)
-    assert _by_chance(np.asarray([0, 0, 0, 1]), 3) == pytest.approx(0.75 + (0.75 * 0.25 / 4) ** 0.5)
+    assert by_chance(np.asarray([0, 0, 1, 1]), 2) == pytest.approx(0.5 + 0.25)
+    assert by_chance(np.asarray([0, 0, 0, 1]), 3) == pytest.approx(0.75 + (0.75 * 0.25 / 4) ** 0.5)
 
 
 def test_words_that_cannot_be_used_are_reported_and_not_raised(tmp_path: Path, tiny_model: Path) -> None:

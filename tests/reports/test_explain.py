@@ -87,7 +87,7 @@ def test_a_row_that_an_early_generation_did_not_label(run: Path) -> None:
 def test_an_empty_training_set_is_none_of_the_row(run: Path) -> None:
     # Without labeled rows nobody learned anything at first: then the columns have no types either.
     parquet(run / "generations" / "0" / "asked.parquet", {name: [] for name in GOLD})
-    assert explain(run, "u-1").generations[0].voters[1].lesson is None
+    assert explain(run, "u-1").generations[0].voters[1].trained_on is None
 
 
 def test_a_labeled_row_has_no_votes_also_where_a_row_of_the_pool_has_its_id(run: Path) -> None:
@@ -106,7 +106,7 @@ def test_what_a_namesake_left_is_not_the_rows_own(run: Path) -> None:
     assert [voter.probs for voter in explain(run, "t-1").generations[0].voters] == [None, None]
     for file in ("colon.parquet", "asked.parquet"):
         training_set(run / "generations" / "1" / file, GOLD | {"id": ["u-1"]})
-    assert all(voter.lesson is None for one in explain(run, "u-1").generations for voter in one.voters)
+    assert all(voter.trained_on is None for one in explain(run, "u-1").generations for voter in one.voters)
 
 
 def test_a_corrected_label_is_told_apart_from_the_ensembles(run: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pet.errors import ConfigError, RunError
-from pet.runs.directory import _RESULTS, RunDirectory
+from pet.runs.directory import RESULTS, RunDirectory
 from pet.runs.jobs import Job
 
 CONFIG = "[train]\nsteps = 100\n"
@@ -67,7 +67,7 @@ def test_the_places_of_a_run() -> None:
         "metrics.json",
         "rejected.jsonl",
     ]
-    assert {path.name for path in places} <= set(_RESULTS)
+    assert {path.name for path in places} <= set(RESULTS)
 
 
 def test_a_new_directory_records_what_it_is_made_from(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pet.runs.progress import Stages, stage_progress
+from pet.runs.progress import Stages, rate_progress, stage_progress
 
 
 class Terminal(io.StringIO):
@@ -57,6 +57,18 @@ def test_a_terminal_sees_the_stage_the_count_and_the_times(watch: Watch) -> None
     text = terminal.getvalue()
     assert "training agnews/[x]" in text and "3/4" in text
     assert len(re.findall(r"\d:\d\d:\d\d|-:--:--", text)) >= 2
+
+
+def test_a_rate_and_a_share_are_shown(watch: Watch) -> None:
+    terminal = watch()
+    with rate_progress("pretraining", "tokens") as show:
+        show(0.5, 20_000.0)
+    assert "pretraining" in terminal.getvalue() and " 50%" in terminal.getvalue()
+    assert "20,000 tokens/s" in terminal.getvalue()
+    terminal.truncate(0)
+    with rate_progress("pretraining", "tokens", enabled=False) as show:
+        show(1.0, 1.0)
+    assert terminal.getvalue() == ""
 
 
 def test_messages_stay_and_bars_go(watch: Watch) -> None:

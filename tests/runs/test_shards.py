@@ -13,7 +13,7 @@ from pet.data import output
 from pet.data.examples import Example
 from pet.data.rows import Rows
 from pet.forecast.probe import FIRST_ROWS
-from pet.learners.voters.pvp import Voter
+from pet.learners.voters.pvp import PvpVoter
 from pet.pipeline import label
 from pet.runs import shards
 from pet.runs.jobs import Job, JobStore
@@ -113,16 +113,16 @@ def test_a_run_stopped_between_shards_ends_with_the_bytes_of_one_that_was_not(
     labeled: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "SHARD_ROWS", 12)
-    expected, asked, scores = content(labeled("whole")), [], Voter.scores
+    expected, asked, scores = content(labeled("whole")), [], PvpVoter.scores
 
-    def stop(self: Voter, examples: Sequence[Example], *rest: Any) -> np.ndarray:
+    def stop(self: PvpVoter, examples: Sequence[Example], *rest: Any) -> np.ndarray:
         if len(examples) != FIRST_ROWS:  # those of a forecast
             asked.append(len(examples))
             if len(asked) == 3:
                 raise KeyboardInterrupt
         return scores(self, examples, *rest)
 
-    monkeypatch.setattr(Voter, "scores", stop)
+    monkeypatch.setattr(PvpVoter, "scores", stop)
     with pytest.raises(KeyboardInterrupt):
         labeled("stopped")
     stopped = labeled("stopped")

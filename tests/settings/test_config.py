@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pet.data.formats import SUFFIXES
 from pet.errors import ConfigError
 from pet.settings.config import RunConfig
-from pet.settings.toml import absolute
+from pet.settings.toml import DATA_SUFFIXES, absolute
 
 
 def write(folder: Path, text: str) -> Path:
@@ -199,7 +198,7 @@ def test_a_hub_name_is_a_path_where_there_is_such_a_folder_or_file(tmp_path: Pat
         assert RunConfig.from_toml(write(tmp_path, f'[data]\ntrain = "{name}"')).data.train == str(tmp_path / name)
 
 
-@pytest.mark.parametrize("suffix", [*SUFFIXES, *(f"{suffix}.gz" for suffix in SUFFIXES), ".CSV"])
+@pytest.mark.parametrize("suffix", [*DATA_SUFFIXES, *(f"{suffix}.gz" for suffix in DATA_SUFFIXES), ".CSV"])
 def test_a_data_file_is_a_path_even_where_it_is_missing(tmp_path: Path, suffix: str) -> None:
     config = RunConfig.from_toml(write(tmp_path, f'[data]\ntrain = "rows/train{suffix}"'))
     assert config.data.train == str(tmp_path / "rows" / f"train{suffix}")
@@ -273,9 +272,9 @@ def test_every_setting_has_a_default_and_is_written(tmp_path: Path) -> None:
 def test_settings_are_frozen_and_resolved_copies_leave_them_alone() -> None:
     config = RunConfig()
     with pytest.raises(ValidationError, match="frozen"):
-        config.train.steps = 3  # type: ignore[misc]
+        config.train.steps = 3
     with pytest.raises(ValidationError, match="frozen"):
-        config.train = config.train  # type: ignore[misc]
+        config.train = config.train
     assert config.train.resolved(7, 0.5).steps == 7
     assert config.train.steps is None
     assert RunConfig.from_mapping({"train": {"steps": 0}}).train.resolved(7, 0.5).steps == 0

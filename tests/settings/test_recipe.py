@@ -1,6 +1,7 @@
 """A recipe: its paths are relative to the file, and what the command line says takes the place of it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ minutes = 5
 """
 
 
-def test_paths_and_flags(tmp_path, tiny_model):
+def test_paths_and_flags(tmp_path: Path, tiny_model: Path) -> None:
     (tmp_path / "start").mkdir()
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE)
@@ -27,7 +28,11 @@ def test_paths_and_flags(tmp_path, tiny_model):
     assert config.start.model == str(tmp_path / "start")
     assert config.text.files == (f"{tmp_path}/a.txt", f"talk={tmp_path}/b.txt:0.4")
     assert (config.text.valid, config.train.minutes, config.masking.rate) == (f"{tmp_path}/valid.txt", 5.0, 0.3)
-    flags = {"start": {"model": "pet-mini"}, "text": {"files": ["c.txt"]}, "train": {"tokens": 1000}}
+    flags: dict[str, dict[str, Any]] = {
+        "start": {"model": "pet-mini"},
+        "text": {"files": ["c.txt"]},
+        "train": {"tokens": 1000},
+    }
     changed = PretrainConfig.from_recipe(str(path), (), flags)
     assert (changed.start.model, changed.start.trim_vocab, changed.text.files) == ("pet-mini", 500, ("c.txt",))
     assert (changed.train.tokens, changed.train.minutes) == (1000, None)
@@ -35,7 +40,7 @@ def test_paths_and_flags(tmp_path, tiny_model):
     assert PretrainConfig.from_recipe(str(path)) == config
 
 
-def test_names_of_hub_data_sets_stay_names(tmp_path):
+def test_names_of_hub_data_sets_stay_names(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text(
         RECIPE.replace('["a.txt", "talk=b.txt:0.4"]', '["ag_news:train", "talk=owner/name:test", "~/x.txt"]')
@@ -54,6 +59,13 @@ def test_names_of_hub_data_sets_stay_names(tmp_path):
         ("textt.length=9", r"unknown section \[textt\]. Did you mean text"),
     ],
 )
-def test_what_does_not_fit_is_refused(change, reason):
+def test_what_does_not_fit_is_refused(change: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         PretrainConfig.from_recipe(None, ["start.model=pet-mini", change])
+
+
+def test_a_value_in_the_place_of_a_section_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text("text = 3")
+    with pytest.raises(ConfigError, match=r"text: .*found 3"):
+        PretrainConfig.from_recipe(str(path), (), {"text": {}})

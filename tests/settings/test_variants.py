@@ -7,15 +7,15 @@ from variant_runs import Config, run, with_train
 
 import pet
 from pet.errors import ConfigError
-from pet.method.plan import prepare
+from pet.method.plan.plan import prepare
 from pet.settings.variants import PRESETS
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_every_preset_is_one_line(config: Config, preset: str) -> None:
     train = prepare(config(f"train.preset={preset}")).voters[0].train
-    parts = {name: getattr(train, name) for name in PRESETS[preset]}  # type: ignore[index]
-    assert parts == dict(PRESETS[preset])  # type: ignore[index]
+    parts = {name: getattr(train, name) for name in PRESETS[preset]}
+    assert parts == dict(PRESETS[preset])
     assert train.steps
     assert train.learning_rate
     assert train.prompt_learning_rate is not None
@@ -157,7 +157,7 @@ def test_a_voter_that_does_not_fit_is_refused_before_any_trains(
     def train(*_: object, **__: object) -> None:
         raise AssertionError("a voter was trained")
 
-    monkeypatch.setattr("pet.learners.voters.pvp.Voter.train", train)
+    monkeypatch.setattr("pet.learners.voters.pvp.PvpVoter.train", train)
     tables = {"voters": [{"preset": "pet"}, {"preset": "prefix-tuning", "prefix_length": 20}]}
     with pytest.raises(ConfigError, match="half"):
         pet.run(with_train(toy_pipeline, tables), tmp_path / "run", quiet=True)

@@ -15,24 +15,6 @@ import numpy as np
 from pet.data.examples import Example
 from pet.prompts.verbalizers import Verbalizer
 
-__all__ = [
-    "ANSWERS",
-    "CUES",
-    "LABELS",
-    "NO_CUE",
-    "PREPENDED",
-    "PREPENDED_WRONG_CUE",
-    "RIGHT_CUE",
-    "SOFT",
-    "TUNED",
-    "VERBALIZER",
-    "VOCABULARY",
-    "WRONG_CUE",
-    "draw_text",
-    "held_out_rows",
-    "labeled_rows",
-]
-
 PURITY = 0.85
 WORDS_EACH = 5
 LABELS = ("glad", "gloomy")

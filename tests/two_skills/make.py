@@ -17,8 +17,6 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 from two_skills.data import ANSWERS, CUES, PURITY, VOCABULARY, draw_text
 
-__all__ = ["FOLDER", "make", "new_tokenizer"]
-
 FOLDER = Path(__file__).parent / "model"
 STEPS, BATCH, RATE = 1200, 64, 3e-3
 LONGEST = 64

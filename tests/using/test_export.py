@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -70,6 +71,7 @@ class Exporter:
     """Stands in for the exporter: what it writes says the classifier's probabilities, changed by `changes` in turn."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *changes: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.classifier: Any = None
         self.asked: list[bool | None] = []
         self.changes = list(changes)
         monkeypatch.setattr(exports, "export_onnx", lambda classifier, source, folder: self.write(classifier, folder))
@@ -135,7 +137,7 @@ def test_what_cannot_be_exported_is_said(
     (tmp_path / "taken").mkdir()
     with pytest.raises(ConfigError, match=r"taken exists already .* --output-dir"):
         export_classifier(copied, tmp_path / "taken")
-    write_folder(tmp_path / "earlier", lambda folder: (folder / "model.onnx").write_text("") and None)
+    write_folder(tmp_path / "earlier", lambda folder: (folder / "model.onnx").touch())
     (tmp_path / "earlier" / "thesis.txt").write_text("mine")
     with pytest.raises(ConfigError, match=r"earlier exists already and is more than an exported model"):
         export_classifier(copied, tmp_path / "earlier")

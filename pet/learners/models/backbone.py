@@ -1,6 +1,6 @@
 """A pretrained masked language model: read from disk once, and reset in memory for each voter."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,17 @@ from transformers import (
 )
 
 from pet.errors import ModelError
-from pet.learners.models.batching import Batch, collate
+from pet.learners.models.batching import Batch, collate, padded
 from pet.learners.models.delta import Delta
-from pet.learners.models.encoding import Encoded
 from pet.learners.models.sources import (
     ModelSource,
     first_line,
     load_tokenizer,
     longest_input,
     masked_lm_config,
-    read_config,
 )
+from pet.learners.models.splicing import Encoded
 from pet.learners.models.tokens import PieceTokenizer
-
-__all__ = ["Backbone", "check_classifier"]
 
 
 @dataclass
@@ -41,7 +38,7 @@ class Backbone:
     pieces: PieceTokenizer
     uses_segments: bool
     _pristine: Mapping[str, torch.Tensor] = field(default_factory=dict, repr=False)
-    _worn: Delta | None = field(default=None, init=False, repr=False)
+    _attached: Delta | None = field(default=None, init=False, repr=False)
 
     @property
     def tokenizer(self) -> Any:
@@ -64,22 +61,21 @@ class Backbone:
         A training step has many matrix products over the tokens, each several times slower at an odd size; that
         outweighs the padding (measured with pet-mini on a CPU in bfloat16: 1.4 to 1.5 times faster).
         """
-        longest = max(map(len, encoded))
-        most = self.longest_input - (self._worn.reserved if self._worn else 0)
-        return self.batch(encoded, min(-(-longest // 8) * 8, most))
+        most = self.longest_input - (self._attached.reserved if self._attached else 0)
+        return self.batch(encoded, min(padded(max(map(len, encoded))), most))
 
-    def wear(self, delta: Delta) -> None:
-        """Let the model compute with one voter's weights from now on; those of another go first."""
-        if self._worn is not delta:
+    def attach(self, delta: Delta) -> None:
+        """Let the model compute with one voter's weights from now on; those of another are detached."""
+        if self._attached is not delta:
             self.reset()
             delta.attach()
-            self._worn = delta
+            self._attached = delta
 
     def reset(self) -> None:
-        """Take off what the model wears, and copy the loaded weights back into it, in memory."""
-        if self._worn is not None:
-            self._worn.detach()
-            self._worn = None
+        """Detach a voter's weights, and copy the loaded ones back into the model, in memory."""
+        if self._attached is not None:
+            self._attached.detach()
+            self._attached = None
         with torch.no_grad():
             for name, tensor in self.model.state_dict().items():
                 tensor.copy_(self._pristine[name])
@@ -94,14 +90,10 @@ class Backbone:
     def masked_lm(cls, source: ModelSource, device: torch.device) -> "Backbone":
         """Load a masked language model with its head, in float32.
 
-        Raises
-        ------
-        ModelError
-            If the model is none, or has no trained masked-LM head.
+        Raises `ModelError` if the model is none, or has no trained masked-LM head.
         """
         masked_lm_config(source)
-        model, info = _load(AutoModelForMaskedLM.from_pretrained, source)
-        missing = sorted(key for key in info["missing_keys"] if not key.endswith("position_ids"))
+        model, missing = load_weights(AutoModelForMaskedLM, source)
         if missing:
             raise ModelError(
                 f"{source.name} has no masked-LM head ({missing[0]} is missing): patterns need the head that the model "
@@ -120,15 +112,12 @@ class Backbone:
         The head is drawn from `seed` where the source has none for so many labels; without a seed (None) the source
         must have it.
 
-        Raises
-        ------
-        ModelError
-            If the model cannot be a classifier, or has no trained head where it must.
+        Raises `ModelError` if the model cannot be a classifier, or has no trained head where it must.
         """
         check_classifier(source)
         torch.manual_seed(seed or 0)
-        model, info = _load(
-            AutoModelForSequenceClassification.from_pretrained,
+        model, missing = load_weights(
+            AutoModelForSequenceClassification,
             source,
             num_labels=len(labels),
             id2label=dict(enumerate(labels)),
@@ -136,37 +125,35 @@ class Backbone:
             problem_type="single_label_classification",
             ignore_mismatched_sizes=seed is not None,
         )
-        if seed is None and info["missing_keys"]:
-            raise ModelError(f"{source.name} has no trained classifier ({min(info['missing_keys'])} is missing).")
+        if seed is None and missing:
+            raise ModelError(f"{source.name} has no trained classifier ({missing[0]} is missing).")
         return cls._wrap(source, model, device)
 
     @classmethod
     def _wrap(cls, source: ModelSource, model: Any, device: torch.device) -> "Backbone":
         tokenizer = load_tokenizer(source.folder)
-        model = model.to(device).eval()
-        model.config.return_dict = True  # some checkpoints ask for tuples
+        model = model.to(device)
         # As the stock pipeline does: the tokenizer says whether a model is given token types.
         segments = "token_type_ids" in tokenizer.model_input_names and getattr(model.config, "type_vocab_size", 0) > 1
         return cls(source, model, PieceTokenizer(tokenizer), segments)
 
 
 def check_classifier(source: ModelSource) -> None:
-    """Check, without reading its weights, that a model can be a sequence classifier.
-
-    Raises
-    ------
-    ModelError
-        If it cannot.
-    """
-    config = read_config(source)
+    """Refuse, before its weights are read, a model that cannot be a sequence classifier: a ModelError says so."""
+    config = source.config
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
         raise ModelError(f"{source.name} ({config.model_type!r}) cannot be a sequence classifier: choose another.")
 
 
-def _load(from_pretrained: Callable[..., Any], source: ModelSource, **options: Any) -> tuple[Any, Any]:
-    """Load weights; float32 is asked for, since the checkpoint's own type would be kept otherwise."""
+def load_weights(kind: Any, source: ModelSource, **options: Any) -> tuple[Any, list[str]]:
+    """Return a model of a kind, such as `AutoModelForMaskedLM`, and the sorted names of the weights its files lack.
+
+    Float32 is asked for, since the checkpoint's own type would be kept otherwise; `options` go to `from_pretrained`.
+
+    Raises `ModelError` if the weights cannot be read, or lie in no safetensors file.
+    """
     try:
-        model, info = from_pretrained(
+        model, info = kind.from_pretrained(
             str(source.folder),
             dtype=torch.float32,
             use_safetensors=True,
@@ -174,6 +161,7 @@ def _load(from_pretrained: Callable[..., Any], source: ModelSource, **options: A
             output_loading_info=True,
             **options,
         )
-        return model, info
     except Exception as error:
         raise ModelError(f"The weights of {source.name} cannot be loaded ({first_line(error)}).") from None
+    model.config.return_dict = True  # some checkpoints ask for tuples
+    return model.eval(), sorted(name for name in info["missing_keys"] if not name.endswith("position_ids"))

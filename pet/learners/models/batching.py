@@ -1,14 +1,18 @@
-"""Batches of rows as tensors: filled by tokens from rows sorted by length, padded on the right."""
+"""Batches of rows as tensors: filled by tokens from rows sorted by length, padded on the right, made ahead."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 
-from pet.learners.models.encoding import Encoded
+from pet.learners.models.splicing import Encoded
 
-__all__ = ["CHUNK_ROWS", "Batch", "collate", "length_groups", "padding_waste", "row_chunks", "token_budget_batches"]
+T = TypeVar("T")
+Lengths = TypeVar("Lengths", int, np.ndarray)
 
 CHUNK_ROWS = 4096
 """So many rows of a pool are held as tokens at a time: enough to fill batches with rows of like lengths."""
@@ -68,6 +72,29 @@ def _moved(array: np.ndarray, device: torch.device | str) -> torch.Tensor:
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
+def padded(lengths: Lengths) -> Lengths:
+    """Return lengths rounded up to a multiple of 8: matrix products at odd sizes are several times slower."""
+    return -(-lengths // 8) * 8
+
+
+def ahead(values: Iterator[T], depth: int = 3) -> Generator[T]:
+    """Yield values of which another thread computes the next `depth` while the present one is used, in their order.
+
+    >>> list(ahead(iter([1, 2, 3])))
+    [1, 2, 3]
+    """
+    end = object()
+
+    def following() -> T | object:
+        return next(values, end)
+
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as pool:
+        waiting: deque[Future[T | object]] = deque(pool.submit(following) for _ in range(depth))
+        while (value := waiting.popleft().result()) is not end:
+            waiting.append(pool.submit(following))
+            yield value  # type: ignore[misc]
+
+
 def row_chunks(count: int) -> Iterator[slice]:
     """Yield slices of at most `CHUNK_ROWS` over `count` rows, in order."""
     return (slice(start, start + CHUNK_ROWS) for start in range(0, count, CHUNK_ROWS))
@@ -122,10 +149,3 @@ def length_groups(lengths: Sequence[int], overhead: int) -> list[np.ndarray]:
         groups.append(np.sort(order[starts[end] : end]))
         end = int(starts[end])
     return groups[::-1]
-
-
-def padding_waste(lengths: Sequence[int], batches: Sequence[np.ndarray]) -> float:
-    """Return the share of computed tokens that are padding, in [0, 1)."""
-    sizes = np.asarray(lengths)
-    padded = sum(len(batch) * int(sizes[batch].max()) for batch in batches)
-    return 1.0 - float(sizes.sum()) / padded if padded else 0.0

@@ -10,8 +10,6 @@ from torch import nn
 from pet.errors import ModelError
 from pet.learners.models.batching import Batch
 
-__all__ = ["Delta", "copy_into"]
-
 
 class Delta(nn.Module):
     """What of a model's weights trains for one voter: some of its own tensors, or small new ones beside it.
@@ -39,9 +37,9 @@ class Delta(nn.Module):
         self.model.requires_grad_(True)
 
     @contextmanager
-    def during(self, batch: Batch) -> Iterator[None]:  # noqa: ARG002
+    def during(self, batch: Batch) -> Iterator[object]:  # noqa: ARG002
         """While active, forward passes of the model on `batch` compute with the delta."""
-        yield
+        yield None
 
     def updated(self, step: int) -> None:
         """Follow an update of the optimizer, the first is 0; to be called before its gradients are cleared."""
@@ -51,13 +49,15 @@ class Delta(nn.Module):
         return dict(self.named_parameters())
 
 
+def copies_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the values of tensors as they are now, by the same names."""
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
 def copy_into(own: Mapping[str, torch.Tensor], saved: Mapping[str, torch.Tensor]) -> None:
     """Copy saved values into tensors of the same names, in place.
 
-    Raises
-    ------
-    ModelError
-        If names or shapes differ.
+    Raises `ModelError` if names or shapes differ.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
     found = {name: tuple(tensor.shape) for name, tensor in saved.items()}
@@ -70,3 +70,16 @@ def copy_into(own: Mapping[str, torch.Tensor], saved: Mapping[str, torch.Tensor]
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(saved[name])
+
+
+@contextmanager
+def drawn_from(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """While active, new tensors on the CPU (and on a GPU, if it is named) are drawn from `seed`.
+
+    The generators then go on as if nothing was drawn.
+    """
+    on_gpu = device is not None and device.type == "cuda"
+    with torch.random.fork_rng([device] if on_gpu else []):
+        # `torch.manual_seed` also seeds the GPUs, which are not forked otherwise.
+        (torch.manual_seed if on_gpu else torch.default_generator.manual_seed)(seed)
+        yield

@@ -7,13 +7,11 @@ import torch
 
 from pet.data.examples import Example
 from pet.learners.models.backbone import Backbone
-from pet.learners.models.encoding import Encoded
 from pet.learners.models.inference import Advance, Inference
 from pet.learners.models.machine import Machine
 from pet.learners.models.masked_lm import autocast
-from pet.learners.students.classifier import encode_rows
-
-__all__ = ["mean_pooled"]
+from pet.learners.models.plain_rows import encode_rows
+from pet.learners.models.splicing import Encoded
 
 
 def mean_pooled(
@@ -39,25 +37,28 @@ def mean_pooled(
         return encode_rows(backbone.tokenizer, rows, names, length)
 
     def compute(rows: list[Encoded]) -> torch.Tensor:
-        return _pooled(backbone, rows, machine)
+        batch = backbone.batch(rows)
+        with autocast(machine.device, machine.inference):
+            # Without the head, which would compute the vocabulary's logits of every token.
+            hidden = backbone.model.base_model(**batch.inputs).last_hidden_state
+        real = np.arange(hidden.shape[1]) < np.asarray([len(row) for row in rows])[:, None]
+        text = np.zeros_like(real)
+        text[real] = np.concatenate([row.text_positions for row in rows])
+        return weighted_mean(hidden, torch.from_numpy(mean_weights(text, real)).to(hidden.device))
 
     return Inference(machine, encode, compute).run(examples, backbone.model.config.hidden_size, advance)
 
 
-def _pooled(backbone: Backbone, encoded: Sequence[Encoded], machine: Machine) -> torch.Tensor:
-    """Return the means of one batch, float32 [b, h]."""
-    batch = backbone.batch(encoded)
-    with autocast(machine.device, machine.inference):
-        # Without the head, which would compute the vocabulary's logits of every token.
-        hidden = backbone.model.base_model(**batch.inputs).last_hidden_state
-    weights = torch.from_numpy(_weights(encoded, hidden.shape[1])).to(hidden.device)
-    return torch.einsum("bt,bth->bh", weights, hidden.float())
+def mean_weights(chosen: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """Return the share of each token in the mean of its row, float32 [b, t]; rows sum to 1.
 
-
-def _weights(encoded: Sequence[Encoded], width: int) -> np.ndarray:
-    """Return the share of each token in the mean of its row, float32 [b, t]; rows sum to 1."""
-    weights = np.zeros((len(encoded), width), np.float32)
-    for i, row in enumerate(encoded):
-        weights[i, : len(row)] = row.text_positions if row.text_positions.any() else 1.0
+    The `chosen` tokens of a row, bool [b, t], count alike; in a row without any, all that are no padding, `real`.
+    """
+    weights = np.where(chosen.any(axis=1, keepdims=True), chosen, real).astype(np.float32)
     weights /= weights.sum(axis=1, keepdims=True)
     return weights
+
+
+def weighted_mean(states: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Return the means over the tokens of rows, float32 [b, h], of states [b, t, h] by weights float32 [b, t]."""
+    return torch.einsum("bt,bth->bh", weights, states.float())

@@ -1,8 +1,9 @@
 """One example under one PVP as token ids: pieces spliced around the mask, shortened without touching the template."""
 
 import string
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -10,46 +11,22 @@ import numpy as np
 
 from pet.data.examples import Example
 from pet.errors import ModelError, PromptError
-from pet.learners.models.splicing import Column, Spliced, splice
-from pet.learners.models.tokens import Layout, PieceTokenizer
+from pet.learners.models.splicing import Column, Encoded, splice
+from pet.learners.models.tokens import PieceTokenizer
 from pet.prompts.patterns import Part, Pattern
 
-__all__ = ["Encoded", "PatternEncoder", "Truncation", "VirtualTokens", "shorten", "shortened_lengths"]
-
 Truncation = Literal["tail", "head+tail"]
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A row as a model reads it.
-
-    `input_ids` int32 [t]; `segment_ids` int32 [t]; `mask_positions` int64 [p], the cloze slots (empty for a
-    classifier); `text_positions` bool [t], true for tokens that come from the row's text; `cut`, the number of text
-    tokens left out; `soft_slots` int32 [t], the row of the table of trained vectors that stands at a token, -1 where
-    its own does (None: everywhere).
-    """
-
-    input_ids: np.ndarray
-    segment_ids: np.ndarray
-    mask_positions: np.ndarray
-    text_positions: np.ndarray
-    cut: int = 0
-    soft_slots: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.input_ids)
 
 
 @dataclass(frozen=True)
 class VirtualTokens:
     """Neighboring rows of a pattern's table of trained vectors: those of one `{soft:...}` or `{tune:...}`.
 
-    `key` is unique in the pattern and shared by slots of one id; `offset` and `size` say which rows; `init` is how they
-    start: "uniform", "normal", "vocab", "label_words", "words" (with their int32 `ids`), or "" for what the voter's
-    settings say. A tuned word starts as "words".
+    `offset` and `size` say which rows; slots of one id share them. `init` is how they start: "uniform", "normal",
+    "vocab", "label_words", "words" (with their int32 `ids`), or "" for what the voter's settings say. A tuned word
+    starts as "words".
     """
 
-    key: str
     kind: Literal["soft", "tune"]
     offset: int
     size: int
@@ -67,18 +44,13 @@ def shortened_lengths(lengths: Sequence[int], budget: int) -> list[int]:
     """
     if sum(lengths) <= budget:
         return list(lengths)
-    cap = rest = budget
-    for i, size in enumerate(sorted(lengths)):
-        cap = rest // (len(lengths) - i)  # what each field gets that is as long as this one, or longer
-        if size > cap:
-            break
-        rest -= size
+    caps = range(budget // len(lengths), budget + 1)  # what each field gets that has more: the most for which all fit
+    cap = caps[bisect_right(caps, budget, key=lambda cap: sum(min(size, cap) for size in lengths)) - 1]
     kept = [min(size, cap) for size in lengths]
     left = budget - sum(kept)
-    for i in reversed(range(len(kept))):  # the later of equal fields keeps the odd token
-        if left and lengths[i] > cap:
-            kept[i] += 1
-            left -= 1
+    longer = [i for i, size in enumerate(lengths) if size > cap]
+    for i in longer[len(longer) - left :]:  # the later of equal fields keeps the odd token
+        kept[i] += 1
     return kept
 
 
@@ -96,36 +68,30 @@ def shorten(ids: np.ndarray, length: int, truncation: Truncation) -> np.ndarray:
     return np.concatenate([ids[:head], ids[len(ids) - (length - head) :]])
 
 
+@dataclass(eq=False)
 class PatternEncoder:
     """Encodes examples under one pattern for one tokenizer.
 
-    `virtual` has the rows of the pattern's table of trained vectors, those of an id once, in the order of first use;
-    `virtual_size` is the number of all rows.
+    `virtual` has the rows of the pattern's table of trained vectors, those of an id once, in the order of first use.
 
-    Raises
-    ------
-    ModelError
-        If the tokenizer has no mask token.
-    PromptError
-        If tuned words, or words to start from, are no tokens of this tokenizer.
+    Raises `ModelError` if the tokenizer has no mask token. Raises `PromptError` if tuned words, or words to start
+    from, are no tokens of this tokenizer.
     """
 
-    def __init__(
-        self, pattern: Pattern, pieces: PieceTokenizer, max_length: int, truncation: Truncation = "tail"
-    ) -> None:
-        self.pattern = pattern
-        self.pieces = pieces
-        self.max_length = max_length
-        self.truncation = truncation
-        mask_token_id = pieces.tokenizer.mask_token_id
-        if mask_token_id is None:
+    pattern: Pattern
+    pieces: PieceTokenizer
+    max_length: int
+    truncation: Truncation = "tail"
+
+    def __post_init__(self) -> None:
+        """Check the tokenizer, and count the rows of the table."""
+        tokenizer = self.pieces.tokenizer
+        if tokenizer.mask_token_id is None:
             raise ModelError(
-                f"The tokenizer of {pieces.tokenizer.name_or_path} has no mask token: choose a masked language model."
+                f"The tokenizer of {tokenizer.name_or_path} has no mask token: choose a masked language model."
             )
-        self._mask_id = int(mask_token_id)
-        self._table = _table(pattern, pieces)
+        self._table = _table(self.pattern, self.pieces)
         self.virtual = tuple(self._table.values())
-        self.virtual_size = sum(item.size for item in self.virtual)
 
     @cached_property
     def placeholder_id(self) -> int:
@@ -144,102 +110,63 @@ class PatternEncoder:
     def encode(self, examples: Sequence[Example], slots: int = 1) -> list[Encoded]:
         """Encode rows, with `slots` mask tokens at the place of the mask.
 
-        Raises
-        ------
-        PromptError
-            If the template and its kept fields alone do not fit into `max_length`.
+        Raises `PromptError` if the template and its kept fields alone do not fit into `max_length`.
         """
         if not examples:
             return []
+        columns, kept = self.columns(examples, slots)
+        given = np.stack([column.lengths(len(examples)) for column in columns], axis=1)
+        for i, column in enumerate(columns):
+            if isinstance(column.ids, list):
+                texts = zip(column.ids, kept[:, i], strict=True)
+                columns[i] = replace(column, ids=[shorten(ids, size, self.truncation) for ids, size in texts])
+        return splice(columns, (given - kept).sum(axis=1).tolist())
+
+    def columns(self, examples: Sequence[Example], slots: int = 1) -> tuple[list[Column], np.ndarray]:
+        """Return what stands side by side in rows, and how many tokens of each column are read, int64 [n, c].
+
+        The columns are the parts of the pattern, with all of their tokens, and the special ones around the segments.
+        Errors are those of `encode`.
+        """
         rows = [self.pattern.render(example) for example in examples]
-        self.pieces.learn((part.text, part.spaced) for row in rows for part in row if part.kind == "field")
-        ids = [self._column(parts, slots) for parts in zip(*rows, strict=True)]
-        given = np.stack([_sizes(one, len(rows)) for one in ids], axis=1)
-        kept = self._kept(examples, rows[0], given)
-        spliced = splice(self._columns(rows[0], ids, kept), len(rows))
-        cut = (given - kept).sum(axis=1).tolist()
-        return [self._row(spliced, i, cut[i]) for i in range(len(rows))]
+        self.pieces.tokenize((part.text, part.spaced) for row in rows for part in row if part.kind == "field")
+        layout = self.pieces.layout(pair=any(part.segment for part in rows[0]))
+        columns = [Column(np.asarray(layout.prefix, np.int32), layout.segments[0])]
+        for side, after in ((0, layout.middle), (1, layout.suffix)):
+            parts = [part for part in zip(*rows, strict=True) if part[0].segment == side]
+            columns += [self._column(part, layout.segments[1 + 2 * side], slots) for part in parts]
+            columns.append(Column(np.asarray(after, np.int32), layout.segments[2 + 2 * side]))
+        return columns, self._kept(examples, columns)
 
-    def fitted(self, example: Example, slots: int = 1) -> list[tuple[Part, np.ndarray, int]]:
-        """Return the parts of a row, the ids of each, int32, and how many of them are read.
+    def _column(self, parts: Sequence[Part], segment: int, slots: int) -> Column:
+        """Return one part in all rows: one array where it is the same in each."""
+        part = parts[0]
+        if part.kind == "field":
+            return Column([self.pieces.ids(one.text, one.spaced) for one in parts], segment, part.kind, part.shorten)
+        if part.kind == "mask":
+            ids = np.full(slots, self.pieces.tokenizer.mask_token_id, dtype=np.int32)
+        elif part.kind == "soft":
+            ids = np.full(part.size, self.placeholder_id, dtype=np.int32)
+        else:
+            ids = self.pieces.ids(part.text, part.spaced)
+        vectors = np.arange(len(ids), dtype=np.int32) + self._table[part.key].offset if part.key else None
+        return Column(ids, segment, part.kind, slots=vectors)
 
-        Raises
-        ------
-        PromptError
-            As `encode`.
-        """
-        parts = self.pattern.render(example)
-        ids = [self._ids(part, slots) for part in parts]
-        kept = self._kept([example], parts, np.asarray([[len(one) for one in ids]]))[0]
-        return list(zip(parts, ids, kept.tolist(), strict=True))
-
-    def layout_of(self, parts: Sequence[Part]) -> Layout:
-        """Return the special tokens around the parts of a row."""
-        return self.pieces.layout(pair=any(part.segment for part in parts))
-
-    def _column(self, parts: Sequence[Part], slots: int) -> np.ndarray | list[np.ndarray]:
-        """Return the int32 ids of one part in all rows: one array where they are the same in each."""
-        return [self._ids(part, slots) for part in parts] if parts[0].kind == "field" else self._ids(parts[0], slots)
-
-    def _kept(self, examples: Sequence[Example], parts: Sequence[Part], given: np.ndarray) -> np.ndarray:
-        """Return how many of the `given` ids of each part are read in each row, both int64 [n, parts].
-
-        Raises
-        ------
-        PromptError
-            As `encode`.
-        """
-        shorter = np.asarray([part.shorten for part in parts])
-        fixed = given[:, ~shorter].sum(axis=1) + self.layout_of(parts).size
+    def _kept(self, examples: Sequence[Example], columns: Sequence[Column]) -> np.ndarray:
+        """Return how many tokens of each column are read in each row, int64 [n, c]."""
+        kept = np.stack([column.lengths(len(examples)) for column in columns], axis=1)
+        shorter = np.asarray([column.shorten for column in columns])
+        fixed = kept[:, ~shorter].sum(axis=1)
         for i in np.flatnonzero(fixed + min(1, int(shorter.sum())) > self.max_length)[:1]:
             raise PromptError(
                 f"Pattern {self.pattern.name!r} needs {fixed[i]} tokens besides the text of row {examples[i].id!r}, "
                 f"and {self.max_length} at most are read: shorten it, or raise model.max_length as far as the model "
                 "allows."
             )
-        kept, room = given.copy(), self.max_length - fixed
-        for i in np.flatnonzero(given[:, shorter].sum(axis=1) > room):
-            kept[i, shorter] = shortened_lengths(given[i, shorter].tolist(), int(room[i]))
+        room = self.max_length - fixed
+        for i in np.flatnonzero(kept[:, shorter].sum(axis=1) > room):
+            kept[i, shorter] = shortened_lengths(kept[i, shorter].tolist(), int(room[i]))
         return kept
-
-    def _columns(
-        self, parts: Sequence[Part], ids: Sequence[np.ndarray | list[np.ndarray]], kept: np.ndarray
-    ) -> list[Column]:
-        """Return what stands side by side in a row: the parts, and the special tokens around the segments."""
-        layout = self.layout_of(parts)
-        kinds = layout.segments
-        columns = [Column(np.asarray(layout.prefix, np.int32), kinds[0])]
-        second = False
-        for j, part in enumerate(parts):
-            if part.segment and not second:
-                second = True
-                columns.append(Column(np.asarray(layout.middle, np.int32), kinds[2]))
-            segment, one = kinds[3 if part.segment else 1], ids[j]
-            if isinstance(one, list):
-                pieces = [shorten(piece, size, self.truncation) for piece, size in zip(one, kept[:, j], strict=True)]
-                columns.append(Column(np.concatenate(pieces), segment, part.kind, kept[:, j]))
-            else:
-                slots = np.arange(len(one), dtype=np.int32) + self._table[part.key].offset if part.key else None
-                columns.append(Column(one, segment, part.kind, slots=slots))
-        return [*columns, Column(np.asarray(layout.suffix, np.int32), kinds[4])]
-
-    def _row(self, spliced: Spliced, i: int, cut: int) -> Encoded:
-        row = slice(spliced.starts[i], spliced.starts[i + 1])
-        return Encoded(
-            input_ids=spliced.ids[row],
-            segment_ids=spliced.segments[row],
-            mask_positions=spliced.masks[i],
-            text_positions=spliced.is_text[row],
-            cut=cut,
-            soft_slots=spliced.slots[row] if self._table else None,
-        )
-
-    def _ids(self, part: Part, slots: int) -> np.ndarray:
-        if part.kind == "mask":
-            return np.full(slots, self._mask_id, dtype=np.int32)
-        if part.kind == "soft":
-            return np.full(part.size, self.placeholder_id, dtype=np.int32)
-        return self.pieces.ids(part.text, part.spaced)
 
 
 def _table(pattern: Pattern, pieces: PieceTokenizer) -> dict[str, VirtualTokens]:
@@ -260,11 +187,6 @@ def _table(pattern: Pattern, pieces: PieceTokenizer) -> dict[str, VirtualTokens]
                     f"of {pieces.tokenizer.name_or_path}: write other words."
                 )
         size = len(ids) if kind == "tune" else part.size
-        table[part.key] = VirtualTokens(part.key, kind, offset, size, part.init, ids[:size])
+        table[part.key] = VirtualTokens(kind, offset, size, part.init, ids[:size])
         offset += size
     return table
-
-
-def _sizes(ids: np.ndarray | list[np.ndarray], n: int) -> np.ndarray:
-    """Return how many ids of a part each row has, int64 [n]."""
-    return np.full(n, len(ids)) if isinstance(ids, np.ndarray) else np.fromiter(map(len, ids), np.int64, n)

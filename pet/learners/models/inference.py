@@ -5,7 +5,6 @@ halves the token budget of the machine and is done again, so that the results ar
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -14,12 +13,10 @@ import torch
 
 from pet.data.examples import Example
 from pet.errors import RunError
-from pet.learners.models.batching import row_chunks, token_budget_batches
-from pet.learners.models.encoding import Encoded
+from pet.learners.models.batching import ahead, row_chunks, token_budget_batches
 from pet.learners.models.fast.packed import PackedForward
 from pet.learners.models.machine import Machine, is_out_of_memory
-
-__all__ = ["Advance", "Inference", "check_finite"]
+from pet.learners.models.splicing import Encoded
 
 Advance = Callable[[int], None]
 
@@ -35,14 +32,12 @@ class Inference:
     def run(self, examples: Sequence[Example], columns: int, advance: Advance = lambda _: None) -> np.ndarray:
         """Return float32 [n, c], c = `columns`, in the order of `examples`; two chunks at most are held as tokens.
 
-        Raises
-        ------
-        RunError
-            If a value is not finite, or one row alone does not fit into memory.
+        Raises `RunError` if a value is not finite, or one row alone does not fit into memory.
         """
         found = np.empty((len(examples), columns), np.float32)
+        chunks = ((chunk, self.encode(examples[chunk])) for chunk in row_chunks(len(examples)))
         with torch.inference_mode(), self._packed():
-            for chunk, encoded in _encoded_ahead(examples, self.encode):
+            for chunk, encoded in ahead(chunks, depth=1):
                 # Fetched together: a GPU is not waited for after every batch.
                 for rows, values in list(self._batches(encoded, examples, chunk.start, advance)):
                     found[chunk.start + rows] = values.cpu().numpy()
@@ -81,32 +76,8 @@ class Inference:
             advance(len(rows))
 
 
-def _encoded_ahead(
-    examples: Sequence[Example], encode: Callable[[Sequence[Example]], list[Encoded]]
-) -> Iterator[tuple[slice, list[Encoded]]]:
-    """Yield each chunk with its rows as tokens, the next one being encoded meanwhile."""
-
-    def work(chunk: slice) -> tuple[slice, list[Encoded]]:
-        return chunk, encode(examples[chunk])
-
-    with ThreadPoolExecutor(1) as thread:
-        waiting = None
-        for chunk in row_chunks(len(examples)):
-            ready, waiting = waiting, thread.submit(work, chunk)
-            if ready is not None:
-                yield ready.result()
-        if waiting is not None:
-            yield waiting.result()
-
-
 def check_finite(values: np.ndarray, examples: Sequence[Example], start: int) -> None:
-    """Check the scores [c, k] of the examples from `start` on.
-
-    Raises
-    ------
-    RunError
-        If one is not finite; it names the row.
-    """
+    """Refuse scores [c, k] of the examples from `start` on that are not finite: a RunError names the row."""
     for i in np.flatnonzero(~np.isfinite(values).all(axis=1))[:1]:
         raise RunError(
             f"The model gives row {examples[start + i].id!r} the scores {values[i].tolist()}, expected numbers: set "

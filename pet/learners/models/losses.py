@@ -10,17 +10,10 @@ from torch.nn import functional
 
 from pet.labeling.votes import softmax
 from pet.learners.models.batching import Batch
-from pet.learners.models.encoding import Encoded
 from pet.learners.models.masked_lm import logits_at
-
-__all__ = ["IGNORED", "distillation_loss", "mask_tokens", "masked_lm_loss", "pet_loss", "soften"]
+from pet.learners.models.splicing import Encoded
 
 IGNORED = -100
-
-
-def pet_loss(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return the cross-entropy of label scores [b, k] against labels int64 [b] (2001.07676, section 3.1)."""
-    return functional.cross_entropy(scores, targets)
 
 
 def mask_tokens(
@@ -46,14 +39,18 @@ def mask_tokens(
 
 def masked_lm_loss(model: Any, batch: Batch, targets: Sequence[np.ndarray], precision: str) -> torch.Tensor:
     """Return the mean cross-entropy at the chosen tokens; vocabulary logits are computed at those only."""
-    device = batch.rows.device
-    chosen = [np.flatnonzero(row != IGNORED) for row in targets]
-    rows = torch.from_numpy(np.repeat(np.arange(len(chosen)), [len(places) for places in chosen])).to(device)
+    rows, positions, wanted = masked_places(targets, batch.rows.device)
     if not len(rows):  # no token was drawn from a batch of very short texts
-        return torch.zeros((), device=device, requires_grad=True)  # a loss like any other, of nothing
-    positions = torch.from_numpy(np.concatenate(chosen)).to(device)
-    wanted = torch.from_numpy(np.concatenate([row[row != IGNORED] for row in targets])).to(device)
+        return torch.zeros((), device=rows.device, requires_grad=True)  # a loss like any other, of nothing
     return functional.cross_entropy(logits_at(model, batch, rows, positions, precision), wanted)
+
+
+def masked_places(targets: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
+    """Return the rows and the positions of all targets but `IGNORED`, and these targets: int64 [3, r]."""
+    rows = np.repeat(np.arange(len(targets)), [len(row) for row in targets])
+    positions = np.concatenate([np.arange(len(row)) for row in targets])
+    places = np.stack([rows, positions, np.concatenate(targets)])
+    return torch.from_numpy(places[:, places[2] != IGNORED]).to(device)
 
 
 def soften(probs: np.ndarray, temperature: float) -> np.ndarray:

@@ -14,8 +14,6 @@ import torch
 from pet.errors import ConfigError
 from pet.settings.run import RunSettings
 
-__all__ = ["Machine", "TokenBudget", "give_back_memory", "is_out_of_memory", "reproducible", "reproducibly"]
-
 Found = TypeVar("Found")
 
 
@@ -69,10 +67,7 @@ class Machine:
         "auto" takes a GPU where there is one, and bfloat16 where the hardware multiplies it; elsewhere "bf16" too
         becomes float32.
 
-        Raises
-        ------
-        ConfigError
-            If the device is not there.
+        Raises `ConfigError` if the device is not there.
         """
         device = _device(settings.device)
         _keep_freed_memory()

@@ -5,7 +5,7 @@ head, whatever its family calls it, sees [1, b * p, h]. The scores equal those o
 head falls from every token to one row (a test compares both for each family).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,46 +15,39 @@ from torch.nn import functional
 
 from pet.errors import ModelError
 from pet.learners.models.batching import Batch
+from pet.learners.models.families import FAMILIES
 from pet.learners.models.fast.last_layer import last_layer_at_masks
-from pet.learners.voters.deltas.families import FAMILIES
-from pet.learners.voters.words import LabelWords
+from pet.learners.models.words import LabelWords
 
-__all__ = [
-    "autocast",
-    "decoder_inputs",
-    "first_token_states",
-    "keep_rows",
-    "label_scores",
-    "logits_at",
-    "mask_logits",
-    "mean_over_words",
-    "vocabulary_decoder",
-    "word_scores",
-    "word_values",
-    "words_at_masks",
-]
+Gather = Callable[[torch.Tensor], torch.Tensor]
+"""Maps the last hidden states of a batch, [b, t, h], to those that the head reads, [1, r, h]."""
 
 
 @contextmanager
-def keep_rows(model: Any, rows: torch.Tensor, positions: torch.Tensor, *, picked: bool = False) -> Iterator[None]:
-    """While active, the head of `model` sees only the hidden states at (rows, positions), as float32 [1, r, h].
+def head_reads(model: Any, gather: Gather) -> Iterator[None]:
+    """While active, the head of `model` reads what `gather` makes of its base model's last hidden states, [b, t, h]."""
 
-    With `picked` the base model itself gives no others.
-    Autocast ends at the hook: the head's few rows are computed in float32, since bfloat16 would round logits to
-    steps of about 0.06.
-    """
-
-    def gather(_module: Any, _inputs: Any, output: Any) -> Any:
-        states = output.last_hidden_state
-        output.last_hidden_state = (states.flatten(0, 1) if picked else states[rows, positions]).unsqueeze(0).float()
-        torch.set_autocast_enabled(rows.device.type, False)
+    def replace(_module: Any, _inputs: Any, output: Any) -> Any:
+        output.last_hidden_state = gather(output.last_hidden_state)
         return output
 
-    handle = model.base_model.register_forward_hook(gather)
-    try:
+    with model.base_model.register_forward_hook(replace):
         yield
-    finally:
-        handle.remove()
+
+
+def states_at(rows: torch.Tensor, positions: torch.Tensor, *, picked: bool = False) -> Gather:
+    """Return what picks the hidden states at (rows, positions), each int64 [r], as float32 [1, r, h].
+
+    With `picked` the base model itself gives no others.
+    Autocast ends there: the head's few rows are computed in float32, since bfloat16 would round logits to steps of
+    about 0.06.
+    """
+
+    def gather(states: torch.Tensor) -> torch.Tensor:
+        torch.set_autocast_enabled(rows.device.type, False)
+        return (states.flatten(0, 1) if picked else states[rows, positions]).unsqueeze(0).float()
+
+    return gather
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
@@ -63,23 +56,31 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False)
 
 
-def logits_at(
-    model: Any, batch: Batch, rows: torch.Tensor, positions: torch.Tensor, precision: str, *, picked: bool = False
+def head_logits(
+    model: Any, inputs: Mapping[str, torch.Tensor], gather: Gather, count: int, precision: str
 ) -> torch.Tensor:
-    """Return the vocabulary logits at (rows, positions), each int64 [r], as float32 [r, v]; `picked` as `keep_rows`.
+    """Return the vocabulary logits, [count, v], of the hidden states that `gather` picks, [1, count, h].
 
-    Raises
-    ------
-    ModelError
-        If the model's head reads anything but the output of its base model.
+    Raises `ModelError` if the model's head reads anything but the output of its base model.
     """
-    with keep_rows(model, rows, positions, picked=picked), autocast(rows.device, precision):
-        logits: torch.Tensor = model(**batch.inputs).logits
-    if logits.shape[:2] != (1, len(rows)):
+    with head_reads(model, gather), autocast(inputs["input_ids"].device, precision):
+        logits: torch.Tensor = model(**inputs).logits
+    if logits.shape[:2] != (1, count):
         raise ModelError(
             f"The masked-LM head of {model.config.model_type!r} models is not known: choose another model."
         )
-    return logits[0].float()
+    return logits[0]
+
+
+def logits_at(
+    model: Any, batch: Batch, rows: torch.Tensor, positions: torch.Tensor, precision: str, *, picked: bool = False
+) -> torch.Tensor:
+    """Return the vocabulary logits at (rows, positions), each int64 [r], as float32 [r, v].
+
+    `picked` is as for `states_at`; errors are those of `head_logits`.
+    """
+    gather = states_at(rows, positions, picked=picked)
+    return head_logits(model, batch.inputs, gather, len(rows), precision).float()
 
 
 def mask_logits(model: Any, batch: Batch, precision: str) -> torch.Tensor:
@@ -95,16 +96,19 @@ def decoder_inputs(model: Any, batch: Batch, precision: str) -> torch.Tensor:
     d is the decoder's own width, which in ALBERT and ELECTRA is not the hidden size. The logits at the masks are
     these times the decoder's weight [v, d], plus its bias; they are not computed.
 
-    Raises
-    ------
-    ModelError
-        If the model has no such decoder, or it reads anything but the mask rows.
+    Raises `ModelError` if the model has no such decoder, or it reads anything but the mask rows.
     """
     rows = batch.rows
+    read: list[torch.Tensor] = []
+
+    def catch(_module: Any, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+        read.append(inputs[0])
+        return (inputs[0][:, :0],)  # no rows: no product with the whole vocabulary
+
     with (
         last_layer_at_masks(model, batch) as picked,
-        _decoder_reads(model) as read,
-        keep_rows(model, rows, batch.positions, picked=picked),
+        vocabulary_decoder(model).register_forward_pre_hook(catch),
+        head_reads(model, states_at(rows, batch.positions, picked=picked)),
         autocast(rows.device, precision),
     ):
         model(**batch.inputs)
@@ -113,31 +117,12 @@ def decoder_inputs(model: Any, batch: Batch, precision: str) -> torch.Tensor:
     return read[0][0].float().view(len(batch), batch.slots, -1)
 
 
-@contextmanager
-def _decoder_reads(model: Any) -> Iterator[list[torch.Tensor]]:
-    """While active, collect what the decoder is given, and give it no rows: no product with the whole vocabulary."""
-    read: list[torch.Tensor] = []
-
-    def catch(_module: Any, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
-        read.append(inputs[0])
-        return (inputs[0][:, :0],)
-
-    handle = vocabulary_decoder(model).register_forward_pre_hook(catch)
-    try:
-        yield read
-    finally:
-        handle.remove()
-
-
 def vocabulary_decoder(model: Any) -> Any:
     """Return the linear layer that maps what the head makes of a token to vocabulary logits.
 
     Its `weight` is [v, d]; its `bias`, [v], may be None.
 
-    Raises
-    ------
-    ModelError
-        If the model has none.
+    Raises `ModelError` if the model has none.
     """
     decoder = model.get_output_embeddings()
     if not hasattr(decoder, "weight") or len(decoder.weight) != model.config.vocab_size:
@@ -179,14 +164,6 @@ def mean_over_words(values: torch.Tensor, words: LabelWords) -> torch.Tensor:
     return values.sum(-1) / present.sum(-1)
 
 
-def word_scores(logits: torch.Tensor, words: LabelWords) -> torch.Tensor:
-    """Return label scores [b, k] from logits at the masks [b, p, v]: the mean over a label's words of `word_values`.
-
-    This is the score of 2001.07676, section 3.1, for labels of several words.
-    """
-    return mean_over_words(word_values(logits, words), words)
-
-
 def words_at_masks(model: Any, batch: Batch, words: LabelWords, precision: str) -> torch.Tensor:
     """Return the `word_values` of a batch, float32 [b, k, w]; of one slot, no other logits are computed than theirs."""
     if words.slots > 1:
@@ -223,5 +200,8 @@ def _decoder_of(model: Any, ids: torch.Tensor) -> Iterator[list[bool]]:
 
 
 def label_scores(model: Any, batch: Batch, words: LabelWords, precision: str) -> torch.Tensor:
-    """Return raw label scores, float32 [b, k], of a batch under one PVP: those of `word_scores`."""
+    """Return raw label scores, float32 [b, k], of a batch under one PVP: a label's mean over its words.
+
+    This is the score of 2001.07676, section 3.1, for labels of several words.
+    """
     return mean_over_words(words_at_masks(model, batch, words, precision), words)

@@ -1,15 +1,15 @@
 """How long a model of a given size trains, and at what rates, where the settings do not say it."""
 
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Literal
 
 from pet.errors import ConfigError
+from pet.settings.pretraining import UpdateSettings
 from pet.settings.training import DistillSettings, OptimizerSettings, TrainSettings
 from pet.settings.variants import Weights
 
-__all__ = ["Schedule", "default_schedule", "scheduled", "scheduled_student", "scheduled_voter"]
-
-S = TypeVar("S", bound=OptimizerSettings)
+NewWeights = Literal["nothing", "head", "all"]
+"""Which weights of a masked language model are random when its training begins."""
 
 SMALL_MODEL = 50_000_000
 """Parameters below which a model counts as small."""
@@ -39,6 +39,9 @@ _LARGER_RATES: dict[Weights, tuple[float, float]] = {
     "peft": (1e-3, 5e-4),
     "none": (1e-3, 1e-3),
 }
+# Of a small masked language model that is trained on text: from trained weights, and from scratch; a new head on a
+# trained encoder learns so much faster than that.
+_TRAINED_RATE, _NEW_RATE, _HEAD_FACTOR = 2e-4, 7e-4, 4.0
 _PROMPT_RATES = {"none": 1e-2, "mlp": 1e-3, "lstm": 1e-3}
 
 
@@ -52,9 +55,9 @@ def default_schedule(parameters: int, voter: bool) -> Schedule:
     return Schedule(250, 1e-5) if voter else Schedule(1000, 1e-5)
 
 
-def scheduled(settings: S, parameters: int, voter: bool) -> S:
-    """Return settings whose steps and learning rate, where unset, follow the model's size."""
-    schedule = default_schedule(parameters, voter)
+def scheduled(settings: OptimizerSettings, parameters: int) -> OptimizerSettings:
+    """Return a baseline's settings whose steps and learning rate, where unset, follow the model's size."""
+    schedule = default_schedule(parameters, voter=True)
     return settings.resolved(schedule.steps, schedule.learning_rate)
 
 
@@ -75,10 +78,7 @@ def scheduled_voter(settings: TrainSettings, parameters: int) -> TrainSettings:
     A voter that does not train all weights takes steps of its own size, and more of them. AdaLoRA divides its ranks
     over all of its steps.
 
-    Raises
-    ------
-    ConfigError
-        If AdaLoRA is to do so over another number of them.
+    Raises `ConfigError` if AdaLoRA is to do so over another number of them.
     """
     settings = settings.with_preset()
     schedule = default_schedule(parameters, voter=True)
@@ -89,6 +89,13 @@ def scheduled_voter(settings: TrainSettings, parameters: int) -> TrainSettings:
         rate = _PROMPT_RATES[settings.prompt_encoder or "none"]
         settings = settings.model_copy(update={"prompt_learning_rate": rate})
     return _with_all_steps(settings.resolved(schedule.steps, schedule.learning_rate))
+
+
+def scheduled_pretraining(settings: UpdateSettings, new: NewWeights) -> UpdateSettings:
+    """Return the settings of a training on text whose learning rates, where unset, follow from what is new."""
+    rate = settings.learning_rate or (_NEW_RATE if new == "all" else _TRAINED_RATE)
+    head_rate = settings.head_learning_rate or (rate * _HEAD_FACTOR if new == "head" else rate)
+    return settings.model_copy(update={"learning_rate": rate, "head_learning_rate": head_rate})
 
 
 def _with_all_steps(settings: TrainSettings) -> TrainSettings:

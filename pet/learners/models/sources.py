@@ -4,6 +4,7 @@ import hashlib
 import logging
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,6 @@ from transformers import MODEL_FOR_MASKED_LM_MAPPING, AutoConfig, AutoTokenizer
 from pet.errors import ModelError, near_matches
 from pet.learners.models.tokens import keep_specials_apart
 from pet.library import BUNDLED_MODELS, bundled_models
-
-__all__ = [
-    "ModelSource",
-    "find_model",
-    "first_line",
-    "load_tokenizer",
-    "longest_input",
-    "masked_lm_config",
-    "model_digest",
-    "parameter_count",
-    "quiet_transformers",
-    "read_config",
-    "stock_tokenizer",
-]
 
 _USED_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # never pickled weights, never code
 # Models that number positions from padding_idx + 1: no token uses the first two rows of their table.
@@ -57,6 +44,44 @@ class ModelSource:
     name: str
     folder: Path
 
+    @cached_property
+    def config(self) -> Any:
+        """The config, read without running code from the folder.
+
+        Raises `ModelError` if it cannot be read.
+        """
+        try:
+            return AutoConfig.from_pretrained(str(self.folder), trust_remote_code=False)
+        except Exception as error:
+            raise ModelError(f"The config.json of {self.name} cannot be read ({first_line(error)}).") from None
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 (hex) over the names and bytes of the files that the model is loaded from."""
+        digest = hashlib.sha256()
+        for path in sorted({path for pattern in _USED_FILES for path in self.folder.glob(pattern)}):
+            digest.update(path.name.encode() + b"\0")
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    @cached_property
+    def parameters(self) -> int:
+        """The number of weights in the safetensors files, read from their headers.
+
+        Tied weights are stored, and counted, once; stored heads that a masked language model leaves out count too.
+
+        Raises `ModelError` if a file is broken.
+        """
+        count = 0
+        for path in self.folder.glob("*.safetensors"):
+            try:
+                with safe_open(path, framework="numpy") as file:
+                    count += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+            except (SafetensorError, OSError) as error:
+                raise ModelError(f"{path} cannot be read ({first_line(error)}): fetch the model again.") from None
+        return count
+
 
 def quiet_transformers() -> None:
     """Keep transformers' load reports and progress bars out of the user's terminal; errors stay."""
@@ -69,10 +94,7 @@ def quiet_transformers() -> None:
 def find_model(name: str, revision: str | None = None) -> ModelSource:
     """Find a bundled model, a folder, or (downloading it) a hub id, in this order.
 
-    Raises
-    ------
-    ModelError
-        If there is no such model, or it holds no safetensors weights.
+    Raises `ModelError` if there is no such model, or it holds no safetensors weights.
     """
     if not name.strip():
         raise ModelError("The name of the model is empty: give a bundled name, a folder, or a hub id.")
@@ -102,43 +124,10 @@ def _download(name: str, revision: str | None) -> Path:
         ) from None
 
 
-def model_digest(folder: Path) -> str:
-    """Return the sha256 (hex) over the names and bytes of the files a model is loaded from."""
-    digest = hashlib.sha256()
-    for path in sorted({path for pattern in _USED_FILES for path in folder.glob(pattern)}):
-        digest.update(path.name.encode() + b"\0")
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
-
-
-def parameter_count(folder: Path) -> int:
-    """Return the number of weights in a folder's safetensors files, read from their headers.
-
-    Tied weights are stored, and counted, once; stored heads that a masked language model leaves out count too.
-
-    Raises
-    ------
-    ModelError
-        If a file is broken.
-    """
-    count = 0
-    for path in folder.glob("*.safetensors"):
-        try:
-            with safe_open(path, framework="numpy") as file:
-                count += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise ModelError(f"{path} cannot be read ({first_line(error)}): fetch the model again.") from None
-    return count
-
-
 def stock_tokenizer(folder: Path) -> Any:
     """Load a tokenizer from a folder as it was made, without running code from it.
 
-    Raises
-    ------
-    ModelError
-        If its files are missing or unreadable, or it is none of the `tokenizers` library.
+    Raises `ModelError` if its files are missing or unreadable, or it is none of the `tokenizers` library.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, use_fast=True)
@@ -160,12 +149,9 @@ def load_tokenizer(folder: Path) -> Any:
 def masked_lm_config(source: ModelSource) -> Any:
     """Return the config of a masked language model, whose weights are not read.
 
-    Raises
-    ------
-    ModelError
-        If it is no such model.
+    Raises `ModelError` if it is no such model.
     """
-    config = read_config(source)
+    config = source.config
     if type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
         raise ModelError(
             f"{source.name} is a {config.model_type!r} model, expected a masked language model (BERT, RoBERTa, "
@@ -189,17 +175,3 @@ def longest_input(config: Any, tokenizer: Any) -> int:
 def first_line(error: Exception) -> str:
     """Return the first line of another library's error."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
-def read_config(source: ModelSource) -> Any:
-    """Return the config of a model, without running code from its folder.
-
-    Raises
-    ------
-    ModelError
-        If it cannot be read.
-    """
-    try:
-        return AutoConfig.from_pretrained(str(source.folder), trust_remote_code=False)
-    except Exception as error:
-        raise ModelError(f"The config.json of {source.name} cannot be read ({first_line(error)}).") from None

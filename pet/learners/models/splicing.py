@@ -1,97 +1,89 @@
 """Many rows of one template assembled at once: constant and ragged columns of ids put side by side with numpy.
 
-Nothing here loops over tokens, nor does the work of a row in Python: the places of all tokens of a column are computed
-together. `tests/learners/test_splicing.py` compares the result with rows put together token by token.
+Nothing here loops over tokens, nor does the work of a row in Python: the places of all tokens are computed together.
+`tests/learners/models/test_splicing.py` compares the result with rows put together token by token.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
-__all__ = ["Column", "Spliced", "splice"]
+
+@dataclass(frozen=True)
+class Encoded:
+    """A row as a model reads it.
+
+    `input_ids` int32 [t]; `segment_ids` int32 [t]; `mask_positions` int64 [p], the cloze slots (empty for a
+    classifier); `text_positions` bool [t], true for tokens that come from the row's text; `cut`, the number of text
+    tokens left out; `soft_slots` int32 [t], the row of the table of trained vectors that stands at a token, -1 where
+    its own does (None: everywhere).
+    """
+
+    input_ids: np.ndarray
+    segment_ids: np.ndarray
+    mask_positions: np.ndarray
+    text_positions: np.ndarray
+    cut: int = 0
+    soft_slots: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
 
 
 @dataclass(frozen=True)
 class Column:
-    """One part of a template in all rows: `values` int32, those of each row behind those of the row before.
+    """One part of a template in all rows: `ids` int32 [t] where it is the same in each, else a list of such.
 
-    `lengths` int64 [n] says how many are each row's; None means that every row has all of `values`. `segment` is the
-    token type; `kind` is "field", "mask", or something else; `slots` are rows of the table of trained vectors, int32
-    of the size of a constant column, or None.
+    `segment` is the token type; `kind` is that of the part, or "special"; `shorten` says whether rows that are too long
+    lose tokens of it; `slots` are rows of the table of trained vectors, int32 [t] of a constant column, or None.
     """
 
-    values: np.ndarray
+    ids: np.ndarray | list[np.ndarray]
     segment: int
-    kind: str = "special"
-    lengths: np.ndarray | None = None
+    kind: Literal["special", "literal", "field", "mask", "soft", "tune"] = "special"
+    shorten: bool = False
     slots: np.ndarray | None = None
 
+    def lengths(self, n: int) -> np.ndarray:
+        """Return how many tokens of it each of n rows has, int64 [n]."""
+        if isinstance(self.ids, list):
+            return np.fromiter(map(len, self.ids), np.int64, n)
+        return np.full(n, len(self.ids), np.int64)
 
-@dataclass(frozen=True)
-class Spliced:
-    """All tokens of n rows, one row behind the other; row i has those from `starts[i]` to `starts[i + 1]`.
 
-    `ids` and `segments` int32, `is_text` bool, `slots` int32 (-1 where no trained vector stands), each [sum of
-    lengths]; `masks` int64 [n, p] are positions within the row; `starts` int64 [n + 1].
+def splice(columns: Sequence[Column], cut: Sequence[int]) -> list[Encoded]:
+    """Put the columns of n rows side by side, in their order; `cut`, [n], tokens of each are left out of them already.
+
+    >>> rows = splice([Column(np.array([9]), 0), Column([np.array([1, 2]), np.array([3])], 0, "field")], cut=[0, 0])
+    >>> [row.input_ids.tolist() for row in rows]
+    [[9, 1, 2], [9, 3]]
     """
-
-    ids: np.ndarray
-    segments: np.ndarray
-    is_text: np.ndarray
-    slots: np.ndarray
-    masks: np.ndarray
-    starts: np.ndarray
-
-
-def splice(columns: Sequence[Column], n: int) -> Spliced:
-    """Put the columns of n rows side by side, in their order.
-
-    >>> spliced = splice([Column(np.array([9]), 0), Column(np.array([1, 2, 3]), 0, "field", np.array([2, 1]))], 2)
-    >>> spliced.ids.tolist(), spliced.starts.tolist()
-    ([9, 1, 2, 9, 3], [0, 3, 5])
-    """
-    starts = np.zeros(n + 1, np.int64)
-    np.cumsum(sum(_lengths(column, n) for column in columns), out=starts[1:])
-    writer = _Writer(starts)
-    for column in columns:
-        writer.put(column)
-    masks = np.concatenate(writer.masks, axis=1) if writer.masks else np.empty((n, 0), np.int64)
-    return Spliced(writer.ids, writer.segments, writer.is_text, writer.slots, masks, starts)
-
-
-def _lengths(column: Column, n: int) -> np.ndarray:
-    return np.full(n, len(column.values), np.int64) if column.lengths is None else column.lengths
-
-
-@dataclass
-class _Writer:
-    """Arrays under construction; `at` int64 [n] is where each row goes on."""
-
-    starts: np.ndarray
-    masks: list[np.ndarray] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Make room for all tokens."""
-        size, self.at = int(self.starts[-1]), self.starts[:-1].copy()
-        self.ids, self.segments = np.empty(size, np.int32), np.empty(size, np.int32)
-        self.is_text, self.slots = np.zeros(size, np.bool_), np.full(size, -1, np.int32)
-
-    def put(self, column: Column) -> None:
-        """Write a column behind what each row has so far."""
-        lengths = _lengths(column, len(self.at))
-        if column.lengths is None:
-            places = (self.at[:, None] + np.arange(len(column.values))).ravel()
-            self.ids[places] = np.tile(column.values, len(self.at))
-        else:
-            before = np.cumsum(lengths) - lengths  # how many values of the column stand before those of each row
-            places = np.repeat(self.at - before, lengths) + np.arange(len(column.values))
-            self.ids[places] = column.values
-        self.segments[places] = column.segment
-        if column.kind == "field":
-            self.is_text[places] = True
-        if column.kind == "mask":
-            self.masks.append((self.at - self.starts[:-1])[:, None] + np.arange(len(column.values)))
-        if column.slots is not None:
-            self.slots[places] = np.tile(column.slots, len(self.at))
-        self.at += lengths
+    n = len(cut)
+    lengths = np.stack([column.lengths(n) for column in columns])  # [c, n]
+    starts = np.concatenate([[0], lengths.sum(axis=0).cumsum()])
+    # Column by column first, as the ids are given: a part moves from behind all before it to its place in its row.
+    given = lengths.cumsum() - lengths.ravel()
+    moves = (starts[:-1] + lengths.cumsum(axis=0) - lengths).ravel() - given
+    order = np.empty(starts[-1], np.int64)
+    order[np.arange(len(order)) + np.repeat(moves, lengths.ravel())] = np.arange(len(order))
+    owner = np.repeat(np.arange(len(columns)), lengths.sum(axis=1))[order]
+    given_ids = [np.concatenate(each.ids) if isinstance(each.ids, list) else np.tile(each.ids, n) for each in columns]
+    given_slots = [
+        np.full(lengths[i].sum(), -1, np.int32) if column.slots is None else np.tile(column.slots, n)
+        for i, column in enumerate(columns)
+    ]
+    kinds = np.asarray([column.kind for column in columns])
+    ids = np.concatenate(given_ids).astype(np.int32, copy=False)[order]
+    segments = np.asarray([column.segment for column in columns], np.int32)[owner]
+    masks = np.flatnonzero((kinds == "mask")[owner]).reshape(n, -1) - starts[:-1, None]
+    is_text = (kinds == "field")[owner]
+    slots = np.concatenate(given_slots).astype(np.int32, copy=False)[order]
+    trained = any(column.slots is not None for column in columns)
+    rows = [slice(start, end) for start, end in pairwise(starts.tolist())]
+    return [
+        Encoded(ids[row], segments[row], masks[i], is_text[row], cut[i], slots[row] if trained else None)
+        for i, row in enumerate(rows)
+    ]

@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["FEWEST_TEXTS", "TokenFiles", "tokenizer_digest"]
-
 FEWEST_TEXTS = 64
 """Fewer texts are tokenized again: opening a file takes longer."""
 

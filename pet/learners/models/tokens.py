@@ -7,10 +7,11 @@ byte-level BPE writes the blank into the token, SentencePiece writes it in front
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,6 @@ from tokenizers import Regex, pre_tokenizers
 
 from pet.errors import ModelError
 from pet.learners.models.token_files import FEWEST_TEXTS, TokenFiles, tokenizer_digest
-
-__all__ = ["Layout", "PieceTokenizer", "keep_specials_apart"]
 
 _ANCHOR = "("  # glued text is tokenized behind it; an opening bracket merges with nothing but other punctuation
 
@@ -62,39 +61,31 @@ class Layout:
         return len(self.prefix) + len(self.middle) + len(self.suffix)
 
     @classmethod
-    def learn(cls, tokenizer: Any, pair: bool) -> "Layout":
+    def of(cls, tokenizer: Any, pair: bool) -> "Layout":
         """Read the layout off a tokenized sentinel (or pair of them).
 
-        Raises
-        ------
-        ModelError
-            If the special tokens do not surround the text, as in no known masked language model.
+        Raises `ModelError` if the special tokens do not surround the text, as in no known masked language
+        model.
         """
         texts = ("a", "a") if pair else ("a",)
         encoding = tokenizer(*texts, return_special_tokens_mask=True, return_token_type_ids=True)
-        ids, special = encoding["input_ids"], encoding["special_tokens_mask"]
-        types = encoding["token_type_ids"]
-        runs = _runs(special)
-        if [kind for kind, _, _ in runs] != ([1, 0, 1, 0, 1] if pair else [1, 0, 1]):
+        ids, special, types = (encoding[name] for name in ("input_ids", "special_tokens_mask", "token_type_ids"))
+        # The ids of each run of special or other tokens, and the type of its first.
+        runs = [list(run) for _, run in groupby(zip(special, ids, types, strict=True), key=itemgetter(0))]
+        if [run[0][0] for run in runs] != ([1, 0, 1, 0, 1] if pair else [1, 0, 1]):
             raise ModelError(
                 f"The tokenizer of {tokenizer.name_or_path} puts its special tokens at {special}, expected them around "
                 "each segment: choose another masked language model."
             )
-        parts = [tuple(ids[start:end]) for _, start, end in runs]
-        kinds = [int(types[start]) for _, start, _ in runs]
+        parts = [tuple(token for _, token, _ in run) for run in runs]
+        kinds = [int(run[0][2]) for run in runs]
         if pair:
             return cls(parts[0], parts[2], parts[4], (kinds[0], kinds[1], kinds[2], kinds[3], kinds[4]))
         return cls(parts[0], (), parts[2], (kinds[0], kinds[1], kinds[1], kinds[1], kinds[2]))
 
 
-def _runs(values: Sequence[int]) -> list[tuple[int, int, int]]:
-    """Return (value, start, end) of each run of equal values."""
-    edges = [0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), len(values)]
-    return [(values[start], start, end) for start, end in pairwise(edges)]
-
-
 class PieceTokenizer:
-    """Tokenizes pieces of text, each text once, and keeps the ids, but for those learned inside `forgetting`."""
+    """Tokenizes pieces of text, each text once, and keeps the ids, but for those of a `temporary_cache`."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
@@ -110,12 +101,12 @@ class PieceTokenizer:
     def layout(self, pair: bool) -> Layout:
         """Return the layout of the special tokens around one segment or a pair of them."""
         if pair not in self._layouts:
-            self._layouts[pair] = Layout.learn(self.tokenizer, pair)
+            self._layouts[pair] = Layout.of(self.tokenizer, pair)
         return self._layouts[pair]
 
     @contextmanager
-    def forgetting(self) -> Iterator[None]:
-        """Forget at the end what was learned meanwhile, so that memory does not grow with the rows of a pool."""
+    def temporary_cache(self) -> Iterator[None]:
+        """Drop at the end the ids that were added meanwhile, so that memory does not grow with the rows of a pool."""
         kept = len(self._known)
         try:
             yield
@@ -123,7 +114,7 @@ class PieceTokenizer:
             while len(self._known) > kept:
                 self._known.popitem()  # the latest
 
-    def learn(self, pieces: Iterable[tuple[str, bool]]) -> None:
+    def tokenize(self, pieces: Iterable[tuple[str, bool]]) -> None:
         """Tokenize all (text, spaced) pieces that are not known yet, in one call of the tokenizer."""
         new = [key for key in dict.fromkeys(map(self._key, pieces)) if key not in self._known]
         kept = self._files.find(new) if self._files and len(new) >= FEWEST_TEXTS else None
@@ -149,7 +140,7 @@ class PieceTokenizer:
         """
         key = self._key((text, spaced))
         if key not in self._known:
-            self.learn([key])
+            self.tokenize([key])
         return self._known[key]
 
     def _key(self, piece: tuple[str, bool]) -> tuple[str, bool]:
@@ -157,11 +148,11 @@ class PieceTokenizer:
         # Where glued and spaced text have the same ids, one entry serves both.
         return text.strip(), spaced or not (self._needs_blank or self._needs_anchor)
 
-    def _tokenize(self, texts: list[str], **options: Any) -> list[list[int]]:
-        if not texts:
-            return []
-        encoding = self.tokenizer(texts, add_special_tokens=False, split_special_tokens=True, verbose=False, **options)
-        ids: list[list[int]] = encoding["input_ids"]
+    def _encoding(self, texts: list[str], **options: Any) -> Any:
+        return self.tokenizer(texts, add_special_tokens=False, split_special_tokens=True, verbose=False, **options)
+
+    def _tokenize(self, texts: list[str]) -> list[list[int]]:
+        ids: list[list[int]] = self._encoding(texts)["input_ids"] if texts else []
         return ids
 
     def _tokenize_spaced(self, texts: list[str]) -> list[list[int]]:
@@ -170,13 +161,7 @@ class PieceTokenizer:
     def _tokenize_glued(self, texts: list[str]) -> list[list[int]]:
         if not self._needs_anchor or not texts:
             return self._tokenize(texts)
-        encoding = self.tokenizer(
-            [_ANCHOR + text for text in texts],
-            add_special_tokens=False,
-            split_special_tokens=True,
-            return_offsets_mapping=True,
-            verbose=False,
-        )
+        encoding = self._encoding([_ANCHOR + text for text in texts], return_offsets_mapping=True)
         found = []
         for text, ids, offsets in zip(texts, encoding["input_ids"], encoding["offset_mapping"], strict=True):
             merged = any(start < 1 < end for start, end in offsets)

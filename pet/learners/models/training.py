@@ -1,5 +1,6 @@
-"""The one training loop: counted in optimizer updates, on accelerate, the same for voters and classifiers."""
+"""The one training loop, counted in optimizer updates: for voters, classifiers and pretraining."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -8,21 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import nn
-from transformers import get_linear_schedule_with_warmup
 
 from pet.errors import ModelError, RunError
 from pet.learners.models.fast.dropout import QuickDropout
 from pet.learners.models.machine import reproducible, reproducibly
+from pet.learners.models.progress import Progress, done_share, linear_factor
+from pet.settings.pretraining import LimitSettings, UpdateSettings
 from pet.settings.training import OptimizerSettings
-
-__all__ = ["LossFunction", "TrainLog", "Trained", "fit", "row_stream", "weight_groups"]
 
 LossFunction = Callable[[np.ndarray], torch.Tensor | Iterable[torch.Tensor]]
 """Maps int64 row indices of a micro-batch to its mean loss, or to the summands of it: each is made once the gradient of
 the one before is known, so that only one of them is held with all that it was computed from."""
-
 
 _LOOK_EVERY = 16
 """On a GPU, which is not waited for, losses are fetched once in so many updates."""
@@ -58,10 +56,7 @@ class TrainLog:
 def row_stream(n: int, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Yield int64 [size] row indices without end: shuffled passes over n rows, cut regardless of where a pass ends.
 
-    Raises
-    ------
-    ValueError
-        If there are no rows.
+    Raises `ValueError` if there are no rows.
     """
     if n < 1:
         raise ValueError("expected at least one row")
@@ -79,16 +74,19 @@ class Trained:
 
     A group has `params`, and the `lr` and `weight_decay` of AdamW; `setting` is what its rate is called, if that is not
     learning_rate. `updated` hears the number of every update made, from 0 on, while the gradients are still there.
+    `tensors` are all that trains, in the order in which their norms are added up (default: that of the groups).
     """
 
     modules: tuple[nn.Module, ...]
     groups: tuple[dict[str, Any], ...]
     updated: Callable[[int], None] = lambda _: None
+    tensors: tuple[torch.Tensor, ...] = ()
 
-    @property
-    def tensors(self) -> list[torch.Tensor]:
-        """All that trains."""
-        return [tensor for group in self.groups for tensor in group["params"]]
+    def __post_init__(self) -> None:
+        """Take the tensors of the groups where no others are named."""
+        if not self.tensors:
+            tensors = tuple(tensor for group in self.groups for tensor in group["params"])
+            object.__setattr__(self, "tensors", tensors)
 
     @property
     def rates(self) -> str:
@@ -108,10 +106,7 @@ class Trained:
         With `checkpointing`, the first of them, the model, computes its layers again in the backward pass instead of
         keeping what they made: the same gradient with less memory.
 
-        Raises
-        ------
-        ModelError
-            If the model cannot.
+        Raises `ModelError` if the model cannot.
         """
         model: Any = self.modules[0]
         if checkpointing and not getattr(model, "supports_gradient_checkpointing", False):
@@ -150,7 +145,9 @@ def _checkpointing(model: Any, verb: str) -> Any:
     return getattr(model, f"activation_checkpointing_{verb}", None) or getattr(model, f"gradient_checkpointing_{verb}")
 
 
-def weight_groups(weights: Iterable[torch.Tensor], settings: OptimizerSettings) -> tuple[dict[str, Any], ...]:
+def weight_groups(
+    weights: Iterable[torch.Tensor], settings: OptimizerSettings | UpdateSettings
+) -> tuple[dict[str, Any], ...]:
     """Split weights into groups of the optimizer: matrices decay, biases and norms do not."""
     learning_rate, tensors = settings.learning_rate or 1e-5, list(weights)
     groups = (
@@ -173,79 +170,134 @@ def fit(
     `rng` decides the order of the rows and seeds torch (dropout). AdamW without decay on biases and norms, linear
     warm-up and decay, gradient clipping.
 
-    Raises
-    ------
-    RunError
-        If the loss or its gradient is no longer finite.
+    Raises `RunError` if the loss or its gradient is no longer finite.
     """
-    steps, tensors = settings.steps or 0, trained.tensors
+    steps = settings.steps or 0
     torch.manual_seed(int(rng.integers(2**62)))
-    # The model lies where it shall train, and the loss sees to its own precision: accelerate moves and wraps neither.
-    accelerator = Accelerator(device_placement=False, mixed_precision="no")
-    optimizer = torch.optim.AdamW([dict(group) for group in trained.groups], fused=True)
-    warmup = round(settings.warmup * steps)
-    schedule = get_linear_schedule_with_warmup(optimizer, warmup, steps)  # type: ignore[no-untyped-call]
-    optimizer = accelerator.prepare_optimizer(optimizer)
-    ledger = _Ledger(steps, trained.rates, every=1 if trained.on_cpu else _LOOK_EVERY)
+    if not steps:
+        return TrainLog(())
+    loop = TrainingLoop(
+        trained,
+        LimitSettings(steps=steps),
+        lambda coming: linear_factor(coming.step - 1, steps, settings.warmup),
+        settings.max_grad_norm,
+        f"The loss became {{loss}} (gradient {{norm}}) at update {{update}} of {steps}: lower {trained.rates}, or set "
+        'run.precision = "fp32".',
+    )
+    batches = (np.split(rows, settings.accumulation) for rows in row_stream(n, settings.batch_size, rng))
     with trained.training(settings.gradient_checkpointing):
-        for update, rows in zip(range(steps), row_stream(n, settings.batch_size, rng), strict=False):
-            parts = np.split(rows, settings.accumulation)
-            value = reproducibly(partial(_gradient, loss, parts, accelerator), optimizer.zero_grad)
-            norm = accelerator.clip_grad_norm_(tensors, settings.max_grad_norm)
-            ledger.add(value, norm)
-            optimizer.step()
-            schedule.step()
-            trained.updated(update)
-            optimizer.zero_grad(set_to_none=True)
+        for _ in loop.updates(Step(partial(_summands, loss, parts)) for parts in batches):
             advance(1)
-    return TrainLog(ledger.losses())
+    return TrainLog(loop.losses.fetch())
 
 
-def _gradient(loss: LossFunction, parts: Sequence[np.ndarray], accelerator: Accelerator) -> torch.Tensor:
-    """Add up the gradient of an update; return its loss, the mean over the parts."""
-    values = []
+def _summands(loss: LossFunction, parts: Sequence[np.ndarray]) -> Iterator[torch.Tensor]:
+    """Yield the summands of the mean loss over the parts of an update."""
     for part in parts:
         found = loss(part)
         for summand in [found] if isinstance(found, torch.Tensor) else found:
-            value = summand / len(parts)
-            accelerator.backward(value)
-            values.append(value.detach())
+            yield summand / len(parts)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one update needs: the summands of its loss, made one after the other, and the tokens that it reads."""
+
+    loss: Callable[[], Iterable[torch.Tensor]]
+    tokens: int = 0
+
+
+@dataclass
+class TrainingLoop:
+    """AdamW on what trains, one update after the other until the first limit is reached.
+
+    `rate` maps the progress after an update to what the learning rates are multiplied by in it; `error` is what is said
+    of a loss that is not finite (see `LossLog`). `progress` says how far it is, and `done` what share that is.
+    """
+
+    trained: Trained
+    limits: LimitSettings
+    rate: Callable[[Progress], float]
+    max_grad_norm: float
+    error: str
+    progress: Progress = field(default_factory=Progress)
+    done: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        """Make the optimizer."""
+        self.losses = LossLog(self.error, every=1 if self.trained.on_cpu else _LOOK_EVERY)
+        self.optimizer = torch.optim.AdamW([dict(group) for group in self.trained.groups], fused=True)
+
+    def updates(self, steps: Iterator[Step]) -> Iterator[Step]:
+        """Make updates from where `progress` is until it is done; yield each step once its update is made.
+
+        Errors are those of `LossLog.fetch`.
+        """
+        begun = time.monotonic() - self.progress.spent
+        self.done = done_share(self.progress, self.limits)
+        while self.done < 1.0:
+            tick = time.monotonic()
+            step = next(steps)
+            self.update(step)
+            now = time.monotonic()
+            self.progress.seconds += now - tick
+            self.progress.spent = now - begun
+            self.done = done_share(self.progress, self.limits)
+            yield step
+            self.progress.spent = time.monotonic() - begun
+
+    def update(self, step: Step) -> None:
+        """Make one optimizer update."""
+        progress, optimizer = self.progress, self.optimizer
+        factor = self.rate(Progress(progress.step + 1, progress.tokens + step.tokens, spent=progress.spent))
+        for group, given in zip(optimizer.param_groups, self.trained.groups, strict=True):
+            group["lr"] = given["lr"] * factor
+        loss = reproducibly(partial(_gradient, step.loss), optimizer.zero_grad)
+        norm = nn.utils.clip_grad_norm_(self.trained.tensors, self.max_grad_norm)
+        self.losses.add(progress.step + 1, loss, norm)
+        optimizer.step()
+        self.trained.updated(progress.step)
+        optimizer.zero_grad(set_to_none=True)
+        progress.step += 1
+        progress.tokens += step.tokens
+
+
+def _gradient(summands: Callable[[], Iterable[torch.Tensor]]) -> torch.Tensor:
+    """Add up the gradient of an update; return its loss."""
+    values = []
+    for value in summands():
+        torch.autograd.backward(value)
+        values.append(value.detach())
     return torch.stack(values).sum()
 
 
 @dataclass
-class _Ledger:
-    """Losses and gradient norms as they lie on the device, looked at once in `every` updates."""
+class LossLog:
+    """Losses and gradient norms as they lie on the device, fetched once in `every` updates.
 
-    steps: int
-    rates: str
-    every: int
+    `error` is what is said of one that is not finite: a text with the fields loss, norm and update.
+    """
+
+    error: str
+    every: int = 1
     _seen: list[float] = field(default_factory=list)
-    _waiting: list[torch.Tensor] = field(default_factory=list)
+    _waiting: dict[int, torch.Tensor] = field(default_factory=dict)
 
-    def add(self, loss: torch.Tensor, norm: torch.Tensor) -> None:
-        """Note an update before it is made."""
-        self._waiting.append(torch.stack([loss, norm.to(loss)]))
+    def add(self, update: int, loss: torch.Tensor, norm: torch.Tensor) -> None:
+        """Note an update, the first being 1, before it is made; `loss` and `norm` are scalars."""
+        self._waiting[update] = torch.stack([loss, norm.to(loss)])
         if len(self._waiting) == self.every:
-            self._look()
+            self.fetch()
 
-    def losses(self) -> tuple[float, ...]:
-        """Return the loss of every update.
+    def fetch(self) -> tuple[float, ...]:
+        """Fetch what still lies on the device; return the loss of every update.
 
-        Raises
-        ------
-        RunError
-            If one of them, or its gradient, is not finite; so does `add`.
+        Raises `RunError` if a loss, or its gradient, is not finite; so does `add`.
         """
-        self._look()
-        return tuple(self._seen)
-
-    def _look(self) -> None:
-        for loss, norm in torch.stack(self._waiting).tolist() if self._waiting else []:
+        values = torch.stack(list(self._waiting.values())).tolist() if self._waiting else []
+        for update, (loss, norm) in zip(self._waiting, values, strict=True):
             if not np.isfinite([loss, norm]).all():
-                raise RunError(
-                    f"The loss became {loss} (gradient {norm}) at update {len(self._seen) + 1} of {self.steps}: lower "
-                    f'{self.rates}, or set run.precision = "fp32".'
-                )
+                raise RunError(self.error.format(loss=loss, norm=norm, update=update))
             self._seen.append(loss)
         self._waiting.clear()
+        return tuple(self._seen)

@@ -1,18 +1,40 @@
-"""What every classifier can do, whatever it is made of; and what a student can do beside it."""
+"""What every classifier reads, says and can do, whatever it is made of; and what a student can do beside it."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from pet.data.examples import Example
+from pet.errors import ModelError
 from pet.learners.models.inference import Advance
 from pet.learners.models.training import TrainLog
-from pet.learners.students.classifier import ClassifierForm
 from pet.settings.training import OptimizerSettings
 
-__all__ = ["Classifier", "Student"]
+
+@dataclass(frozen=True)
+class ClassifierForm:
+    """What a classifier reads and says: its labels, the column behind each field, and its longest input.
+
+    `label_column` and `id_column` are where its task's files have labels and ids.
+    """
+
+    labels: tuple[str, ...]
+    columns: Mapping[str, str]
+    max_length: int
+    label_column: str = "label"
+    id_column: str = "id"
+
+    def stored(self) -> dict[str, object]:
+        """Return all but the labels as plain values; the columns as pairs, for a stock config sorts the keys of a map.
+
+        The order of the fields says which text is the first segment.
+        """
+        stored = {**asdict(self), "columns": [list(pair) for pair in self.columns.items()]}
+        return {name: value for name, value in stored.items() if name != "labels"}
 
 
 class Classifier(Protocol):
@@ -42,3 +64,16 @@ class Student(Classifier, Protocol):
 
     def save(self, folder: Path) -> None:
         """Write what `load_student` reads."""
+
+
+def read_form(folder: Path) -> ClassifierForm:
+    """Return what a classifier in a folder reads and says, whatever its kind; a ModelError says that it is not ours."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        labels = tuple(label for _, label in sorted((int(i), name) for i, name in config["id2label"].items()))
+        return ClassifierForm(labels, **{**config["pet"], "columns": dict(config["pet"]["columns"])})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ModelError(
+            f"{folder} is no classifier written by pet (no config.json with its labels and columns): give a run "
+            "directory, or its model folder."
+        ) from None

@@ -1,8 +1,7 @@
 """The stock sequence classifier: trained on soft labels (distillation) or on gold labels (the baseline), and loaded."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,44 +10,21 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from pet.data.examples import Example
-from pet.errors import ModelError
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import CHUNK_ROWS, Batch, length_groups
-from pet.learners.models.encoding import Encoded
 from pet.learners.models.inference import Advance, Inference
 from pet.learners.models.losses import distillation_loss, soften
 from pet.learners.models.machine import Machine
 from pet.learners.models.masked_lm import autocast
+from pet.learners.models.plain_rows import encode_rows
 from pet.learners.models.sources import ModelSource
+from pet.learners.models.splicing import Encoded
 from pet.learners.models.training import Trained, TrainLog, fit
+from pet.learners.students.base import ClassifierForm, read_form
 from pet.settings.training import OptimizerSettings
-
-__all__ = ["Advance", "ClassifierForm", "TextClassifier", "encode_rows", "read_form", "segments"]
 
 KEPT_ROWS = 2 * CHUNK_ROWS
 """So many rows stay encoded while a classifier trains: all of a small set, which it sees again and again."""
-
-
-@dataclass(frozen=True)
-class ClassifierForm:
-    """What a classifier reads and says: its labels, the column behind each field, and its longest input.
-
-    `label_column` and `id_column` are where its task's files have labels and ids.
-    """
-
-    labels: tuple[str, ...]
-    columns: Mapping[str, str]
-    max_length: int
-    label_column: str = "label"
-    id_column: str = "id"
-
-    def stored(self) -> dict[str, object]:
-        """Return all but the labels as plain values; the columns as pairs, for a stock config sorts the keys of a map.
-
-        The order of the fields says which text is the first segment.
-        """
-        stored = {**asdict(self), "columns": [list(pair) for pair in self.columns.items()]}
-        return {name: value for name, value in stored.items() if name != "labels"}
 
 
 @dataclass(frozen=True)
@@ -73,13 +49,7 @@ class TextClassifier:
 
     @classmethod
     def load(cls, folder: Path, machine: Machine) -> "TextClassifier":
-        """Load a folder written by `save`.
-
-        Raises
-        ------
-        ModelError
-            If it is no classifier of ours.
-        """
+        """Load a folder written by `save`; errors are those of `read_form`."""
         form = read_form(folder)
         backbone = Backbone.classifier(ModelSource(str(folder), folder), form.labels, machine.device, seed=None)
         return cls(backbone, form, machine)
@@ -142,39 +112,6 @@ class TextClassifier:
         return logits.float()
 
 
-def encode_rows(tokenizer: Any, examples: Sequence[Example], fields: Sequence[str], max_length: int) -> list[Encoded]:
-    """Tokenize rows without a pattern, as the stock pipeline does; at most `max_length` tokens each.
-
-    The first field is the first segment; further fields, joined by blanks, are the second. The longer segment gives
-    first. Special tokens spelled in the text stay text.
-    """
-    if not examples:
-        return []
-    encoding = tokenizer(
-        [segments(example, fields) for example in examples],
-        truncation="longest_first",
-        max_length=max_length,
-        split_special_tokens=True,
-        return_token_type_ids=True,
-        return_special_tokens_mask=True,
-        verbose=False,
-    )
-    nothing = np.empty(0, np.int64)
-    columns = (encoding[name] for name in ("input_ids", "token_type_ids", "special_tokens_mask"))
-    return [
-        Encoded(np.asarray(ids, np.int32), np.asarray(types, np.int32), nothing, ~np.asarray(special, np.bool_))
-        for ids, types, special in zip(*columns, strict=True)
-    ]
-
-
-def segments(example: Example, fields: Sequence[str]) -> str | tuple[str, str]:
-    """Return a row's text, or both segments of it: the first field, and all others joined by blanks."""
-    first, *others = (example.fields[name] for name in fields)
-    second = " ".join(others)
-    # As the stock pipeline does: an empty second text is none.
-    return (first, second) if second else first
-
-
 def _stock_tokenizer(tokenizer: Any, max_length: int) -> Any:
     """Return a tokenizer that, wherever it is loaded, reads text as `encode` does: special tokens spelled out are text.
 
@@ -187,22 +124,3 @@ def _stock_tokenizer(tokenizer: Any, max_length: int) -> Any:
         split_special_tokens=True,
         **tokenizer.special_tokens_map,
     )
-
-
-def read_form(folder: Path) -> ClassifierForm:
-    """Return what the classifier in a folder reads and says, of whatever kind it is.
-
-    Raises
-    ------
-    ModelError
-        If it is no classifier of ours.
-    """
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        labels = tuple(label for _, label in sorted((int(i), name) for i, name in config["id2label"].items()))
-        return ClassifierForm(labels, **{**config["pet"], "columns": dict(config["pet"]["columns"])})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise ModelError(
-            f"{folder} is no classifier written by pet (no config.json with its labels and columns): give a run "
-            "directory, or its model folder."
-        ) from None

@@ -12,8 +12,6 @@ from transformers import AutoModelForSequenceClassification
 from pet.errors import ModelError
 from pet.learners.models.sources import first_line
 
-__all__ = ["check_half", "kept_layers", "shorten_encoder"]
-
 _PER_LAYER = ("layer_types", "attention_window")
 """Settings of a config that have a value for each layer: of ModernBERT and its like, and of Longformer."""
 
@@ -37,10 +35,7 @@ def kept_layers(count: int) -> list[int]:
 def shorten_encoder(model: Any) -> None:
     """Take half of the layers out of a transformers model, in place; its config says so.
 
-    Raises
-    ------
-    ModelError
-        If it has fewer than two layers, or they are not found.
+    Raises `ModelError` if it has fewer than two layers, or they are not found.
     """
     count = int(getattr(model.config, "num_hidden_layers", 0))
     kind = model.config.model_type
@@ -60,13 +55,7 @@ def shorten_encoder(model: Any) -> None:
 
 
 def check_half(config: Any) -> None:
-    """Check, without any weight, that half of a classifier can be made, saved and loaded.
-
-    Raises
-    ------
-    ModelError
-        If it cannot.
-    """
+    """Refuse, without any weight, a model of which half cannot be made, saved and loaded: a ModelError says why."""
     model = None
     with torch.device("meta"):
         with suppress(Exception):  # what cannot be built without memory is built when its turn comes

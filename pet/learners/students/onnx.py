@@ -23,16 +23,15 @@ from pet.data.examples import Example
 from pet.errors import ModelError
 from pet.labeling.votes import softmax
 from pet.learners.models.batching import collate
-from pet.learners.models.encoding import Encoded
 from pet.learners.models.inference import Advance, Inference
 from pet.learners.models.machine import Machine
+from pet.learners.models.plain_rows import encode_rows
 from pet.learners.models.sources import first_line, load_tokenizer
-from pet.learners.students.classifier import ClassifierForm, TextClassifier, encode_rows
-
-__all__ = ["ONNX_FILE", "OnnxClassifier", "export_onnx", "quantize_onnx"]
+from pet.learners.models.splicing import Encoded
+from pet.learners.students.base import ClassifierForm
+from pet.learners.students.classifier import TextClassifier
 
 ONNX_FILE = "model.onnx"
-
 
 _ONE_FILE = 2**31 - 2**24
 """An ONNX file holds less than 2 GiB; larger weights lie in a second file beside it."""
@@ -50,10 +49,7 @@ class OnnxClassifier:
     def load(cls, folder: Path, form: ClassifierForm) -> "OnnxClassifier":
         """Load an exported folder; it computes with as many threads as torch would.
 
-        Raises
-        ------
-        ModelError
-            If onnxruntime is not installed, or a file is missing or broken.
+        Raises `ModelError` if onnxruntime is not installed, or a file is missing or broken.
         """
         runtime = _library("onnxruntime")
         options = runtime.SessionOptions()
@@ -85,22 +81,17 @@ class OnnxClassifier:
     def _logits(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """Return float32 [b, k]; a `MemoryError` says that the batch does not fit, as torch would."""
         try:
-            (logits,) = self.session.run(["logits"], inputs)
+            return np.asarray(self.session.run(["logits"], inputs)[0])
         except Exception as error:  # the runtime's errors have no common base
             if any(words in str(error) for words in ("allocate memory", "bad allocation", "bad_alloc")):
                 raise MemoryError(first_line(error)) from None
             raise
-        found: np.ndarray = logits
-        return found
 
 
 def export_onnx(classifier: TextClassifier, source: Path, target: Path) -> None:
     """Write a classifier, loaded from `source` in float32 on the CPU, as an ONNX folder.
 
-    Raises
-    ------
-    ModelError
-        If the extra is not installed, or torch cannot export the model.
+    Raises `ModelError` if the extra is not installed, or torch cannot export the model.
     """
     for name in ("onnx", "onnxscript", "onnxruntime"):
         _library(name)
@@ -117,10 +108,7 @@ def quantize_onnx(exact: Path, target: Path, *, careful: bool) -> None:
     in front of them are what a single scale rounds worst (measured: 98.8 % of the labels are kept with them, all
     without).
 
-    Raises
-    ------
-    ModelError
-        If the extra is not installed.
+    Raises `ModelError` if the extra is not installed.
     """
     quantization = _library("onnxruntime.quantization")
     graph = _library("onnx").load(exact / ONNX_FILE, load_external_data=False).graph
@@ -179,16 +167,12 @@ def _export(classifier: TextClassifier, file: Path) -> None:
             output_names=["logits"],
             dynamic_shapes=((axes,) * len(inputs),),
             dynamo=True,
-            external_data=_is_large(classifier),
+            external_data=4 * int(backbone.model.num_parameters()) > _ONE_FILE,
             verbose=False,
         )
     except Exception as error:  # many kinds, and each means that this model has no graph
         kind = backbone.model.config.model_type
         raise ModelError(f"torch cannot export this {kind!r} model to ONNX ({first_line(error)}).") from error
-
-
-def _is_large(classifier: TextClassifier) -> bool:
-    return 4 * int(classifier.backbone.model.num_parameters()) > _ONE_FILE
 
 
 def _library(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The final classifier in three sizes, made new or read from its folder, and as an ONNX file.
+"""The final classifier in three sizes, made new or read from its folder.
 
 "same" is the encoder it starts from, "small" every other layer of it, "static" the mean of its token vectors.
 """
@@ -11,49 +11,37 @@ import torch
 from pet.errors import ModelError
 from pet.learners.models.backbone import check_classifier
 from pet.learners.models.machine import Machine
-from pet.learners.models.sources import ModelSource, read_config
-from pet.learners.students.base import Classifier, Student
-from pet.learners.students.classifier import ClassifierForm, TextClassifier, read_form
+from pet.learners.models.schedules import scheduled_student
+from pet.learners.models.sources import ModelSource, find_model
+from pet.learners.students.base import Classifier, ClassifierForm, Student, read_form
+from pet.learners.students.classifier import TextClassifier
 from pet.learners.students.layers import check_half, shorten_encoder
-from pet.learners.students.onnx import ONNX_FILE, OnnxClassifier, export_onnx, quantize_onnx
+from pet.learners.students.onnx import ONNX_FILE, OnnxClassifier
 from pet.learners.students.static import MODEL_TYPE, StaticClassifier
-from pet.settings.training import StudentSize
-
-__all__ = [
-    "ONNX_FILE",
-    "Classifier",
-    "OnnxClassifier",
-    "StaticClassifier",
-    "Student",
-    "check_student",
-    "export_onnx",
-    "load_for_export",
-    "load_student",
-    "new_student",
-    "quantize_onnx",
-]
+from pet.settings.training import DistillSettings, StudentSize
 
 
-def check_student(size: StudentSize, source: ModelSource) -> None:
-    """Check, without reading its weights, that a classifier of a size can be made out of a pretrained model.
+def student_source(settings: DistillSettings, own: ModelSource) -> ModelSource:
+    """Return the model that the final classifier starts from: the voters' `own`, or another.
 
-    Raises
-    ------
-    ModelError
-        If it cannot.
+    Raises `ModelError` if there is no such model.
     """
+    return own if settings.model == "same" else find_model(settings.model)
+
+
+def resolved_student(settings: DistillSettings, own: ModelSource) -> DistillSettings:
+    """Return the final classifier's settings without gaps; a ModelError says that it cannot be made of its model."""
+    source = student_source(settings, own)
     check_classifier(source)
-    if size == "small":
-        check_half(read_config(source))
+    if settings.size == "small":
+        check_half(source.config)
+    return scheduled_student(settings, source.parameters)
 
 
 def new_student(size: StudentSize, source: ModelSource, form: ClassifierForm, machine: Machine, seed: int) -> Student:
     """Make a classifier of a size out of a pretrained model; its head is drawn from `seed`.
 
-    Raises
-    ------
-    ModelError
-        If the model cannot be a classifier, or not one of that size.
+    Raises `ModelError` if the model cannot be a classifier, or not one of that size.
     """
     if size == "static":
         return StaticClassifier.from_source(source, form)
@@ -66,10 +54,7 @@ def new_student(size: StudentSize, source: ModelSource, form: ClassifierForm, ma
 def load_student(folder: Path, machine: Machine) -> Classifier:
     """Load a classifier of any kind from its folder, which says what it is.
 
-    Raises
-    ------
-    ModelError
-        If it is no classifier of ours, or a file of it is missing or broken.
+    Raises `ModelError` if it is no classifier of ours, or a file of it is missing or broken.
     """
     form = read_form(folder)
     if (folder / ONNX_FILE).is_file():
@@ -82,10 +67,7 @@ def load_student(folder: Path, machine: Machine) -> Classifier:
 def load_for_export(folder: Path) -> TextClassifier:
     """Load a classifier that can be exported, in float32 on the CPU.
 
-    Raises
-    ------
-    ModelError
-        If it is no classifier of ours, or of a kind that is not exported.
+    Raises `ModelError` if it is no classifier of ours, or of a kind that is not exported.
     """
     read_form(folder)
     if (folder / ONNX_FILE).is_file():
@@ -99,5 +81,4 @@ def load_for_export(folder: Path) -> TextClassifier:
 
 
 def _is_static(folder: Path) -> bool:
-    kind: object = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    return kind == MODEL_TYPE
+    return bool(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type") == MODEL_TYPE)

@@ -27,19 +27,18 @@ from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import row_chunks
 from pet.learners.models.inference import Advance, check_finite
 from pet.learners.models.losses import distillation_loss, soften
+from pet.learners.models.plain_rows import segments
 from pet.learners.models.sources import ModelSource, first_line
-from pet.learners.models.training import Trained, TrainLog, fit
-from pet.learners.students.classifier import ClassifierForm, segments
+from pet.learners.models.training import Trained, TrainLog, fit, weight_groups
+from pet.learners.students.base import ClassifierForm
 from pet.settings.training import OptimizerSettings
-
-__all__ = ["MODEL_TYPE", "StaticClassifier"]
 
 MODEL_TYPE = "pet-static"
 """What the config.json of such a folder says; transformers knows no such model, and says so."""
 
 
 @dataclass(frozen=True)
-class _Bags:
+class Bags:
     """Token ids of rows, one after the other: `ids` int32 [sum of t]; row i has those from `starts[i]` on, [n + 1]."""
 
     ids: np.ndarray
@@ -48,10 +47,10 @@ class _Bags:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def of(self, rows: np.ndarray) -> "_Bags":
+    def of(self, rows: np.ndarray) -> "Bags":
         """Return some rows, in the order given."""
         parts = [self.ids[self.starts[i] : self.starts[i + 1]] for i in rows]
-        return _Bags(np.concatenate([*parts, np.empty(0, np.int32)]), np.cumsum([0, *map(len, parts)]))
+        return Bags(np.concatenate([*parts, np.empty(0, np.int32)]), np.cumsum([0, *map(len, parts)]))
 
     def seen(self, size: int) -> np.ndarray:
         """Return the ids below `size` that occur, int64, sorted."""
@@ -78,22 +77,6 @@ class _Bags:
             mode="mean",
             include_last_offset=True,
         )
-
-
-class _MeanOfVectors(nn.Module):
-    """What trains: vectors [v, h] and the linear layer over their mean."""
-
-    def __init__(self, vectors: torch.Tensor, labels: int) -> None:
-        super().__init__()
-        self.vectors = nn.Parameter(vectors)
-        self.linear = nn.Linear(vectors.shape[1], labels)
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
-
-    def forward(self, bags: _Bags) -> torch.Tensor:
-        """Return logits [n, k]."""
-        logits: torch.Tensor = self.linear(bags.mean(self.vectors))
-        return logits
 
 
 @dataclass
@@ -130,10 +113,7 @@ class StaticClassifier:
     def load(cls, folder: Path, form: ClassifierForm) -> "StaticClassifier":
         """Load a folder written by `save`.
 
-        Raises
-        ------
-        ModelError
-            If a file is missing or broken, or they do not belong together.
+        Raises `ModelError` if a file is missing or broken, or they do not belong together.
         """
         try:
             tensors = load_file(folder / "model.safetensors")
@@ -162,37 +142,38 @@ class StaticClassifier:
     ) -> TrainLog:
         """Train on target probabilities [n, k], as `TextClassifier.fit` does, and fold what was learned into scores.
 
-        Raises
-        ------
-        ModelError
-            If it was loaded from its folder: the vectors are not kept.
+        Raises `ModelError` if it was loaded from its folder: the vectors are not kept.
         """
         if self.vectors is None:
             raise ModelError("A saved static classifier cannot train on: distill a new one from the pretrained model.")
-        bags = self._bags(examples)
+        bags = self.bags(examples)
         seen = bags.seen(len(self.vectors))
         vectors = _standardized(self.vectors, seen)
         # Only the tokens that occur are trained, so that a step costs what they cost, not what the vocabulary does.
         places = np.zeros(len(vectors), np.int32)
         places[seen] = np.arange(len(seen))
         bags.rename(places)
-        model = _MeanOfVectors(vectors[seen], targets.shape[1])
+        trained, linear = nn.Parameter(vectors[seen]), nn.Linear(vectors.shape[1], targets.shape[1])
+        for weight in linear.parameters():
+            nn.init.zeros_(weight)
         softened = torch.from_numpy(soften(targets, temperature))
 
         def loss(rows: np.ndarray) -> torch.Tensor:
-            return distillation_loss(model(bags.of(rows)), softened[torch.from_numpy(rows)], temperature)
+            logits = linear(bags.of(rows).mean(trained))
+            return distillation_loss(logits, softened[torch.from_numpy(rows)], temperature)
 
-        log = fit(Trained.weights_of(model, settings), loss, len(bags), settings, rng, advance)
+        groups = weight_groups([trained, *linear.parameters()], settings)
+        log = fit(Trained((linear,), groups), loss, len(bags), settings, rng, advance)
         with torch.no_grad():
-            vectors[seen] = model.vectors
-            self.scores, self.bias = vectors @ model.linear.weight.T, model.linear.bias.clone()
+            vectors[seen] = trained
+            self.scores, self.bias = vectors @ linear.weight.T, linear.bias.clone()
         return log
 
     def probabilities(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
         """Return label probabilities, float32 [n, k], in the order of `examples`; only a chunk is held as tokens."""
         found = np.empty((len(examples), len(self.form.labels)), np.float32)
         for chunk in row_chunks(len(examples)):
-            bags = self._bags(examples[chunk])
+            bags = self.bags(examples[chunk])
             found[chunk] = torch.softmax(bags.mean(self.scores) + self.bias, dim=-1).numpy()
             check_finite(found[chunk], examples, chunk.start)
             advance(len(bags))
@@ -207,7 +188,7 @@ class StaticClassifier:
         save_file({"scores": self.scores.contiguous(), "bias": self.bias.contiguous()}, folder / "model.safetensors")
         self.tokenizer.save(str(folder / "tokenizer.json"))
 
-    def _bags(self, examples: Sequence[Example]) -> _Bags:
+    def bags(self, examples: Sequence[Example]) -> Bags:
         """Tokenize rows without special tokens; those spelled in the text stay text."""
         ids, lengths = [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
         for chunk in row_chunks(len(examples)):  # so that no more than its tokens is kept of a pool
@@ -215,7 +196,7 @@ class StaticClassifier:
             encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
             ids.append(np.concatenate([np.asarray(encoding.ids, np.int32) for encoding in encodings]))
             lengths.append(np.asarray([len(encoding) for encoding in encodings], np.int64))
-        return _Bags(np.concatenate(ids), np.cumsum(np.concatenate(lengths)))
+        return Bags(np.concatenate(ids), np.cumsum(np.concatenate(lengths)))
 
 
 def _plain(tokenizer: Tokenizer) -> Tokenizer:

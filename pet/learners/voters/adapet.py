@@ -14,12 +14,10 @@ import torch
 
 from pet.errors import PromptError
 from pet.learners.models.batching import Batch
-from pet.learners.models.encoding import Encoded
-from pet.learners.models.losses import IGNORED
+from pet.learners.models.losses import IGNORED, masked_places
 from pet.learners.models.masked_lm import logits_at
-from pet.learners.voters.words import LabelWords
-
-__all__ = ["decoupled_label_loss", "label_conditioned", "label_conditioned_loss"]
+from pet.learners.models.splicing import Encoded
+from pet.learners.models.words import LabelWords
 
 MASKED_SHARE = 0.105
 """Of a row's text tokens, so many are masked for the label-conditioned loss (and one at least)."""
@@ -33,10 +31,7 @@ def decoupled_label_loss(logits: torch.Tensor, words: LabelWords, targets: torch
     are told apart at each slot, by the pieces that stand there; a piece of every label is left out, as is a label
     without a piece at a slot.
 
-    Raises
-    ------
-    PromptError
-        If no slot tells any labels apart.
+    Raises `PromptError` if no slot tells any labels apart.
     """
     losses = []
     for slot in range(words.slots):
@@ -121,16 +116,11 @@ def label_conditioned_loss(
     its own label (2103.11955, section 3.2): a wrong label shall make the text unlikely. Vocabulary logits are computed
     at the masked tokens only.
     """
-    device = batch.rows.device
-    places = [np.flatnonzero(row != IGNORED) for row in targets]
-    owners = np.repeat(np.arange(len(places)), [len(chosen) for chosen in places])
-    if not len(owners):  # none of the rows has a text
-        return torch.zeros((), device=device, requires_grad=True)
-    tokens = np.concatenate([row[chosen] for row, chosen in zip(targets, places, strict=True)])
-    rows, positions, asked = (torch.from_numpy(part).to(device) for part in (owners, np.concatenate(places), tokens))
-    return _token_losses(
-        logits_at(model, batch, rows, positions, precision), asked, torch.from_numpy(is_true[owners]).to(device)
-    ).mean()
+    rows, positions, tokens = masked_places(targets, batch.rows.device)
+    if not len(rows):  # none of the rows has a text
+        return torch.zeros((), device=rows.device, requires_grad=True)
+    logits = logits_at(model, batch, rows, positions, precision)
+    return _token_losses(logits, tokens, torch.from_numpy(is_true).to(rows.device)[rows]).mean()
 
 
 def _token_losses(logits: torch.Tensor, tokens: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -10,18 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from pet.errors import ModelError, PromptError, near_matches
+from pet.errors import ModelError
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.encoding import VirtualTokens
 from pet.learners.models.tokens import PieceTokenizer
-from pet.learners.voters.words import LabelWords
+from pet.learners.models.words import LabelWords
 
-__all__ = ["INITS", "frequent_words", "initial_table", "ordinary_ids", "token_texts"]
-
-INITS = ("uniform", "normal", "vocab", "label_words", "words")
-
-_FREQUENT = 5000  # so many words are drawn from (2104.08691, section 3.2)
-_CHUNK = 2048
+CHUNK_ENTRIES = 2048
 _WORD_STARTS = "Ġ▁"  # how byte-level BPE and SentencePiece write the blank before a word
 _UNUSED = re.compile(r"[\[<]?(unused|madeupword)_?\d+[\]>]?")
 
@@ -43,14 +38,8 @@ def initial_table(
 
     Rows that have no label or word left for them start as vocab; labels and words that have no row are left out. Labels
     are dealt once over all rows of the pattern that start so. Tuned words are always the vectors of their tokens.
-    `virtual` holds each key once; the vectors are those the backbone holds at the time.
-
-    Raises
-    ------
-    PromptError
-        If an init is not known.
-    ModelError
-        If vectors of words are needed and the vocabulary has none.
+    `virtual` holds each key once; the vectors are those the backbone holds at the time. Errors are those of
+    `frequent_words`.
     """
     vectors: torch.Tensor = backbone.model.get_input_embeddings().weight.detach().float()
     table = vectors.new_empty(max((group.offset + group.size for group in virtual), default=0), vectors.shape[1])
@@ -63,7 +52,9 @@ def initial_table(
         started[group.offset : group.offset + len(known)] = True
         labels = labels[len(known) :] if init == "label_words" else labels
     if len(rest := (~started).nonzero().flatten()):
-        table[rest.to(table.device)] = vectors[_draw(frequent_words(backbone.pieces), len(rest), rng)]
+        ids = frequent_words(backbone.pieces)
+        chosen = rng.choice(ids, len(rest), replace=len(rest) > len(ids))
+        table[rest.to(table.device)] = vectors[chosen.tolist()]
     return table
 
 
@@ -77,13 +68,11 @@ def _known_rows(
             return torch.from_numpy(rng.uniform(-0.5, 0.5, shape)).to(vectors)
         case "normal":
             return torch.from_numpy(rng.standard_normal(shape)).to(vectors)
-        case "vocab":
-            return vectors[:0]
         case "label_words":
             return labels[: group.size]
         case "words":
             return vectors[group.ids[: group.size].tolist()]
-    raise PromptError(f"Virtual tokens {group.key!r} start as {init!r}, which is unknown.{near_matches(init, INITS)}")
+    return vectors[:0]  # of "vocab"
 
 
 def _label_vectors(words: LabelWords, vectors: torch.Tensor) -> torch.Tensor:
@@ -93,29 +82,23 @@ def _label_vectors(words: LabelWords, vectors: torch.Tensor) -> torch.Tensor:
     return (vectors[ids.clamp_min(0)] * used).sum(1) / used.sum(1)
 
 
-def _draw(ids: np.ndarray, count: int, rng: np.random.Generator) -> list[int]:
-    chosen: list[int] = rng.choice(ids, count, replace=count > len(ids)).tolist()
-    return chosen
-
-
-def frequent_words(pieces: PieceTokenizer, most: int = _FREQUENT) -> np.ndarray:
+def frequent_words(pieces: PieceTokenizer, most: int = 5000) -> np.ndarray:
     """Return the ids of the first `most` whole words of a vocabulary, int64 [at most `most`], in their order.
+
+    The default is that of 2104.08691, section 3.2.
 
     A word has two letters at least and nothing else, and is one token as it stands inside a sentence: neither special,
     nor unused, nor a later piece of words. Vocabularies are built with frequent entries first.
 
-    Raises
-    ------
-    ModelError
-        If the vocabulary has no such word.
+    Raises `ModelError` if the vocabulary has no such word.
     """
     ids, found = ordinary_ids(pieces.tokenizer), list[int]()
-    for start in range(0, len(ids), _CHUNK):
-        chunk = ids[start : start + _CHUNK]
+    for start in range(0, len(ids), CHUNK_ENTRIES):
+        chunk = ids[start : start + CHUNK_ENTRIES]
         texts = token_texts(pieces.tokenizer, chunk)
         words = {token: text for token, text in zip(chunk, texts, strict=True) if len(text) > 1 and text.isalpha()}
-        with pieces.forgetting():
-            pieces.learn((text, True) for text in words.values())
+        with pieces.temporary_cache():
+            pieces.tokenize((text, True) for text in words.values())
             found += [token for token, text in words.items() if pieces.ids(text).tolist() == [token]]
         if len(found) >= most:
             break

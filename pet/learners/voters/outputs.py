@@ -4,11 +4,11 @@
     head.training_scores(backbone.model, batch, "fp32")     # float32 [b, k], with gradients, for the loss
     head.scores(backbone.model, batch, "fp32")              # float32 [b, k], for predictions
 
-Some heads take something from rows, before or after the training (`prepared`): `observe` says what each row shows
-them, `prepare` takes that of all rows.
+Two heads take something from rows: calibrated words before the training, prototypes after it. `observe` says what each
+row shows them, `prepare` takes that of all rows.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import Batch
+from pet.learners.models.families import hidden_dropout
 from pet.learners.models.masked_lm import (
     decoder_inputs,
     first_token_states,
@@ -24,18 +25,8 @@ from pet.learners.models.masked_lm import (
     vocabulary_decoder,
     words_at_masks,
 )
-from pet.learners.voters.words import LabelWords
+from pet.learners.models.words import LabelWords
 from pet.settings.variants import Output
-
-__all__ = [
-    "CalibratedWords",
-    "FirstTokenHead",
-    "LabelVectors",
-    "OutputHead",
-    "Prototypes",
-    "WeightedWords",
-    "output_head",
-]
 
 TEMPERATURE = 0.1
 """What the cosines of `Prototypes` are divided by: they lie in [-1, 1], which a softmax would hardly tell apart."""
@@ -44,11 +35,8 @@ TEMPERATURE = 0.1
 class OutputHead(nn.Module):
     """Scores of labels from their words at the mask, without anything that trains; the base of the other heads.
 
-    `prepared` says whether rows are needed: "before" the training (of a model that holds its loaded weights), "after"
-    it, or "never".
+    Its state is what trains, and what `prepare` has set.
     """
-
-    prepared: ClassVar[Literal["never", "before", "after"]] = "never"
 
     def __init__(self, words: LabelWords) -> None:
         super().__init__()
@@ -62,30 +50,6 @@ class OutputHead(nn.Module):
         """Return the scores that a loss is computed from, float32 [b, k]: those of `scores`, unless a head differs."""
         return self.scores(model, batch, precision)
 
-    def observe(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
-        """Return what `prepare` wants to know of each row, float32 [b, ...], without gradients.
-
-        Raises
-        ------
-        NotImplementedError
-            If this head takes nothing from rows.
-        """
-        raise NotImplementedError(f"{type(self).__name__} takes nothing from rows")
-
-    def prepare(self, observed: torch.Tensor, columns: torch.Tensor | None = None) -> None:
-        """Take what `observe` gave for n rows, float32 [n, ...], and the columns of their labels, int64 [n].
-
-        Raises
-        ------
-        NotImplementedError
-            If this head takes nothing from rows.
-        """
-        raise NotImplementedError(f"{type(self).__name__} takes nothing from rows")
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Return what a saved file must hold, by name: what trains, and what `prepare` has set."""
-        return dict(self.state_dict())
-
 
 class WeightedWords(OutputHead):
     """Words at the mask with a trained weight each: what the knowledge-rich verbalizer learns (2108.02035, KPT).
@@ -94,17 +58,15 @@ class WeightedWords(OutputHead):
     do.
     """
 
-    absent: torch.Tensor
-
     def __init__(self, words: LabelWords) -> None:
         super().__init__(words)
         self.weights = nn.Parameter(torch.zeros(words.ids.shape[:2]))
-        self.register_buffer("absent", torch.from_numpy(words.ids[:, :, 0] < 0), persistent=False)
 
     def scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
         """Return the weighted mean over the words of each label, float32 [b, k]."""
         values = words_at_masks(model, batch, self.words, precision)
-        shares = self.weights.masked_fill(self.absent, -torch.inf).softmax(-1)
+        absent = torch.from_numpy(self.words.ids[:, :, 0] < 0).to(values.device)
+        shares = self.weights.masked_fill(absent, -torch.inf).softmax(-1)
         return (values * shares).sum(-1)
 
 
@@ -116,7 +78,6 @@ class CalibratedWords(OutputHead):
     nothing is subtracted.
     """
 
-    prepared = "before"
     offsets: torch.Tensor
 
     def __init__(self, words: LabelWords) -> None:
@@ -125,17 +86,14 @@ class CalibratedWords(OutputHead):
 
     def scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
         """Return the mean over the words of each label, float32 [b, k]."""
-        values = words_at_masks(model, batch, self.words, precision)
-        return mean_over_words(values - self.offsets, self.words)
+        return mean_over_words(self.observe(model, batch, precision) - self.offsets, self.words)
 
-    @torch.no_grad()
     def observe(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
         """Return the score of each word, float32 [b, k, w]."""
         return words_at_masks(model, batch, self.words, precision)
 
-    @torch.no_grad()
-    def prepare(self, observed: torch.Tensor, columns: torch.Tensor | None = None) -> None:  # noqa: ARG002
-        """Set the offsets to the mean over n rows of their words' scores, float32 [n, k, w]; labels are not used."""
+    def prepare(self, observed: torch.Tensor) -> None:
+        """Set the offsets to the mean over n rows of their words' scores, float32 [n, k, w]."""
         self.offsets.copy_(observed.mean(0))
 
 
@@ -166,46 +124,29 @@ class Prototypes(OutputHead):
     label before `prepare`, has the start of `LabelVectors` as its centroid.
     """
 
-    prepared = "after"
     centroids: torch.Tensor
-    fallback: torch.Tensor
 
     def __init__(self, words: LabelWords, model: Any) -> None:
         super().__init__(words)
-        vectors, _ = _decoder_rows(model, words)
-        self.register_buffer("centroids", vectors)
-        self.register_buffer("fallback", vectors.clone(), persistent=False)
+        self.register_buffer("centroids", _decoder_rows(model, words)[0])
 
     def scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
         """Return cosines over the temperature, float32 [b, k], in [-10, 10]."""
-        features = functional.normalize(_features(model, batch, precision), dim=-1)
+        features = functional.normalize(self.observe(model, batch, precision), dim=-1)
         return features @ functional.normalize(self.centroids, dim=-1).T / TEMPERATURE
 
     def training_scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
         """Return the words' scores, float32 [b, k]."""
         return label_scores(model, batch, self.words, precision)
 
-    @torch.no_grad()
     def observe(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
         """Return the features at the mask, float32 [b, d]."""
         return _features(model, batch, precision)
 
-    @torch.no_grad()
-    def prepare(self, observed: torch.Tensor, columns: torch.Tensor | None = None) -> None:
-        """Set the centroids from the features of n rows, float32 [n, d], and their columns, int64 [n].
-
-        Raises
-        ------
-        ValueError
-            If the columns are missing.
-        """
-        if columns is None:
-            raise ValueError("expected the columns of the rows' labels")
-        centroids = self.centroids.copy_(self.fallback)
-        observed, columns = observed.to(centroids.device), columns.to(centroids.device)
-        for column in range(len(centroids)):
-            if (chosen := columns == column).any():
-                centroids[column] = observed[chosen].mean(0)
+    def prepare(self, observed: torch.Tensor, columns: torch.Tensor) -> None:
+        """Set the centroids from the features of n rows, float32 [n, d], and the columns of their labels, int64 [n]."""
+        for column in set(columns.tolist()):
+            self.centroids[column] = observed[columns == column].mean(0)
 
 
 class FirstTokenHead(OutputHead):
@@ -221,7 +162,7 @@ class FirstTokenHead(OutputHead):
         labels = len(words.labels)
         self.weight = nn.Parameter(0.02 * torch.randn(labels, config.hidden_size, generator=generator))
         self.bias = nn.Parameter(torch.zeros(labels))
-        self.dropout = _hidden_dropout(config)
+        self.dropout = hidden_dropout(config)
 
     def scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
         """Return the logits of the linear head, float32 [b, k]."""
@@ -233,12 +174,8 @@ def output_head(kind: Output, words: LabelWords, backbone: Backbone, seed: int) 
     """Return a new head on the backbone's device.
 
     It starts from the weights the backbone holds at the time: reset it first. `seed` is for what is drawn. Where every
-    label has one word, "weighted" has nothing to weigh and is the head of "words".
-
-    Raises
-    ------
-    ModelError
-        If the head needs the model's vocabulary decoder, and it has none of a known form.
+    label has one word, "weighted" has nothing to weigh and is the head of "words". Errors are those of
+    `vocabulary_decoder`.
     """
     model = backbone.model
     if kind == "weighted" and words.ids.shape[1] > 1:
@@ -272,8 +209,3 @@ def _decoder_rows(model: Any, words: LabelWords) -> tuple[torch.Tensor, torch.Te
     rows = decoder.weight[ids.clamp_min(0)].float()
     biases = torch.zeros_like(shares) if decoder.bias is None else decoder.bias[ids.clamp_min(0)].float()
     return torch.einsum("kwp,kwpd->kd", shares, rows), (shares * biases).sum((1, 2))
-
-
-def _hidden_dropout(config: Any) -> float:
-    names = ("hidden_dropout_prob", "dropout", "mlp_dropout")  # BERT and most, DistilBERT, ModernBERT
-    return next((float(getattr(config, name)) for name in names if hasattr(config, name)), 0.0)

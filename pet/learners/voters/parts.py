@@ -1,8 +1,8 @@
 """The parts of a voter that train: virtual tokens, weights, and what scores a label; one voter has one of each."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ from torch import nn
 
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import Batch
-from pet.learners.models.delta import Delta, copy_into
+from pet.learners.models.delta import Delta
 from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.training import Trained, weight_groups
+from pet.learners.models.words import LabelWords
 from pet.learners.voters.deltas.adapters import Adapter
 from pet.learners.voters.deltas.peft_deltas import PeftDelta
 from pet.learners.voters.deltas.prefix import Prefix, check_prefix_length
@@ -21,12 +22,9 @@ from pet.learners.voters.deltas.selected import Selected
 from pet.learners.voters.deltas.unipelt import UniPELT
 from pet.learners.voters.outputs import OutputHead, output_head
 from pet.learners.voters.soft_prompt import SoftPrompt
-from pet.learners.voters.words import LabelWords
 from pet.settings.task import ModelSettings
 from pet.settings.training import TrainSettings
 from pet.settings.variants import VariantSettings
-
-__all__ = ["Parts", "row_length"]
 
 
 @dataclass(frozen=True)
@@ -49,10 +47,7 @@ class Parts:
     ) -> "Parts":
         """Return new parts, drawn from `rng`, as they are before training.
 
-        Raises
-        ------
-        ModelError
-            If the model's family has no such part, or a setting does not fit the model.
+        Raises `ModelError` if the model's family has no such part, or a setting does not fit the model.
         """
         seed = int(rng.integers(2**62))
         backbone.reset()
@@ -78,7 +73,7 @@ class Parts:
     @contextmanager
     def during(self, batch: Batch) -> Iterator[None]:
         """While active, forward passes on `batch` compute with these parts."""
-        self.backbone.wear(self.delta)
+        self.backbone.attach(self.delta)
         model: Any = self.backbone.model
         virtual = self.prompt.during(model, batch) if self.prompt else nullcontext()
         with self.delta.during(batch), virtual:
@@ -91,35 +86,17 @@ class Parts:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return all that a file has to hold of these parts, by name."""
-        self.backbone.wear(self.delta)
+        self.backbone.attach(self.delta)
         found: dict[str, torch.Tensor] = {f"weights.{name}": value for name, value in self.delta.tensors().items()}
         if self.prompt:
             found |= {f"prompt.{name}": value for name, value in self.prompt.state_dict().items()}
-        return found | {f"output.{name}": value for name, value in self.output.tensors().items()}
-
-    def load(self, saved: Mapping[str, torch.Tensor]) -> None:
-        """Put saved values back.
-
-        Raises
-        ------
-        ModelError
-            If they are not those of such parts.
-        """
-        copy_into(self.tensors(), saved)
-
-    def folded(self) -> "Parts":
-        """Return parts with equal scores that need no prompt encoder, nor one of prefixes."""
-        delta = self.delta.folded() if isinstance(self.delta, Prefix) else self.delta
-        return replace(self, delta=delta, prompt=self.prompt.folded() if self.prompt else None)
+        return found | {f"output.{name}": value for name, value in self.output.state_dict().items()}
 
 
 def row_length(model: ModelSettings, longest_input: int, variant: VariantSettings) -> int:
     """Return the most tokens of a row: a prefix that shifts positions leaves fewer of those that the model reads.
 
-    Raises
-    ------
-    ConfigError
-        If a prefix outweighs the row.
+    Errors are those of `check_prefix_length`.
     """
     length = min(model.max_length, longest_input)
     if variant.with_preset().weights not in ("prefix", "unipelt"):

@@ -1,128 +1,161 @@
-"""One voter: a masked language model under one PVP, trained on labeled rows and asked for the scores of others."""
+"""The voter of a PVP: a masked language model that reads rows under one pattern and scores the words of labels."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from pet.data.examples import Example
+from pet.errors import ModelError
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import token_budget_batches
-from pet.learners.models.encoding import Encoded, PatternEncoder
+from pet.learners.models.delta import copies_of, copy_into
+from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.inference import Advance, Inference
 from pet.learners.models.machine import Machine
+from pet.learners.models.sources import ModelSource
+from pet.learners.models.splicing import Encoded
 from pet.learners.models.training import LossFunction, TrainLog, fit, row_stream
+from pet.learners.models.words import label_words
 from pet.learners.voters.deltas.unipelt import UniPELT
-from pet.learners.voters.objectives import Lesson, adapet_objective, pet_objective
+from pet.learners.voters.objectives import LabeledRows, adapet_objective, pet_objective
+from pet.learners.voters.outputs import CalibratedWords, Prototypes
 from pet.learners.voters.parts import Parts, row_length
-from pet.learners.voters.words import label_words
+from pet.learners.voters.saved import SavedVoter
 from pet.prompts.pvp import PVP
 from pet.settings.task import ModelSettings
 from pet.settings.training import TrainSettings
 from pet.settings.variants import PET, VariantSettings
 
-__all__ = ["Voter"]
-
 SUPPORT_ROWS = 256
 """Rows of the pool that calibrated words are averaged over."""
 
 
-class Voter:
+@dataclass(eq=False)
+class PvpVoter:
     """A PVP on a backbone, with what of it trains.
 
-    The backbone is shared: it wears the parts of one voter at a time, each voter puts its own on when it computes. One
-    that trains all weights loses them when another computes; save it before.
+    The backbone is shared: the parts of one voter are attached to it at a time, and each attaches its own when it
+    computes. One that trains all weights loses them when another computes; save it before.
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        pvp: PVP,
-        settings: ModelSettings,
-        machine: Machine,
-        multi_token: bool = False,
-        variant: VariantSettings = PET,
-    ) -> None:
-        self.backbone = backbone
-        self.pvp = pvp
-        self.settings = settings
-        self.machine = machine
-        self.multi_token = multi_token
-        self.variant = variant.with_preset()
-        self.words = label_words(pvp, backbone.pieces, multi_token)
-        length = row_length(settings, backbone.longest_input, self.variant)
-        self.encoder = PatternEncoder(pvp.pattern, backbone.pieces, length, settings.truncation)
-        self.parts: Parts | None = None
-        self.base = backbone.source
+    backbone: Backbone
+    pvp: PVP
+    settings: ModelSettings
+    machine: Machine
+    multi_token: bool = False
+    variant: VariantSettings = PET
+    parts: Parts | None = field(default=None, init=False)
 
-    def encode(self, examples: Sequence[Example]) -> list[Encoded]:
-        """Encode rows under the pattern, with as many mask tokens as the words need."""
-        return self.encoder.encode(examples, self.words.slots)
+    def __post_init__(self) -> None:
+        """Find the words and the parts of the pattern in the model's vocabulary."""
+        self.variant, self.base, pieces = self.variant.with_preset(), self.backbone.source, self.backbone.pieces
+        self.words = label_words(self.pvp, pieces, self.multi_token)
+        length = row_length(self.settings, self.backbone.longest_input, self.variant)
+        self.encoder = PatternEncoder(self.pvp.pattern, pieces, length, self.settings.truncation)
+
+    @classmethod
+    def load(cls, folder: Path, backbone: Backbone, machine: Machine) -> "PvpVoter":
+        """Return a saved voter on its backbone; one that trained all weights brings its own.
+
+        Raises `ModelError` if the folder holds no voter, or one of another backbone.
+        """
+        saved, tensors = SavedVoter.read(folder)
+        base = backbone.source
+        if base.digest != saved.digest:
+            raise ModelError(
+                f"{folder} is a voter on {saved.backbone}, found {base.name} with other weights: load the model that "
+                "it was trained on."
+            )
+        if saved.variant.weights == "full":
+            backbone = Backbone.masked_lm(ModelSource(str(folder), folder), machine.device)
+        voter = cls(backbone, saved.pvp, saved.model, machine, saved.multi_token, saved.variant)
+        voter.base, voter.parts = base, voter.new_parts()
+        copy_into(voter._beside_model(voter.parts), tensors)
+        return voter
+
+    def save(self, folder: Path) -> None:
+        """Write a trained voter; a ModelError says that it was not trained."""
+        if self.parts is None:
+            raise ModelError(f"The voter {self.pvp.name!r} was not trained: there is nothing to save.")
+        tensors = self._beside_model(self.parts)
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.variant.weights == "full":
+            self.backbone.save(folder)
+        about = (self.base.name, self.base.digest, self.pvp, self.settings, self.multi_token, self.variant)
+        SavedVoter(*about).write(folder, tensors)
+
+    def check(self) -> None:
+        """Attach new parts to the model: a ModelError says that its family has no such parts."""
+        self.backbone.attach(self.new_parts().delta)
+
+    def encode(self, rows: Sequence[Example]) -> list[Encoded]:
+        """Encode rows under the pattern, with as many mask tokens as the words need; no text of them is kept."""
+        with self.backbone.pieces.temporary_cache():
+            return self.encoder.encode(rows, self.words.slots)
 
     def train(
         self,
-        labeled: Sequence[Example],
+        rows: Sequence[Example],
         settings: TrainSettings,
         rng: np.random.Generator,
         unlabeled: Sequence[Example] = (),
         advance: Advance = lambda _: None,
-        *,
-        anew: bool = True,
     ) -> TrainLog:
-        """Train on labeled rows, from the pretrained weights unless `anew` is false.
+        """Train on labeled rows, from the pretrained weights each time.
 
         `unlabeled` rows serve the auxiliary loss and calibrated words only. Of `restarts` trainings, the one of the
         lowest loss over its last tenth is kept. Where nothing trains, no step is made.
 
-        Raises
-        ------
-        ModelError
-            If the model's family has no such parts.
-        RunError
-            If the loss is no longer finite.
+        Raises `ModelError` if the model's family has no such parts. Raises `RunError` if the loss is no longer
+        finite.
         """
         columns = {label: k for k, label in enumerate(self.words.labels)}
-        targets = np.asarray([columns[str(example.label)] for example in labeled], np.int64)
-        lesson = Lesson(self.encode(labeled), targets)
+        targets = np.asarray([columns[str(row.label)] for row in rows], np.int64)
+        # Every voter learns from these rows: the ids of their texts stay known.
+        labeled = LabeledRows(self.encoder.encode(rows, self.words.slots), targets)
         order_rng, loss_rng, start_rng = rng.spawn(3)
-        best: tuple[float, TrainLog, dict[str, torch.Tensor]] | None = None
-        made, restarts = 0, (self.variant.restarts or 1) if anew else 1
+        best: tuple[TrainLog, dict[str, torch.Tensor]] | None = None
+        made, restarts = 0, self.variant.restarts or 1
         for _ in range(restarts):
-            parts = self._begin(start_rng, unlabeled or labeled) if anew or self.parts is None else self.parts
-            loss = self._loss(parts, lesson, settings, unlabeled or labeled, loss_rng)
-            log = self._fit(parts, loss, len(labeled), settings, order_rng, advance)
+            parts = self._started(start_rng, unlabeled or rows)
+            loss = self._loss(parts, labeled, settings, unlabeled or rows, loss_rng)
+            self.backbone.attach(parts.delta)
+            trained = parts.trained(settings)
+            log = fit(trained, loss, len(rows), settings, order_rng, advance) if trained.groups else TrainLog(())
             made += log.updates
-            if restarts > 1 and (best is None or log.last < best[0]):
-                best = log.last, log, {name: value.detach().clone() for name, value in parts.tensors().items()}
+            if restarts > 1 and (best is None or log.last < best[0].last):
+                best = log, copies_of(parts.tensors())
         if best:
-            log = replace(best[1], discarded=made - best[1].updates)
-            parts.load(best[2])
-        if parts.output.prepared == "after":
-            parts.output.prepare(self._observed(parts, lesson.encoded), torch.from_numpy(targets))
+            log = replace(best[0], discarded=made - best[0].updates)
+            copy_into(parts.tensors(), best[1])
+        if isinstance(parts.output, Prototypes):
+            parts.output.prepare(self._observed(parts, parts.output, labeled.encoded), torch.from_numpy(targets))
         return log
 
-    def facts(self, examples: Sequence[Example] = ()) -> dict[str, object]:
-        """Return how many numbers train, and for UniPELT the mean of its gates per layer over some rows."""
-        if self.parts is None:
-            return {"trained_numbers": 0}
-        settings = TrainSettings(prompt_learning_rate=self.variant.prompt_learning_rate)
-        numbers = sum(tensor.numel() for tensor in self.parts.trained(settings).tensors)
-        if not (isinstance(self.parts.delta, UniPELT) and examples):
-            return {"trained_numbers": numbers}
-        return {"trained_numbers": numbers, "gates": self._mean_gates(self.parts, self.parts.delta, examples)}
-
-    def scores(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
-        """Return raw label scores, float32 [n, k], in the order of `examples`; only a chunk is held as tokens.
+    def scores(self, rows: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
+        """Return raw label scores, float32 [n, k], in the order of `rows`; only a chunk is held as tokens.
 
         A voter that was not trained scores as the pretrained model does.
         """
         parts = self.parts or self.new_parts(untrained=True)
 
-        def compute(rows: list[Encoded]) -> torch.Tensor:
-            return parts.scores(self.backbone.batch(rows), self.machine.inference)
+        def compute(encoded: list[Encoded]) -> torch.Tensor:
+            return parts.scores(self.backbone.batch(encoded), self.machine.inference)
 
-        return Inference(self.machine, self._encode_in_passing, compute).run(examples, len(self.words.labels), advance)
+        return Inference(self.machine, self.encode, compute).run(rows, len(self.words.labels), advance)
+
+    def facts(self, rows: Sequence[Example] = ()) -> dict[str, object]:
+        """Return how many numbers train, and for UniPELT the mean of its gates per layer over some rows."""
+        if self.parts is None:
+            return {"trained_numbers": 0}
+        settings = TrainSettings(prompt_learning_rate=self.variant.prompt_learning_rate)
+        numbers = sum(tensor.numel() for tensor in self.parts.trained(settings).tensors)
+        if not (isinstance(self.parts.delta, UniPELT) and rows):
+            return {"trained_numbers": numbers}
+        return {"trained_numbers": numbers, "gates": self._mean_gates(self.parts, self.parts.delta, rows)}
 
     def new_parts(self, rng: np.random.Generator | None = None, *, untrained: bool = False) -> Parts:
         """Return parts of this voter as they are before training; `untrained` ones score as the pretrained model."""
@@ -131,70 +164,57 @@ class Voter:
             variant = variant.model_copy(update={"weights": "none", "output": "words"})
         return Parts.start(self.backbone, self.encoder, self.words, variant, rng or np.random.default_rng(0))
 
-    def _begin(self, rng: np.random.Generator, support: Sequence[Example]) -> Parts:
-        """Put on new parts."""
-        parts = self.new_parts(rng)
-        if parts.output.prepared == "before":
+    def _started(self, rng: np.random.Generator, support: Sequence[Example]) -> Parts:
+        """Return new parts, which are this voter's from now on."""
+        parts = self.parts = self.new_parts(rng)
+        if isinstance(parts.output, CalibratedWords):
             some = rng.choice(len(support), size=min(SUPPORT_ROWS, len(support)), replace=False)
-            parts.output.prepare(self._observed(parts, self._encode_in_passing([support[i] for i in some])))
-        self.parts = parts
+            parts.output.prepare(self._observed(parts, parts.output, self.encode([support[i] for i in some])))
         return parts
-
-    def _fit(
-        self,
-        parts: Parts,
-        loss: LossFunction,
-        n: int,
-        settings: TrainSettings,
-        rng: np.random.Generator,
-        advance: Advance,
-    ) -> TrainLog:
-        self.backbone.wear(parts.delta)
-        trained = parts.trained(settings)
-        return fit(trained, loss, n, settings, rng, advance) if trained.groups else TrainLog(())
 
     def _loss(
         self,
         parts: Parts,
-        lesson: Lesson,
+        labeled: LabeledRows,
         settings: TrainSettings,
         unlabeled: Sequence[Example],
         rng: np.random.Generator,
     ) -> LossFunction:
         if self.variant.loss == "adapet":
-            return adapet_objective(parts, self.machine, lesson, rng)
+            return adapet_objective(parts, self.machine, labeled, rng)
         if parts.prompt is None and self.variant.weights == "none":
             # A new head alone trains, on what the model makes of a row: the vocabulary has nothing to teach it.
             settings = settings.model_copy(update={"auxiliary_mlm": 0.0})
         stream = row_stream(len(unlabeled), settings.batch_size // settings.accumulation, rng)
 
         def draw() -> list[Encoded]:
-            return self._encode_in_passing([unlabeled[i] for i in next(stream)])
+            return self.encode([unlabeled[i] for i in next(stream)])
 
-        return pet_objective(parts, self.machine, lesson, settings, draw, rng)
+        return pet_objective(parts, self.machine, labeled, settings, draw, rng)
 
     @torch.no_grad()
-    def _observed(self, parts: Parts, encoded: Sequence[Encoded]) -> torch.Tensor:
-        """Return what the output wants to know of rows, float32 [n, ...] in their order."""
+    def _observed(self, parts: Parts, head: CalibratedWords | Prototypes, encoded: Sequence[Encoded]) -> torch.Tensor:
+        """Return what the output of `parts` wants to know of rows, float32 [n, ...] in their order."""
         found: dict[int, torch.Tensor] = {}
         for rows in token_budget_batches([len(row) for row in encoded], self.machine.token_budget.tokens):
             batch = self.backbone.batch([encoded[i] for i in rows])
             with parts.during(batch):
-                seen = parts.output.observe(self.backbone.model, batch, self.machine.precision)
+                seen = head.observe(self.backbone.model, batch, self.machine.precision)
             found |= dict(zip(rows.tolist(), seen, strict=True))
         return torch.stack([found[i] for i in range(len(encoded))])
 
-    def _mean_gates(self, parts: Parts, delta: UniPELT, examples: Sequence[Example]) -> dict[str, list[float]]:
+    def _mean_gates(self, parts: Parts, delta: UniPELT, rows: Sequence[Example]) -> dict[str, list[float]]:
         """Return the mean of each gate over rows, a number per layer."""
 
-        def compute(rows: list[Encoded]) -> torch.Tensor:
-            parts.scores(self.backbone.batch(rows), self.machine.inference)
+        def compute(encoded: list[Encoded]) -> torch.Tensor:
+            parts.scores(self.backbone.batch(encoded), self.machine.inference)
             return torch.from_numpy(np.hstack(list(delta.gates().values())))
 
         columns = len(delta.gate_names) * delta.prefix.depth
-        means = Inference(self.machine, self._encode_in_passing, compute).run(examples, columns).mean(axis=0)
+        means = Inference(self.machine, self.encode, compute).run(rows, columns).mean(axis=0)
         return dict(zip(delta.gate_names, means.reshape(-1, delta.prefix.depth).round(4).tolist(), strict=True))
 
-    def _encode_in_passing(self, examples: Sequence[Example]) -> list[Encoded]:
-        with self.backbone.pieces.forgetting():
-            return self.encode(examples)
+    def _beside_model(self, parts: Parts) -> dict[str, torch.Tensor]:
+        """Return the tensors that are kept beside the model; where all of its weights train, they are in it."""
+        whole, tensors = self.variant.weights == "full", parts.tensors()
+        return {name: value for name, value in tensors.items() if not (whole and name.startswith("weights."))}

@@ -16,12 +16,11 @@ from torch.nn import functional
 
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import Batch
+from pet.learners.models.delta import drawn_from
 from pet.learners.models.encoding import VirtualTokens
+from pet.learners.models.words import LabelWords
 from pet.learners.voters.inits import initial_table, ordinary_ids, token_texts
-from pet.learners.voters.words import LabelWords
 from pet.settings.variants import PromptEncoderKind, VariantSettings
-
-__all__ = ["SoftPrompt"]
 
 
 class _PromptEncoder(nn.Module):
@@ -53,17 +52,13 @@ class SoftPrompt(nn.Module):
 
     _free: torch.Tensor
 
-    def __init__(
-        self, table: torch.Tensor, encoder: PromptEncoderKind = "none", tuned: Sequence[bool] | np.ndarray = ()
-    ) -> None:
-        """Store the start of the table, float32 [m, e]; `tuned`, bool [m], marks rows of words (empty: no row)."""
+    def __init__(self, table: torch.Tensor, encoder: PromptEncoderKind, tuned: np.ndarray) -> None:
+        """Store the start of the table, float32 [m, e]; `tuned`, bool [m], marks rows of words."""
         super().__init__()
-        marks = np.asarray(tuned if len(tuned) else np.zeros(len(table)), dtype=bool)
         self.table = nn.Parameter(table.detach().clone())
-        self.tuned: tuple[bool, ...] = tuple(marks.tolist())
-        self.kind: PromptEncoderKind = "none" if marks.all() else encoder
-        self.encoder = None if self.kind == "none" else _PromptEncoder(table.shape[1], self.kind == "lstm")
-        self.register_buffer("_free", torch.from_numpy(np.flatnonzero(~marks)), persistent=False)
+        plain = encoder == "none" or tuned.all()
+        self.encoder = None if plain else _PromptEncoder(table.shape[1], encoder == "lstm")
+        self.register_buffer("_free", torch.from_numpy(np.flatnonzero(~tuned)), persistent=False)
         self.to(table.device)
 
     @classmethod
@@ -78,26 +73,20 @@ class SoftPrompt(nn.Module):
         """Return the vectors of a pattern as its inits and `settings` start them, on the model's device.
 
         The same `rng` gives the same numbers, whatever was drawn from torch before; torch's generator is left alone.
-
-        Raises
-        ------
-        PromptError, ModelError
-            As `initial_table`.
+        Errors are those of `initial_table`.
         """
         table = initial_table(virtual, settings.init, words, backbone, rng)
         tuned = np.zeros(len(table), bool)
         for group in virtual:
             tuned[group.offset : group.offset + group.size] = group.kind == "tune"
-        with torch.random.fork_rng(devices=[]):
-            # Modules draw on the CPU; `torch.manual_seed` would also seed the GPUs, which are not forked.
-            torch.default_generator.manual_seed(int(rng.integers(2**62)))
+        with drawn_from(int(rng.integers(2**62))):
             return cls(table, settings.with_preset().prompt_encoder or "none", tuned)
 
     def vectors(self) -> torch.Tensor:
         """Return what stands at the virtual tokens, float32 [m, e], whatever autocast is on."""
         if self.encoder is None:
             return self.table
-        # In bfloat16 a folded table would differ from the encoder that it stands for.
+        # In float32, whatever the model computes in.
         with torch.autocast(self.table.device.type, enabled=False):
             return self.table.index_copy(0, self._free, self.encoder(self.table[self._free]))
 
@@ -106,39 +95,20 @@ class SoftPrompt(nn.Module):
         """While active, forward passes of `model` on `batch` read the trained vectors at its soft slots.
 
         The vectors are made anew for each pass. A batch without soft slots is passed as it is.
-
-        Raises
-        ------
-        RuntimeError
-            From a forward pass on a batch of another shape.
         """
         if batch.soft_slots is None:
             yield
             return
-        shape = tuple(batch.soft_slots.shape)
         rows, positions = (batch.soft_slots >= 0).nonzero(as_tuple=True)
         slots = batch.soft_slots[rows, positions]
 
         def put(_module: Any, _inputs: Any, embeddings: torch.Tensor) -> torch.Tensor:
-            if tuple(embeddings.shape[:2]) != shape:
-                raise RuntimeError(
-                    f"The model reads tokens of shape {tuple(embeddings.shape[:2])}, expected {shape}: the forward "
-                    "pass must be on the batch whose soft slots are active."
-                )
             # Unlike indexing, an embedding adds up the gradients of a shared row in a fixed order.
             vectors = functional.embedding(slots, self.vectors()).to(embeddings.dtype)
             return embeddings.index_put((rows, positions), vectors)
 
-        handle = model.get_input_embeddings().register_forward_hook(put)
-        try:
+        with model.get_input_embeddings().register_forward_hook(put):
             yield
-        finally:
-            handle.remove()
-
-    def folded(self) -> "SoftPrompt":
-        """Return a soft prompt of the same vectors that needs no encoder: what is exported."""
-        with torch.no_grad():
-            return SoftPrompt(self.vectors(), "none", self.tuned)
 
     @torch.no_grad()
     def nearest_words(self, backbone: Backbone, k: int = 3) -> list[list[tuple[str, float]]]:

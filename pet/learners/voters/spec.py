@@ -8,14 +8,13 @@ from pet.data.examples import Task
 from pet.errors import ConfigError, PromptError
 from pet.learners.models.schedules import scheduled_voter
 from pet.prompts.inputs import with_input
-from pet.prompts.patterns import Pattern
+from pet.prompts.patterns import Pattern, check_segments
 from pet.prompts.pvp import PVP
 from pet.prompts.registry import Registry
+from pet.prompts.templates import read_segments
 from pet.prompts.verbalizers import Verbalizer
-from pet.settings.config import RunConfig
-from pet.settings.training import TrainSettings
-
-__all__ = ["VoterSpec", "voter_notes", "voter_specs"]
+from pet.settings.task import PromptSettings
+from pet.settings.training import TrainSettings, VoterSettings
 
 
 @dataclass(frozen=True)
@@ -85,34 +84,40 @@ class VoterSpec:
         return self.kind + (f"#{self.seed_index}" if self.seed_index else "")
 
 
+def distinct_pvps(voters: Sequence[VoterSpec]) -> tuple[PVP, ...]:
+    """Return the patterns of voters with their words, each once, as they are before anything trains."""
+    return tuple({spec.pvp.name: spec.pvp for spec in voters}.values())
+
+
 def voter_specs(
-    config: RunConfig, registry: Registry[Pattern], words: Verbalizer, task: Task, parameters: int
+    settings: TrainSettings,
+    prompts: PromptSettings,
+    registry: Registry[Pattern],
+    words: Verbalizer,
+    task: Task,
+    parameters: int,
 ) -> tuple[VoterSpec, ...]:
-    """Return every PVP with every seed, of `[[train.voters]]` where a config has such tables.
+    """Return every PVP with every seed, of `[[train.voters]]` where the settings have such tables.
 
     `parameters` is the size of the model, which steps and learning rates follow where they are not set.
 
-    Raises
-    ------
-    ConfigError
-        If a table has no pattern, or two of its voters have one name.
-    PromptError
-        If a pattern or verbalizer does not fit the task.
+    Raises `ConfigError` if a table has no pattern, or two of its voters have one name. Raises `PromptError` if a
+    pattern or verbalizer does not fit the task.
     """
     kinds = []
-    for table in config.train.voters or (None,):
-        train = config.train.of(table) if table else config.train
-        names = (table.patterns if table else ()) or config.prompts.patterns
-        variant = (table.name if table else "") or ("" if train.preset == "pet" else train.preset)
-        settings = scheduled_voter(train, parameters)
-        kinds += [_checked(VoterSpec(pvp, 0, settings, variant)) for pvp in _pvps(names, registry, words, task)]
+    for table in settings.voters or (VoterSettings(),):
+        train = settings.of(table)
+        variant = table.name or ("" if train.preset == "pet" else train.preset)
+        scheduled = scheduled_voter(train, parameters)
+        pvps = _pvps(table.patterns or prompts.patterns, registry, words, task)
+        kinds += [_checked(VoterSpec(pvp, 0, scheduled, variant)) for pvp in pvps]
     found = {kind.name: kind for kind in kinds}
     if len(found) < len(kinds):
         twice = next(kind.name for kind in kinds if found[kind.name] is not kind)
         raise ConfigError(
             f'Two voters are called {twice!r}: give their [[train.voters]] tables different names, such as name = "b".'
         )
-    return tuple(replace(kind, seed_index=i) for i in range(config.train.seeds) for kind in kinds)
+    return tuple(replace(kind, seed_index=i) for i in range(settings.seeds) for kind in kinds)
 
 
 def _checked(spec: VoterSpec) -> VoterSpec:
@@ -126,14 +131,14 @@ def _checked(spec: VoterSpec) -> VoterSpec:
 
 
 def voter_notes(
-    config: RunConfig, registry: Registry[Pattern], voters: Sequence[VoterSpec], parameters: int
+    prompts: PromptSettings, registry: Registry[Pattern], voters: Sequence[VoterSpec], parameters: int
 ) -> tuple[str, ...]:
     """Return what a person should know of the voters.
 
     Who learns nothing, which settings were set for those that do not read them, and which patterns are nobody's.
     """
     used = {spec.pvp.pattern.name for spec in voters}
-    unused = [pattern.name for pattern in _patterns(config.prompts.patterns, registry) if pattern.name not in used]
+    unused = [pattern.name for pattern in _patterns(prompts.patterns, registry) if pattern.name not in used]
     notes = tuple(
         f"{spec.name}: nothing trains, so it votes as the pretrained model does (zero-shot); set weights or input for "
         "more"
@@ -164,11 +169,11 @@ def _set_in_vain(spec: VoterSpec, parameters: int) -> Iterator[str]:
 
 def _written(template: str) -> Pattern:
     """Read a template that stands in the place of a pattern's name; what it says is its name, in short."""
-    name = f"written/{hashlib.sha256(template.encode()).hexdigest()[:6]}"
     try:
-        return Pattern.parse(name, template)
+        check_segments(read_segments(template))
     except PromptError as error:
-        raise PromptError(str(error).replace(f"Pattern {name!r}", f"The template {template!r}")) from None
+        raise PromptError(f"The template {template!r} {error}") from None
+    return Pattern(f"written/{hashlib.sha256(template.encode()).hexdigest()[:6]}", template)
 
 
 def _pvps(names: Sequence[str], registry: Registry[Pattern], words: Verbalizer, task: Task) -> tuple[PVP, ...]:

@@ -1,7 +1,7 @@
 """Jobs done side by side: several processes of few threads instead of one of many.
 
 The steps of a small model are too small to be divided among cores: two processes with one thread each do nearly twice
-what one process with two threads does. Each process gets ready by itself, does the duties that it is handed, and leaves
+what one process with two threads does. Each process gets ready by itself, does the tasks that it is handed, and leaves
 its jobs in the store. The processes end with the one that started them, however that ends.
 """
 
@@ -11,104 +11,94 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.connection import wait
+from multiprocessing.connection import wait as wait_for
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, Self
 
 from pet.errors import PetError, RunError
 
-__all__ = ["Crew", "Duty", "Foreman", "Tell"]
-
-Duty = tuple[str, tuple[Any, ...]]
-"""What to do: the name of a method of what the foreman has got ready, and what it is given."""
-
 Tell = Callable[[str, Any], None]
-"""Says something to the process that started the crew: "advance" with a count, or "note" with a line."""
+"""Says something to the process that started the others: "advance" with a count, or "note" with a line."""
+
+POLL_SECONDS = 0.2
+"""How often is looked for what the processes have told."""
 
 
-class Foreman(Protocol):
-    """Gets a process of the crew ready; sent to it once."""
+class Setup(Protocol):
+    """Gets a process ready; it travels with each task, and so is of plain values."""
 
-    def begin(self, tell: Tell) -> Any:
-        """Return what has the methods that duties name."""
+    def begin(self, tell: Tell) -> Callable[..., object]:
+        """Return what does a task, called with the task's arguments."""
 
 
 @dataclass
-class Crew:
+class Processes:
     """So many processes of so many threads, started when there is something to do, ended by `close`."""
 
-    foreman: Foreman
+    setup: Setup
     workers: int
     threads: int = 1
-    _hands: dict[Any, Any] = field(default_factory=dict, init=False)  # the processes, by the pipes to them
+    _pool: ProcessPoolExecutor | None = field(default=None, init=False)
+    _told: Any = field(default=None, init=False)
+    _children: set[Any] = field(default_factory=set, init=False)
 
-    def do(self, duties: Sequence[Duty], hear: Tell) -> None:
-        """Have all duties done; `hear` gets what the processes tell meanwhile.
+    def __enter__(self) -> Self:
+        return self
 
-        Raises
-        ------
-        PetError
-            As the first of them that failed.
-        RunError
-            If a process ended by itself, or anything else failed.
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, tasks: Sequence[tuple[Any, ...]], hear: Tell) -> None:
+        """Have all tasks done; `hear` gets what the processes tell meanwhile.
+
+        Raises the `PetError` of the first that failed, and `RunError` if a process ended by itself, or anything else
+        failed.
         """
-        waiting, busy = list(duties), list[Any]()
-        if waiting and not self._hands:
-            self._start()
-        idle = list(self._hands)
-        while waiting or busy:
-            while waiting and idle:
-                busy.append(idle.pop(0))
-                self._tell(busy[-1], waiting.pop(0))
-            for pipe in cast(list[Any], wait(busy)):
-                kind, content = self._told(pipe)
-                if kind == "failed":
-                    raise content if isinstance(content, PetError) else RunError(content)
-                if kind == "done":
-                    busy.remove(pipe)
-                    idle.append(pipe)
-                else:
-                    hear(kind, content)
+        try:
+            waiting = {self._submit(task) for task in tasks}
+            while waiting:
+                done, waiting = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
+                while not self._told.empty():
+                    hear(*self._told.get())
+                for future in done:
+                    future.result()
+        except BrokenProcessPool:
+            raise self._ended() from None
 
     def close(self) -> None:
         """End the processes, whatever they do."""
-        for pipe, process in self._hands.items():
+        if self._pool is None:
+            return
+        for process in self._children:
             process.kill()
+        self._pool.shutdown(cancel_futures=True)
+        self._pool = None
+        self._children.clear()
+
+    def _submit(self, task: tuple[Any, ...]) -> Any:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")  # a fork would take over locks of torch's threads
+            self._told = context.SimpleQueue()
+            self._pool = ProcessPoolExecutor(self.workers, context, _start, (self._told,))
+        others = set(multiprocessing.active_children())
+        with _without_main(), _limited(self.threads):  # it starts a process where none is idle
+            future = self._pool.submit(_do, self.setup, task)
+        self._children |= set(multiprocessing.active_children()) - others
+        return future
+
+    def _ended(self) -> RunError:
+        for process in self._children:
             process.join()
-            pipe.close()
-        self._hands.clear()
-
-    def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")  # a fork would take over locks of torch's threads
-        with _without_main(), _limited(self.threads):
-            for _ in range(self.workers):
-                ours, theirs = context.Pipe()
-                process = context.Process(target=_work, args=(self.foreman, theirs), daemon=True)
-                process.start()
-                theirs.close()
-                self._hands[ours] = process
-
-    def _tell(self, pipe: Any, duty: Duty) -> None:
-        try:
-            pipe.send(duty)
-        except OSError:
-            raise self._ended(pipe) from None
-
-    def _told(self, pipe: Any) -> tuple[str, Any]:
-        try:
-            message: tuple[str, Any] = pipe.recv()
-            return message
-        except (EOFError, OSError):
-            raise self._ended(pipe) from None
-
-    def _ended(self, pipe: Any) -> RunError:
-        process = self._hands[pipe]
-        process.join()
+        codes = [process.exitcode for process in self._children]
+        # The others are terminated once one has ended.
+        code = next((code for code in codes if code not in (0, None, -signal.SIGTERM)), codes[0])
         return RunError(
-            f"One of {self.workers} processes that worked side by side ended by itself (exit code "
-            f"{process.exitcode}; -9 means that the memory was full): set run.workers = 1, and start again."
+            f"One of {self.workers} processes that worked side by side ended by itself (exit code {code}; -9 means "
+            "that the memory was full): set run.workers = 1, and start again."
         )
 
 
@@ -137,26 +127,34 @@ def _limited(threads: int) -> Iterator[None]:
             os.environ.update({name: value} if value is not None else {})
 
 
-def _work(foreman: Foreman, pipe: Any) -> None:
-    """Do duties until the end: the life of a process of the crew."""
+_told: Any = None
+_work: Callable[..., object] | None = None
+
+
+def _start(told: Any) -> None:
+    """Begin the life of a process; `told` is the queue to the one that started it."""
+    global _told
+    _told = told
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who started us is told, and ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _do(setup: Setup, task: tuple[Any, ...]) -> None:
+    """Do a task; the first one waits until the process is ready."""
+    global _work
     try:
-        hand = foreman.begin(lambda kind, content: pipe.send((kind, content)))
-        while True:
-            method, given = pipe.recv()
-            getattr(hand, method)(*given)
-            pipe.send(("done", None))
-    except PetError as error:
-        pipe.send(("failed", error))
-    except EOFError:  # the one who started us is gone
-        return
-    except BaseException as error:  # whatever it is, the one who waits has to hear of it
-        pipe.send(("failed", f"{type(error).__name__}: {error} (in a process that worked side by side with others)"))
+        if _work is None:
+            _work = setup.begin(lambda kind, content: _told.put((kind, content)))
+        _work(*task)
+    except PetError:
+        raise
+    except BaseException as error:  # not every one can be sent, nor is one that exits to end the whole run
+        reason = f"{type(error).__name__}: {error} (in a process that worked side by side with others)"
+        raise RunError(reason) from None
 
 
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
-    wait([parent.sentinel])
+    wait_for([parent.sentinel])
     os._exit(1)

@@ -3,7 +3,9 @@
 import json
 import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ from transformers import AutoModel, AutoModelForMaskedLM
 
 from pet.errors import ModelError
 from pet.learners.models.backbone import Backbone
-from pet.learners.models.sources import ModelSource, find_model, masked_lm_config, parameter_count
+from pet.learners.models.sources import ModelSource, find_model, masked_lm_config
 
 CPU = torch.device("cpu")
 
@@ -22,23 +24,23 @@ CPU = torch.device("cpu")
 class Bomb:
     """A pickle that leaves a mark when it is opened."""
 
-    def __init__(self, mark):
+    def __init__(self, mark: Path) -> None:
         self.mark = mark
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Path]]:
         return (Path.touch, (self.mark,))
 
 
-def masked_lm(folder):
+def masked_lm(folder: Path) -> Backbone:
     return Backbone.masked_lm(find_model(str(folder)), CPU)
 
 
-def change_config(folder, **values):
+def change_config(folder: Path, **values: Any) -> None:
     path = folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
-def test_pickled_weights_are_refused_and_never_opened(folder, refuses):
+def test_pickled_weights_are_refused_and_never_opened(folder: Path, refuses: Callable[..., None]) -> None:
     (folder / "model.safetensors").unlink()
     refuses(ModelError, lambda: find_model(str(folder)), "no weights", "safetensors")
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(folder / "mark")))
@@ -47,20 +49,20 @@ def test_pickled_weights_are_refused_and_never_opened(folder, refuses):
     assert not (folder / "mark").exists()
 
 
-def test_a_pickle_beside_the_weights_is_never_opened(folder):
+def test_a_pickle_beside_the_weights_is_never_opened(folder: Path) -> None:
     for name in ("pytorch_model.bin", "training_args.bin", "optimizer.pt"):
         (folder / name).write_bytes(pickle.dumps(Bomb(folder / "mark")))
     masked_lm(folder)
     assert not (folder / "mark").exists()
 
 
-def test_another_kind_of_model(folder, refuses):
+def test_another_kind_of_model(folder: Path, refuses: Callable[..., None]) -> None:
     (folder / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
     for call in (lambda: masked_lm(folder), lambda: masked_lm_config(find_model(str(folder)))):
         refuses(ModelError, call, "'gpt2'", "masked language model", "model.name")
 
 
-def test_another_kind_of_classifier(folder, refuses):
+def test_another_kind_of_classifier(folder: Path, refuses: Callable[..., None]) -> None:
     (folder / "config.json").write_text(json.dumps({"model_type": "clip"}))
     refuses(
         ModelError, lambda: Backbone.classifier(find_model(str(folder)), ("a", "b"), CPU, 0), "'clip'", "classifier"
@@ -68,13 +70,15 @@ def test_another_kind_of_classifier(folder, refuses):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"model_type": "no-such-type"}', "{}"])
-def test_an_unreadable_config(folder, refuses, text):
+def test_an_unreadable_config(folder: Path, refuses: Callable[..., None], text: str) -> None:
     (folder / "config.json").write_text(text)
     refuses(ModelError, lambda: masked_lm(folder), str(folder))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_an_encoder_without_its_head(folders, tmp_path, refuses, family):
+def test_an_encoder_without_its_head(
+    folders: dict[str, Path], tmp_path: Path, refuses: Callable[..., None], family: str
+) -> None:
     AutoModel.from_pretrained(folders[family]).save_pretrained(tmp_path)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(folders[family] / name, tmp_path)
@@ -82,15 +86,15 @@ def test_an_encoder_without_its_head(folders, tmp_path, refuses, family):
 
 
 @pytest.mark.parametrize("size", [0, 100, 5_000])
-def test_broken_weights(folder, refuses, size):
+def test_broken_weights(folder: Path, refuses: Callable[..., None], size: int) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:size])
     refuses(ModelError, lambda: masked_lm(folder), "cannot be loaded")
-    refuses(ModelError, lambda: parameter_count(folder), "model.safetensors", "cannot be read")
+    refuses(ModelError, lambda: ModelSource("model", folder).parameters, "model.safetensors", "cannot be read")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_weights_are_float32_whatever_was_stored(folders, tmp_path, family):
+def test_weights_are_float32_whatever_was_stored(folders: dict[str, Path], tmp_path: Path, family: str) -> None:
     for dtype in (torch.float16, torch.bfloat16):
         target = Path(shutil.copytree(folders[family], tmp_path / str(dtype)))
         AutoModelForMaskedLM.from_pretrained(folders[family], dtype=dtype).save_pretrained(target)
@@ -100,7 +104,7 @@ def test_weights_are_float32_whatever_was_stored(folders, tmp_path, family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_reset_brings_back_every_bit(backbones, family):
+def test_reset_brings_back_every_bit(backbones: dict[str, Backbone], family: str) -> None:
     model = backbones[family].model
     backbones[family].reset()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -112,7 +116,7 @@ def test_reset_brings_back_every_bit(backbones, family):
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
 
 
-def test_code_in_a_folder_is_never_run(folder, refuses):
+def test_code_in_a_folder_is_never_run(folder: Path, refuses: Callable[..., None]) -> None:
     mark = folder / "mark"
     (folder / "evil.py").write_text(f"open({str(mark)!r}, 'w')\nclass Evil: pass\n")
     entry = {
@@ -131,12 +135,14 @@ def test_code_in_a_folder_is_never_run(folder, refuses):
     assert not mark.exists()
 
 
-def test_a_model_that_reads_padding_is_refused(folder, refuses):
+def test_a_model_that_reads_padding_is_refused(folder: Path, refuses: Callable[..., None]) -> None:
     transformers.FNetConfig(vocab_size=99, hidden_size=32, num_hidden_layers=1).save_pretrained(folder)
     refuses(ModelError, lambda: masked_lm(folder), "'fnet'", "padding")
 
 
-def test_token_types_are_given_where_tokenizer_and_model_have_them(backbones, folder):
+def test_token_types_are_given_where_tokenizer_and_model_have_them(
+    backbones: dict[str, Backbone], folder: Path
+) -> None:
     given = {family for family, backbone in backbones.items() if backbone.uses_segments}
     assert given == {"bert", "albert", "electra"}
     path = folder / "tokenizer_config.json"
@@ -145,13 +151,13 @@ def test_token_types_are_given_where_tokenizer_and_model_have_them(backbones, fo
     assert not masked_lm(folder).uses_segments
 
 
-def test_a_checkpoint_that_asks_for_tuples(folder):
+def test_a_checkpoint_that_asks_for_tuples(folder: Path) -> None:
     change_config(folder, return_dict=False)
     backbone = masked_lm(folder)
     assert backbone.model(torch.tensor([[2, 3]])).logits.shape == (1, 2, len(backbone.tokenizer))
 
 
-def test_a_classifier_has_a_head_drawn_from_the_seed(folders):
+def test_a_classifier_has_a_head_drawn_from_the_seed(folders: dict[str, Path]) -> None:
     source = ModelSource("bert", folders["bert"])
     first, again, other = (Backbone.classifier(source, ("a", "b", "c"), CPU, seed).model for seed in (1, 1, 2))
     assert torch.equal(first.classifier.weight, again.classifier.weight)
@@ -161,26 +167,26 @@ def test_a_classifier_has_a_head_drawn_from_the_seed(folders):
     assert first.config.label2id == {"a": 0, "b": 1, "c": 2}
 
 
-def test_a_head_for_another_number_of_labels_is_drawn_anew(folders, tmp_path):
+def test_a_head_for_another_number_of_labels_is_drawn_anew(folders: dict[str, Path], tmp_path: Path) -> None:
     Backbone.classifier(ModelSource("bert", folders["bert"]), ("a", "b", "c"), CPU, 1).save(tmp_path)
     saved = ModelSource("saved", tmp_path)
     first, again = (Backbone.classifier(saved, ("a", "b"), CPU, 2).model.classifier.weight for _ in range(2))
     assert first.shape == (2, 32) and torch.equal(first, again)
 
 
-def test_a_classifier_without_its_trained_head(folders, refuses):
+def test_a_classifier_without_its_trained_head(folders: dict[str, Path], refuses: Callable[..., None]) -> None:
     source = ModelSource("my/model", folders["bert"])
     refuses(ModelError, lambda: Backbone.classifier(source, ("a", "b"), CPU, None), "my/model", "no trained classifier")
 
 
-def test_loading_says_nothing(folders, capfd):
+def test_loading_says_nothing(folders: dict[str, Path], capfd: pytest.CaptureFixture[str]) -> None:
     for family in FAMILIES:
         Backbone.masked_lm(ModelSource(family, folders[family]), CPU)
         Backbone.classifier(ModelSource(family, folders[family]), ("a", "b"), CPU, 0)
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_missing_weight_of_the_head(folder, refuses):
+def test_a_missing_weight_of_the_head(folder: Path, refuses: Callable[..., None]) -> None:
     path = folder / "model.safetensors"
     weights = load_file(path)
     weights.pop("cls.predictions.transform.dense.weight")

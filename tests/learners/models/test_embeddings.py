@@ -7,8 +7,8 @@ import torch
 from tiny import FAMILIES, LENGTH
 
 from pet.data.examples import Example
-from pet.learners.models.embeddings import _weights, mean_pooled
-from pet.learners.models.encoding import Encoded
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.embeddings import mean_pooled, mean_weights
 from pet.learners.models.machine import Machine
 
 FIELDS = ("first", "second")
@@ -23,7 +23,7 @@ ROWS = [Example(str(i), fields) for i, fields in enumerate(TEXTS)]
 EMPTY = Example("empty", {"first": "", "second": ""})
 
 
-def by_hand(backbone, row, length=LENGTH):
+def by_hand(backbone: Backbone, row: Example, length: int = LENGTH) -> np.ndarray:
     """The mean over what lies between the special tokens, from the whole model's last layer."""
     tokenizer = backbone.tokenizer
     texts = [row.fields["first"], row.fields["second"]][: 2 if row.fields["second"] else 1]
@@ -39,16 +39,16 @@ def by_hand(backbone, row, length=LENGTH):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_it_is_the_mean_over_the_text(backbones, machine, family):
+def test_it_is_the_mean_over_the_text(backbones: dict[str, Backbone], machine: Machine, family: str) -> None:
     found = mean_pooled(backbones[family], ROWS, FIELDS, LENGTH, machine)
-    assert (found.shape, found.dtype) == ((len(ROWS), 32), np.float32)
+    assert found.shape == (len(ROWS), 32) and found.dtype == np.float32
     for row, vector in zip(ROWS, found, strict=True):
         assert vector == pytest.approx(by_hand(backbones[family], row), abs=1e-5)
     assert np.abs(found[0] - found[1]).max() > 1e-3
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_one_by_one_is_the_same_as_together(backbones, machine, family):
+def test_one_by_one_is_the_same_as_together(backbones: dict[str, Backbone], machine: Machine, family: str) -> None:
     rows = [*ROWS, EMPTY, *ROWS[::-1]]
     together = mean_pooled(backbones[family], rows, FIELDS, LENGTH, machine)
     alone = np.concatenate([mean_pooled(backbones[family], [row], FIELDS, LENGTH, machine) for row in rows])
@@ -56,8 +56,11 @@ def test_one_by_one_is_the_same_as_together(backbones, machine, family):
 
 
 @pytest.mark.parametrize("size", [1, 5, 32])
-def test_chunks_keep_the_order(backbones, machine, rows, monkeypatch, size):
-    whole, told = mean_pooled(backbones["roberta"], rows, ("text",), LENGTH, machine), []
+def test_chunks_keep_the_order(
+    backbones: dict[str, Backbone], machine: Machine, rows: list[Example], monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    told: list[int] = []
+    whole = mean_pooled(backbones["roberta"], rows, ("text",), LENGTH, machine)
     monkeypatch.setattr("pet.learners.models.batching.CHUNK_ROWS", size)
     found = mean_pooled(backbones["roberta"], tuple(rows), {"text": "BODY"}, LENGTH, machine, told.append)
     assert found == pytest.approx(whole, abs=1e-5)
@@ -65,12 +68,12 @@ def test_chunks_keep_the_order(backbones, machine, rows, monkeypatch, size):
     assert max(told) <= size
 
 
-def test_no_rows(backbones, machine):
+def test_no_rows(backbones: dict[str, Backbone], machine: Machine) -> None:
     for family in FAMILIES:
         assert mean_pooled(backbones[family], [], FIELDS, LENGTH, machine).shape == (0, 32)
 
 
-def test_the_longest_input(backbones, machine):
+def test_the_longest_input(backbones: dict[str, Backbone], machine: Machine) -> None:
     """Text beyond it changes nothing, and the model's own limit holds whatever is asked for."""
     long = [Example("1", {"text": "good " * 5 + "bad " * 90}), Example("2", {"text": "good " * 5 + "plot " * 90})]
     one, other = mean_pooled(backbones["roberta"], long, ("text",), 7, machine)
@@ -79,7 +82,7 @@ def test_the_longest_input(backbones, machine):
     assert np.abs(one - other).max() > 1e-3
 
 
-def test_the_weights_are_those_of_the_moment(backbones, machine):
+def test_the_weights_are_those_of_the_moment(backbones: dict[str, Backbone], machine: Machine) -> None:
     backbone = replace(backbones["bert"], model=copy.deepcopy(backbones["bert"].model))
     before = mean_pooled(backbone, ROWS, FIELDS, LENGTH, machine)
     with torch.no_grad():
@@ -88,15 +91,14 @@ def test_the_weights_are_those_of_the_moment(backbones, machine):
     assert np.array_equal(mean_pooled(backbones["bert"], ROWS, FIELDS, LENGTH, machine), before)
 
 
-def test_the_precision_is_the_machine_s(backbones, machine):
+def test_the_precision_is_the_machine_s(backbones: dict[str, Backbone], machine: Machine) -> None:
     exact = mean_pooled(backbones["bert"], ROWS, FIELDS, LENGTH, machine)
     coarse = mean_pooled(backbones["bert"], ROWS, FIELDS, LENGTH, Machine(machine.device, "bf16"))
     assert coarse.dtype == np.float32
     assert 0 < np.abs(coarse - exact).max() < 0.1
 
 
-def test_each_token_of_the_text_counts_alike():
-    ids, nothing = np.zeros(4, np.int32), np.empty(0, np.int64)
-    texts = [[False, True, True, False], [False, False, False, False]]
-    rows = [Encoded(ids, ids, nothing, np.asarray(text)) for text in texts]
-    assert _weights(rows, 5).tolist() == [[0, 0.5, 0.5, 0, 0], [0.25, 0.25, 0.25, 0.25, 0]]
+def test_each_token_of_the_text_counts_alike() -> None:
+    text = np.array([[False, True, True, False, False], [False] * 5])
+    real = np.array([[True] * 4 + [False]] * 2)
+    assert mean_weights(text, real).tolist() == [[0, 0.5, 0.5, 0, 0], [0.25, 0.25, 0.25, 0.25, 0]]

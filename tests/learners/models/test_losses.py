@@ -4,19 +4,17 @@ import torch
 from tiny import FAMILIES
 
 from pet.data.examples import Example
+from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import collate
-from pet.learners.models.encoding import Encoded, PatternEncoder
-from pet.learners.models.losses import IGNORED, distillation_loss, mask_tokens, masked_lm_loss, pet_loss, soften
+from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.losses import IGNORED, distillation_loss, mask_tokens, masked_lm_loss, soften
+from pet.learners.models.splicing import Encoded
+from pet.learners.models.tokens import PieceTokenizer
 from pet.prompts.patterns import Pattern
+from pet.prompts.pvp import PVP
 
 
-def test_pet_loss_by_hand():
-    """Softmax of (0, ln 3) is (1/4, 3/4)."""
-    scores = torch.tensor([[0.0, np.log(3.0)], [0.0, np.log(3.0)]])
-    assert pet_loss(scores, torch.tensor([1, 0])).item() == pytest.approx(-(np.log(0.75) + np.log(0.25)) / 2)
-
-
-def test_soften_by_hand():
+def test_soften_by_hand() -> None:
     """At temperature 2 the odds are square roots: 0.9 to 0.1 become 3 to 1."""
     assert soften(np.array([[0.9, 0.1]]), 2.0) == pytest.approx(np.array([[0.75, 0.25]]))
     assert soften(np.array([[0.2, 0.3, 0.5]]), 1.0) == pytest.approx(np.array([[0.2, 0.3, 0.5]]))
@@ -24,7 +22,7 @@ def test_soften_by_hand():
     assert soften(np.eye(2), 2.0).dtype == np.float32
 
 
-def test_distillation_loss_by_hand():
+def test_distillation_loss_by_hand() -> None:
     """Teacher (3/4, 1/4); the student's logits (ln 9, 0) at temperature 2 are (3/4, 1/4) too, and (0, 0) is even."""
     teacher = torch.tensor([[0.75, 0.25]])
     assert distillation_loss(torch.tensor([[np.log(9.0), 0.0]]), teacher, 2.0).item() == pytest.approx(0.0, abs=1e-6)
@@ -34,26 +32,26 @@ def test_distillation_loss_by_hand():
     assert two.item() == pytest.approx(2 * divergence)
 
 
-def test_distillation_is_zero_where_student_and_teacher_agree():
+def test_distillation_is_zero_where_student_and_teacher_agree() -> None:
     logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(0)).double()
     for temperature in (1.0, 2.0, 5.0):
         teacher = torch.softmax(logits / temperature, dim=-1)
         assert distillation_loss(logits, teacher, temperature).item() == pytest.approx(0.0, abs=1e-12)
 
 
-def test_one_hot_targets_at_temperature_one_are_plain_cross_entropy():
+def test_one_hot_targets_at_temperature_one_are_plain_cross_entropy() -> None:
     logits, targets = torch.tensor([[1.0, -2.0, 0.5]]), np.array([[0.0, 0.0, 1.0]])
     loss = distillation_loss(logits, torch.from_numpy(soften(targets, 1.0)), 1.0)
-    assert loss.item() == pytest.approx(pet_loss(logits, torch.tensor([2])).item(), abs=1e-6)
+    assert loss.item() == pytest.approx(torch.nn.functional.cross_entropy(logits, torch.tensor([2])).item(), abs=1e-6)
 
 
-def text_row(size):
+def text_row(size: int) -> Encoded:
     """Two tokens of a template, one of them the mask, around `size` tokens of text."""
     text = np.array([False, False, *[True] * size, False])
     return Encoded(np.arange(size + 3, dtype=np.int32), np.zeros(size + 3, np.int32), np.array([1]), text)
 
 
-def test_fifteen_in_a_hundred_text_tokens_are_masked():
+def test_fifteen_in_a_hundred_text_tokens_are_masked() -> None:
     rows = [text_row(1_000) for _ in range(50)]
     before = [row.input_ids.copy() for row in rows]
     changed, targets = mask_tokens(rows, vocabulary=10**6, mask_id=-7, rng=np.random.default_rng(0))
@@ -71,22 +69,25 @@ def test_fifteen_in_a_hundred_text_tokens_are_masked():
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_only_text_is_masked(pieces, family):
+def test_only_text_is_masked(pieces: dict[str, PieceTokenizer], family: str) -> None:
     """At a rate of 1 every text token is chosen, and nothing of the template, the special tokens and the cloze mask."""
     known = pieces[family]
     template = "{tune:It was} {mask}. {text} {soft:2} || Question: {text}"
-    encoder = PatternEncoder(Pattern.parse("p", template), known, 64)
+    encoder = PatternEncoder(Pattern("p", template), known, 64)
     rows = encoder.encode([Example("1", {"text": "good film"}), Example("2", {"text": ""})])
     changed, targets = mask_tokens(rows, 5, known.tokenizer.mask_token_id, np.random.default_rng(0), rate=1.1)
     for row, new, wanted in zip(rows, changed, targets, strict=True):
         assert np.array_equal(wanted != IGNORED, row.text_positions)
         assert np.array_equal(new.input_ids[~row.text_positions], row.input_ids[~row.text_positions])
         assert np.array_equal(new.mask_positions, row.mask_positions)
+        assert new.soft_slots is not None and row.soft_slots is not None
         assert np.array_equal(new.soft_slots, row.soft_slots)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_masked_lm_loss_equals_the_full_computation(backbones, rows, pvp, family):
+def test_masked_lm_loss_equals_the_full_computation(
+    backbones: dict[str, Backbone], rows: list[Example], pvp: PVP, family: str
+) -> None:
     backbone = backbones[family]
     backbone.reset()
     tokenizer = backbone.tokenizer
@@ -103,9 +104,9 @@ def test_masked_lm_loss_equals_the_full_computation(backbones, rows, pvp, family
     assert found.item() == pytest.approx(full.item(), abs=1e-5)
 
 
-def test_no_chosen_token_is_no_loss(backbones):
+def test_no_chosen_token_is_no_loss(backbones: dict[str, Backbone]) -> None:
     backbone = backbones["bert"]
-    row = PatternEncoder(Pattern.parse("p", "{mask} {text}"), backbone.pieces, 64).encode([Example("1", {"text": ""})])
+    row = PatternEncoder(Pattern("p", "{mask} {text}"), backbone.pieces, 64).encode([Example("1", {"text": ""})])
     batch = collate(row, backbone.tokenizer.pad_token_id, True, "cpu")
     _, targets = mask_tokens(row, 5, 4, np.random.default_rng(0))
     assert masked_lm_loss(backbone.model, batch, targets, "fp32").item() == 0.0

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 
@@ -6,11 +9,16 @@ from pet.learners.models.machine import Machine, is_out_of_memory, reproducible,
 from pet.settings.run import RunSettings
 
 
-def pick(monkeypatch, cuda=False, cuda_bf16=False, cpu_bf16=False, **settings):
+def pick(
+    monkeypatch: pytest.MonkeyPatch,
+    cuda: bool = False,
+    cuda_bf16: bool = False,
+    cpu_bf16: bool = False,
+    **settings: Any,
+) -> Machine:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: cuda_bf16 > including_emulation)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: cpu_bf16)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": cpu_bf16})
     return Machine.pick(RunSettings(**settings))
 
 
@@ -27,18 +35,20 @@ def pick(monkeypatch, cuda=False, cuda_bf16=False, cpu_bf16=False, **settings):
         ({"cuda": True, "cuda_bf16": True}, {"device": "cpu"}, "cpu", "fp32"),
     ],
 )
-def test_pick(monkeypatch, hardware, settings, device, precision):
+def test_pick(
+    monkeypatch: pytest.MonkeyPatch, hardware: dict[str, Any], settings: dict[str, Any], device: str, precision: str
+) -> None:
     machine = pick(monkeypatch, **hardware, **settings)
     assert (machine.device.type, machine.precision) == (device, precision)
 
 
-def test_a_gpu_takes_larger_batches():
+def test_a_gpu_takes_larger_batches() -> None:
     budgets = [Machine(torch.device(name), "fp32").token_budget.tokens for name in ("cpu", "cuda")]
     assert 0 < budgets[0] < budgets[1]
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:7", "gpu", "", "tpu:0"])
-def test_a_device_that_is_not_there(refuses, name):
+def test_a_device_that_is_not_there(refuses: Callable[..., None], name: str) -> None:
     if name.startswith("cuda") and torch.cuda.device_count() > 7:
         pytest.skip("there are eight GPUs here")
     if name == "cuda" and torch.cuda.is_available():
@@ -46,7 +56,7 @@ def test_a_device_that_is_not_there(refuses, name):
     refuses(ConfigError, lambda: Machine.pick(RunSettings(device=name)), f'run.device = "{name}"', '"auto"')
 
 
-def test_devices_with_a_number():
+def test_devices_with_a_number() -> None:
     assert Machine.pick(RunSettings(device="cpu")).device == torch.device("cpu")
 
 
@@ -64,11 +74,11 @@ def test_devices_with_a_number():
         (ValueError("out of memory"), False),
     ],
 )
-def test_which_errors_are_about_memory(error, full):
+def test_which_errors_are_about_memory(error: Exception, full: bool) -> None:
     assert is_out_of_memory(error) is full
 
 
-def test_a_gpu_takes_algorithms_that_give_the_same_bits_while_it_trains():
+def test_a_gpu_takes_algorithms_that_give_the_same_bits_while_it_trains() -> None:
     with reproducible(torch.device("cuda")):
         assert torch.get_deterministic_debug_mode() == 2
     with reproducible(torch.device("cpu")):
@@ -76,10 +86,10 @@ def test_a_gpu_takes_algorithms_that_give_the_same_bits_while_it_trains():
     assert torch.get_deterministic_debug_mode() == 0
 
 
-def test_an_operation_without_such_an_algorithm_is_done_again_with_any():
+def test_an_operation_without_such_an_algorithm_is_done_again_with_any() -> None:
     left = []
 
-    def gradient():
+    def gradient() -> list[float]:
         left.append(1)
         return torch.zeros(3).put_(torch.tensor([1]), torch.tensor([5.0])).tolist()
 

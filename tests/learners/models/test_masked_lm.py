@@ -1,4 +1,6 @@
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,43 +9,46 @@ from tiny import FAMILIES
 
 from pet.data.examples import Example
 from pet.errors import ModelError
-from pet.learners.models.batching import collate
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.batching import Batch, collate
 from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.masked_lm import (
     autocast,
     decoder_inputs,
     first_token_states,
-    keep_rows,
+    head_reads,
     label_scores,
     logits_at,
     mask_logits,
     mean_over_words,
+    states_at,
     vocabulary_decoder,
-    word_scores,
     word_values,
 )
-from pet.learners.voters.words import LabelWords
+from pet.learners.models.words import LabelWords
 from pet.prompts.patterns import Pattern
 
 TEMPLATES = ("It was {mask}. {text}", "{text} ? || {mask}, {text}")
 TEXTS = ("good", "man plays outside at my city", "phone code data")
 
 
-def batch_of(backbone, template, slots=1):
+def batch_of(backbone: Backbone, template: str, slots: int = 1) -> Batch:
     backbone.reset()
-    encoder = PatternEncoder(Pattern.parse("p", template), backbone.pieces, 64)
+    encoder = PatternEncoder(Pattern("p", template), backbone.pieces, 64)
     rows = encoder.encode([Example(text, {"text": text}) for text in TEXTS], slots)
     return collate(rows, backbone.tokenizer.pad_token_id, backbone.uses_segments, "cpu")
 
 
-def hooks(backbone):
+def hooks(backbone: Backbone) -> int:
     return len(backbone.model.base_model._forward_hooks)
 
 
 @pytest.mark.parametrize("slots", [1, 3])
 @pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_head_on_the_mask_rows_equals_the_full_computation(backbones, family, template, slots):
+def test_the_head_on_the_mask_rows_equals_the_full_computation(
+    backbones: dict[str, Backbone], family: str, template: str, slots: int
+) -> None:
     backbone = backbones[family]
     batch = batch_of(backbone, template, slots)
     with torch.inference_mode():
@@ -57,7 +62,7 @@ def test_the_head_on_the_mask_rows_equals_the_full_computation(backbones, family
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_gradient_is_that_of_the_full_computation(backbones, family):
+def test_the_gradient_is_that_of_the_full_computation(backbones: dict[str, Backbone], family: str) -> None:
     backbone = backbones[family]
     batch = batch_of(backbone, TEMPLATES[0])
     weight = backbone.model.get_input_embeddings().weight
@@ -70,7 +75,7 @@ def test_the_gradient_is_that_of_the_full_computation(backbones, family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_bfloat16_comes_close(backbones, family):
+def test_bfloat16_comes_close(backbones: dict[str, Backbone], family: str) -> None:
     backbone = backbones[family]
     batch = batch_of(backbone, TEMPLATES[0])
     with torch.inference_mode():
@@ -80,7 +85,7 @@ def test_bfloat16_comes_close(backbones, family):
     torch.testing.assert_close(rough, exact, atol=0.05, rtol=0.05)
 
 
-def test_the_head_computes_in_float32_and_autocast_ends_with_the_call(backbones):
+def test_the_head_computes_in_float32_and_autocast_ends_with_the_call(backbones: dict[str, Backbone]) -> None:
     backbone = backbones["bert"]
     batch = batch_of(backbone, TEMPLATES[0])
     seen = []
@@ -95,11 +100,11 @@ def test_the_head_computes_in_float32_and_autocast_ends_with_the_call(backbones)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_hook_is_removed_after_an_exception(backbones, precision):
+def test_the_hook_is_removed_after_an_exception(backbones: dict[str, Backbone], precision: str) -> None:
     backbone = backbones["bert"]
     batch = batch_of(backbone, TEMPLATES[0])
 
-    def fail(*_):
+    def fail(*_: object) -> None:
         raise RuntimeError("head")
 
     handle = backbone.model.cls.register_forward_hook(fail)
@@ -110,7 +115,9 @@ def test_the_hook_is_removed_after_an_exception(backbones, precision):
     assert not torch.is_autocast_enabled("cpu")
 
 
-def test_a_model_whose_head_does_not_read_its_base_model(backbones, refuses):
+def test_a_model_whose_head_does_not_read_its_base_model(
+    backbones: dict[str, Backbone], refuses: Callable[..., None]
+) -> None:
     backbone = backbones["bert"]
     batch = batch_of(backbone, TEMPLATES[0])
 
@@ -118,31 +125,36 @@ def test_a_model_whose_head_does_not_read_its_base_model(backbones, refuses):
         base_model = torch.nn.Identity()
         config = SimpleNamespace(model_type="odd")
 
-        def forward(self, **inputs):
+        def forward(self, **inputs: Any) -> Any:
             return backbone.model(**inputs)
 
     refuses(ModelError, lambda: logits_at(Odd(), batch, batch.rows, batch.positions, "fp32"), "'odd'", "choose another")
 
 
-def test_rows_may_be_any_positions(backbones):
+def test_rows_may_be_any_positions(backbones: dict[str, Backbone]) -> None:
     backbone = backbones["roberta"]
     batch = batch_of(backbone, TEMPLATES[0])
     rows, positions = torch.tensor([2, 0]), torch.tensor([1, 4])
-    with torch.inference_mode(), keep_rows(backbone.model, rows, positions):
+    with torch.inference_mode(), head_reads(backbone.model, states_at(rows, positions)):
         kept = backbone.model(**batch.inputs).logits
     with torch.inference_mode():
         full = backbone.model(**batch.inputs).logits
     torch.testing.assert_close(kept[0], full[rows, positions], atol=1e-5, rtol=1e-5)
 
 
-def test_the_score_of_a_label_is_the_mean_over_its_words():
+def word_scores(logits: torch.Tensor, words: LabelWords) -> torch.Tensor:
+    """Return label scores [b, k] from logits at the masks [b, p, v]."""
+    return mean_over_words(word_values(logits, words), words)
+
+
+def test_the_score_of_a_label_is_the_mean_over_its_words() -> None:
     """Label a has the words 1 and 3, label b the word 0."""
     logits = torch.tensor([[[1.0, 2.0, 3.0, 6.0]], [[0.0, -1.0, 9.0, 0.5]]])
     words = LabelWords(("a", "b"), np.array([[[1], [3]], [[0], [-1]]]))
     torch.testing.assert_close(word_scores(logits, words), torch.tensor([[4.0, 1.0], [-0.25, 0.0]]))
 
 
-def test_the_score_of_a_long_word_is_its_mean_log_probability_per_piece():
+def test_the_score_of_a_long_word_is_its_mean_log_probability_per_piece() -> None:
     """Label a: the word (0, 1) and the word (1); label b: the word (2). Two slots over three tokens."""
     probs = torch.tensor([[[0.5, 0.2, 0.3], [0.1, 0.8, 0.1]]])
     words = LabelWords(("a", "b"), np.array([[[0, 1], [1, -1]], [[2, -1], [-1, -1]]]))
@@ -153,7 +165,9 @@ def test_the_score_of_a_long_word_is_its_mean_log_probability_per_piece():
 
 @pytest.mark.parametrize("slots", [1, 2])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_label_scores_are_those_of_logits_of_the_whole_vocabulary(backbones, family, slots):
+def test_label_scores_are_those_of_logits_of_the_whole_vocabulary(
+    backbones: dict[str, Backbone], family: str, slots: int
+) -> None:
     """With their gradient, which the words' rows of the decoder get alone."""
     backbone = backbones[family]
     batch, decoder = batch_of(backbone, TEMPLATES[0], slots), vocabulary_decoder(backbone.model)
@@ -178,7 +192,9 @@ def test_label_scores_are_those_of_logits_of_the_whole_vocabulary(backbones, fam
     backbone.reset()
 
 
-def test_an_unknown_family_gives_the_logits_of_the_whole_vocabulary(backbones, monkeypatch):
+def test_an_unknown_family_gives_the_logits_of_the_whole_vocabulary(
+    backbones: dict[str, Backbone], monkeypatch: pytest.MonkeyPatch
+) -> None:
     backbone = backbones["bert"]
     batch, words = batch_of(backbone, TEMPLATES[0]), LabelWords(("a", "b"), np.array([[[9]], [[30]]]))
     with torch.inference_mode():
@@ -190,7 +206,9 @@ def test_an_unknown_family_gives_the_logits_of_the_whole_vocabulary(backbones, m
 
 @pytest.mark.parametrize("slots", [1, 3])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_the_decoder_reads_gives_the_logits_at_the_masks(backbones, family, slots):
+def test_what_the_decoder_reads_gives_the_logits_at_the_masks(
+    backbones: dict[str, Backbone], family: str, slots: int
+) -> None:
     backbone = backbones[family]
     batch = batch_of(backbone, TEMPLATES[1], slots)
     decoder = vocabulary_decoder(backbone.model)
@@ -205,7 +223,7 @@ def test_what_the_decoder_reads_gives_the_logits_at_the_masks(backbones, family,
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_gradient_of_what_the_decoder_reads(backbones, family):
+def test_the_gradient_of_what_the_decoder_reads(backbones: dict[str, Backbone], family: str) -> None:
     """A loss of the logits gives the encoder the same gradient, whether they come from the model or from the reads."""
     backbone = backbones[family]
     batch = batch_of(backbone, TEMPLATES[0])
@@ -219,7 +237,7 @@ def test_the_gradient_of_what_the_decoder_reads(backbones, family):
     backbone.reset()
 
 
-def test_the_decoder_is_given_no_rows_and_left_without_a_hook(backbones):
+def test_the_decoder_is_given_no_rows_and_left_without_a_hook(backbones: dict[str, Backbone]) -> None:
     backbone = backbones["albert"]
     batch = batch_of(backbone, TEMPLATES[0])
     decoder, seen = vocabulary_decoder(backbone.model), []
@@ -233,11 +251,11 @@ def test_the_decoder_is_given_no_rows_and_left_without_a_hook(backbones):
     assert not torch.is_autocast_enabled("cpu")
 
 
-def test_the_decoder_hook_is_removed_after_an_exception(backbones):
+def test_the_decoder_hook_is_removed_after_an_exception(backbones: dict[str, Backbone]) -> None:
     backbone = backbones["bert"]
     batch = batch_of(backbone, TEMPLATES[0])
 
-    def fail(*_):
+    def fail(*_: object) -> None:
         raise RuntimeError("encoder")
 
     handle = backbone.model.base_model.register_forward_pre_hook(fail)
@@ -249,7 +267,9 @@ def test_the_decoder_hook_is_removed_after_an_exception(backbones):
 
 
 @pytest.mark.parametrize("decoder", [None, torch.nn.Linear(32, 4), torch.nn.Linear(32, 5)])
-def test_a_model_whose_decoder_is_not_known(backbones, refuses, decoder):
+def test_a_model_whose_decoder_is_not_known(
+    backbones: dict[str, Backbone], refuses: Callable[..., None], decoder: torch.nn.Linear | None
+) -> None:
     """It has none, or one that the logits do not come from, or one that makes no word of the vocabulary."""
     backbone = backbones["bert"]
     batch = batch_of(backbone, TEMPLATES[0])
@@ -258,10 +278,10 @@ def test_a_model_whose_decoder_is_not_known(backbones, refuses, decoder):
         base_model = backbone.model.base_model
         config = SimpleNamespace(model_type="odd", vocab_size=4)
 
-        def get_output_embeddings(self):
+        def get_output_embeddings(self) -> torch.nn.Linear | None:
             return decoder
 
-        def forward(self, **inputs):
+        def forward(self, **inputs: Any) -> Any:
             return backbone.model(**inputs)
 
     refuses(ModelError, lambda: decoder_inputs(Odd(), batch, "fp32"), "'odd'", "choose another", "output")
@@ -269,7 +289,9 @@ def test_a_model_whose_decoder_is_not_known(backbones, refuses, decoder):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_first_token_states_are_the_last_hidden_states_of_the_first_token(backbones, family):
+def test_first_token_states_are_the_last_hidden_states_of_the_first_token(
+    backbones: dict[str, Backbone], family: str
+) -> None:
     backbone = backbones[family]
     batch = batch_of(backbone, TEMPLATES[0])
     seen = []
@@ -285,7 +307,7 @@ def test_first_token_states_are_the_last_hidden_states_of_the_first_token(backbo
     torch.testing.assert_close(rough, found, atol=0.1, rtol=0.1)
 
 
-def test_the_values_of_words_and_their_mean():
+def test_the_values_of_words_and_their_mean() -> None:
     """Label a has the words 1 and 3, label b the word 0."""
     logits = torch.tensor([[[1.0, 2.0, 3.0, 6.0]]])
     words = LabelWords(("a", "b"), np.array([[[1], [3]], [[0], [-1]]]))

@@ -1,4 +1,6 @@
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from pet.data.examples import Example
 from pet.errors import ModelError
 from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.tokens import Layout, PieceTokenizer, keep_specials_apart
+from pet.learners.students.classifier import TextClassifier
 from pet.prompts.patterns import Pattern
 
 SPELLED = ["[MASK]", "<mask>", "</s>", "<s>", "<pad>", "<unk>", "[CLS]", "[SEP]", "[PAD]", "[UNK]", "＜ｓ＞"]
@@ -26,27 +29,27 @@ TEMPLATES = (
     "{text} ? || {mask}, it was {text}",
 )
 plain = st.lists(st.sampled_from([*WORDS, ",", "it,", "is(", ")!", "2"]), min_size=1, max_size=6).map(" ".join)
-hostile = st.lists(st.one_of(st.sampled_from(SPELLED), st.text(st.characters(exclude_categories=["Cs"]), max_size=8)))
-hostile = st.tuples(hostile, st.sampled_from(["", " "])).map(lambda drawn: drawn[1].join(drawn[0]))
+pieces_of = st.lists(st.one_of(st.sampled_from(SPELLED), st.text(st.characters(exclude_categories=["Cs"]), max_size=8)))
+hostile = st.tuples(pieces_of, st.sampled_from(["", " "])).map(lambda drawn: drawn[1].join(drawn[0]))
 
 
-def names(pieces, ids):
+def names(pieces: PieceTokenizer, ids: Any) -> list[str]:
     return pieces.tokenizer.convert_ids_to_tokens([int(token) for token in ids])
 
 
-def test_word_piece_is_the_same_spaced_and_glued(pieces):
+def test_word_piece_is_the_same_spaced_and_glued(pieces: dict[str, PieceTokenizer]) -> None:
     for spaced in (True, False):
         assert names(pieces["bert"], pieces["bert"].ids("good, 2", spaced)) == ["good", ",", "2"]
     assert pieces["bert"].ids("good", True) is pieces["bert"].ids("good", False)
 
 
-def test_byte_level_writes_the_blank_into_the_token(pieces):
+def test_byte_level_writes_the_blank_into_the_token(pieces: dict[str, PieceTokenizer]) -> None:
     for family in ("roberta", "modernbert"):
         assert names(pieces[family], pieces[family].ids("good game", True)) == ["Ġgood", "Ġgame"]
         assert names(pieces[family], pieces[family].ids("good game", False)) == ["good", "Ġgame"]
 
 
-def test_sentence_piece_has_no_blank_when_glued(pieces):
+def test_sentence_piece_has_no_blank_when_glued(pieces: dict[str, PieceTokenizer]) -> None:
     for family in ("xlm-roberta", "albert", "deberta-v2"):
         assert names(pieces[family], pieces[family].ids("good game", True)) == ["▁good", "▁game"]
         assert names(pieces[family], pieces[family].ids("at game", False)) == ["a", "t", "▁game"]
@@ -54,7 +57,7 @@ def test_sentence_piece_has_no_blank_when_glued(pieces):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_empty_and_blank_pieces_have_no_tokens(pieces, family):
+def test_empty_and_blank_pieces_have_no_tokens(pieces: dict[str, PieceTokenizer], family: str) -> None:
     for spaced in (True, False):
         for text in ("", "  \t"):
             assert names(pieces[family], pieces[family].ids(text, spaced)) == []
@@ -63,9 +66,11 @@ def test_empty_and_blank_pieces_have_no_tokens(pieces, family):
 @pytest.mark.parametrize("family", FAMILIES)
 @given(text=plain, template=st.sampled_from(TEMPLATES), word=st.sampled_from(["good", "sports", "Yes"]))
 @settings(max_examples=25, deadline=None)
-def test_splicing_equals_tokenizing_the_sentence(pieces, family, text, template, word):
+def test_splicing_equals_tokenizing_the_sentence(
+    pieces: dict[str, PieceTokenizer], family: str, text: str, template: str, word: str
+) -> None:
     """With the word in place of the mask, the ids are those that the tokenizer gives for the whole sentence."""
-    pattern, example = Pattern.parse("p", template), Example("1", {"text": text})
+    pattern, example = Pattern("p", template), Example("1", {"text": text})
     parts = pattern.render(example)
     spaced = next(part.spaced for part in parts if part.kind == "mask")
     expected = pieces[family].ids(word, spaced)
@@ -82,7 +87,7 @@ def test_splicing_equals_tokenizing_the_sentence(pieces, family, text, template,
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_layout(pieces, family):
+def test_layout(pieces: dict[str, PieceTokenizer], family: str) -> None:
     double = family in ("roberta", "xlm-roberta", "mpnet")
     cls, sep = ("<s>", "</s>") if double else ("[CLS]", "[SEP]")
     single, pair = pieces[family].layout(False), pieces[family].layout(True)
@@ -93,21 +98,21 @@ def test_layout(pieces, family):
     assert (single.size, pair.size) == (2, 4 if double else 3)
 
 
-def test_layout_that_does_not_surround_the_text(refuses):
+def test_layout_that_does_not_surround_the_text(refuses: Callable[..., None]) -> None:
     tokenizer = copy.deepcopy(tiny_tokenizer("bert"))
     tokenizer.backend_tokenizer.post_processor = None
-    refuses(ModelError, lambda: Layout.learn(tokenizer, pair=True), "special tokens", "choose another")
+    refuses(ModelError, lambda: Layout.of(tokenizer, pair=True), "special tokens", "choose another")
 
 
 @pytest.mark.parametrize("family", KINDS)
 @given(text=hostile, template=st.sampled_from(TEMPLATES[:4]), slots=st.integers(1, 3))
 @settings(max_examples=60, deadline=None)
-def test_text_of_a_pattern_is_inert(pieces, family, text, template, slots):
+def test_text_of_a_pattern_is_inert(
+    pieces: dict[str, PieceTokenizer], family: str, text: str, template: str, slots: int
+) -> None:
     """Whatever a row says: one mask per slot, and no special token among its own tokens."""
     tokenizer = pieces[family].tokenizer
-    row = PatternEncoder(Pattern.parse("p", template), pieces[family], 2048).encode(
-        [Example("1", {"text": text})], slots
-    )[0]
+    row = PatternEncoder(Pattern("p", template), pieces[family], 2048).encode([Example("1", {"text": text})], slots)[0]
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
     assert row.cut == 0
     assert special.isdisjoint(row.input_ids[row.text_positions].tolist())
@@ -116,7 +121,9 @@ def test_text_of_a_pattern_is_inert(pieces, family, text, template, slots):
 
 
 @pytest.mark.parametrize("family", KINDS)
-def test_text_of_a_classifier_is_inert(new_classifier, pieces, family):
+def test_text_of_a_classifier_is_inert(
+    new_classifier: Callable[..., TextClassifier], pieces: dict[str, PieceTokenizer], family: str
+) -> None:
     classifier, pair = new_classifier(family), new_classifier(family, "a", "b")
     tokenizer = classifier.backbone.tokenizer
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
@@ -124,7 +131,7 @@ def test_text_of_a_classifier_is_inert(new_classifier, pieces, family):
 
     @given(text=hostile, other=hostile)
     @settings(max_examples=60, deadline=None)
-    def check(text, other):
+    def check(text: str, other: str) -> None:
         row, both = (
             classifier.encode([Example("1", {"text": text})]),
             pair.encode([Example("1", {"a": text, "b": f"{other}."})]),
@@ -137,17 +144,17 @@ def test_text_of_a_classifier_is_inert(new_classifier, pieces, family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_other_text_is_split_as_before(pieces, family):
+def test_other_text_is_split_as_before(pieces: dict[str, PieceTokenizer], family: str) -> None:
     text = "It was good, okay? a<b > c [x] /s it was 2 </ s>"
     before = tiny_tokenizer(family)(text, split_special_tokens=True)["input_ids"]
     assert pieces[family].tokenizer(text, split_special_tokens=True)["input_ids"] == before
 
 
-def test_a_tokenizer_that_cannot_spell_its_special_tokens_is_left_alone(pieces):
+def test_a_tokenizer_that_cannot_spell_its_special_tokens_is_left_alone(pieces: dict[str, PieceTokenizer]) -> None:
     assert isinstance(pieces["roberta"].tokenizer.backend_tokenizer.pre_tokenizer, pre_tokenizers.ByteLevel)
 
 
-def test_special_tokens_are_kept_apart_without_a_pre_tokenizer():
+def test_special_tokens_are_kept_apart_without_a_pre_tokenizer() -> None:
     tokenizer = copy.deepcopy(tiny_tokenizer("xlm-roberta"))
     tokenizer.backend_tokenizer.pre_tokenizer = None
     keep_specials_apart(tokenizer)
@@ -155,22 +162,23 @@ def test_special_tokens_are_kept_apart_without_a_pre_tokenizer():
     assert tokenizer.convert_ids_to_tokens(ids) == ["<", "s", ">"]
 
 
-def test_what_is_learned_in_passing_is_forgotten_also_after_an_error(pieces):
+def test_what_is_learned_in_passing_is_forgotten_also_after_an_error(pieces: dict[str, PieceTokenizer]) -> None:
     fresh = PieceTokenizer(pieces["roberta"].tokenizer)
-    fresh.learn([("good", True)])
+    fresh.tokenize([("good", True)])
     kept = fresh.ids("good")
-    with fresh.forgetting():
-        fresh.learn([("bad", True), ("good", True), ("bad", False)])
-    with pytest.raises(AttributeError), fresh.forgetting():
-        fresh.learn([("bad", True), (None, True)])
+    with fresh.temporary_cache():
+        fresh.tokenize([("bad", True), ("good", True), ("bad", False)])
+    with pytest.raises(AttributeError), fresh.temporary_cache():
+        fresh.tokenize([("bad", True), (None, True)])  # type: ignore[list-item]
     assert list(fresh._known) == [("good", True)]
     assert fresh.ids("good") is kept
 
 
-def test_each_text_is_tokenized_once(pieces, monkeypatch):
+def test_each_text_is_tokenized_once(pieces: dict[str, PieceTokenizer], monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = PieceTokenizer(pieces["roberta"].tokenizer)
-    fresh.learn([("good", True), ("bad", False), ("good ", True)])
+    fresh.tokenize([("good", True), ("bad", False), ("good ", True)])
     calls = []
-    monkeypatch.setattr(fresh, "_tokenize", lambda texts: calls.append(texts) or [[0] for _ in texts])
-    fresh.learn([("good", True), ("bad", False), (" bad", False), ("good", False)])
+    spy = lambda texts, **_: calls.append(texts) or {"input_ids": [[0] for _ in texts]}  # noqa: E731
+    monkeypatch.setattr(fresh, "tokenizer", spy)
+    fresh.tokenize([("good", True), ("bad", False), (" bad", False), ("good", False)])
     assert [texts for texts in calls if texts] == [["good"]]

@@ -1,6 +1,9 @@
 """Half of an encoder: the right layers, as they were, in a folder that transformers loads."""
 
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,18 +13,21 @@ from torch import nn
 from transformers import EsmConfig, LongformerConfig, LongformerForSequenceClassification
 
 import pet
+from pet.data.examples import Example
 from pet.errors import ModelError
+from pet.learners.models.families import layers
+from pet.learners.models.machine import Machine
 from pet.learners.models.sources import ModelSource
-from pet.learners.students.classifier import ClassifierForm, TextClassifier
+from pet.learners.students.base import ClassifierForm
+from pet.learners.students.classifier import TextClassifier
 from pet.learners.students.layers import check_half, kept_layers, shorten_encoder
 from pet.learners.students.sizes import load_student, new_student
-from pet.learners.voters.deltas.families import layers
-from pet.method.plan import prepare
+from pet.method.plan.plan import prepare
 
 FORM = ClassifierForm(("Sports", "Tech"), {"text": "text"}, 64)
 
 
-def source_of(family, folder, count=5):
+def source_of(family: str, folder: Path, count: int = 5) -> ModelSource:
     name = "n_layers" if family == "distilbert" else "num_hidden_layers"
     return ModelSource(family, save_tiny(family, folder, **{name: count}))
 
@@ -29,15 +35,15 @@ def source_of(family, folder, count=5):
 @pytest.mark.parametrize(
     ("count", "kept"), [(1, [0]), (2, [0]), (3, [0, 2]), (6, [0, 2, 5]), (12, [0, 2, 4, 7, 9, 11])]
 )
-def test_the_layers_kept_are_spread_over_all(count, kept):
+def test_the_layers_kept_are_spread_over_all(count: int, kept: list[int]) -> None:
     assert kept_layers(count) == kept
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_half_of_the_layers_as_they_were(family, tmp_path, machine, rows):
+def test_half_of_the_layers_as_they_were(family: str, tmp_path: Path, machine: Machine, rows: list[Example]) -> None:
     source = source_of(family, tmp_path / "source")
     whole = TextClassifier.from_source(source, FORM, machine, 0)
-    half = new_student("small", source, FORM, machine, 0)
+    half: Any = new_student("small", source, FORM, machine, 0)
     model = half.backbone.model
     assert model.config.num_hidden_layers == 3
     if family != "albert":  # one set of weights, applied three times
@@ -52,25 +58,26 @@ def test_half_of_the_layers_as_they_were(family, tmp_path, machine, rows):
     assert loaded.probabilities(rows) == pytest.approx(half.probabilities(rows), abs=1e-6)
 
 
-def test_a_layer_keeps_its_kind_of_attention(tmp_path, machine):
+def test_a_layer_keeps_its_kind_of_attention(tmp_path: Path, machine: Machine) -> None:
     source = source_of("modernbert", tmp_path / "source", 4)  # global, local, global, local
-    model = new_student("small", source, FORM, machine, 0).backbone.model
+    half: Any = new_student("small", source, FORM, machine, 0)
+    model = half.backbone.model
     assert model.config.layer_types == ["full_attention", "sliding_attention"]
     assert [layer.attention_type for layer in layers(model)] == model.config.layer_types
 
 
-def test_a_plan_knows_that_there_is_no_half(tmp_path, toy_pipeline, refuses):
+def test_a_plan_knows_that_there_is_no_half(tmp_path: Path, toy_pipeline: Path, refuses: Callable[..., None]) -> None:
     name = save_tiny("bert", tmp_path / "one", num_hidden_layers=1).as_posix()
     settings = pet.RunConfig.from_toml(toy_pipeline, [f"model.name={name}", "distill.size=small"])
     refuses(ModelError, lambda: prepare(settings), "has 1 layer(s)", '"same" or "static"')
 
 
-def small_config(kind, **settings):
+def small_config(kind: type[Any], **settings: Any) -> Any:
     sizes = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 50}
     return kind(**sizes, num_hidden_layers=4, **settings)
 
 
-def test_whether_half_can_be_loaded_again_is_known_without_weights(refuses):
+def test_whether_half_can_be_loaded_again_is_known_without_weights(refuses: Callable[..., None]) -> None:
     longformer = small_config(LongformerConfig, attention_window=[2, 4, 6, 8])
     check_half(longformer)
     assert longformer.attention_window == [2, 4, 6, 8] and longformer.num_hidden_layers == 4
@@ -78,13 +85,13 @@ def test_whether_half_can_be_loaded_again_is_known_without_weights(refuses):
     refuses(ModelError, lambda: check_half(esm), "'esm'", "contact_head", '"static"')
 
 
-def test_a_window_for_each_layer_stays_with_its_layer():
+def test_a_window_for_each_layer_stays_with_its_layer() -> None:
     model = LongformerForSequenceClassification(small_config(LongformerConfig, attention_window=[2, 4, 6, 8]))
     shorten_encoder(model)
     assert model.config.attention_window == [2, 8] and len(model.longformer.encoder.layer) == 2
 
 
-def test_what_has_no_half_is_refused(tmp_path, machine, refuses):
+def test_what_has_no_half_is_refused(tmp_path: Path, machine: Machine, refuses: Callable[..., None]) -> None:
     source = source_of("bert", tmp_path / "one", 1)
     refuses(ModelError, lambda: new_student("small", source, FORM, machine, 0), "'bert'", "has 1 layer(s)", '"static"')
     strange = SimpleNamespace(config=SimpleNamespace(model_type="strange", num_hidden_layers=3))

@@ -2,6 +2,9 @@
 
 import shutil
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,6 +14,8 @@ from tiny import FAMILIES
 
 from pet.data.examples import Example
 from pet.errors import ModelError
+from pet.learners.models.machine import Machine
+from pet.learners.students.base import Student
 from pet.learners.students.classifier import TextClassifier
 from pet.learners.students.onnx import ONNX_FILE, OnnxClassifier, export_onnx, quantize_onnx
 from pet.learners.students.sizes import load_for_export, load_student, new_student
@@ -27,7 +32,7 @@ ROWS = [
 ]
 
 
-def taught(classifier: TextClassifier) -> TextClassifier:
+def taught(classifier: Student) -> Student:
     """A few steps, so that rows do not all get the same scores."""
     targets = np.eye(2, dtype=np.float32)[[int(row.fields["first"] < row.fields["second"]) for row in ROWS]]
     settings = OptimizerSettings(steps=30, batch_size=5, learning_rate=5e-3, warmup=0.0)
@@ -38,23 +43,23 @@ def taught(classifier: TextClassifier) -> TextClassifier:
 class SmallMemory:
     """A session with room for two rows; its error is of no class of Python's, as the runtime's is not."""
 
-    def get_inputs(self):
+    def get_inputs(self) -> tuple[()]:
         return ()
 
-    def run(self, _names, inputs):
+    def run(self, _names: object, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         if len(inputs["input_ids"]) > 2:
             raise Exception("Failed to allocate memory for requested buffer of size 12")
         return [np.zeros((len(inputs["input_ids"]), 2), np.float32)]
 
 
-def test_a_batch_that_does_not_fit_is_halved(new_classifier):
+def test_a_batch_that_does_not_fit_is_halved(new_classifier: Callable[..., TextClassifier]) -> None:
     classifier = new_classifier("bert", *FIELDS)
     small = OnnxClassifier(SmallMemory(), classifier.backbone.tokenizer, classifier.form)
     assert small.probabilities(ROWS).tolist() == [[0.5, 0.5]] * len(ROWS)
 
 
 @pytest.fixture(scope="module")
-def saved(new_classifier, tmp_path_factory):
+def saved(new_classifier: Callable[..., TextClassifier], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders of a classifier and of its export."""
     folder = tmp_path_factory.mktemp("bert")
     taught(new_classifier("bert", *FIELDS)).save(folder / "model")
@@ -62,7 +67,7 @@ def saved(new_classifier, tmp_path_factory):
     return folder
 
 
-def test_the_scores_are_the_same(saved, machine):
+def test_the_scores_are_the_same(saved: Path, machine: Machine) -> None:
     classifier, exported = load_student(saved / "model", machine), load_student(saved / "onnx", machine)
     assert {path.name for path in (saved / "onnx").iterdir()} == {
         "config.json",
@@ -71,7 +76,7 @@ def test_the_scores_are_the_same(saved, machine):
         "tokenizer_config.json",
     }
     assert exported.form == classifier.form
-    told = []
+    told: list[int] = []
     assert exported.probabilities(ROWS, told.append) == pytest.approx(classifier.probabilities(ROWS), abs=1e-5)
     assert sum(told) == len(ROWS)
     assert np.ptp(classifier.probabilities(ROWS)[:, 0]) > 0.1
@@ -83,7 +88,9 @@ def test_the_scores_are_the_same(saved, machine):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_can_be_exported(new_classifier, machine, tmp_path, family):
+def test_every_family_can_be_exported(
+    new_classifier: Callable[..., TextClassifier], machine: Machine, tmp_path: Path, family: str
+) -> None:
     plain = new_classifier(family, *FIELDS)
     classifier = taught(new_student("small", plain.backbone.source, plain.form, machine, 0))
     classifier.save(tmp_path / "model")
@@ -94,7 +101,7 @@ def test_every_family_can_be_exported(new_classifier, machine, tmp_path, family)
     assert load_student(tmp_path / "int8", machine).probabilities(ROWS) == pytest.approx(found, abs=0.1)
 
 
-def test_int8(saved, machine, tmp_path):
+def test_int8(saved: Path, machine: Machine, tmp_path: Path) -> None:
     exact = load_student(saved / "onnx", machine).probabilities(ROWS)
     products = {}
     for careful in (False, True):
@@ -108,7 +115,9 @@ def test_int8(saved, machine, tmp_path):
     assert products[True] == 2 * 5 + 2  # those of two layers, and the head
 
 
-def test_what_cannot_be_exported_or_read(saved, machine, tmp_path, refuses):
+def test_what_cannot_be_exported_or_read(
+    saved: Path, machine: Machine, tmp_path: Path, refuses: Callable[..., None]
+) -> None:
     refuses(ModelError, lambda: load_for_export(saved / "onnx"), str(saved / "onnx"), "exported model already")
     folder = shutil.copytree(saved / "onnx", tmp_path / "broken")
     (folder / ONNX_FILE).write_bytes(b"no graph")
@@ -116,7 +125,14 @@ def test_what_cannot_be_exported_or_read(saved, machine, tmp_path, refuses):
 
 
 @pytest.mark.parametrize("missing", ["onnx", "onnxscript", "onnxruntime"])
-def test_without_the_extra(saved, machine, tmp_path, monkeypatch, refuses, missing):
+def test_without_the_extra(
+    saved: Path,
+    machine: Machine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refuses: Callable[..., None],
+    missing: str,
+) -> None:
     classifier = load_for_export(saved / "model")
     monkeypatch.setitem(sys.modules, missing, None)
     export = lambda: export_onnx(classifier, saved / "model", tmp_path / "onnx")  # noqa: E731
@@ -126,8 +142,10 @@ def test_without_the_extra(saved, machine, tmp_path, monkeypatch, refuses, missi
         refuses(ModelError, lambda: load_student(saved / "onnx", machine), "ONNX needs onnxruntime")
 
 
-def test_a_model_that_torch_cannot_export(saved, tmp_path, monkeypatch, refuses):
-    def fails(*_, **__):
+def test_a_model_that_torch_cannot_export(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: Callable[..., None]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise RuntimeError("no such operator\nand more")
 
     monkeypatch.setattr(torch.onnx, "export", fails)
@@ -139,5 +157,5 @@ def test_a_model_that_torch_cannot_export(saved, tmp_path, monkeypatch, refuses)
     )
 
 
-def _graph(folder):
+def _graph(folder: Path) -> Any:
     return onnx.load(folder / ONNX_FILE).graph

@@ -1,17 +1,22 @@
 """The head of a classifier on the first token, in the place of the words at the mask."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from heads import WORDS, batch_of, new
 from tiny import FAMILIES
 
+from pet.learners.models.backbone import Backbone
 from pet.learners.voters.outputs import FirstTokenHead
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_first_token_head_reads_the_first_token_and_not_the_mask(backbones, family):
+def test_the_first_token_head_reads_the_first_token_and_not_the_mask(
+    backbones: dict[str, Backbone], family: str
+) -> None:
     backbone = backbones[family]
     head, batch = new(backbone, "cls"), batch_of(backbone)
     with torch.inference_mode():
@@ -23,7 +28,7 @@ def test_the_first_token_head_reads_the_first_token_and_not_the_mask(backbones, 
     backbone.reset()
 
 
-def test_the_first_token_head_is_drawn_from_its_seed(backbones):
+def test_the_first_token_head_is_drawn_from_its_seed(backbones: dict[str, Backbone]) -> None:
     config = SimpleNamespace(hidden_size=4_000, hidden_dropout_prob=0.1)
     one, same, other = (FirstTokenHead(WORDS, config, seed) for seed in (0, 0, 1))
     assert torch.equal(one.weight, same.weight)
@@ -35,11 +40,14 @@ def test_the_first_token_head_is_drawn_from_its_seed(backbones):
 @pytest.mark.parametrize(
     ("name", "rate"), [("hidden_dropout_prob", 0.5), ("dropout", 0.5), ("mlp_dropout", 0.5), ("layers", 0.0)]
 )
-def test_the_first_token_head_drops_out_while_the_model_trains(by_hand, name, rate):
+def test_the_first_token_head_drops_out_while_the_model_trains(
+    by_hand: Callable[..., None], name: str, rate: float
+) -> None:
     head = FirstTokenHead(WORDS, SimpleNamespace(hidden_size=64, **{name: 0.5}), 0)
     states = torch.ones(2, 64)
     by_hand(first_token_states=states)
     torch.manual_seed(0)
-    trained, plain = (head.scores(SimpleNamespace(training=training), None, "fp32") for training in (True, False))
+    unread: Any = None
+    trained, plain = (head.scores(SimpleNamespace(training=training), unread, "fp32") for training in (True, False))
     torch.testing.assert_close(plain, head.weight.sum(1).expand(2, 3))
     assert torch.equal(trained, plain) == (rate == 0.0)

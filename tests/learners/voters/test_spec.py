@@ -1,6 +1,9 @@
 """Voters of a run: those that do not fit are refused before any work, settings that none of them uses are told of."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,26 +11,28 @@ import pytest
 import pet
 from pet.errors import ConfigError, ModelError
 from pet.learners.models.backbone import Backbone
-from pet.learners.voters.saved import load_voter
-from pet.method.plan import prepare
+from pet.learners.voters.pvp import PvpVoter
+from pet.method.plan.plan import prepare
 from pet.pipeline import label
 from pet.settings.training import TrainSettings
 
 UNFIT = {"weights": "peft", "peft": {"peft_type": "LORRA"}}
 
 
-def with_train(config, train):
+def with_train(config: pet.RunConfig, train: dict[str, Any]) -> pet.RunConfig:
     said = {**config.train.model_dump(exclude_unset=True), **train}
     return config.model_copy(update={"train": TrainSettings.model_validate(said)})
 
 
 @pytest.mark.parametrize("overrides", [(), ("adapt.method=mlm", "adapt.steps=1")])
-def test_a_voter_of_a_table_without_a_name_is_refused_before_any_work(config, tmp_path, monkeypatch, overrides):
-    def work(*_, **__):
+def test_a_voter_of_a_table_without_a_name_is_refused_before_any_work(
+    config: Callable[..., pet.RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: tuple[str, ...]
+) -> None:
+    def work(*_: object, **__: object) -> None:
         raise AssertionError("something was trained")
 
-    monkeypatch.setattr("pet.learners.voters.pvp.Voter.train", work)
-    monkeypatch.setattr("pet.method.adapt._work", work)
+    monkeypatch.setattr("pet.learners.voters.pvp.PvpVoter.train", work)
+    monkeypatch.setattr("pet.pretraining.training.Pretraining.train", work)
     tables = [{"patterns": ["toy/colon"]}, {"patterns": ["toy/category"], **UNFIT}]
     tables.append({"patterns": ["{text} {mask}"], "weights": "bitfit", "name": "bitfit"})
     with pytest.raises(ModelError, match="LORRA"):
@@ -54,7 +59,9 @@ IN_VAIN = [
 
 
 @pytest.mark.parametrize(("train", "names"), IN_VAIN)
-def test_settings_that_a_voter_does_not_read_are_told_of(config, train, names):
+def test_settings_that_a_voter_does_not_read_are_told_of(
+    config: Callable[..., pet.RunConfig], train: dict[str, Any], names: str
+) -> None:
     unset = {"learning_rate": None}  # the toy task sets one
     notes = prepare(with_train(config("prompts.patterns=toy/colon"), {**unset, **train})).notes
     (said,) = notes or ("",)
@@ -63,13 +70,15 @@ def test_settings_that_a_voter_does_not_read_are_told_of(config, train, names):
 
 
 @pytest.mark.parametrize("pattern", ["{text} {tune:It was} {mask}", "{text} {soft:2 init=normal} {mask}"])
-def test_a_pattern_that_says_itself_what_trains_leaves_input_unread(config, pattern):
+def test_a_pattern_that_says_itself_what_trains_leaves_input_unread(
+    config: Callable[..., pet.RunConfig], pattern: str
+) -> None:
     train = {"input": "prepend", "virtual_tokens": 7, "init": "uniform"}
     (note,) = prepare(with_train(config(f"prompts.patterns={pattern}"), train)).notes
     assert note.endswith("reads it: input, virtual_tokens, init")
 
 
-def test_what_one_voter_reads_may_stand_for_all(config):
+def test_what_one_voter_reads_may_stand_for_all(config: Callable[..., pet.RunConfig]) -> None:
     tables = [{"patterns": "toy/colon", "weights": "lora"}, {"patterns": "toy/category"}]
     both = with_train(config(), {"rank": 3, "voters": tables})
     assert prepare(both).notes == ()
@@ -77,17 +86,17 @@ def test_what_one_voter_reads_may_stand_for_all(config):
     assert note == "toy/category+words: set, but nothing of this voter reads it: rank"
 
 
-def test_voters_that_are_alike_are_told_of_together(config):
+def test_voters_that_are_alike_are_told_of_together(config: Callable[..., pet.RunConfig]) -> None:
     (note,) = prepare(with_train(config(), {"rank": 3})).notes
     assert note == "toy/colon+words and 1 more: set, but nothing of these voters reads it: rank"
 
 
-def test_a_finished_config_is_told_nothing_more(config):
+def test_a_finished_config_is_told_nothing_more(config: Callable[..., pet.RunConfig]) -> None:
     plan = prepare(with_train(config(), {"preset": "p-tuning", "learning_rate": None}))
     assert plan.config.train.learning_rate and prepare(plan.config).notes == plan.notes == ()
 
 
-def test_adalora_divides_its_ranks_over_all_steps(config):
+def test_adalora_divides_its_ranks_over_all_steps(config: Callable[..., pet.RunConfig]) -> None:
     peft = {"peft_type": "adalora", "tinit": 1, "tfinal": 1}
     train = {"weights": "peft", "peft": peft, "steps": 7}
     plan = prepare(with_train(config(), train))
@@ -97,15 +106,18 @@ def test_adalora_divides_its_ranks_over_all_steps(config):
         prepare(with_train(config(), {**train, "peft": {**peft, "total_step": 9}}))
 
 
-def test_the_gates_that_are_told_are_the_mean_over_rows_of_the_pool(config, tmp_path):
+def test_the_gates_that_are_told_are_the_mean_over_rows_of_the_pool(
+    config: Callable[..., pet.RunConfig], tmp_path: Path
+) -> None:
     train = {"preset": "unipelt", "steps": 3, "prefix_length": 2, "batch_size": 4}
     settings = with_train(config("prompts.patterns=toy/colon", "run.keep_models=true"), train)
     result = label(settings, tmp_path / "run", quiet=True)
     (told,) = (result.directory / "jobs").glob("*/model")
     facts = json.loads((told.parent / "training.json").read_text())
     plan = prepare(settings)
-    backbone = Backbone.masked_lm(plan.inputs.source, plan.inputs.machine.device)
-    voter, found = load_voter(told, backbone, plan.inputs.machine), []
+    backbone = Backbone.masked_lm(plan.source, plan.machine.device)
+    voter: Any = PvpVoter.load(told, backbone, plan.machine)
+    found = []
     for row in plan.data.unlabeled:
         voter.scores([row])
         found.append(voter.parts.delta.gates())
@@ -115,7 +127,7 @@ def test_the_gates_that_are_told_are_the_mean_over_rows_of_the_pool(config, tmp_
         assert means == pytest.approx(expected.mean(0), abs=2e-4) and expected.std(0).min() > 1e-3
 
 
-def test_the_virtual_tokens_of_a_run_are_as_many_as_it_says(config):
+def test_the_virtual_tokens_of_a_run_are_as_many_as_it_says(config: Callable[..., pet.RunConfig]) -> None:
     (spec,) = prepare(
         config("prompts.patterns=toy/colon", "train.preset=prompt-tuning", "train.virtual_tokens=3")
     ).voters

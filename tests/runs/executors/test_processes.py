@@ -1,27 +1,30 @@
+"""Tasks done by several processes, and what becomes of these."""
+
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from crew_hands import Boss, TorchBoss
+from process_tasks import TorchSetup, ToySetup
 
 from pet.errors import DataError, RunError
-from pet.runs.executors.processes import Crew
+from pet.runs.executors.processes import Processes
 
 
 @pytest.fixture
-def crew(tmp_path):
-    found = Crew(Boss(tmp_path), workers=2)
-    yield found
-    found.close()
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    with Processes(ToySetup(tmp_path), workers=2) as found:
+        yield found
 
 
-def test_duties_are_done_by_other_processes_side_by_side(crew, tmp_path):
-    heard = []
-    crew.do([("write", (f"{i}", 0.2)) for i in range(4)], lambda *what: heard.append(what))
-    crew.do([("write", ("4",))], lambda *what: heard.append(what))
+def test_tasks_are_done_by_other_processes_side_by_side(processes: Processes, tmp_path: Path) -> None:
+    heard: list[tuple[str, int]] = []
+    processes.run([("write", f"{i}", 0.2) for i in range(4)], lambda *what: heard.append(what))
+    processes.run([("write", "4")], lambda *what: heard.append(what))
     found = [path.read_text().split() for path in tmp_path.iterdir()]
     assert len(found) == 5
     assert {threads for _, threads in found} == {"1"}
@@ -31,60 +34,69 @@ def test_duties_are_done_by_other_processes_side_by_side(crew, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("duty", "error", "words"),
+    ("task", "error", "words"),
     [
         ("refuse", DataError, ["no such row"]),
         ("stumble", RunError, ["KeyError"]),
+        ("leave", RunError, ["SystemExit: 3"]),
+        ("break_apart", RunError, ["Local: weights broken"]),
         ("die", RunError, ["exit code 9", "run.workers = 1"]),
     ],
 )
-def test_what_fails_in_a_process_is_told(crew, duty, error, words):
+def test_what_fails_in_a_process_is_told(
+    processes: Processes, task: str, error: type[Exception], words: list[str]
+) -> None:
     with pytest.raises(error) as caught:
-        crew.do([(duty, ())], lambda *_: None)
+        processes.run([(task,)], lambda *_: None)
     assert all(word in str(caught.value) for word in words)
 
 
-def test_torch_in_a_process_keeps_to_its_threads(tmp_path):
+def test_torch_in_a_process_keeps_to_its_threads(tmp_path: Path) -> None:
     before = dict(os.environ)
-    crew = Crew(TorchBoss(tmp_path), workers=1, threads=1)
-    crew.do([("count_threads", ("threads",))], lambda *_: None)
-    crew.close()
+    with Processes(TorchSetup(tmp_path), workers=1, threads=1) as processes:
+        processes.run([("count_threads", "threads")], lambda *_: None)
     assert (tmp_path / "threads").read_text() == "1"
     assert dict(os.environ) == before
 
 
-def test_one_that_ends_while_it_waits_is_told_of(crew):
-    crew.do([("write", ("a",)), ("write", ("b",))], lambda *_: None)
-    for process in crew._hands.values():
+def test_one_that_ends_while_it_waits_is_told_of(processes: Processes) -> None:
+    processes.run([("write", "a"), ("write", "b")], lambda *_: None)
+    for process in multiprocessing.active_children():
         process.kill()
         process.join()
     with pytest.raises(RunError, match=r"ended by itself \(exit code -9.*run.workers = 1"):
-        crew.do([("write", ("c",))], lambda *_: None)
+        processes.run([("write", "c")], lambda *_: None)
 
 
-def test_nothing_is_started_for_nothing(crew):
-    crew.do([], lambda *_: None)
-    crew.close()
+def test_nothing_is_started_for_nothing(processes: Processes) -> None:
+    before = multiprocessing.active_children()
+    processes.run([], lambda *_: None)
+    assert multiprocessing.active_children() == before
+    processes.run([("write", "a")], lambda *_: None)
+    assert multiprocessing.active_children() != before  # so that it would have been seen
+    processes.close()
+    assert multiprocessing.active_children() == before
 
 
 _SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from crew_hands import Boss
-from pet.runs.executors.processes import Crew
+from process_tasks import ToySetup
+from pet.runs.executors.processes import Processes
 print("started", flush=True)
-duties = [("write", ("a", 0.0)), ("write", ("b", 60.0))]
-Crew(Boss(Path({folder!r})), workers=2).do(duties, lambda *_: print("told", flush=True))
+tasks = [("write", "a", 0.0), ("write", "b", 60.0)]
+Processes(ToySetup(Path({folder!r})), workers=2).run(tasks, lambda *_: print("told", flush=True))
 """
 
 
-def test_processes_end_with_a_killed_parent_and_run_no_script_again(tmp_path):
+def test_processes_end_with_a_killed_parent_and_run_no_script_again(tmp_path: Path) -> None:
     """The script has no `if __name__ == "__main__"`."""
     script = tmp_path / "script.py"
     (tmp_path / "out").mkdir()
     script.write_text(_SCRIPT.format(tests=str(Path(__file__).parents[2]), folder=str(tmp_path / "out")))
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
         assert parent.stdout.readline() == "started\n"
         assert parent.stdout.readline() == "told\n"
         children = _children(parent.pid)
@@ -99,14 +111,14 @@ def test_processes_end_with_a_killed_parent_and_run_no_script_again(tmp_path):
         pytest.fail("a process outlived the one that started it")
 
 
-def _children(pid):
+def _children(pid: int) -> list[int]:
     path = Path(f"/proc/{pid}/task/{pid}/children")
     if not path.exists():
         pytest.skip("this system does not list the children of a process")
     return [int(child) for child in path.read_text().split()]
 
 
-def _is_alive(pid):
+def _is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:

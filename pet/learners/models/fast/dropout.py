@@ -11,8 +11,6 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["QuickDropout"]
-
 _VALUES = 2**16
 
 
@@ -34,7 +32,7 @@ class QuickDropout(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _noise(of: torch.Tensor, p: float) -> torch.Tensor:
+def dropout_noise(of: torch.Tensor, p: float) -> torch.Tensor:
     """Return 0 where an element is dropped and 1 / (1 - p) where it is kept, in the shape and type of a tensor."""
     dropped, n = round(p * _VALUES), of.numel()
     words = torch.empty(-(-n // 4), dtype=torch.int64).random_(-(2**63), None)  # all 64 bits
@@ -50,7 +48,7 @@ def _quick(x: torch.Tensor, p: float) -> bool:
 def _dropout(input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:  # noqa: A002
     if not training or inplace or not _quick(input, p):
         return functional.dropout(input, p, training, inplace)
-    return input * _noise(input, p)
+    return input * dropout_noise(input, p)
 
 
 def _attention(
@@ -67,12 +65,9 @@ def _attention(
     scale = options.get("scale")
     scores = (query * (scale or query.shape[-1] ** -0.5)) @ key.transpose(-2, -1)
     if attn_mask is not None:
-        scores = scores + _as_bias(attn_mask, scores.dtype)
+        if attn_mask.dtype == torch.bool:
+            lowest = torch.finfo(scores.dtype).min
+            attn_mask = torch.zeros(attn_mask.shape, dtype=scores.dtype).masked_fill_(~attn_mask, lowest)
+        scores = scores + attn_mask.to(scores.dtype)
     weights = torch.softmax(scores, -1)
-    return (weights * _noise(weights, dropout_p)) @ value
-
-
-def _as_bias(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    if mask.dtype != torch.bool:
-        return mask.to(dtype)
-    return torch.zeros(mask.shape, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
+    return (weights * dropout_noise(weights, dropout_p)) @ value

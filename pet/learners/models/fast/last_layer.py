@@ -12,9 +12,7 @@ import torch
 from torch.nn import functional
 
 from pet.learners.models.batching import Batch
-from pet.learners.voters.deltas.families import layers
-
-__all__ = ["last_layer_at_masks"]
+from pet.learners.models.families import layers
 
 _LIKE_BERT = frozenset({"bert", "electra", "roberta", "xlm-roberta"})
 """Families whose layer is BERT's: attention to all tokens, and no position but those of the embeddings."""

@@ -7,7 +7,6 @@ small blocks, which for rows of tens to hundreds of tokens takes up to twice as 
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -16,9 +15,7 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["PackedForward"]
-
-_CACHED = 2**20
+CACHED_SCORES = 2**20
 """So many attention scores are worked on at a time: what the cache of a core holds."""
 
 _HIGHEST, _LOWEST = 32.0, 2.0**-80
@@ -32,12 +29,12 @@ class PackedForward(TorchFunctionMode):
     """While active, the passes of a model without gradients, under bfloat16 autocast on a CPU, are done faster.
 
     It answers for `linear`, and for `scaled_dot_product_attention`, whose scores are rounded to bfloat16 before the
-    softmax; all else is left to torch. No weight may change meanwhile.
+    softmax; all else is left to torch. No weight may change meanwhile: `packed` are those that are laid out by now.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._packed: dict[int, _Packed] = {}
+        self.packed: dict[nn.Parameter, Callable[[torch.Tensor], torch.Tensor]] = {}
         self._narrowed: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def __torch_function__(
@@ -56,11 +53,11 @@ class PackedForward(TorchFunctionMode):
         weight: torch.Tensor,
         bias: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        if not (_in_bfloat16(input) and input.numel() and isinstance(weight, nn.Parameter) and _can_pack()):
+        if not (_in_bfloat16(input) and input.numel() and isinstance(weight, nn.Parameter) and can_pack()):
             return functional.linear(input, weight, bias)
-        if id(weight) not in self._packed:
-            self._packed[id(weight)] = _Packed.of(weight, bias)
-        return self._packed[id(weight)].product(self._narrow(input))
+        if weight not in self.packed:
+            self.packed[weight] = _laid_out(weight, bias)
+        return self.packed[weight](self._narrow(input))
 
     def _narrow(self, states: torch.Tensor) -> torch.Tensor:
         """Return states as bfloat16; queries, keys and values are made of the same ones."""
@@ -69,32 +66,19 @@ class PackedForward(TorchFunctionMode):
         return self._narrowed[1]
 
 
-@dataclass(frozen=True)
-class _Packed:
-    """A linear layer in bfloat16, laid out for the processor."""
-
-    original: torch.Tensor  # held, so that no other gets its identity
-    weight: torch.Tensor
-    bias: torch.Tensor | None
-
-    @classmethod
-    def of(cls, weight: torch.Tensor, bias: torch.Tensor | None) -> "_Packed":
-        """Pack a weight [o, i] and a bias [o]."""
-        laid_out = torch.ops.mkldnn._reorder_linear_weight(weight.detach().bfloat16())
-        return cls(weight, laid_out, None if bias is None else bias.detach().bfloat16())
-
-    def product(self, states: torch.Tensor) -> torch.Tensor:
-        """Return what the layer makes of bf16 states [..., i]: bf16 [..., o]."""
-        found: torch.Tensor = torch.ops.mkldnn._linear_pointwise(states, self.weight, self.bias, "none", [], "")
-        return found
+def _laid_out(weight: torch.Tensor, bias: torch.Tensor | None) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Lay a weight [o, i] out for the processor; return what makes bf16 [..., o] of bf16 states [..., i]."""
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().bfloat16())
+    narrow = None if bias is None else bias.detach().bfloat16()
+    return lambda states: torch.ops.mkldnn._linear_pointwise(states, packed, narrow, "none", [], "")
 
 
 @cache
-def _can_pack() -> bool:
+def can_pack() -> bool:
     """Say whether torch packs weights here: its functions for that are not public ones, so they are tried."""
     states, weight, bias = torch.eye(16, 32).bfloat16(), torch.arange(512.0).view(16, 32), torch.ones(16)
     try:
-        found = _Packed.of(weight, bias).product(states)
+        found = _laid_out(weight, bias)(states)
     except (AttributeError, RuntimeError, TypeError):
         return False
     return torch.equal(found, functional.linear(states, weight.bfloat16(), bias.bfloat16()))
@@ -151,7 +135,7 @@ def _two_products(
         values *= mask[:, :, 0, :, None]
     queries, keys = query.reshape(b * a, q, d), key.reshape(b * a, t, d).transpose(1, 2)
     values, sums, highest = values.view(b * a, t, d + 1), query.new_empty(b * a, q, d + 1), query.new_empty(b * a)
-    step, zero, exponent = max(1, _CACHED // (q * t)), query.new_zeros(1), scale * math.log2(math.e)
+    step, zero, exponent = max(1, CACHED_SCORES // (q * t)), query.new_zeros(1), scale * math.log2(math.e)
     for part in (slice(start, start + step) for start in range(0, b * a, step)):
         scores = torch.baddbmm(zero, queries[part], keys[part], beta=0, alpha=exponent)
         # As integers, eight times as fast: positive ones keep their order, and negative ones stay below them.

@@ -7,12 +7,11 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.nn.utils import skip_init
 
 from pet.learners.models.batching import Batch
 from pet.learners.models.delta import Delta
-from pet.learners.voters.deltas.families import family_of, layers
-
-__all__ = ["Adapter", "Bottleneck", "Layout"]
+from pet.learners.models.families import family_of, layers
 
 Layout = Literal["houlsby", "pfeiffer"]
 
@@ -25,8 +24,8 @@ class Bottleneck(nn.Module):
 
     def __init__(self, hidden: int, width: int, activation: nn.Module, generator: torch.Generator) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):  # a linear layer draws weights, which are replaced here
-            self.down, self.up = nn.Linear(hidden, width), nn.Linear(width, hidden)
+        self.down: nn.Linear = skip_init(nn.Linear, hidden, width)  # type: ignore[no-untyped-call]
+        self.up: nn.Linear = skip_init(nn.Linear, width, hidden)  # type: ignore[no-untyped-call]
         self.activation = activation
         nn.init.kaiming_uniform_(self.down.weight, a=math.sqrt(5), generator=generator)
         for weight in (self.down.bias, self.up.weight, self.up.bias):
@@ -46,10 +45,7 @@ class Adapter(Delta):
     by `reduction`, at least 1. The layer normalizations, which 1902.00751 trains too, stay frozen: what trains is new,
     and the model's own weights are in no saved file. Where layers share their weights (ALBERT) they share the adapter.
 
-    Raises
-    ------
-    ModelError
-        If the parts are not known for models of this type.
+    Raises `ModelError` if the parts are not known for models of this type.
     """
 
     def __init__(self, model: Any, layout: Layout, reduction: int, seed: int) -> None:
@@ -74,13 +70,7 @@ class Adapter(Delta):
         """While active, the adapters compute."""
         with super().during(batch), ExitStack() as hooks:
             for name, place in self._places.items():
-                hooks.enter_context(place.register_forward_hook(_adding(self.bottlenecks[name])))
+                change = self.bottlenecks[name]
+                add = lambda _module, _inputs, output, change=change: output + change(output)  # noqa: E731
+                hooks.enter_context(place.register_forward_hook(add))
             yield
-
-
-def _adding(bottleneck: nn.Module) -> Any:
-    def add(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
-        change: torch.Tensor = bottleneck(output)
-        return output + change
-
-    return add

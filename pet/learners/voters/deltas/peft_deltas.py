@@ -1,4 +1,4 @@
-"""LoRA and the other weight deltas of the peft library, taken on and off a shared model."""
+"""LoRA and the other weight deltas of the peft library, attached to a shared model and detached."""
 
 import copy
 import dataclasses
@@ -10,11 +10,9 @@ import torch
 from torch import nn
 
 from pet.errors import ModelError, near_matches
-from pet.learners.models.delta import Delta
+from pet.learners.models.delta import Delta, drawn_from
+from pet.learners.models.families import FAMILIES
 from pet.learners.models.sources import first_line
-from pet.learners.voters.deltas.families import FAMILIES
-
-__all__ = ["PeftDelta"]
 
 _ADAPTER = "default"  # peft's name for a model's only adapter; it stands in the names of its weights
 _PRESETS = {"PROMPT_TUNING": "prompt-tuning", "P_TUNING": "p-tuning", "PREFIX_TUNING": "prefix-tuning"}
@@ -33,23 +31,21 @@ class PeftDelta(Delta):
     AdaLoRA (2303.10512) divides its ranks in `updated`; its penalty on the loss for matrices that are not orthogonal
     is left out.
 
-    Raises
-    ------
-    ModelError
-        If peft has no such configuration, it is prompt learning, it trains or changes the model's own weights, or it
-        does not fit the model.
+    Raises `ModelError` if peft has no such configuration, it is prompt learning, it trains or changes the model's
+    own weights, or it does not fit the model.
     """
 
     _tuner: Any
 
     def __init__(self, model: Any, config: Mapping[str, Any] | int, seed: int) -> None:
         super().__init__(model)
-        settings = _lora(config) if isinstance(config, int) else config
+        settings = {"peft_type": "LORA", "r": config, "lora_alpha": 2 * config} if isinstance(config, int) else config
         self._config = _config_of(settings, model.config.model_type)
+        self._kind = str(self._config.peft_type.value)
         before = dict(model.named_modules())
         own = {id(weight) for weight in model.parameters()}
         try:
-            with _unchanged(model, self._kind), _drawing(seed, model.device):
+            with _unchanged(model, self._kind), drawn_from(seed, model.device):
                 object.__setattr__(self, "_tuner", self._injected())
             # In a dictionary, and so no submodules: they hold the model's own weights.
             self._layers = _replaced(before, model)
@@ -67,16 +63,9 @@ class PeftDelta(Delta):
                 'alone: leave out bias and inference_mode (weights = "bitfit" trains biases).'
             )
 
-    @property
-    def _kind(self) -> str:
-        return str(self._config.peft_type.value)
-
     def _injected(self) -> Any:
         from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
-        from peft.tuners.tuners_utils import BaseTunerLayer
 
-        if any(isinstance(module, BaseTunerLayer) for module in self.model.modules()):
-            raise ValueError("expected a model without layers of peft: detach the delta that it has")
         # Not get_peft_model: what it puts around a model stands in the way of hooks, and is not needed for training.
         try:
             return PEFT_TYPE_TO_TUNER_MAPPING[self._config.peft_type](self.model, self._config, adapter_name=_ADAPTER)
@@ -108,33 +97,6 @@ class PeftDelta(Delta):
         if hasattr(self._tuner, "update_and_allocate"):
             self._tuner.update_and_allocate(step)
 
-    def merged(self) -> Any:
-        """Return a stock copy of the model whose weights have the delta in them.
-
-        Raises
-        ------
-        ValueError
-            If the delta is not attached.
-        ModelError
-            If it is none that can be added to the weights.
-        """
-        if any(self.model.get_submodule(name) is not layer for name, layer in self._layers.items()):
-            raise ValueError("expected the delta in its model: attach it")
-        weights = [id(weight) for _, weight in self.model.named_parameters(remove_duplicate=False)]
-        changed = (weight for layer in self._own_layers.values() for weight in layer.parameters())
-        try:
-            if any(weights.count(id(weight)) > 1 for weight in changed):
-                raise ValueError("it is on weights that other layers share")
-            return copy.deepcopy(self._tuner).merge_and_unload().requires_grad_(True)
-        except (AttributeError, NotImplementedError, ValueError) as error:
-            raise ModelError(
-                f"{self._kind} cannot be merged into the weights ({first_line(error)}): keep it beside the model."
-            ) from None
-
-
-def _lora(rank: int) -> dict[str, Any]:
-    return {"peft_type": "LORA", "r": rank, "lora_alpha": 2 * rank}
-
 
 def _config_of(settings: Mapping[str, Any], model_type: str) -> Any:
     """Return a checked configuration of peft."""
@@ -163,16 +125,12 @@ def _config_of(settings: Mapping[str, Any], model_type: str) -> Any:
         raise ModelError(f"{kind} has no setting {unknown[0]!r}.{near_matches(unknown[0], keys)}")
     values = {**copy.deepcopy(dict(settings)), "peft_type": kind, "task_type": None}
     if kind in ("LORA", "ADALORA") and not values.get("target_modules") and not values.get("target_parameters"):
-        values["target_modules"] = _projections(model_type)
+        family = FAMILIES.get(model_type)
+        values["target_modules"] = sorted({family.query, family.value}) if family else "all-linear"
     try:
         return peft.get_peft_config(values)
     except Exception as error:
         raise ModelError(f"peft refuses these settings of {kind}: {first_line(error)}") from None
-
-
-def _projections(model_type: str) -> list[str] | str:
-    family = FAMILIES.get(model_type)
-    return sorted({family.query, family.value}) if family else "all-linear"
 
 
 def _replaced(before: Mapping[str, nn.Module], model: nn.Module) -> dict[str, nn.Module]:
@@ -199,11 +157,3 @@ def _unchanged(model: nn.Module, kind: str) -> Iterator[None]:
             f"{kind} with these settings changes the model's own weights, which other voters share: start it another "
             "way, for instance init_lora_weights = true."
         )
-
-
-@contextmanager
-def _drawing(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw random numbers from `seed` inside, and go on as before outside."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -22,24 +21,21 @@ from transformers.masking_utils import sdpa_mask
 
 from pet.errors import ConfigError, ModelError
 from pet.learners.models.batching import Batch
-from pet.learners.models.delta import Delta
-
-__all__ = ["PREFIX_FAMILIES", "Prefix", "check_prefix_length", "drawn_from"]
+from pet.learners.models.delta import Delta, drawn_from
+from pet.learners.models.families import hidden_dropout
 
 Encoder = Literal["none", "mlp"]
 Scale = Callable[[], torch.Tensor]
 
-PREFIX_FAMILIES: Mapping[str, Literal["zero", "padding", "rotary"]] = MappingProxyType(
-    {
-        "albert": "zero",
-        "bert": "zero",
-        "distilbert": "zero",
-        "electra": "zero",
-        "modernbert": "rotary",
-        "roberta": "padding",
-        "xlm-roberta": "padding",
-    }
-)
+PREFIX_FAMILIES: Mapping[str, Literal["zero", "padding", "rotary"]] = {
+    "albert": "zero",
+    "bert": "zero",
+    "distilbert": "zero",
+    "electra": "zero",
+    "modernbert": "rotary",
+    "roberta": "padding",
+    "xlm-roberta": "padding",
+}
 """Models that a prefix works on, by `model_type`: their positions count from 0, from past the padding id, or rotate."""
 
 _ATTENTION = "pet_prefix"
@@ -73,17 +69,13 @@ class Prefix(Delta):
 
     With encoder "none" they are one table [p, 2 l h], drawn from N(0, 1), with the model's hidden dropout while it
     trains (2110.07602). With "mlp" a table [p, h] passes through linear, tanh, linear with 512 numbers between
-    (2101.00190), without dropout; `folded` turns it into the former.
+    (2101.00190), without dropout.
 
     `shifts_positions` counts the positions of the input from `length`, as if the prefix were tokens before it: what
     models do that are given a prefix as past keys and values. The input may then be `length` tokens shorter at most.
 
-    Raises
-    ------
-    ConfigError
-        If the prefix has no place, or more than half as many as the model reads tokens.
-    ModelError
-        If models of this type ignore a prefix or are not known to use it, or have no positions to shift.
+    Raises `ConfigError` if the prefix has no place, or more than half as many as the model reads tokens. Raises
+    `ModelError` if models of this type ignore a prefix or are not known to use it, or have no positions to shift.
     """
 
     def __init__(
@@ -107,10 +99,7 @@ class Prefix(Delta):
     def attach(self) -> None:
         """Freeze the model and give it the attention that reads the prefix.
 
-        Raises
-        ------
-        ModelError
-            If the prefix does not change the model's output, or not in every layer.
+        Raises `ModelError` if the prefix does not change the model's output, or not in every layer.
         """
         AttentionInterface.register(_ATTENTION, _attention)
         AttentionMaskInterface.register(_ATTENTION, sdpa_mask)
@@ -127,20 +116,13 @@ class Prefix(Delta):
         super().detach()
 
     @contextmanager
-    def during(self, batch: Batch) -> Iterator[None]:
+    def during(self, batch: Batch, scale: Scale | None = None) -> Iterator[_Pass]:
         """While active, forward passes of the model on `batch` see the prefix.
 
-        Raises
-        ------
-        ModelError
-            If positions are shifted and the batch is too wide for it.
-        """
-        with self.inserted(batch):
-            yield
+        `scale` is asked at each layer for one factor per row, [b].
 
-    @contextmanager
-    def inserted(self, batch: Batch, scale: Scale | None = None) -> Iterator[_Pass]:
-        """Do what `during` does; `scale` is asked at each layer for one factor per row, [b]."""
+        Raises `ModelError` if positions are shifted and the batch is too wide for it.
+        """
         current = _Pass(scale=scale)
         shifted = {"position_ids": self._positions(batch)} if self.shifts_positions else {}
 
@@ -153,39 +135,21 @@ class Prefix(Delta):
             _PASS.set(None)
 
         base = self.model.base_model
-        handles = (
-            base.register_forward_pre_hook(begin, with_kwargs=True),
-            # Another model that runs between two passes of this one sees no prefix, not even after an error.
-            base.register_forward_hook(end, always_call=True),
-        )
+        # Another model that runs between two passes of this one sees no prefix, not even after an error.
+        ended = base.register_forward_hook(end, always_call=True)
         try:
-            yield current
+            with base.register_forward_pre_hook(begin, with_kwargs=True), ended:
+                yield current
         finally:
             _PASS.set(None)
-            for handle in handles:
-                handle.remove()
-
-    def folded(self) -> "Prefix":
-        """Return the same prefix without its encoder, for the same model; scores are equal."""
-        flat = Prefix(self.model, self.length, "none", self.shifts_positions)
-        with torch.no_grad():
-            flat.table.copy_(self._flat())
-        return flat
-
-    def _flat(self) -> torch.Tensor:
-        """Return keys and values of all layers, float32 [p, 2 l h]."""
-        if self.encoder is None:
-            return self.table
-        # In float32, whatever the model computes in: a folded table then holds the same numbers.
-        with torch.autocast(self.table.device.type, enabled=False):
-            encoded: torch.Tensor = self.encoder(self.table)
-        return encoded
 
     def _by_layer(self) -> torch.Tensor:
         """Return keys and values as [l, 2, 1, a, p, d]."""
-        flat = self._flat()
         if self.encoder is None:  # the model tells whether it trains: it is shared, and switched by who trains it
-            flat = functional.dropout(flat, _hidden_dropout(self.model.config), self.model.training)
+            flat = functional.dropout(self.table, hidden_dropout(self.model.config), self.model.training)
+        else:
+            with torch.autocast(self.table.device.type, enabled=False):  # in float32, whatever the model computes in
+                flat = self.encoder(self.table)
         return flat.view(self.length, self.depth, 2, 1, self.heads, -1).permute(1, 2, 3, 4, 0, 5)
 
     def _positions(self, batch: Batch) -> torch.Tensor:
@@ -211,7 +175,7 @@ class Prefix(Delta):
         self.model.eval()
         try:
             without = self.model.base_model(**batch.inputs).last_hidden_state
-            with self.inserted(batch) as current:
+            with self.during(batch) as current:
                 within = self.model.base_model(**batch.inputs).last_hidden_state
         finally:
             self.model.train(training)
@@ -219,26 +183,12 @@ class Prefix(Delta):
 
 
 def check_prefix_length(length: int, longest_input: int) -> None:
-    """Refuse a prefix that is no prefix, or outweighs the input.
-
-    Raises
-    ------
-    ConfigError
-        If it has less than one place, or more than half of `longest_input`, the most tokens of a row.
-    """
+    """Refuse, by a ConfigError, a prefix of less than one place, or of more than half the most tokens of a row."""
     if not 1 <= length <= longest_input // 2:
         raise ConfigError(
             f"prefix_length is {length}, expected 1 to {longest_input // 2}, half of the {longest_input} tokens of the "
             "longest input: set another, or a larger max_length."
         )
-
-
-@contextmanager
-def drawn_from(seed: int) -> Iterator[None]:
-    """While active, new tensors on the CPU are drawn from `seed`; the generator then goes on as if nothing was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
 
 
 def _attention(
@@ -267,7 +217,7 @@ def _before(prefix: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
 def _check_family(model: Any, shifts_positions: bool) -> None:
     """Refuse models that a prefix, or a shift of positions, does nothing to."""
     kind = model.config.model_type
-    if kind in _OWN_ATTENTION:
+    if kind not in PREFIX_FAMILIES and kind in _OWN_ATTENTION:
         raise _ignored(kind)
     if kind not in PREFIX_FAMILIES:
         raise ModelError(
@@ -292,9 +242,3 @@ def _ignored(kind: str) -> ModelError:
 def _first_position(model: Any) -> int:
     """Return the position of the first token: models of RoBERTa's kind count from past the padding id."""
     return model.config.pad_token_id + 1 if PREFIX_FAMILIES[model.config.model_type] == "padding" else 0
-
-
-def _hidden_dropout(config: Any) -> float:
-    """Return the dropout of hidden states, whatever the family calls it."""
-    names = ("hidden_dropout_prob", "dropout", "mlp_dropout")
-    return next((float(getattr(config, name)) for name in names if hasattr(config, name)), 0.0)

@@ -6,10 +6,8 @@ import torch
 from torch import nn
 
 from pet.errors import ModelError
-from pet.learners.models.delta import Delta, copy_into
-from pet.learners.voters.deltas.families import family_of
-
-__all__ = ["Part", "Selected"]
+from pet.learners.models.delta import Delta, copies_of, copy_into
+from pet.learners.models.families import family_of
 
 Part = Literal["full", "none", "bitfit", "layernorm", "head"]
 
@@ -30,10 +28,7 @@ class Selected(Delta):
     would take two more models of memory: there the trained values stay in the model until it is reset, and the delta
     cannot be attached again.
 
-    Raises
-    ------
-    ModelError
-        If the model has no such weights, or its parts are not known (`bitfit`, `head`).
+    Raises `ModelError` if the model has no such weights, or its parts are not known (`bitfit`, `head`).
     """
 
     def __init__(self, model: Any, part: Part) -> None:
@@ -61,14 +56,14 @@ class Selected(Delta):
         for tensor in own.values():
             tensor.requires_grad_(True)
         if self.part != "full":
-            self._start = _copies(own)
+            self._start = copies_of(own)
             if self._trained:
                 copy_into(own, self._trained)
 
     def detach(self) -> None:
         """Bring the starting values back (not for `full`) and unfreeze the model."""
         if self._start:
-            self._trained = _copies(self.tensors())
+            self._trained = copies_of(self.tensors())
             copy_into(self.tensors(), self._start)
             self._start = {}
         self._lost = self.part == "full"
@@ -78,10 +73,6 @@ class Selected(Delta):
         """Return the model's weights that train, by their names in it; tied ones are there once."""
         weights = dict(self.model.named_parameters())
         return {name: weights[name] for name in self._names}
-
-
-def _copies(tensors: dict[str, nn.Parameter]) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
 def _names_of(model: Any, part: Part) -> tuple[str, ...]:

@@ -15,11 +15,9 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from pet.learners.models.batching import Batch
-from pet.learners.models.delta import Delta
-from pet.learners.voters.deltas.families import Family, family_of, layers
-from pet.learners.voters.deltas.prefix import Prefix, drawn_from
-
-__all__ = ["UniPELT"]
+from pet.learners.models.delta import Delta, drawn_from
+from pet.learners.models.families import Family, family_of, layers
+from pet.learners.voters.deltas.prefix import Prefix
 
 
 class UniPELT(Delta):
@@ -34,14 +32,10 @@ class UniPELT(Delta):
 
     The prefix is a plain table (the paper's passes through an MLP), which shifts positions as `Prefix` does. B and U
     start at zero: at first only the prefix changes anything. Layers that share a module (ALBERT) share all but the
-    prefix.
+    prefix. `gate_names` are the parts: "prefix", "adapter" and "query", "value", or "lora" where projections are fused.
 
-    Raises
-    ------
-    ConfigError
-        If the prefix has no place, or more than half as many as the model reads tokens.
-    ModelError
-        If models of this type ignore a prefix, have no positions to shift, or their parts are not known.
+    Raises `ConfigError` if the prefix has no place, or more than half as many as the model reads tokens. Raises
+    `ModelError` if models of this type ignore a prefix, have no positions to shift, or their parts are not known.
     """
 
     def __init__(
@@ -56,22 +50,18 @@ class UniPELT(Delta):
         super().__init__(model)
         self.prefix = Prefix(model, prefix_length, "none", shifts_positions, seed)
         self.reserved = self.prefix.reserved
-        self._family = family_of(model)
+        family = family_of(model)
+        fused = family.query == family.value
+        self.gate_names = ("prefix", "adapter", *(("lora",) if fused else ("query", "value")))
         width = max(1, model.config.hidden_size // adapter_reduction)
         with drawn_from(seed + 1):  # other numbers than the prefix's
-            self._layers = [_GatedLayer(layer, self._family, rank, width) for layer in layers(model)]
+            self._layers = [_GatedLayer(layer, family, rank, width) for layer in layers(model)]
         self.layers = nn.ModuleList(self._layers)
         self.to(next(model.parameters()).device)
         self._passed: list[torch.Tensor] = []
 
     def attach(self) -> None:
-        """Freeze the model and give it the attention that reads the prefix.
-
-        Raises
-        ------
-        ModelError
-            If the prefix does not change the model's output, or not in every layer.
-        """
+        """Freeze the model and give it the attention that reads the prefix (see `Prefix.attach`)."""
         self.prefix.attach()
 
     def detach(self) -> None:
@@ -83,13 +73,11 @@ class UniPELT(Delta):
         """While active, forward passes of the model on `batch` compute with all three parts."""
         real = batch.inputs["attention_mask"].unsqueeze(-1).float()
         with ExitStack() as stack:
-            stack.enter_context(self.prefix.inserted(batch, lambda: self._passed[-1][:, 0]))
-            stack.callback(self._forget_graph)
-            begin = self.model.base_model.register_forward_pre_hook(lambda *_: self._passed.clear())
-            stack.callback(begin.remove)
+            stack.enter_context(self.prefix.during(batch, lambda: self._passed[-1][:, 0]))
+            stack.enter_context(self.model.base_model.register_forward_pre_hook(lambda *_: self._passed.clear()))
             for layer in self._layers:
                 for handle in layer.hooks(real, self._passed):
-                    stack.callback(handle.remove)
+                    stack.enter_context(handle)
             yield
 
     def gates(self) -> dict[str, np.ndarray]:
@@ -101,15 +89,6 @@ class UniPELT(Delta):
             return {}
         found = torch.stack(self._passed, dim=1).detach().cpu().numpy()  # [b, l, gates]
         return {name: found[:, :, i] for i, name in enumerate(self.gate_names)}
-
-    @property
-    def gate_names(self) -> tuple[str, ...]:
-        """The parts: "prefix", "adapter" and "query", "value", or "lora" where projections are fused."""
-        fused = self._family.query == self._family.value
-        return ("prefix", "adapter", *(("lora",) if fused else ("query", "value")))
-
-    def _forget_graph(self) -> None:
-        self._passed[:] = [gates.detach() for gates in self._passed]
 
 
 class _GatedLayer(nn.Module):
@@ -138,8 +117,8 @@ class _GatedLayer(nn.Module):
             passed.append(self._gates(inputs[0], real))
 
         def adapt(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
-            change = self.up(functional.relu(self.down(output)))
-            return output + _gated(change, passed[-1][:, 1]).to(output.dtype)
+            change: torch.Tensor = self.up(functional.relu(self.down(output)))
+            return output + (change * passed[-1][:, 1].view(-1, 1, 1)).to(output.dtype)
 
         yield layer.register_forward_pre_hook(enter)
         yield ffn_output.register_forward_hook(adapt)
@@ -156,11 +135,6 @@ class _GatedLayer(nn.Module):
     def _lora(self, i: int, passed: list[torch.Tensor]) -> Callable[..., torch.Tensor]:
         def add(_module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
             change = functional.linear(functional.linear(inputs[0], self.lora_a[i]), self.lora_b[i])
-            return output + _gated(change, passed[-1][:, 2 + i]).to(output.dtype)
+            return output + (change * passed[-1][:, 2 + i].view(-1, 1, 1)).to(output.dtype)
 
         return add
-
-
-def _gated(change: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
-    """Return [b, t, h] times one number per row, [b]."""
-    return change * gate.view(-1, 1, 1)

@@ -1,86 +1,36 @@
 """What every way to train the weights of a shared model must keep, as one check; the families of a prefix."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from delta_bench import Bench
 
-from pet.data.examples import Example
+from pet.learners.models.backbone import Backbone
 from pet.learners.models.delta import copy_into
-from pet.learners.models.encoding import PatternEncoder
-from pet.learners.models.masked_lm import label_scores
 from pet.learners.voters.deltas.prefix import PREFIX_FAMILIES
-from pet.learners.voters.words import LabelWords
 from pet.prompts.patterns import Pattern
 
-PATTERN = Pattern.parse("toy/about", "It was {mask}. {text}")
+PATTERN = Pattern("toy/about", "It was {mask}. {text}")
 TEXTS = ("team game match won", "phone chip", "coach goal score team game", "code software robot data quick chip")
 TARGETS = torch.tensor([0, 1, 0, 1])
 
 
-class Bench:
-    """One model with a batch of four rows and two label words of one piece each."""
-
-    def __init__(self, backbone):
-        self.backbone, self.model = backbone, backbone.model
-        backbone.reset()
-        backbone.model.eval()
-        encoder = PatternEncoder(PATTERN, backbone.pieces, 64)
-        self.rows = encoder.encode([Example(text, {"text": text}) for text in TEXTS], 1)
-        ids = [[[int(backbone.pieces.ids(word, True)[0])]] for word in ("good", "bad")]
-        self.words = LabelWords(("Sports", "Tech"), np.array(ids))
-        self.batch = backbone.batch(self.rows)
-
-    def scores(self, delta, batch=None):
-        batch = batch or self.batch
-        with torch.no_grad(), delta.during(batch):
-            return label_scores(self.model, batch, self.words, "fp32")
-
-    def plain(self):
-        with torch.no_grad():
-            return self.model(**self.batch.inputs).logits
-
-    def train(self, delta, steps=3):
-        """Make AdamW steps; return by name the number of steps in which a weight had a gradient that is not zero."""
-        seen = dict.fromkeys(delta.tensors(), 0)
-        optimizer = torch.optim.AdamW(delta.tensors().values(), lr=1e-2)
-        self.model.train()
-        torch.manual_seed(0)
-        for step in range(steps):
-            with delta.during(self.batch):
-                scores = label_scores(self.model, self.batch, self.words, "fp32")
-            torch.nn.functional.cross_entropy(scores, TARGETS).backward()
-            for name, weight in delta.tensors().items():
-                seen[name] += weight.grad is not None and bool(weight.grad.any())
-            optimizer.step()
-            delta.updated(step)
-            optimizer.zero_grad()
-        self.model.eval()
-        return seen
-
-    def weights(self):
-        return {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
-
-    def tree(self):
-        hooks = [(len(module._forward_hooks), len(module._forward_pre_hooks)) for module in self.model.modules()]
-        return [(name, id(module)) for name, module in self.model.named_modules()], hooks, set(vars(self.model))
-
-
-def copied(tensors):
+def copied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
-def equal(one, other):
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def check(backbone, make, idle=(), drawn=True):
-    """Train, save, load and take off a delta; `idle` are words in names of weights whose first gradient is zero."""
+def check(backbone: Backbone, make: Callable[..., Any], idle: tuple[str, ...] = (), drawn: bool = True) -> None:
+    """Train, save, load and detach a delta; `idle` are words in names of weights whose first gradient is zero."""
     with ExitStack() as stack:
 
-        def new(seed):
+        def new(seed: int) -> Any:
             delta = make(seed)
             stack.callback(delta.detach)  # also after a failure: the model is shared
             return delta
@@ -88,7 +38,7 @@ def check(backbone, make, idle=(), drawn=True):
         check_each(Bench(backbone), new, idle, drawn)
 
 
-def check_each(bench, new, idle, drawn):
+def check_each(bench: Bench, new: Callable[..., Any], idle: tuple[str, ...], drawn: bool) -> None:
     weights, tree, plain, state = bench.weights(), bench.tree(), bench.plain(), torch.get_rng_state()
     delta, twin, other = new(0), new(0), new(1)
     assert torch.equal(torch.get_rng_state(), state), "drawn from the global generator"
@@ -99,8 +49,8 @@ def check_each(bench, new, idle, drawn):
     torch.testing.assert_close(identity, expected, atol=1e-6, rtol=1e-6)
     start = copied(delta.tensors())
     names = set(start)
-    frozen = {id(weight) for weight in bench.model.parameters()} - {id(weight) for weight in delta.tensors().values()}
-    frozen = [(weight, weight.detach().clone()) for weight in bench.model.parameters() if id(weight) in frozen]
+    own = {id(weight) for weight in delta.tensors().values()}
+    frozen = [(weight, weight.detach().clone()) for weight in bench.model.parameters() if id(weight) not in own]
 
     seen = bench.train(delta)
     late = {name for name in names if any(word in name for word in idle)}
@@ -140,7 +90,7 @@ def check_each(bench, new, idle, drawn):
 
 
 @pytest.fixture(params=sorted(PREFIX_FAMILIES))
-def backbone(request, backbones):
+def backbone(request: pytest.FixtureRequest, backbones: dict[str, Backbone]) -> Iterator[Backbone]:
     """A backbone of each family that a prefix works on, which is found afterwards as it was."""
     found = backbones[request.param]
     found.reset()
@@ -152,7 +102,7 @@ def backbone(request, backbones):
 
 
 @pytest.fixture
-def bench(backbones) -> Callable[[str], Bench]:
+def bench(backbones: dict[str, Backbone]) -> Callable[[str], Bench]:
     return lambda family: Bench(backbones[family])
 
 

@@ -1,9 +1,13 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
+from delta_bench import Bench
 from tiny import FAMILIES
-from transformers import AutoModelForMaskedLM
 
 from pet.errors import ModelError
+from pet.learners.models.backbone import Backbone
 from pet.learners.models.delta import copy_into
 from pet.learners.voters.deltas.peft_deltas import PeftDelta
 
@@ -14,12 +18,12 @@ IA3 = {"peft_type": "IA3", "feedforward_modules": ["output.dense"], **TARGETS}
 ADALORA = {"peft_type": "ADALORA", "total_step": 6, "tinit": 1, "tfinal": 1, "init_r": 4, "target_r": 2, **TARGETS}
 
 
-def size(delta):
+def size(delta: PeftDelta) -> int:
     return sum(weight.numel() for weight in delta.tensors().values())
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_gate_lora(backbones, gate, family):
+def test_gate_lora(backbones: dict[str, Backbone], gate: Callable[..., None], family: str) -> None:
     model = backbones[family].model
     gate(backbones[family], lambda seed: PeftDelta(model, 4, seed), idle=("lora_A",))
 
@@ -35,20 +39,26 @@ def test_gate_lora(backbones, gate, family):
     ],
 )
 @pytest.mark.filterwarnings("ignore:Unsupported layer type")
-def test_gate_of_other_deltas(backbones, gate, config, idle, drawn):
+def test_gate_of_other_deltas(
+    backbones: dict[str, Backbone],
+    gate: Callable[..., None],
+    config: dict[str, Any],
+    idle: tuple[str, ...],
+    drawn: bool,
+) -> None:
     model = backbones["bert"].model
     gate(backbones["bert"], lambda seed: PeftDelta(model, config, seed), idle=idle, drawn=drawn)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_lora_is_on_queries_and_values(bench, family):
+def test_lora_is_on_queries_and_values(bench: Callable[[str], Bench], family: str) -> None:
     """4 h r weights per layer; A and B on the fused projection of ModernBERT: h r + 3 h r."""
     delta = PeftDelta(bench(family).model, 4, 0)
     assert size(delta) == (1 if family == "albert" else 2) * 4 * H * 4
     assert {name.split(".lora_")[1] for name in delta.tensors()} == {"A.weight", "B.weight"}
 
 
-def test_lora_by_hand(bench):
+def test_lora_by_hand(bench: Callable[[str], Bench]) -> None:
     """W x + b + 2 B A x, since alpha is twice the rank."""
     it = bench("bert")
     delta = PeftDelta(it.model, 3, 0)
@@ -66,7 +76,7 @@ def test_lora_by_hand(bench):
     it.backbone.reset()
 
 
-def test_names_in_a_saved_file_are_those_of_peft(bench):
+def test_names_in_a_saved_file_are_those_of_peft(bench: Callable[[str], Bench]) -> None:
     from peft import get_peft_model_state_dict
 
     for config in (2, DORA, IA3):
@@ -82,7 +92,9 @@ def test_names_in_a_saved_file_are_those_of_peft(bench):
         assert {name.replace("vector.weight", "vector") for name in found} == set(expected)
 
 
-def test_an_unknown_family_gets_lora_on_every_linear_layer(bench, monkeypatch):
+def test_an_unknown_family_gets_lora_on_every_linear_layer(
+    bench: Callable[[str], Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = bench("bert").model
     monkeypatch.setattr(model.config, "model_type", "odd")
     places = {name.split(".lora_")[0] for name in PeftDelta(model, 2, 0).tensors()}
@@ -90,7 +102,7 @@ def test_an_unknown_family_gets_lora_on_every_linear_layer(bench, monkeypatch):
     assert not any("decoder" in place for place in places)
 
 
-def test_new_layers_follow_the_model_into_evaluation_and_training(bench):
+def test_new_layers_follow_the_model_into_evaluation_and_training(bench: Callable[[str], Bench]) -> None:
     it = bench("bert")
     config = {"peft_type": "LORA", "r": 4, "lora_alpha": 100, "lora_dropout": 0.5}
     delta, fresh = PeftDelta(it.model, config, 0), PeftDelta(it.model, config, 1)
@@ -110,46 +122,14 @@ def test_new_layers_follow_the_model_into_evaluation_and_training(bench):
     it.model.eval()
 
 
-def test_the_number_of_weights_of_other_deltas(bench):
+def test_the_number_of_weights_of_other_deltas(bench: Callable[[str], Bench]) -> None:
     """In two layers: three places of 32 inputs and outputs, and the one that ends the feed-forward part, 64 to 32."""
     model = bench("bert").model
     assert size(PeftDelta(model, DORA, 0)) == 2 * (3 * (4 * 2 * H + H) + 4 * 3 * H + H)
     assert size(PeftDelta(model, IA3, 0)) == 2 * (2 * H + H + 2 * H)
 
 
-@pytest.mark.parametrize("config", [4, DORA, IA3, {"peft_type": "LORA", "r": 2, "modules_to_save": ["transform"]}])
-def test_merged_weights_score_as_the_delta_beside_the_model(bench, tmp_path, config):
-    it = bench("bert")
-    delta = PeftDelta(it.model, config, 0)
-    plain = it.plain()
-    with pytest.raises(ValueError, match="attach"):
-        delta.merged()
-    delta.attach()
-    it.train(delta)
-    beside = it.plain()
-    tree, weights = it.tree(), it.weights()
-    merged = delta.merged()
-    assert all(weight.requires_grad for weight in merged.parameters())
-    merged.save_pretrained(tmp_path)
-    assert it.tree() == tree
-    assert all(torch.equal(weight, weights[name]) for name, weight in it.weights().items())
-    delta.detach()
-    stock = AutoModelForMaskedLM.from_pretrained(tmp_path)
-    assert list(stock.state_dict()) == list(it.model.state_dict())
-    with torch.no_grad():
-        torch.testing.assert_close(stock(**it.batch.inputs).logits, beside, atol=1e-6, rtol=1e-6)
-    assert (beside - plain).abs().max() > 1e-4
-
-
-def test_weights_that_layers_share_are_not_merged(bench, refuses):
-    it = bench("bert")
-    delta = PeftDelta(it.model, {"peft_type": "TRAINABLE_TOKENS", "token_indices": [5, 6]}, 0)
-    delta.attach()
-    refuses(ModelError, delta.merged, "TRAINABLE_TOKENS", "share", "beside")
-    delta.detach()
-
-
-def test_adalora_divides_its_ranks(bench):
+def test_adalora_divides_its_ranks(bench: Callable[[str], Bench]) -> None:
     it = bench("bert")
     delta = PeftDelta(it.model, ADALORA, 0)
     plain = it.tree()
@@ -168,7 +148,7 @@ def test_adalora_divides_its_ranks(bench):
     fresh.detach()
 
 
-def test_two_voters_take_turns(bench):
+def test_two_voters_take_turns(bench: Callable[[str], Bench]) -> None:
     it = bench("bert")
     voters, scores = [PeftDelta(it.model, config, 0) for config in (2, DORA, IA3)], []
     for voter in voters:
@@ -205,7 +185,9 @@ def test_two_voters_take_turns(bench):
         ({"peft_type": "ROAD", "target_modules": ["query"]}, ("ROAD", "group_size")),
     ],
 )
-def test_bad_configurations(bench, refuses, config, words):
+def test_bad_configurations(
+    bench: Callable[[str], Bench], refuses: Callable[..., None], config: dict[str, Any], words: tuple[str, ...]
+) -> None:
     it = bench("bert")
     before, tree, plain = it.weights(), it.tree(), it.plain()
     refuses(ModelError, lambda: PeftDelta(it.model, config, 0), *words)
@@ -215,16 +197,7 @@ def test_bad_configurations(bench, refuses, config, words):
     assert all(weight.requires_grad for weight in it.model.parameters())
 
 
-def test_a_configuration_is_left_as_it_is(bench):
+def test_a_configuration_is_left_as_it_is(bench: Callable[[str], Bench]) -> None:
     config = {"peft_type": "lora", "target_modules": ["query"]}
     PeftDelta(bench("bert").model, config, 0)
     assert config == {"peft_type": "lora", "target_modules": ["query"]}
-
-
-def test_a_model_that_has_layers_of_peft(bench):
-    it = bench("bert")
-    first = PeftDelta(it.model, 2, 0)
-    first.attach()
-    with pytest.raises(ValueError, match="detach"):
-        PeftDelta(it.model, 2, 0)
-    first.detach()

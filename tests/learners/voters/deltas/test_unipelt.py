@@ -1,5 +1,7 @@
 import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,13 +10,15 @@ from torch.nn import functional
 
 from pet.data.examples import Example
 from pet.errors import ConfigError, ModelError
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.batching import Batch
 from pet.learners.models.delta import copy_into
 from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.families import family_of, layers
 from pet.learners.models.masked_lm import label_scores
-from pet.learners.voters.deltas.families import family_of, layers
+from pet.learners.models.words import LabelWords
 from pet.learners.voters.deltas.prefix import PREFIX_FAMILIES, Prefix
 from pet.learners.voters.deltas.unipelt import UniPELT
-from pet.learners.voters.words import LabelWords
 from pet.prompts.patterns import Pattern
 
 TEXTS = ("good", "man plays outside at my city man plays outside at my city movie", "phone code data")
@@ -24,39 +28,40 @@ RANK, WIDTH = 2, 4  # the adapter divides by 8
 
 
 @pytest.fixture(params=sorted(PREFIX_FAMILIES))
-def backbone(request, backbones):
+def backbone(request: pytest.FixtureRequest, backbones: dict[str, Backbone]) -> Iterator[Backbone]:
     """A backbone of each family, which is found afterwards as it was."""
     found = backbones[request.param]
     found.reset()
     implementation = found.model.config._attn_implementation
+    hooks = [(dict(module._forward_hooks), dict(module._forward_pre_hooks)) for module in found.model.modules()]
     yield found
     found.reset()
     assert found.model.config._attn_implementation == implementation
     assert all(tensor.requires_grad for tensor in found.model.parameters())
-    for module in found.model.modules():
-        assert not module._forward_hooks and not module._forward_pre_hooks
+    # transformers leaves some of its own once it was asked for the states of all layers.
+    assert hooks == [(module._forward_hooks, module._forward_pre_hooks) for module in found.model.modules()]
 
 
-def new(backbone, seed=1):
+def new(backbone: Backbone, seed: int = 1) -> UniPELT:
     return UniPELT(backbone.model, RANK, H // WIDTH, P, seed=seed)
 
 
-def fused(backbone):
+def fused(backbone: Backbone) -> bool:
     return backbone.model.config.model_type == "modernbert"
 
 
-def batch_of(backbone, texts=TEXTS):
-    encoder = PatternEncoder(Pattern.parse("p", "It was {mask}. {text}"), backbone.pieces, 64)
+def batch_of(backbone: Backbone, texts: tuple[str, ...] = TEXTS) -> Batch:
+    encoder = PatternEncoder(Pattern("p", "It was {mask}. {text}"), backbone.pieces, 64)
     return backbone.batch(encoder.encode([Example(text, {"text": text}) for text in texts], 1))
 
 
-def scores_of(backbone, batch, delta, precision="fp32"):
+def scores_of(backbone: Backbone, batch: Batch, delta: Prefix | UniPELT, precision: str = "fp32") -> torch.Tensor:
     with torch.inference_mode(), delta.during(batch):
         return label_scores(backbone.model, batch, WORDS, precision)
 
 
 @contextmanager
-def attached(delta):
+def attached(delta: Prefix | UniPELT) -> Iterator[Prefix | UniPELT]:
     delta.attach()
     try:
         yield delta
@@ -65,7 +70,7 @@ def attached(delta):
 
 
 @torch.no_grad()
-def fill(delta, *names):
+def fill(delta: UniPELT, *names: str) -> None:
     """Give random numbers to what starts at zero, so that it counts."""
     torch.manual_seed(0)
     for name, tensor in delta.tensors().items():
@@ -74,14 +79,15 @@ def fill(delta, *names):
 
 
 @torch.no_grad()
-def set_gates(delta, value, gate=slice(None)):
+def set_gates(delta: UniPELT, value: float, gate: slice | int = slice(None)) -> None:
     """Make gates a constant: all of them, or the first (prefix), second (adapter), third on (LoRA)."""
+    part: Any  # a module of torch says not what it holds
     for part in delta.layers:
         part.gate.weight[gate] = 0.0
         part.gate.bias[gate] = 1e4 if value == 1 else -1e4 if value == 0 else math.log(value / (1 - value))
 
 
-def only_prefix(backbone, batch, delta, factor=1.0):
+def only_prefix(backbone: Backbone, batch: Batch, delta: UniPELT, factor: float = 1.0) -> torch.Tensor:
     """Scores with nothing but the prefix of `delta`, times a factor."""
     plain = Prefix(backbone.model, P)
     with torch.no_grad():
@@ -90,7 +96,7 @@ def only_prefix(backbone, batch, delta, factor=1.0):
         return scores_of(backbone, batch, plain)
 
 
-def test_the_gates_are_the_mean_over_the_real_tokens(backbone):
+def test_the_gates_are_the_mean_over_the_real_tokens(backbone: Backbone) -> None:
     """By hand, row by row, from what enters each layer; the layers of a shared module enter it one after another."""
     batch, delta = batch_of(backbone), new(backbone)
     fill(delta, "up", "lora_b")
@@ -113,14 +119,14 @@ def test_the_gates_are_the_mean_over_the_real_tokens(backbone):
         assert found[name].shape == (len(TEXTS), L) and found[name].dtype == np.float32
         assert ((found[name] > 0) & (found[name] < 1)).all()
         for layer, x in enumerate(entered):
-            gate = delta.layers[layer % len(delta.layers)].gate
+            gate: Any = delta.layers[layer % len(delta.layers)].gate
             w, b = gate.weight[i].detach().double(), gate.bias[i].detach().double()
             for row, length in enumerate(lengths):
                 each = [1 / (1 + math.exp(-float(w @ token + b))) for token in x[row, :length].double()]
                 assert found[name][row, layer] == pytest.approx(np.mean(each), abs=1e-6)
 
 
-def test_a_gate_depends_on_the_row(backbone):
+def test_a_gate_depends_on_the_row(backbone: Backbone) -> None:
     batch, delta = batch_of(backbone), new(backbone)
     with attached(delta):
         scores_of(backbone, batch, delta)
@@ -128,7 +134,7 @@ def test_a_gate_depends_on_the_row(backbone):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_rows_score_the_same_alone_and_padded(backbone, precision):
+def test_rows_score_the_same_alone_and_padded(backbone: Backbone, precision: str) -> None:
     delta = new(backbone)
     fill(delta, "up", "lora_b")
     found, gates = [], []
@@ -137,10 +143,10 @@ def test_rows_score_the_same_alone_and_padded(backbone, precision):
             found.append(scores_of(backbone, batch_of(backbone, texts), delta, precision)[0])
             gates.append(np.stack([gate[0] for gate in delta.gates().values()]))
     torch.testing.assert_close(*found, atol=1e-5 if precision == "fp32" else 0.05, rtol=0)
-    np.testing.assert_allclose(*gates, atol=1e-5 if precision == "fp32" else 0.01)
+    np.testing.assert_allclose(gates[0], gates[1], atol=1e-5 if precision == "fp32" else 0.01)
 
 
-def test_at_first_only_the_prefix_counts(backbone):
+def test_at_first_only_the_prefix_counts(backbone: Backbone) -> None:
     batch, delta = batch_of(backbone), new(backbone)
     set_gates(delta, 1, 0)
     with attached(delta):
@@ -151,7 +157,7 @@ def test_at_first_only_the_prefix_counts(backbone):
         assert (scores_of(backbone, batch, delta) - found).abs().max() > 1e-4
 
 
-def test_closed_gates_leave_a_prefix_of_zeros(backbone):
+def test_closed_gates_leave_a_prefix_of_zeros(backbone: Backbone) -> None:
     """Adapter and LoRA vanish; keys and values of zero still take their share of the softmax."""
     batch, delta = batch_of(backbone), new(backbone)
     fill(delta, "up", "lora_b")
@@ -165,7 +171,7 @@ def test_closed_gates_leave_a_prefix_of_zeros(backbone):
     assert (found - without).abs().max() > 1e-5
 
 
-def test_the_prefix_is_multiplied_by_its_gate(backbone):
+def test_the_prefix_is_multiplied_by_its_gate(backbone: Backbone) -> None:
     batch, delta = batch_of(backbone), new(backbone)
     set_gates(delta, 0.25, 0)
     with attached(delta):
@@ -174,7 +180,7 @@ def test_the_prefix_is_multiplied_by_its_gate(backbone):
     assert (found - only_prefix(backbone, batch, delta)).abs().max() > 1e-5
 
 
-def test_lora_adds_the_gated_product_to_the_weight(backbone):
+def test_lora_adds_the_gated_product_to_the_weight(backbone: Backbone) -> None:
     """Equal to a model whose weights hold W + G B A; the gate takes the place of alpha / r."""
     batch, delta = batch_of(backbone), new(backbone)
     fill(delta, "lora_b")
@@ -185,6 +191,7 @@ def test_lora_adds_the_gated_product_to_the_weight(backbone):
     with attached(delta):
         found = scores_of(backbone, batch, delta)
     names = dict.fromkeys((family_of(backbone.model).query, family_of(backbone.model).value))
+    part: Any
     with torch.no_grad():
         for layer, part in zip(layers(backbone.model), delta.layers, strict=True):
             for name, gate, a, b in zip(names, gates, part.lora_a, part.lora_b, strict=True):
@@ -192,7 +199,9 @@ def test_lora_adds_the_gated_product_to_the_weight(backbone):
     torch.testing.assert_close(found, only_prefix(backbone, batch, delta), atol=1e-6, rtol=0)
 
 
-def test_the_adapter_adds_a_gated_bottleneck_to_the_feed_forward_output(backbone, monkeypatch):
+def test_the_adapter_adds_a_gated_bottleneck_to_the_feed_forward_output(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batch, delta = batch_of(backbone), new(backbone)
     fill(delta, "up")
     set_gates(delta, 1, 0)
@@ -202,7 +211,7 @@ def test_the_adapter_adds_a_gated_bottleneck_to_the_feed_forward_output(backbone
     for layer, part in zip(layers(backbone.model), delta.layers, strict=True):
         place = layer.get_submodule(family_of(backbone.model).ffn_output)
 
-        def forward(x, place=place, part=part):
+        def forward(x: torch.Tensor, place: Any = place, part: Any = part) -> torch.Tensor:
             out = x @ place.weight.T + (0 if place.bias is None else place.bias)
             middle = (out @ part.down.weight.T + part.down.bias).clamp(min=0)
             return out + 0.25 * (middle @ part.up.weight.T + part.up.bias)
@@ -211,7 +220,7 @@ def test_the_adapter_adds_a_gated_bottleneck_to_the_feed_forward_output(backbone
     torch.testing.assert_close(found, only_prefix(backbone, batch, delta), atol=1e-6, rtol=0)
 
 
-def test_the_number_of_trained_tensors(backbone):
+def test_the_number_of_trained_tensors(backbone: Backbone) -> None:
     delta = new(backbone)
     modules = 1 if backbone.model.config.model_type == "albert" else L  # a shared module has one set
     gates = 3 if fused(backbone) else 4
@@ -220,7 +229,7 @@ def test_the_number_of_trained_tensors(backbone):
     assert sum(tensor.numel() for tensor in delta.tensors().values()) == expected
 
 
-def test_the_same_seed_draws_the_same_tensors(backbone):
+def test_the_same_seed_draws_the_same_tensors(backbone: Backbone) -> None:
     first, same, other = new(backbone, 3), new(backbone, 3), new(backbone, 4)
     assert all(torch.equal(tensor, same.tensors()[name]) for name, tensor in first.tensors().items())
     zero = {name for name in first.tensors() if ".up." in name or "lora_b" in name}
@@ -229,7 +238,9 @@ def test_the_same_seed_draws_the_same_tensors(backbone):
         assert torch.equal(tensor, other.tensors()[name]) == (name in zero)
 
 
-def train(backbone, delta, batch, steps, precision="fp32"):
+def train(
+    backbone: Backbone, delta: UniPELT, batch: Batch, steps: int, precision: str = "fp32"
+) -> dict[str, torch.Tensor]:
     optimizer = torch.optim.AdamW(delta.tensors().values(), lr=1e-2)
     for _ in range(steps):
         optimizer.zero_grad()
@@ -237,11 +248,11 @@ def train(backbone, delta, batch, steps, precision="fp32"):
             scores = label_scores(backbone.model, batch, WORDS, precision)
         functional.cross_entropy(scores, torch.tensor([0, 1, 0])).backward()
         optimizer.step()
-    return {name: tensor.grad for name, tensor in delta.tensors().items()}
+    return {name: tensor.grad for name, tensor in delta.tensors().items() if tensor.grad is not None}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_training_changes_the_new_tensors_alone(backbone, precision):
+def test_training_changes_the_new_tensors_alone(backbone: Backbone, precision: str) -> None:
     batch, delta = batch_of(backbone), new(backbone)
     before = {name: tensor.clone() for name, tensor in backbone.model.state_dict().items()}
     start = {name: tensor.detach().clone() for name, tensor in delta.tensors().items()}
@@ -256,10 +267,9 @@ def test_training_changes_the_new_tensors_alone(backbone, precision):
     assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.model.state_dict().items())
     with torch.no_grad():
         assert torch.equal(backbone.model(**batch.inputs).logits, untouched)
-    assert not any(gates.requires_grad for gates in delta._passed)
 
 
-def test_saved_tensors_have_the_same_scores_and_train_on(backbone):
+def test_saved_tensors_have_the_same_scores_and_train_on(backbone: Backbone) -> None:
     batch, first, second = batch_of(backbone), new(backbone, 1), new(backbone, 2)
     with attached(first):
         train(backbone, first, batch, 2)
@@ -272,10 +282,10 @@ def test_saved_tensors_have_the_same_scores_and_train_on(backbone):
         assert not torch.equal(scores_of(backbone, batch, second), expected)
 
 
-def test_a_pass_that_breaks_leaves_nothing_behind(backbone):
+def test_a_pass_that_breaks_leaves_nothing_behind(backbone: Backbone) -> None:
     batch, delta = batch_of(backbone), new(backbone)
 
-    def fail(*_):
+    def fail(*_: object) -> None:
         raise RuntimeError("layer")
 
     with attached(delta):
@@ -290,9 +300,13 @@ def test_a_pass_that_breaks_leaves_nothing_behind(backbone):
 
 
 @pytest.mark.parametrize("family", ["deberta-v2", "mpnet"])
-def test_families_that_ignore_a_prefix_are_refused(backbones, refuses, family):
+def test_families_that_ignore_a_prefix_are_refused(
+    backbones: dict[str, Backbone], refuses: Callable[..., None], family: str
+) -> None:
     refuses(ModelError, lambda: new(backbones[family]), repr(family), "ignore a prefix", 'weights = "lora"')
 
 
-def test_a_prefix_longer_than_half_the_input_is_refused(backbones, refuses):
+def test_a_prefix_longer_than_half_the_input_is_refused(
+    backbones: dict[str, Backbone], refuses: Callable[..., None]
+) -> None:
     refuses(ConfigError, lambda: UniPELT(backbones["bert"].model, prefix_length=33), "prefix_length is 33", "1 to 32")

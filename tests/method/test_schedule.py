@@ -11,8 +11,8 @@ from toy import LABELS
 
 import pet
 from pet.errors import ConfigError
-from pet.method.growth import plan_prior
-from pet.method.plan import prepare
+from pet.method.plan.plan import prepare
+from pet.method.schedule import plan_prior
 
 Config = Callable[..., pet.RunConfig]
 
@@ -53,7 +53,7 @@ def test_auto_is_as_many_generations_as_the_paper_has_or_the_pool_can_fill(
 
 
 def test_auto_stops_where_the_paper_does(larger: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pet.labeling.selection.TARGET_ROWS", 40)  # log2(40 / 24) = 0.7: one step
+    monkeypatch.setattr("pet.labeling.growth.TARGET_ROWS", 40)  # log2(40 / 24) = 0.7: one step
     plan = prepare(larger("ipet.generations=auto", "ipet.growth=2"))
     assert (plan.generations, plan.notes) == (2, ("2 generations: training sets of up to 24, 48 rows",))
 

@@ -10,8 +10,6 @@ from pet.errors import PromptError
 from pet.learners.models.tokens import PieceTokenizer
 from pet.prompts.pvp import PVP
 
-__all__ = ["LabelWords", "WordReport", "label_words", "word_reports"]
-
 
 @dataclass(frozen=True)
 class LabelWords:
@@ -47,7 +45,8 @@ def word_reports(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) ->
 
     A word is tokenized as it stands at the mask: with the blank before it, unless the mask is glued to a character.
     """
-    spaced = _mask_is_spaced(pvp)
+    blank = Example(id="", fields=dict.fromkeys(pvp.pattern.fields, "x"))
+    spaced = next(part.spaced for part in pvp.pattern.render(blank) if part.kind == "mask")
     owners: dict[tuple[int, ...], str] = {}
     reports = []
     for label, words in pvp.verbalizer.words.items():
@@ -71,11 +70,6 @@ def _problem(ids: Sequence[int], split: Sequence[str], unknown: int | None, mult
     return "", False
 
 
-def _mask_is_spaced(pvp: PVP) -> bool:
-    blank = Example(id="", fields=dict.fromkeys(pvp.pattern.fields, "x"))
-    return next(part.spaced for part in pvp.pattern.render(blank) if part.kind == "mask")
-
-
 def _complaint(verbalizer: str, report: WordReport) -> str:
     """Say what is wrong with a word; without a verbalizer (`Verbalizer.from_labels`) the label names are the words."""
     if verbalizer == "labels":
@@ -92,10 +86,8 @@ def _complaint(verbalizer: str, report: WordReport) -> str:
 def label_words(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) -> LabelWords:
     """Return the token ids of all label words of a PVP.
 
-    Raises
-    ------
-    PromptError
-        If a word is unknown, is shared by two labels, or has several tokens where `multi_token` is off.
+    Raises `PromptError` if a word is unknown, is shared by two labels, or has several tokens where `multi_token` is
+    off.
     """
     reports = word_reports(pvp, pieces, multi_token)
     for report in reports:

@@ -1,0 +1,90 @@
+"""The one masked language model that the voters of a run share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pet.data.dataset import TaskData
+from pet.data.examples import Example
+from pet.learners.models.backbone import Backbone
+from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.machine import Machine, give_back_memory
+from pet.learners.models.sources import ModelSource, load_tokenizer, longest_input, masked_lm_config
+from pet.learners.models.tokens import PieceTokenizer
+from pet.learners.models.words import label_words
+from pet.learners.voters.parts import row_length
+from pet.learners.voters.pvp import PvpVoter
+from pet.learners.voters.spec import VoterSpec
+from pet.prompts.patterns import Pattern
+from pet.prompts.pvp import PVP
+from pet.prompts.templates import Field
+from pet.settings.task import ModelSettings
+from pet.settings.variants import PET, VariantSettings
+
+
+@dataclass
+class SharedModel:
+    """A model that is read from disk when it is first needed, and once.
+
+    Every kind of voter, `kinds`, is tried on it then, so that one that does not fit it is refused before anything
+    trains. Token ids of texts are kept in the folder `tokens`.
+    """
+
+    source: ModelSource
+    settings: ModelSettings
+    machine: Machine
+    multi_token: bool = False
+    kinds: Sequence[VoterSpec] = ()
+    tokens: Path | None = None
+    _loaded: Backbone | None = field(default=None, init=False, repr=False)
+
+    @property
+    def backbone(self) -> Backbone:
+        """The loaded model."""
+        return self._loaded or self.load()
+
+    def load(self) -> Backbone:
+        """Read the model, and try the kinds of voters on it; a ModelError says what cannot be read, or does not fit."""
+        self._loaded = Backbone.masked_lm(self.source, self.machine.device)
+        if self.tokens:
+            self.tokens.mkdir(exist_ok=True)
+            self._loaded.pieces.keep_in(self.tokens)
+        for spec in self.kinds:
+            self.voter(spec.prompt, spec.train).check()
+        return self._loaded
+
+    def try_prompts(self, data: TaskData) -> None:
+        """Try the words and templates of the kinds with the tokenizer, on the longest rows; no weights are read.
+
+        Raises `PromptError` if a label word cannot be used, or a template leaves no room for the text of a row.
+        Raises `ConfigError` if a prefix is longer than half of what is read.
+        """
+        pieces = PieceTokenizer(load_tokenizer(self.source.folder))
+        longest = longest_input(masked_lm_config(self.source), pieces.tokenizer)
+        untrained = [(spec.pvp, row_length(self.settings, longest, PET)) for spec in self.kinds]
+        trained = [(spec.prompt, row_length(self.settings, longest, spec.train)) for spec in self.kinds]
+        for pvp, length in dict.fromkeys((*untrained, *trained)):
+            words = label_words(pvp, pieces, self.multi_token)
+            encoder = PatternEncoder(pvp.pattern, pieces, length, self.settings.truncation)
+            encoder.encode(_longest_rows(pvp.pattern, data), words.slots)
+
+    def voter(self, pvp: PVP, variant: VariantSettings = PET, machine: Machine | None = None) -> PvpVoter:
+        """Return an untrained voter on the model, which computes on a machine (None: that of the model)."""
+        return PvpVoter(self.backbone, pvp, self.settings, machine or self.machine, self.multi_token, variant)
+
+    def unload(self) -> None:
+        """Give back the memory of the model; it is read again when it is needed."""
+        self._loaded = None
+        give_back_memory()
+
+
+def _longest_rows(pattern: Pattern, data: TaskData) -> list[Example]:
+    """Return the row of each set whose kept fields, which are never shortened, have the most characters."""
+    kept = [item for item in pattern.segments if isinstance(item, Field) and item.keep]
+
+    def size(example: Example) -> int:
+        return sum(len(item.read(example.fields[item.name])) for item in kept)
+
+    sets: Sequence[Sequence[Example]] = (data.labeled, data.unlabeled, data.test)
+    # Without such fields one row is as long as any other: a large pool is not read for it.
+    return [max(rows, key=size) if kept else rows[0] for rows in sets if rows]

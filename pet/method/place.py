@@ -1,0 +1,210 @@
+"""Where a run lies, and what is kept of it: generations, the labeled data set, the classifier, the figures."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from pet.data.writers import write_pieces
+from pet.errors import ConfigError, RunError
+from pet.forecast.footprint import footprint
+from pet.forecast.outlook import Watch
+from pet.labeling.votes import SoftLabels
+from pet.method.card import CardFacts
+from pet.method.generation import Generation, accepted
+from pet.method.jobs import Jobs
+from pet.method.judge import tell_of_generation
+from pet.method.labels import History, LabeledPool, LabeledRows, differs, read_labeled_rows
+from pet.method.metrics import evaluate, gold_columns
+from pet.method.plan.plan import Plan
+from pet.method.provenance import first_labeled, training_set_counts, write_generation
+from pet.method.publish import publish_model, replace_distilled, write_metrics
+from pet.method.summary import DISTILLED, Summary, verdict
+from pet.method.teach import Taught
+from pet.method.trial import Trial
+from pet.method.vote import voter_job
+from pet.runs.directory import RunDirectory
+from pet.runs.executors.processes import Processes
+from pet.runs.log import RunLog
+from pet.runs.results import Work
+from pet.settings.task import TaskSettings
+from pet.settings.training import DistillSettings
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Where the results lie, and the figures. `model` and `summary` are None after `label`.
+
+    `columns` maps the task's fields to the columns of the labeled data set. `verdict` says whether something simpler
+    would have done better, `work` what was computed, and `forecast` what was predicted and what it took (None where
+    that was a matter of seconds).
+    """
+
+    directory: Path
+    pseudo_labels: Path
+    columns: Mapping[str, str]
+    soft_labels: SoftLabels
+    model: Path | None = None
+    summary: Summary | None = None
+    verdict: str | None = None
+    work: str | None = None
+    forecast: str | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """The directory of a run, whose lock is held, its log, and its jobs; `base_model` is the voters' by name."""
+
+    directory: RunDirectory
+    log: RunLog
+    jobs: Jobs
+    task: TaskSettings
+    distill: DistillSettings
+    base_model: str
+
+    def labeled_rows(self) -> LabeledRows:
+        """Read the labeled data set as it is now, corrections included.
+
+        Raises `DataError` if there is none, or it cannot be used.
+        """
+        data = self.jobs.rows.data
+        return read_labeled_rows(self.directory.pseudo_labels, data.columns, data.task.labels)
+
+    def replace_model(self, student: Taught, rows: LabeledRows, target: Path) -> None:
+        """Put a classifier that was taught later into a place, with its test figures."""
+        data = self.jobs.rows.data
+        gold, labels = gold_columns(data.test, data.task.labels), data.task.labels
+        found = evaluate(student.says.test.argmax(axis=1), gold, labels) if len(gold) else None
+        publish_model(target, student.folder, self._card(rows), {DISTILLED: found} if found else {})
+        if target == self.directory.model:
+            self.directory.tell_exports(self.log.warn)
+            replace_distilled(self.directory.metrics_path, found, self.distill.model_dump(mode="json"))
+        if found:
+            self.log.say(f"on the test rows: accuracy {found.accuracy:.1%}, macro-F1 {found.macro_f1:.1%}")
+
+    def _card(self, rows: LabeledRows) -> CardFacts:
+        settings, used = self.distill, rows.used(self.distill.gold_rows)
+        return CardFacts(
+            task=self.task.name,
+            labels=self.task.labels,
+            fields=tuple(self.task.fields),
+            # A folder's own name: where it lies on this machine is nobody's business.
+            base_model=_shown(self.base_model if settings.model == "same" else settings.model),
+            gold_rows=int((rows.gold & used).sum()),
+            pool_rows=int((~rows.gold & used).sum()),
+            corrected=rows.corrected,
+            settings=settings.model_dump(mode="json", exclude={"model"}),
+        )
+
+
+@dataclass(frozen=True)
+class RunPlace(Place):
+    """The place in which a plan is carried out.
+
+    `processes` gives, for jobs, what does voters side by side (None: they are done here) while it is entered; `trial`
+    says how many there are; `force` says that labels set by hand may be lost; `adaptation` is what `metrics.json` tells
+    of how the model has read the pool.
+    """
+
+    plan: Plan
+    processes: Callable[[Jobs], AbstractContextManager[Processes | None]]
+    trial: Trial
+    watch: Watch
+    force: bool
+    adaptation: Mapping[str, object] = field(default_factory=dict)
+
+    def tell_of(self, generation: Generation) -> None:
+        """Tell how a generation went, where there are several."""
+        if self.plan.generations > 1:
+            tell_of_generation(generation, self.plan.prior, self.log)
+
+    def keep(self, generation: Generation) -> None:
+        """Write down what a generation learned from and said; its jobs belong to the run."""
+        self._tell_of_lost_weights(generation)
+        self.directory.expect(self.jobs.runner.journal.keys)
+        write_generation(self.directory.generations, generation, self.plan.voters, self.plan.data)
+
+    def write_labels(self, deciding: Sequence[Generation]) -> None:
+        """Write the labeled data set, unless that would undo what a person has corrected in it.
+
+        The last of the generations that decide has labeled the whole pool.
+
+        Raises `RunError` if votes are missing. Raises `ConfigError` if a person has changed the labeled data
+        set.
+        """
+        directory, data = self.directory, self.plan.data
+        if missing := directory.missing():
+            raise RunError(
+                f"The votes of {', '.join(missing)} are missing in {directory.jobs}: run the same command again."
+            )
+        pool, last = len(data.unlabeled), deciding[-1]
+        history = History(first_labeled(deciding, pool), training_set_counts(deciding, pool))
+        found = LabeledPool(data.labeled, data.unlabeled, data.columns, last.votes, last.soft, history)
+        if not (self.force or directory.labels_are_ours()) and differs(directory.pseudo_labels, found.pieces):
+            raise ConfigError(
+                f"{directory.pseudo_labels} has been changed since it was written: train on it as it is with "
+                f"`pet distill {directory.root}`, or add --force to undo the changes."
+            )
+        if self.force and not directory.labels_are_ours():
+            directory.tell_exports(self.log.warn)
+        write_pieces(directory.pseudo_labels, found.pieces)
+        directory.labels_written()
+
+    def publish(
+        self, generations: Sequence[Generation], student: Taught, rows: LabeledRows, summary: Summary
+    ) -> RunResult:
+        """Put the classifier and the figures into their places, and return where all of it lies."""
+        publish_model(self.directory.model, student.folder, self._card(rows), summary.test_figures())
+        work = sum(self.jobs.runner.journal.work.values(), Work())
+        machine = self.jobs.machine
+        measured = {
+            "generations": [_generation_facts(one) for one in generations],
+            "work": asdict(work),
+            "precision": machine.precision,
+            "scoring": machine.inference,
+        }
+        write_metrics(self.directory.metrics_path, {**self.plan.facts, **measured, **self.adaptation}, summary)
+        done = self.labeled(accepted(generations)[-1].soft)
+        return replace(
+            done,
+            model=self.directory.model,
+            summary=summary,
+            verdict=verdict(summary),
+            work=f"{work.forwards:,} rows went forward through a model, {work.steps:,} optimizer steps; "
+            f"{footprint(self.directory.root, self.trial.workers)}",
+        )
+
+    def labeled(self, soft: SoftLabels) -> RunResult:
+        """Return where the labeled data set lies; what served the run alone goes."""
+        directory = self.directory
+        predicted = self.watch.stop(directory.root, directory.forecast_path, self.jobs.runner.journal.seconds)
+        shutil.rmtree(directory.tokens, ignore_errors=True)
+        columns = self.jobs.rows.data.columns
+        return RunResult(directory.root, directory.pseudo_labels, columns, soft, forecast=predicted)
+
+    def _tell_of_lost_weights(self, generation: Generation) -> None:
+        """Tell how many voters were trained by a run that did not keep weights, where this one does."""
+        trained = [one for one in zip(self.plan.voters, generation.sets, strict=True) if len(one[1])]
+        jobs = [voter_job(self.jobs, *one, generation.rows, generation.number) for one in trained]
+        lost = sum(not (self.jobs.runner.store.path(job) / "model").is_dir() for job in jobs)
+        if self.jobs.keep_models and lost:
+            self.log.warn(
+                f"generation {generation.number}: {lost} voters were finished before weights were kept, and theirs are "
+                "gone: use another --output-dir with --keep-models"
+            )
+
+
+def _generation_facts(one: Generation) -> dict[str, object]:
+    return {
+        "generation": one.number,
+        "continues": one.continues,
+        "rejected": one.rejected,
+        "training_rows": [len(training) for training in one.sets],
+        "labeled_rows": len(one.rows),
+        **one.figures.as_json(),
+    }
+
+
+def _shown(name: str) -> str:
+    return Path(name).name if Path(name).is_dir() else name

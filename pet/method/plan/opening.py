@@ -1,0 +1,203 @@
+"""From a plan to the place of its run: lock, log, trial, forecast, adaptation; and back to that of a finished one."""
+
+import io
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pet.data.dataset import TaskData, data_digest, load_test_rows
+from pet.data.examples import Task
+from pet.data.rows import Rows
+from pet.data.writers import write_rejected
+from pet.errors import ConfigError, DataError, RunError
+from pet.forecast.footprint import disk_use
+from pet.forecast.forecast import Forecast
+from pet.forecast.outlook import Outlook, Watch, foresee
+from pet.learners.models.machine import Machine
+from pet.learners.models.sources import (
+    find_model,
+    quiet_transformers,
+)
+from pet.learners.students.sizes import resolved_student
+from pet.learners.voters.shared import SharedModel
+from pet.method.adapt import adapted_before
+from pet.method.jobs import Jobs, RunRows
+from pet.method.place import Place, RunPlace
+from pet.method.plan.plan import Plan, form_of, prepare, shared_parts
+from pet.method.trial import earlier_scoring
+from pet.method.vote import vote_of
+from pet.runs.directory import RunDirectory
+from pet.runs.executors.processes import Processes, Tell
+from pet.runs.identity import code_digest
+from pet.runs.jobs import JobStore
+from pet.runs.lock import run_lock
+from pet.runs.log import RunLog
+from pet.runs.manifest import Manifest
+from pet.runs.progress import Relay, Stages
+from pet.runs.runner import JobRunner
+from pet.settings.config import RunConfig
+from pet.settings.toml import absolute, merged, overrides_as_tables
+
+
+@contextmanager
+def open_place(
+    plan: Plan, output_dir: str | Path | None, *, force: bool = False, quiet: bool = False, whole: bool = True
+) -> Iterator[RunPlace]:
+    """Open the directory of a run, find out how this machine does it best, and say what it will take.
+
+    Unless `whole`, the run stops once the pool is labeled.
+
+    Raises `PetError` if the directory holds something else, or another process works in it, or the model does not
+    fit.
+    """
+    root = Path(output_dir) if output_dir else Path("runs") / plan.data.task.name
+    with RunDirectory.open(root, plan.config.to_toml(), plan.identity, force) as directory:
+        directory.remove_drafts()
+        log = RunLog(directory.log_path, io.StringIO() if quiet else None)
+        for message in (*plan.data.messages, *plan.notes):
+            log.say(message)
+        if plan.data.rejected:
+            write_rejected(directory.rejected_path, plan.data.rejected)
+            log.say(f"the rows left out are in {directory.rejected_path}")
+        history = RunLog(directory.log_path, io.StringIO())  # for the file alone
+        history.say(f"started: {len(plan.voters)} voters, {len(plan.data.unlabeled)} rows to label")
+        store, model = directory.store(log), replace(plan.model, tokens=directory.tokens)
+        trial = replace(plan.tried, model=model).trial(store, log)
+        machine = replace(plan.machine, scoring=trial.scoring)
+        work = replace(plan.workload, workers=trial.workers, gain=trial.gain or 1.0)
+        probe = replace(plan.probe, model=model, machine=machine)
+        watch = Watch.start(work, probe, store.finished(), log.say, whole=whole)
+        stages = Stages(len(list(work.jobs(whole))))
+        runner = JobRunner(store, shared_parts(plan.config, plan.base, machine), stages, history.say)
+        jobs = Jobs(plan.rows, model, machine, runner, plan.seed, plan.config.run.keep_models)
+        config, processes = plan.config, partial(_processes, plan.config, plan.base, trial.workers)
+        place = (directory, log, jobs, config.task, config.distill, config.model.name)
+        yield RunPlace(*place, plan, processes, trial, watch, force)
+
+
+def _processes(
+    config: RunConfig, base: Mapping[str, str], workers: int, jobs: Jobs
+) -> AbstractContextManager[Processes | None]:
+    """Return what gives the processes that do voters side by side, while it is entered; None without any."""
+    if workers < 2:
+        return nullcontext()
+    # The processes try no voter on the model: it was done here.
+    model = replace(jobs.model, kinds=())
+    setup = _VoterSetup(config, base, model, jobs.machine, jobs.runner.store, jobs.runner.shared)
+    return Processes(setup, workers, max(1, torch.get_num_threads() // workers))
+
+
+@dataclass(frozen=True)
+class _VoterSetup:
+    """Gets a process ready to do voters of a run: it reads the data anew, by the same settings.
+
+    Model, machine and what names its jobs are those of the process that started it.
+    """
+
+    config: RunConfig
+    base: Mapping[str, str]
+    model: SharedModel
+    machine: Machine
+    store: JobStore
+    shared: Mapping[str, object]
+
+    def begin(self, tell: Tell) -> Callable[..., object]:
+        """Return what trains and asks a voter, and leaves its job where the others do.
+
+        Raises `RunError` if the files have changed meanwhile.
+        """
+        plan = prepare(self.config, words=False)
+        if plan.base != self.base:
+            raise RunError("The data files or the model have changed since the run began: start it again.")
+        stages = Relay(lambda count=1: tell("advance", count))
+        runner = JobRunner(self.store, self.shared, stages, lambda line: tell("note", line))
+        return partial(
+            vote_of, Jobs(plan.rows, self.model, self.machine, runner, plan.seed, plan.config.run.keep_models)
+        )
+
+
+def foresee_run(plan: Plan, root: Path) -> Outlook:
+    """Probe a plan and tell what is left of its run in a folder, which need not be there and is not changed.
+
+    Raises `ModelError` if the model cannot be loaded, or a voter's variant does not fit it.
+    """
+    directory = RunDirectory(root)
+    manifest = Manifest.from_file(directory.manifest_path)
+    begun = manifest is not None and not manifest.changes(plan.identity, None)
+    done = directory.store().finished() if begun else Counter[str]()
+    if not plan.workload.left(done):
+        return Outlook(root, Forecast((), None, disk_use(root), sum(1 for _ in plan.workload.jobs())))
+    model = plan.model
+    trial = replace(plan.tried, model=model).trial(directory.store(), kept=False)
+    work = replace(plan.workload, workers=trial.workers, gain=trial.gain or 1.0)
+    probe = replace(plan.probe, model=model, machine=replace(plan.machine, scoring=trial.scoring))
+    return foresee(root, work, probe, done, directory.refusal(plan.config.to_toml(), plan.identity))
+
+
+@contextmanager
+def reopen_place(
+    run_dir: str | Path, overrides: Sequence[str], output_dir: str | Path | None, *, quiet: bool = False
+) -> Iterator[tuple[Place, Path]]:
+    """Open the directory of a run that has labeled its pool, to train another classifier; say where that goes.
+
+    `overrides` change its `[distill]`. Of its input files only the test file is read, if it is still there.
+
+    Raises `ConfigError` if it is no run directory, an override is about anything else, or the target holds
+    something. Raises `RunLocked` if another process works in it.
+    """
+    directory = RunDirectory(Path(run_dir))
+    target = Path(output_dir) if output_dir else directory.model
+    if not directory.manifest_path.is_file():
+        raise ConfigError(f"{run_dir} is no run directory: give one that `pet label` or `pet run` has made.")
+    config = _with_distillation(RunConfig.from_toml(directory.config_path), overrides)
+    if target != directory.model and target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise ConfigError(f"{target} exists already: choose a new --output-dir.")
+    quiet_transformers()
+    with run_lock(directory.root):
+        log = RunLog(directory.log_path, io.StringIO() if quiet else None)
+        test = _test_rows(config, log)
+        task = Task(config.task.name, config.task.labels, tuple(config.task.fields))
+        data = TaskData(task, (), Rows.of(()), test, config.task.fields, (), ())
+        machine = Machine.pick(config.run)
+        machine = replace(machine, scoring=earlier_scoring(config.run, machine, directory.jobs))
+        source = find_model(config.model.name, config.model.revision)
+        model = SharedModel(source, config.model, machine, config.prompts.multi_token)
+        base = {"code": code_digest(), "test": data_digest(test)}
+        runner = JobRunner(directory.store(log), shared_parts(config, base, machine), Stages(1), log.say)
+        rows = RunRows(data, np.empty(0, np.int64), form_of(config, data))
+        jobs = Jobs(rows, model, machine, runner, config.run.seed)
+        if config.distill.model == "same":
+            jobs = adapted_before(jobs, directory)
+        yield Place(directory, log, jobs, config.task, config.distill, config.model.name), target
+
+
+def _test_rows(config: RunConfig, log: RunLog) -> Rows:
+    """Return the test rows of a finished run, or none where its test file is gone or has changed beyond use."""
+    try:
+        return load_test_rows(config.task, config.data, config.run.seed)
+    except DataError as error:
+        log.warn(f"the classifier is not measured: {error}")
+        return Rows.of(())
+
+
+def _with_distillation(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
+    """Return the settings of a run with changes to its `[distill]`, such as ``distill.steps=300``.
+
+    Raises `ConfigError` if a change is about another section.
+    """
+    if other := [change for change in overrides if not change.strip().startswith("distill.")]:
+        raise ConfigError(f"--set {other[0]}: only distill.* can change here; use `pet run` for the rest.")
+    if any(change.strip().startswith(("distill.model", "distill.size")) for change in overrides):
+        # The stored schedule is that of the stored model's size.
+        unset = config.distill.model_copy(update={"steps": None, "learning_rate": None})
+        config = config.model_copy(update={"distill": unset})
+    changes = absolute(overrides_as_tables(overrides), Path.cwd())
+    changed = RunConfig.from_mapping(merged(config.model_dump(exclude_none=True), changes))
+    own = find_model(changed.model.name, changed.model.revision)
+    return changed.model_copy(update={"distill": resolved_student(changed.distill, own)})
