@@ -20,6 +20,7 @@ from pet.method.judge import judge
 from pet.method.place import RunPlace, RunResult
 from pet.method.plan.opening import open_place, reopen_place
 from pet.method.plan.plan import Plan, prepare
+from pet.method.refine import refine
 from pet.method.teach import teach
 from pet.method.vote import vote
 from pet.runs.executors.processes import Processes
@@ -41,7 +42,7 @@ def run(
         place = adapted(place)
         generations = label_pool(place.plan, place)
         rows = place.labeled_rows()
-        student = teach(rows, place.distill, place.jobs)
+        student = teach(rows, place.distill, place.jobs, place.tuned)
         summary = compare(place.plan.baselines, generations, student.says, place.jobs)
         return place.publish(generations, student, rows, summary)
 
@@ -69,6 +70,7 @@ def label_pool(plan: Plan, place: RunPlace) -> list[Generation]:
             rows = rows_to_label(number, source, plan.drawing)
             scores = vote(plan.voters, sets, rows, number, place.jobs, processes)
             ensemble = weigh(calibrate(scores, plan.rules), rows, plan.rules, place.jobs)
+            ensemble = refine(ensemble, rows, plan.refinement, place.jobs)
             found.append(judge(number, sets, rows, ensemble, kept, plan.guards))
             place.tell_of(found[-1])
             place.keep(found[-1])
@@ -88,6 +90,7 @@ def over_whole_pool(
     place.jobs.runner.stages.total += len(plan.voters)
     scores = vote(plan.voters, last.sets, pool, last.number, place.jobs, processes)
     ensemble = weigh(calibrate(scores, plan.rules), pool, plan.rules, place.jobs)
+    ensemble = refine(ensemble, pool, plan.refinement, place.jobs)
     whole = judge(last.number, last.sets, pool, ensemble, (), plan.guards)
     figures = replace(whole.figures, changed=last.figures.changed)
     whole = replace(whole, step=last.step, continues=last.continues, figures=figures)
@@ -111,5 +114,5 @@ def distill(
         rows = place.labeled_rows()
         if rows.corrected:
             place.log.say(f"{rows.corrected} rows have a label that was set by hand")
-        place.replace_model(teach(rows, place.distill, place.jobs), rows, target)
+        place.replace_model(teach(rows, place.distill, place.jobs, place.tuned), rows, target)
     return target

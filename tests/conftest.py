@@ -68,6 +68,27 @@ def three(tmp_path_factory: pytest.TempPathFactory, larger_pipeline: Path) -> pe
     return pet.run(config, tmp_path_factory.mktemp("runs") / "three", quiet=True)
 
 
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder that is not the voters' model."""
+    from tiny import save_tiny
+
+    return save_tiny("bert", tmp_path_factory.mktemp("models") / "tiny-encoder", seed=1)
+
+
+@pytest.fixture(scope="session")
+def both_pipeline(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tiny_encoder: Path) -> Path:
+    """The toy task with both families of voters, 8 gold rows and 24 unlabeled ones per label; do not change it."""
+    folder = tmp_path_factory.mktemp("both")
+    return write_task(folder, tiny_model, train=8, unlabeled=24, encoder=tiny_encoder)
+
+
+@pytest.fixture(scope="session")
+def both(tmp_path_factory: pytest.TempPathFactory, both_pipeline: Path) -> pet.RunResult:
+    """A finished run of both families of voters; do not change it."""
+    return pet.run(pet.RunConfig.from_toml(both_pipeline), tmp_path_factory.mktemp("runs") / "both", quiet=True)
+
+
 @pytest.fixture
 def copied(finished: pet.RunResult, tmp_path: Path) -> Path:
     """A copy of the finished run, to change."""

@@ -98,6 +98,10 @@ def prior(toy: Toy, text: str) -> None:
     toy.settings("[model]", f"[ensemble.prior]\n{text}\n[model]")
 
 
+def described(toy: Toy, text: str) -> None:
+    toy.settings("[data]", f"[task.descriptions]\n{text}\n[data]")
+
+
 GOOD = b'{"text": "game", "label": "Sports"}\n'
 Break = Callable[[Toy], object]
 CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
@@ -233,6 +237,29 @@ CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
     "a model that is not a masked LM": (causal_model, ("'gpt2' model, expected a masked language model",)),
     "a model without its head": (headless_model, ("has no masked-LM head",)),
     "only pickled weights": (pickled_model, ("only pickled weights (pytorch_model.bin)", "save_pretrained")),
+    "a description of an unknown label": (
+        lambda toy: described(toy, 'Sprots = "matches"'),
+        ("[task.descriptions] describes 'Sprots', which is no label of the task", "Did you mean Sports?"),
+    ),
+    "a description of an unknown label of the train file": (
+        lambda toy: (
+            toy.settings('labels = ["Sports", "Business", "Tech"]\n', ""),
+            described(toy, 'Sprots = "matches"'),
+        ),
+        ("[task.descriptions] describes 'Sprots', which is no label of the task", "Did you mean Sports?"),
+    ),
+    "an empty description": (
+        lambda toy: described(toy, 'Sports = ""'),
+        ("toy.toml: task.descriptions.Sports: expected a text that says what the label is about", "found ''."),
+    ),
+    "a description without a letter": (
+        lambda toy: described(toy, 'Sports = "1, 2, 3"'),
+        ("task.descriptions.Sports: expected a text", "found '1, 2, 3'."),
+    ),
+    "a description that is no text": (
+        lambda toy: described(toy, "Sports = true"),
+        ("task.descriptions.Sports: input should be a valid string, found True.",),
+    ),
     "no such device": (lambda toy: toy.settings('"cpu"', '"warp"'), ('run.device = "warp"', '"auto"')),
     "unknown key": (
         lambda toy: toy.settings("steps = 16", "stesp = 16"),
@@ -281,12 +308,12 @@ CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
         ("ensemble.prior has no share for 'Business'", "['Sports', 'Business', 'Tech']"),
     ),
     "a prior of an unknown name": (
-        lambda toy: toy.settings("[model]", '[ensemble]\nprior = "best"\n[model]'),
+        lambda toy: toy.settings("[ensemble]\n", '[ensemble]\nprior = "best"\n'),
         ('ensemble.prior: expected "none", "labels", "uniform", or a share per label', "found 'best'."),
     ),
     "the prior of labels that are not there": (
         lambda toy: (
-            toy.settings("[model]", '[ensemble]\nprior = "labels"\n[model]'),
+            toy.settings("[ensemble]\n", '[ensemble]\nprior = "labels"\n'),
             toy.settings('train = "train.jsonl"\n', ""),
         ),
         ('ensemble.prior = "labels" needs labeled rows', '"uniform"', "a share per label"),

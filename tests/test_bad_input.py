@@ -91,6 +91,22 @@ def test_a_label_without_a_labeled_row_is_a_warning(toy: Toy) -> None:
     assert "labels without a labeled row: 'Tech'" in result.stderr
 
 
+def test_more_labels_than_labeled_rows_is_a_warning(toy: Toy) -> None:
+    toy.rows("train", rows_of("train", 1)[:2])
+    result = toy.run(command_name="run")
+    assert result.exit_code == 0, result.output
+    assert "labels without a labeled row: 'Tech'" in result.stderr
+
+
+def test_one_labeled_row_of_each_label_is_enough_and_generations_say_what_is_not_measured(toy: Toy) -> None:
+    toy.rows("train", rows_of("train", 1))
+    assert toy.run(command_name="run").exit_code == 0
+    result = toy.run("--set", "ipet.generations=2", "--set", "ipet.growth=2", "--force")
+    assert result.exit_code == 0, result.output
+    assert "no gold rows are held out, so nothing measures the generations on them" in result.stderr
+    assert "8 labeled rows of each label are needed, and 'Sports' has 1" in result.stderr
+
+
 def test_bad_rows_are_left_out_on_request_and_written_down(toy: Toy) -> None:
     rows = rows_of("unlabeled", 4)
     toy.rows("unlabeled", [*rows, {"id": "bad", "text": None}, {"id": "worse", "text": "a\0b"}])

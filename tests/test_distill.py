@@ -58,6 +58,18 @@ def test_distill_in_place_and_from_another_model(copied: Path, tmp_path: Path) -
     assert (copied / "model" / "model.safetensors").read_bytes() != first
 
 
+def test_distill_from_packed_weights_gives_a_stock_model(copied: Path, tmp_path: Path) -> None:
+    from packed_models import save_packed
+
+    other = save_packed(tmp_path / "packed")
+    distill(copied, [f"distill.model={other}", "distill.size=same", "distill.steps=3"], quiet=True)
+    assert not (copied / "model" / "packed.safetensors").exists()
+    assert json.loads((copied / "model" / "config.json").read_text())["architectures"] == [
+        "BertForSequenceClassification"
+    ]
+    assert len(pet.predict(copied / "model", ["good film", "team game"])) == 2
+
+
 def test_distill_without_gold_rows_uses_the_pool_alone(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     original = TextClassifier.fit

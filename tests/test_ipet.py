@@ -124,7 +124,7 @@ def test_every_voter_starts_from_the_pretrained_weights_whatever_ran_before(larg
     last, fresh = kept[2], jobs_of(plan, tmp_path / "fresh")
     first = jobs_of(plan, tmp_path / "run" / "jobs")
     for i in (1, 0):  # the other way round, and with no generation before it
-        asked = (plan.voters[i], last.sets[i], last.rows, 2)
+        asked = (plan.patterns[i], last.sets[i], last.rows, 2)
         assert first.runner.store.done(voter_job(first, *asked))
         again, before = vars(vote_of(fresh, *asked)), vars(vote_of(first, *asked))
         assert all(np.array_equal(again[part], before[part]) for part in ("pool", "gold", "content_free", "test"))

@@ -118,6 +118,23 @@ def test_voters_that_label_the_whole_pool_in_the_end_are_counted_too(
     assert jobs[f"generation-{last}/voter/toy/colon+words" if last else "voter/toy/colon+words"] == 1 + (last < 2)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (),
+        ("ipet.generations=2", "ipet.growth=2", "ipet.accept_all=true"),
+        ("data.train=''",),
+        ("train.embedding=false",),
+        (*WEIGHTED, "refine.method=none"),
+    ],
+    ids=" ".join,
+)
+def test_voters_on_vectors_are_counted_too(
+    both_pipeline: Path, tmp_path: Path, announced: Announced, settings: tuple[str, ...]
+) -> None:
+    check_commands(pet.RunConfig.from_toml(both_pipeline, (*QUICK, *settings)), tmp_path, announced)
+
+
 def test_a_classifier_taught_later_is_one_job(finished: pet.RunResult, copied: Path, announced: Announced) -> None:
     for shown in ([(1, 1)], []):
         distill(copied, ["distill.steps=2"], quiet=True)

@@ -18,6 +18,7 @@ in_checkout = pytest.mark.skipif(not (ROOT / "pet").is_dir(), reason="the source
 def test_the_four_folders_are_found_where_the_package_is() -> None:
     assert all((BUILTIN / name).is_dir() for name in FOLDERS)
     assert (BUNDLED_MODELS / "pet-mini" / "model.safetensors").stat().st_size > 30_000_000
+    assert (BUNDLED_MODELS / "e5-small" / "packed.safetensors").stat().st_size > 60_000_000
     assert [path.stem for path in pipeline_files()].count("quickstart") == 1
 
 
@@ -58,6 +59,7 @@ def test_the_wheel_holds_the_package_and_its_folders_and_nothing_else(tmp_path: 
         check=True,
     )
     (wheel,) = tmp_path.glob("pet_labeling-*.whl")
+    assert wheel.stat().st_size < 110_000_000  # 97 million when e5-small was added
     names = zipfile.ZipFile(wheel).namelist()
     for path in [path for name in FOLDERS for path in (ROOT / name).rglob("*") if path.is_file()]:
         assert f"pet/_builtin/{path.relative_to(ROOT).as_posix()}" in names

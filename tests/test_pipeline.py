@@ -21,6 +21,8 @@ from pet.settings.run import RunSettings
 
 Config = Callable[..., pet.RunConfig]
 
+EXPLAINED = {"Sports": "game, match, coach", "Business": "bank, money, profit", "Tech": "phone, chip, robot"}
+
 
 def table_of(result: pet.RunResult) -> dict[str, list[object]]:
     return dict(pq.read_table(result.pseudo_labels).to_pydict())
@@ -121,6 +123,18 @@ def test_no_labeled_rows_at_all(config: Config, tmp_path: Path) -> None:
     # The two patterns say two things, and neither of them alone is the ensemble.
     assert first.test != second.test
     assert ensemble.test not in (first.test, second.test)
+
+
+def test_without_labeled_rows_voters_learn_the_descriptions_of_the_labels(config: Config, tmp_path: Path) -> None:
+    described = (f"task.descriptions.{label}={text}" for label, text in EXPLAINED.items())
+    settings = config("data.train=", "train.steps=8", "run.keep_models=true", *described)
+    result = pet.run(settings, tmp_path / "run", quiet=True)
+    done = json.loads((result.directory / "metrics.json").read_text())["work"]["steps"]
+    assert done == 2 * 8 + 16 == sum(job.steps for job in prepare(settings).workload.jobs())
+    assert result.summary is not None
+    zero, _, _, ensemble = result.summary.rows[:4]
+    assert zero.test != ensemble.test
+    assert list((tmp_path / "run").glob("jobs/*/model/*"))
 
 
 def test_a_label_without_a_labeled_row_is_allowed_and_said(

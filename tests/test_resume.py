@@ -140,6 +140,11 @@ def test_kills_amid_generations_change_no_byte(
         kill_at_random(server, whole, tmp_path, KILLS // 3)
 
 
+def test_kills_of_a_run_of_both_families_change_no_byte(both_pipeline: Path, tmp_path: Path) -> None:
+    with serving(Server(tmp_path, both_pipeline, ("distill.steps=3",))) as server:
+        kill_at_random(server, uninterrupted(server, tmp_path / "whole" / "run"), tmp_path, KILLS // 2)
+
+
 def kill_at_random(server: Server, whole: tuple[Path, float], tmp_path: Path, wanted: int) -> None:
     """Kill runs at random moments, start them again, and compare every byte with a run that nobody killed."""
     reference, seconds = whole

@@ -54,5 +54,5 @@ def test_a_run_with_a_static_classifier(config: Callable[..., pet.RunConfig], tm
 def test_steps_and_rates_follow_the_size(copied: Path, tmp_path: Path, config: Callable[..., pet.RunConfig]) -> None:
     target = distill(copied, ["distill.size=static"], tmp_path / "static", quiet=True)
     assert "steps = 1000" in (target / "README.md").read_text()
-    with pytest.raises(ConfigError, match=r"distill.size: .*'same', 'small' or 'static', found 'tiny'"):
+    with pytest.raises(ConfigError, match=r"distill.size: .*'small', 'static' or 'logistic', found 'tiny'"):
         config("distill.size=tiny")

@@ -87,7 +87,7 @@ def test_explain_shows_what_a_variant_read(mixed: pet.RunResult) -> None:
     found = explain(mixed.directory, row)
     patterns = {voter.name: voter.pattern.template for voter in found.generations[-1].voters}
     assert patterns[NAMES[0]] == "{mask}: {text}"
-    assert {voter.pattern.template for voter in found.askers.values()} == set(patterns.values())
+    assert {pattern.template for pattern, _ in found.askers.values()} == set(patterns.values())
     assert "{soft:" in patterns[NAMES[1]]
     assert "{tune:" in patterns[NAMES[2]]
 

@@ -37,7 +37,14 @@ Sports = ["sports", "team"]
 Business = ["business"]
 Tech = ["tech"]
 """
-PIPELINE = """
+_AS_IN_THE_PAPER = """\
+[encoder]
+name = "none"
+[ensemble]
+mean = "raw"
+weighting = "uniform"
+"""
+PIPELINE = f"""
 [task]
 name = "toy"
 labels = ["Sports", "Business", "Tech"]
@@ -52,7 +59,7 @@ registry = ["registry"]
 [model]
 name = "MODEL"
 max_length = 32
-[train]
+{_AS_IN_THE_PAPER}[train]
 steps = 16
 batch_size = 12
 learning_rate = 2e-2
@@ -85,8 +92,13 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     return path
 
 
-def write_task(folder: Path, model: Path, seed: int = 0, train: int = 4, unlabeled: int = 12) -> Path:
-    """Write the files of the task, so many rows per label, and its prompts into a folder; return its pipeline."""
+def write_task(
+    folder: Path, model: Path, seed: int = 0, train: int = 4, unlabeled: int = 12, encoder: Path | None = None
+) -> Path:
+    """Write the files of the task, so many rows per label, and its prompts into a folder; return its pipeline.
+
+    With an `encoder` all that is done with one is as by default; without, patterns alone vote, as in the paper.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_rows(folder / "train.jsonl", rows_of("train", train, seed))
     pool = [{**row, "label": None} for row in rows_of("unlabeled", unlabeled, seed)]
@@ -96,7 +108,10 @@ def write_task(folder: Path, model: Path, seed: int = 0, train: int = 4, unlabel
         (folder / "registry" / kind).mkdir(parents=True, exist_ok=True)
         (folder / "registry" / kind / "toy.toml").write_text(text, encoding="utf-8")
     pipeline = folder / "toy.toml"
-    pipeline.write_text(PIPELINE.replace("MODEL", model.as_posix()), encoding="utf-8")
+    text = PIPELINE.replace("MODEL", model.as_posix())
+    if encoder is not None:
+        text = text.replace(_AS_IN_THE_PAPER, f'[encoder]\nname = "{encoder.as_posix()}"\n')
+    pipeline.write_text(text, encoding="utf-8")
     return pipeline
 
 

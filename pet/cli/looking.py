@@ -22,7 +22,7 @@ def check_command(
     from pet.reports.check import check, report_lines
 
     plan = prepare(loaded, words=False)
-    report = check(plan.data, plan.voters, plan.model, loaded.run, (*plan.data.messages, *plan.notes))
+    report = check(plan.data, plan.patterns, plan.model, loaded.run, plan.messages, plan.encoder)
     say(*report_lines(report))
     if report.problems:
         raise typer.Exit(2)  # as `pet run` would
@@ -82,7 +82,7 @@ def explain_prompt_command(
     plan = prepare(loaded if saved_voter(prompt) else loaded.with_pattern(prompt), words=False)
     for message in plan.data.messages:
         _note(message)
-    say(*prompt_lines(explain_prompt(prompt, row, plan.data, plan.voters, plan.model)))
+    say(*prompt_lines(explain_prompt(prompt, row, plan.data, plan.patterns, plan.model)))
 
 
 def _note(message: str) -> None:

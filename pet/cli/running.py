@@ -38,12 +38,13 @@ def run_command(
     say(*(line for line in (result.verdict, result.work, result.forecast) if line is not None))
     sample = sample_lines(result.pseudo_labels, result.columns)
     say("", "label, confidence, agreement, text (a sample of the pool)", *sample)
+    size = result.choice.chosen.size if result.choice else "same"
     places = {
         "labeled data set": str(result.pseudo_labels),
         "figures": str(result.directory / "metrics.json"),
         "classifier": str(result.model),
         "label new texts": f"pet predict {result.directory} INPUT --output FILE",
-        "or from Python": python_call(str(result.model), tuple(result.columns), loaded.distill.size),
+        "or from Python": python_call(str(result.model), tuple(result.columns), size),
         "why a row has its label": f"pet explain {result.directory} ROW_ID",
     }
     say("", *aligned(places.items()))

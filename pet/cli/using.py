@@ -19,16 +19,28 @@ def predict_command(
     source: Input,
     output: Annotated[Path, typer.Option(help="Where the labels go: .csv, .tsv, .jsonl or .parquet.")],
     on_bad_row: BadRow = None,
+    min_precision: Annotated[
+        float | None,
+        typer.Option(
+            help="Say in a column accept which labels to trust, so that such a share of them is right (0.95)."
+        ),
+    ] = None,
+    abstain: Annotated[
+        float | None, typer.Option(help="Say so of each row by its confidence alone: accept from this one on (0.7).")
+    ] = None,
 ) -> None:
     """Label new texts: your columns, then label, confidence and prob_LABEL.
 
-    Example: `pet predict runs/quickstart new.csv --output labeled.csv`
+    Example: `pet predict runs/quickstart new.csv --output labeled.csv --min-precision 0.95`
     """
-    from pet.using.predict import predict_file
+    from pet.using.predict import Wish, predict_file
 
-    found = predict_file(model, source, output, on_bad_row or "error")
-    _tell_rejected(found)
-    typer.echo(f"{len(found.examples)} rows labeled in {output}", err=True)
+    found = predict_file(model, source, output, on_bad_row or "error", Wish(min_precision, abstain))
+    _tell_rejected(found.read)
+    rows = len(found.read.examples)
+    typer.echo(f"{rows} rows labeled in {output}", err=True)
+    if found.accepted is not None:
+        typer.echo(f"{found.accepted} rows to accept, {rows - found.accepted} to review", err=True)
 
 
 @app.command("evaluate")

@@ -47,7 +47,8 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
     `max_unlabeled` are drawn.
 
     Raises `DataError` if a set cannot be read, the unlabeled set is missing or empty, the labels are unknown or
-    fewer than two, a labeled row has another one, or no file has the column of ids that was named.
+    fewer than two, a labeled row has another one, or no file has the column of ids that was named. Raises
+    `ConfigError` if a label is described that is none.
     """
     if data.unlabeled is None:
         raise DataError("[data] unlabeled is missing: name the file of the rows that the run has to label.")
@@ -55,7 +56,7 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
         raise DataError("The labels are unknown: name them in [task] labels, or give labeled rows in [data] train.")
     reads, labels = _read_all(task, data, known_labels)
     columns = task.fields or next(iter(reads.values())).fields
-    settled = Task(task.name, labels, tuple(columns))
+    settled = Task(task.name, labels, tuple(columns), task.descriptions)
     train, unlabeled, test = (reads[role].examples if role in reads else Rows.of(()) for role in _ROLES)
     drawn = sample_per_label(train, labels, data.examples_per_label, rng_for(seed, "sample", "train"))
     overlaps = find_overlaps(drawn, unlabeled, test)
@@ -182,7 +183,7 @@ def _doubtful_labels(rows: Iterable[Example]) -> list[str]:
 def _label_messages(labels: Sequence[str], drawn: Sequence[Example], data: DataSettings) -> list[str]:
     """Say which labels have no labeled row, or fewer than were asked for."""
     if data.train is None:
-        return ["no labeled rows: the patterns alone have to tell the labels apart"]
+        return ["no labeled rows: the words and descriptions of the labels have to tell them apart"]
     counts = Counter(example.label for example in drawn)
     bare = [shown(label) for label in labels if not counts[label]]
     short = [

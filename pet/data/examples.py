@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pet.errors import DataError
+from pet.errors import ConfigError, DataError, near_matches
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,26 @@ class Example:
 
 @dataclass(frozen=True)
 class Task:
-    """The labels (their order is the column order of every [n, k] array) and the fields of a task."""
+    """The labels (their order is the column order of every [n, k] array) and the fields of a task.
+
+    `descriptions` say what some of the labels are about.
+    """
 
     name: str
     labels: tuple[str, ...]
     fields: tuple[str, ...]
+    descriptions: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        """Raise `DataError` where there are fewer than two labels."""
+        """Raise `DataError` where there are fewer than two labels, `ConfigError` where what is described is none."""
         if len(self.labels) < 2:
             raise DataError(
                 f"Task {self.name!r} has {len(self.labels)} label(s) {list(self.labels)}: at least two are needed; "
                 "name them all in [task] labels."
             )
+        for label in self.descriptions:
+            if label not in self.labels:
+                raise ConfigError(
+                    f"[task.descriptions] describes {label!r}, which is no label of the task: write the label as the "
+                    f"rows have it, or take the line out.{near_matches(label, self.labels)}"
+                )

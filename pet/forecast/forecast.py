@@ -19,7 +19,7 @@ TEXT_SHARE = 0.6
 TOKEN_LISTS = 2
 """How often the tokens of a text are kept while a run is under way: behind a blank, and not."""
 
-_SAVED: Mapping[StudentSize, float] = {"same": 1.0, "small": 0.7, "static": 0.0}
+_SAVED: Mapping[StudentSize, float] = {"auto": 1.0, "same": 1.0, "logistic": 1.0, "small": 0.7, "static": 0.0}
 """The weights of a saved classifier, as a share of the model's: half of the layers, and a few numbers per token."""
 
 WORTHWHILE = 0.05
@@ -130,16 +130,23 @@ def _score_bytes(work: Workload) -> int:
 
 
 def _disk(work: Workload, rates: Rates, whole: bool) -> int:
-    """Return the bytes that a run needs: scores twice (jobs and votes), rows and tokens, embeddings, models."""
+    """Return the bytes that a run needs: scores twice (jobs and votes), rows and tokens, embeddings, models.
+
+    Of an encoder there is a copy with the pieces that the run needs, and one for each time that a voter has tuned it.
+    """
     per_row = TEXT_SHARE * rates.row + FLOAT * (work.labels + 4) + TOKEN_LISTS * FLOAT * rates.tokens[NO_PATTERN]
     size = 2 * _score_bytes(work) + per_row * (work.pool + work.labeled)
     if work.keep_models:
         size += len(work.generation_rows) * sum(_kept(voter.variant, rates) for voter in work.voters)
     if work.adaptation:
         size += FLOAT * rates.weights + rates.tokenizer
+    for encoder in work.encoders:
+        copies = 1 + len(encoder.tuned) * len(work.generation_rows)
+        size += FLOAT * (encoder.hidden * (work.pool + work.labeled + work.test) + copies * encoder.weights)
     if whole:
-        size += _SAVED[work.distill_size] * FLOAT * rates.weights + 2 * rates.tokenizer
-    if whole and work.baseline:
+        student = max([rates.weights, *(encoder.weights for encoder in work.encoders)])
+        size += _SAVED[work.distill_size] * FLOAT * student + 2 * rates.tokenizer
+    if whole and work.baseline and not work.encoders:
         size += FLOAT * rates.hidden * (work.embedded + work.labeled + work.test)
     return round(size)
 

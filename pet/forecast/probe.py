@@ -19,11 +19,12 @@ from pet.errors import RunError
 from pet.forecast.footprint import peak_memory
 from pet.forecast.forecast import FLOAT, Rates, forecast
 from pet.forecast.workload import BASELINE, NO_PATTERN, STUDENT, Workload, variant_of
+from pet.learners.models.embeddings import mean_pooled
 from pet.learners.models.machine import Machine
 from pet.learners.models.plain_rows import encode_rows
 from pet.learners.models.sources import ModelSource
-from pet.learners.students.base import ClassifierForm
-from pet.learners.students.sizes import new_student, student_source
+from pet.learners.students.base import PLAIN, ClassifierForm
+from pet.learners.students.sizes import new_student, student_sources
 from pet.learners.voters.pvp import PvpVoter
 from pet.learners.voters.shared import SharedModel
 from pet.learners.voters.spec import VoterSpec, distinct_pvps
@@ -138,7 +139,7 @@ class Probe:
     def _first(self) -> Rates:
         """Return rates from a few rows and updates, once every voter has been tried on."""
         started = time.perf_counter()
-        backbone = self._voter(self.voters[0].pvp).backbone
+        backbone = self.model.backbone
         loading = time.perf_counter() - started
         files = [path for path in backbone.source.folder.glob("*") if path.suffix in (".json", ".txt", ".model")]
         encode = _timed(lambda: self._plain_lengths(self._pool)) / len(self._pool)
@@ -178,7 +179,7 @@ class Probe:
         Of that, all but gradients and moments grows with the tokens.
         """
         peak = peak_memory()
-        if peak is None or self._untrained is None:
+        if peak is None or self._untrained is None or not self.voters:
             return 0
         states = FLOAT * (TRAINING_COPIES - 1) * max(rates.numbers.values(), default=0)
         pvp, rows = self.voters[0].pvp, self._sample(self.data.unlabeled, "longest", LONGEST_OF)
@@ -221,28 +222,38 @@ class Probe:
 
     def _relative(self) -> Mapping[str, float]:
         """Return how much longer the rows of other sets are."""
-        pvp, data = self.voters[0].pvp, self.data
-        sets = {"labeled": data.labeled, "test": data.test}
-        own = self._length(self._pool, pvp)
-        return {name: self._length(self._sample(rows, name), pvp) / own for name, rows in sets.items() if rows}
+        sets = {"labeled": self.data.labeled, "test": self.data.test}
+        own = self._mean_length(self._pool)
+        return {name: self._mean_length(self._sample(rows, name)) / own for name, rows in sets.items() if rows}
+
+    def _mean_length(self, rows: Sequence[Example]) -> float:
+        """Return the mean tokens of rows under the first pattern, or without one where there is none."""
+        return self._length(rows, self.voters[0].pvp) if self.voters else float(np.mean(self._plain_lengths(rows)))
 
     def _length(self, rows: Sequence[Example], pvp: PVP) -> float:
         voter = self._voter(pvp)
         return float(np.mean([len(row) for row in voter.encode(rows)]))
 
     def _plain_lengths(self, rows: Sequence[Example]) -> list[int]:
-        backbone = self._voter(self.voters[0].pvp).backbone
+        backbone = self.model.backbone
         length = min(self.form.max_length, backbone.longest_input)
         return [len(row) for row in encode_rows(backbone.tokenizer, rows, tuple(self.data.columns), length)]
 
     def _scoring(self, seconds: float) -> float:
         """Return the seconds per token: of a few rows, or of as many as can be scored in the time."""
-        voter, rows = self._voter(self.voters[0].pvp), self._pool[:FIRST_ROWS]
-        took = _timed(lambda: voter.scores(rows))
+        rows = self._pool[:FIRST_ROWS]
+        took = _timed(lambda: self._score(rows))
         if seconds > took:
             rows = (self._pool * FIRST_ROWS)[: int(len(rows) * seconds / took)]
-            took = _timed(lambda: voter.scores(rows))
-        return took / (len(rows) * self._length(rows, voter.pvp))
+            took = _timed(lambda: self._score(rows))
+        return took / (len(rows) * self._mean_length(rows))
+
+    def _score(self, rows: Sequence[Example]) -> None:
+        """Let rows go forward, as the first voter reads them."""
+        if self.voters:
+            self._voter(self.voters[0].pvp).scores(rows)
+        else:
+            mean_pooled(self.model.backbone, rows, self.form.columns, self.form.max_length, self.machine)
 
     def _with_voters(self, rates: Rates, kinds: Sequence[VoterSpec], seconds: float) -> Rates:
         """Return rates with those of updates of some variants, of about `seconds` in all."""
@@ -253,7 +264,7 @@ class Probe:
             own = time_left / (len(kinds) - i)
             if steps and own < 2 * steps.get(variant, rates.slowest):
                 continue  # it would tell no more than what is known
-            voter = self.model.voter(spec.prompt, spec.train, self.machine)
+            voter = self.model.learner(spec, self.machine)
             rng = rng_for(self.seed, "probe", spec.kind)
             train = partial(voter.train, self._labeled, spec.train, rng, self.data.unlabeled)
             steps[variant], starts[variant] = Clock(own, self.machine.device).measure(train)
@@ -265,9 +276,9 @@ class Probe:
         """Return rates with those of updates of the student and of the baseline, of about `seconds` in all."""
         student = self.student
         steps, starts = dict(rates.steps), dict(rates.starts)
-        source, own = student_source(student, self.model.source), self.model.source
+        source, own = student_sources(student, self.model.source)[0], self.model.source
         same = not self.baseline or (
-            student.size == "same" and source == own and student.batch_size == self.baseline.batch_size
+            student.size in ("auto", "same") and source == own and student.batch_size == self.baseline.batch_size
         )
         part = seconds if same else seconds / 2
         steps[STUDENT], starts[STUDENT] = self._classifier(source, student, part, student.size)
@@ -285,9 +296,10 @@ class Probe:
             rows = self._sample(self.data.unlabeled, "longest", LONGEST_OF)
         targets, rng = np.full((len(rows), k), 1.0 / k, np.float32), rng_for(self.seed, "probe", "classifier")
         started = time.perf_counter()
-        classifier = new_student(size, source, self.form, self.machine, seed=0)
+        # One that is only fitted makes no update.
+        classifier = new_student("same" if size == "logistic" else size, source, self.form, self.machine, seed=0)
         loading = time.perf_counter() - started
-        train = partial(classifier.fit, rows, targets, settings, rng, 1.0)
+        train = partial(classifier.fit, rows, targets, settings, rng, PLAIN)
         step, start = Clock(seconds - loading, self.machine.device).measure(train)
         return step, start + loading
 

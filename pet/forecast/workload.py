@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pet.learners.voters.spec import VoterSpec
 from pet.settings.pretraining import AdaptSettings
@@ -24,19 +25,46 @@ MOST_STEPS, MOST_PASSES = 200, 4
 
 @dataclass(frozen=True)
 class VoterLoad:
-    """A voter: its name, that of its pattern, what of it trains (see `variant_of`), and how long and how often."""
+    """A voter: its name, that of its pattern, what of it trains (see `variant_of`), and how long and how often.
+
+    One that is `explained` the labels learns without a labeled row.
+    """
 
     name: str
     pattern: str
     variant: str
     steps: int
     restarts: int = 1
+    explained: bool = False
 
     @classmethod
     def of(cls, spec: VoterSpec) -> "VoterLoad":
         """Count what a voter asks for."""
         steps, restarts = spec.train.steps or 0, spec.train.restarts or 1
-        return cls(spec.name, spec.pvp.name, variant_of(spec), steps if spec.learns else 0, restarts)
+        steps = steps if spec.learns else 0
+        return cls(spec.name, spec.pvp.name, variant_of(spec), steps, restarts, spec.trains(0))
+
+
+@dataclass(frozen=True)
+class EncoderLoad:
+    """An encoder that embeds the rows of a run: by its name, what a token costs it as a multiple of the voters' model.
+
+    `voters` are the names of those on its vectors, `tuned` of those that embed the rows anew with an encoder of their
+    own; `learned` are the rows that such a one goes through in the updates of each generation. It has so many
+    `weights`, as they are kept, and makes vectors of length `hidden`.
+    """
+
+    name: str
+    cost: float
+    voters: tuple[str, ...] = ()
+    tuned: tuple[str, ...] = ()
+    learned: tuple[int, ...] = ()
+    weights: int = 0
+    hidden: int = 0
+
+    def times(self, rows: Mapping[str, int]) -> Mapping[str, float]:
+        """Return rows by set as so many of the voters' model."""
+        return {part: self.cost * count for part, count in rows.items()}
 
 
 @dataclass(frozen=True)
@@ -70,9 +98,10 @@ class Workload:
 
     `labeled`, `pool` and `test` are rows, `compared` and `embedded` those of the pool that the comparison reads;
     `generation_rows` are the pool rows that each generation labels. `gold_rows` says whether the classifier learns from
-    the labeled rows too. `workers` processes do the voters side by side, and all threads in one process are `gain`
-    times as fast as one thread. `folds` are the baselines that leave a fold out; without `baseline` there is none.
-    Where voters are `weighed`, by what their untrained patterns are worth, the labels need what these say.
+    the labeled rows too, and `distill_embedded` how many rows its last layer is fitted to before all of it trains.
+    `workers` processes do the voters side by side, and all threads in one process are `gain` times as fast as one
+    thread. `folds` are the baselines that leave a fold out; without `baseline` there is none. `encoders` embed the
+    whole pool. Where voters are `weighed`, by what their untrained patterns are worth, the labels need what these say.
     """
 
     voters: tuple[VoterLoad, ...]
@@ -89,12 +118,14 @@ class Workload:
     distill_steps: int
     distill_batch: int = 16
     distill_size: StudentSize = "same"
+    distill_embedded: int = 0
     adaptation: JobLoad | None = None
     gold_rows: bool = True
     keep_models: bool = False
     weighed: bool = False
     workers: int = 1
     gain: float = 1.0
+    encoders: tuple[EncoderLoad, ...] = ()
 
     def with_pool(self, rows: int) -> "Workload":
         """Return this workload with a pool of no more than so many rows."""
@@ -103,6 +134,7 @@ class Workload:
             pool=min(self.pool, rows),
             compared=min(self.compared, rows),
             embedded=min(self.embedded, rows),
+            distill_embedded=min(self.distill_embedded, rows),
             adaptation=self.adaptation and self.adaptation.with_share(min(1.0, rows / self.pool)),
             generation_rows=tuple(min(labeled, rows) for labeled in self.generation_rows),
         )
@@ -111,6 +143,7 @@ class Workload:
         """Yield the jobs; only those that the labels need unless `whole`."""
         if self.adaptation:
             yield self.adaptation
+        yield from self._embedding()
         yield from self._voting()
         if whole:
             yield from self._comparing()
@@ -136,35 +169,56 @@ class Workload:
     def _voting(self) -> Iterator[JobLoad]:
         several = len(self.generation_rows) > 1
         for number, rows in enumerate(self.generation_rows):
-            # Without a labeled row the first voters are the pretrained model as it is.
-            learns = number > 0 or self.labeled > 0
             parts = {"pool": rows, "labeled": self.labeled, "test": self.test}
             stage = f"generation {number}" if several else "voters"
             prefix = f"generation-{number}/" if number else ""
             for voter in self.voters:
+                # Without a row to learn from the first voters are the pretrained model as it is.
+                learns = number > 0 or self.labeled > 0 or voter.explained
                 name, steps = f"{prefix}voter/{voter.name}", voter.steps * voter.restarts if learns else 0
                 variant = voter.variant if learns else ""
                 yield JobLoad(stage, name, voter.pattern, parts, variant, steps, share=self._share)
+            for encoder in self.encoders:
+                for voter_name in encoder.voters:
+                    yield JobLoad(stage, f"{prefix}voter/{voter_name}", NO_PATTERN, {})
+                for voter_name in encoder.tuned:
+                    # The probe measures no update of it: it is counted by the rows that it reads.
+                    learned = LEARNED * encoder.learned[number]
+                    read = encoder.times({**parts, "labeled": self.labeled + learned}) if learned else {}
+                    yield JobLoad(stage, f"{prefix}voter/{voter_name}", NO_PATTERN, read)
+
+    def _embedding(self) -> Iterator[JobLoad]:
+        parts = {"pool": self.pool, "labeled": self.labeled, "test": self.test}
+        for encoder in self.encoders:
+            yield JobLoad("embeddings", f"embeddings/{encoder.name}", NO_PATTERN, encoder.times(parts))
 
     def _comparing(self) -> Iterator[JobLoad]:
         asked = {"pool": self.compared, "test": self.test}
         learned = self.pool + (self.labeled if self.gold_rows else 0)
         if self.distill_size != "static":  # which reads all before its first update, to know the words
             learned = min(learned, self.distill_steps * self.distill_batch)
-        yield JobLoad("distilling", "distill", NO_PATTERN, asked, STUDENT, self.distill_steps, learned)
+        read = {**asked, "pool": self.compared + self.distill_embedded}
+        yield JobLoad("distilling", "distill", NO_PATTERN, read, STUDENT, self.distill_steps, learned)
         yield from self._untrained()
         if not self.baseline:
             return
         steps = self.baseline_steps
         for parts in (asked, *[{"labeled": self.labeled}] * self.folds):
             yield JobLoad("baselines", "supervised", NO_PATTERN, parts, BASELINE, steps, self.labeled)
-        parts = {"pool": self.embedded, "labeled": self.labeled, "test": self.test}
-        yield JobLoad("baselines", "embeddings", NO_PATTERN, parts)
+        if not self.encoders:
+            parts = {"pool": self.embedded, "labeled": self.labeled, "test": self.test}
+            yield JobLoad("baselines", "embeddings", NO_PATTERN, parts)
 
     def _untrained(self) -> Iterator[JobLoad]:
         parts = {"pool": self.compared, "test": self.test, "labeled": self.labeled}
         for pattern in dict.fromkeys(voter.pattern for voter in self.voters):
             yield JobLoad("zero-shot", f"zero-shot/{pattern}", pattern, parts)
+
+
+def token_cost(config: Any) -> float:
+    """Return what a token costs an encoder, up to a factor: its layers, times the square of its width."""
+    layers, width = getattr(config, "num_hidden_layers", 1), getattr(config, "hidden_size", 1)
+    return float(layers * width**2)
 
 
 def variant_of(spec: VoterSpec) -> str:

@@ -1,12 +1,22 @@
 """Calibration of raw scores: what a voter prefers whatever the text is taken off, and a known prior put in."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 
-from pet.labeling.votes import log_softmax, row_blocks, softmax
+from pet.labeling.votes import log_softmax, row_blocks
 
 Calibration = Literal["none", "batch", "contextual"]
+
+TEMPERATURE_ROWS = 8.0
+"""The prior of a fitted temperature weighs as much as so many gold rows."""
+
+USUAL_TEMPERATURE = {"patterns": 1.0, "embeddings": 1.0}
+"""The temperature of a family of voters where no gold row tells it."""
+
+LARGEST_LOG = 5.0
+"""A fitted temperature is at most exp(5) = 148 times its centre, and at least that part of it."""
 
 
 def calibration_offset(how: Calibration, pool: np.ndarray, content_free: np.ndarray) -> np.ndarray:
@@ -56,24 +66,47 @@ def smoothed_prior(counts: np.ndarray) -> np.ndarray:
     return np.asarray((np.asarray(counts, np.float64) + 1.0) / (np.sum(counts) + len(counts)))
 
 
-def prior_offset(scores: np.ndarray, prior: np.ndarray, rounds: int = 200, tolerance: float = 1e-6) -> np.ndarray:
-    """Return float64 [k]: what to add to scores [n, k] so that their mean prediction is the prior [k].
+def fitted_temperature(
+    scores: np.ndarray, gold: np.ndarray, centre: float = 1.0, strength: float = TEMPERATURE_ROWS
+) -> float:
+    """Return the temperature T of softmax(scores / T) that fits gold rows from which nothing was learned.
 
-    Each round adds the log ratio of the prior and the mean of the softmax (distribution alignment, 1911.09785, section
-    3.1, repeated until it holds); the likelihood rises with every round.
+    It minimises the negative log-likelihood of the labels (int64 [n]) of scores [n, k] (1706.04599, section 4.2) plus
+    strength / 2 * log(T / centre)^2: a log-normal prior, so that few rows leave it near the centre, and none at it.
+
+    >>> fitted_temperature(np.empty((0, 2)), np.empty(0, np.int64), centre=2.0)
+    2.0
     """
-    offset = np.zeros(scores.shape[1])
-    for _ in range(rounds):
-        mean = _mean_prediction(scores, offset)
-        if np.abs(mean - prior).max() < tolerance:
-            break
-        offset += np.log(prior) - np.log(np.maximum(mean, 1e-12))
-    return offset
+    if not len(scores):
+        return centre
+    rows = np.arange(len(gold))
+
+    def loss(logs: float) -> float:
+        own = log_softmax(scores / (centre * np.exp(logs)))[rows, gold]
+        return float(strength / 2 * logs**2 - own.sum())
+
+    # The loss has one minimum without the prior, but may have two with it: a grid first, then a golden section.
+    grid = np.linspace(-LARGEST_LOG, LARGEST_LOG, 41)
+    best = int(np.argmin([loss(point) for point in grid]))
+    return float(centre * np.exp(_golden_section(loss, *grid[[max(0, best - 1), min(40, best + 1)]])))
 
 
-def _mean_prediction(scores: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """Return float64 [k]: the mean of the softmax of scores [n, k] with an offset [k] added."""
-    total = np.zeros(len(offset))
+def at_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
+    """Return float32 [n, k] log-probabilities of scores [n, k] divided by a temperature.
+
+    >>> np.exp(at_temperature(np.array([[np.log(9.0), 0.0]]), 2.0)).round(2).tolist()
+    [[0.75, 0.25]]
+    """
+    found = np.empty(scores.shape, np.float32)
     for rows in row_blocks(len(scores)):
-        total += softmax(scores[rows] + offset).sum(axis=0, dtype=np.float64)
-    return total / len(scores)
+        found[rows] = log_softmax(scores[rows] / temperature)
+    return found
+
+
+def _golden_section(loss: Callable[[float], float], low: float, high: float, rounds: int = 30) -> float:
+    """Return where a function that falls and then rises between two points is lowest."""
+    ratio = (np.sqrt(5) - 1) / 2
+    for _ in range(rounds):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        low, high = (low, right) if loss(left) <= loss(right) else (left, high)
+    return (low + high) / 2

@@ -33,13 +33,14 @@ SIGMAS = 1.96
 """Half-widths of the 95 % interval, in standard errors."""
 
 
-def gold_folds(gold: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+def gold_folds(gold: np.ndarray, rng: np.random.Generator, least: int = LEAST_PER_LABEL) -> np.ndarray | None:
     """Return int64 [n]: the fold of each gold row, every label spread over the folds; None with too few rows a label.
 
-    `gold` int64 [n] are the columns of the labels.
+    `gold` int64 [n] are the columns of the labels. Each that has rows needs `least`: 2 for weights, which are shrunk
+    where rows are few, and with 1 nobody else would know the label.
     """
     counts = np.bincount(gold)
-    if not len(gold) or counts[counts > 0].min() < LEAST_PER_LABEL:
+    if not len(gold) or counts[counts > 0].min() < least:
         return None
     folds = np.empty(len(gold), np.int64)
     for column in np.flatnonzero(counts):
@@ -88,6 +89,20 @@ def _hard(votes: Sequence[Votes], kept: np.ndarray, row: int) -> int:
     """Return the label that the voters kept from a row (bool [m]) give it together."""
     about = [vote.take(np.array([row])) for vote, was_kept in zip(votes, kept, strict=True) if was_kept]
     return int(mean_scores(with_some_weight(about)).argmax())
+
+
+def held_out_mean(scores: np.ndarray, weights: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    """Return the mean scores [n, k] of the voters that did not learn from each row, by their weights [m].
+
+    `scores` [m, n, k], `held_out` bool [m, n]; a row that all learned from, or whose voters weigh nothing, is zero.
+
+    >>> scores = np.array([[[1.0, 0.0]], [[0.0, 3.0]]])
+    >>> held_out_mean(scores, np.array([0.5, 0.5]), np.array([[True], [False]])).tolist()
+    [[1.0, 0.0]]
+    """
+    shares = weights[:, None] * held_out
+    total = np.maximum(shares.sum(axis=0), 1e-12)
+    return np.asarray(np.einsum("mn,mnk->nk", shares / total, scores))
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ import numpy as np
 
 from pet.errors import RunError
 from pet.labeling.ensemble import mean_scores
+from pet.labeling.neighbours import Graph
+from pet.labeling.refinement import refined
 from pet.labeling.votes import Votes, log_softmax, with_some_weight
 
-Confidence = Literal["probability", "margin", "consensus"]
+Confidence = Literal["probability", "margin", "consensus", "neighbourhood"]
 
 Ratio = Literal["labels", "predicted"]
 
@@ -58,15 +60,23 @@ class Rule:
     ratio: Ratio = "labels"
 
 
-def select(votes: Sequence[Votes], voter: str, wanted: np.ndarray, rule: Rule, rng: np.random.Generator) -> Selection:
+def select(
+    votes: Sequence[Votes],
+    voter: str,
+    wanted: np.ndarray,
+    rule: Rule,
+    rng: np.random.Generator,
+    graph: Graph | None = None,
+) -> Selection:
     """Draw the pseudo-labeled rows of a voter's next training set from the votes of the others.
 
     A random share of the other voters (at least one) label the rows by the weighted mean of their scores. Of each
     label, `wanted` [k] rows are drawn without replacement, with probability proportional to confidence, but for what
     the rule leaves out; no row is drawn twice. A label that fewer rows have than its floor is filled from those
-    that score highest for it.
+    that score highest for it. With a `graph` of the same rows what the deciders say is refined first; confidence by
+    "neighbourhood" needs it.
 
-    Raises `RunError` if there is no other voter.
+    Raises `RunError` if there is no other voter, or no graph where one is needed.
     """
     # By name, so that the order in which patterns are listed decides nothing.
     others = sorted((vote for vote in votes if vote.voter != voter), key=lambda vote: vote.voter)
@@ -76,7 +86,9 @@ def select(votes: Sequence[Votes], voter: str, wanted: np.ndarray, rule: Rule, r
     deciders = [others[i] for i in sorted(rng.choice(len(others), size=count, replace=False))]
     # Not the float32 softmax: many rows of it are exactly 1, and those would be ranked by their place in the pool.
     probs = np.exp(log_softmax(mean_scores(with_some_weight(deciders))))
-    weights = _weights(probs, others, rule.confidence)
+    weights = _weights(probs, others, rule.confidence, graph)
+    if graph is not None:
+        probs = refined(probs, graph).astype(np.float64)
     limited = wanted if rule.most_likely else np.minimum(wanted, _limits(probs, wanted, rule))
     drawn = _draw(probs, weights, limited, rng, rule.most_likely)
     filled = _fill(probs, drawn, limited)
@@ -105,13 +117,13 @@ def _limits(probs: np.ndarray, wanted: np.ndarray, rule: Rule) -> np.ndarray:
     return np.asarray(np.maximum(limits, rule.floor or 0))
 
 
-def _weights(probs: np.ndarray, others: Sequence[Votes], confidence: Confidence) -> np.ndarray:
+def _weights(probs: np.ndarray, others: Sequence[Votes], confidence: Confidence, graph: Graph | None) -> np.ndarray:
     """Return float64 [n, k]: the confidence in each label of a row.
 
     In a label that another one outscores it is the label's probability; margins have no confidence in it.
     """
     weights = probs.copy() if confidence == "probability" else np.zeros_like(probs)
-    weights[np.arange(len(probs)), probs.argmax(axis=1)] = CONFIDENCES[confidence](probs, others)
+    weights[np.arange(len(probs)), probs.argmax(axis=1)] = CONFIDENCES[confidence](probs, others, graph)
     return weights
 
 
@@ -153,21 +165,43 @@ def _consensus(probs: np.ndarray, others: Sequence[Votes]) -> np.ndarray:
     The margin of a voter is its probability of the label minus that of the best other label, so a voter of another
     opinion counts negatively.
     """
-    hard = probs.argmax(axis=1)
-    rows = np.arange(len(hard))
-    margins = []
+    hard, margins = probs.argmax(axis=1), []
     for vote in others:
-        own = vote.probs().astype(np.float64)
-        rest = own.copy()
-        rest[rows, hard] = -1.0
-        margins.append(own[rows, hard] - rest.max(axis=1))
+        margins.append(_margin_of(vote.probs().astype(np.float64), hard))
     stacked = np.stack(margins)
     return np.asarray(np.maximum(stacked.mean(axis=0) - stacked.std(axis=0), 0.0))
 
 
-CONFIDENCES: Mapping[str, Callable[[np.ndarray, Sequence[Votes]], np.ndarray]] = {
-    "probability": lambda probs, _: probs.max(axis=1),
-    "margin": lambda probs, _: np.diff(np.partition(probs, -2, axis=1)[:, -2:], axis=1)[:, 0],
-    "consensus": _consensus,
+def _neighbourhood(probs: np.ndarray, others: Sequence[Votes], graph: Graph | None) -> np.ndarray:
+    """Return float64 [n]: the share of neighbours with a row's label, times its margin, times the least in a family.
+
+    A row whose neighbours are labeled alike is seldom labeled wrong (NeST, 2301.03726), nor one on whose label voters
+    agree that learn in different ways. Families that would give another label have no confidence in this one.
+    """
+    if graph is None:
+        raise RunError("Confidence by neighbourhood needs the embeddings of the rows: choose another confidence.")
+    hard = probs.argmax(axis=1)
+    families: dict[str, list[Votes]] = {}
+    for vote in others:
+        families.setdefault(vote.family, []).append(vote)
+    least = np.ones(len(hard))
+    for members in families.values():
+        own = np.exp(log_softmax(mean_scores(with_some_weight(members))))
+        least = np.minimum(least, _margin_of(own, hard))
+    return np.asarray(graph.share_alike(hard) * _margin_of(probs, hard) * np.maximum(least, 0.0))
+
+
+def _margin_of(probs: np.ndarray, hard: np.ndarray) -> np.ndarray:
+    """Return float64 [n]: the probability of a row's label minus that of the best other one, which may be more."""
+    rows, rest = np.arange(len(hard)), probs.copy()
+    rest[rows, hard] = -1.0
+    return np.asarray(probs[rows, hard] - rest.max(axis=1))
+
+
+CONFIDENCES: Mapping[str, Callable[[np.ndarray, Sequence[Votes], Graph | None], np.ndarray]] = {
+    "probability": lambda probs, _, __: probs.max(axis=1),
+    "margin": lambda probs, _, __: np.diff(np.partition(probs, -2, axis=1)[:, -2:], axis=1)[:, 0],
+    "consensus": lambda probs, others, _: _consensus(probs, others),
+    "neighbourhood": _neighbourhood,
 }
-"""From the deciders' mean probabilities [n, k] and the votes of all others to a confidence >= 0 per row."""
+"""From the deciders' mean probabilities [n, k], the votes of all others and the graph to a confidence >= 0 per row."""

@@ -45,7 +45,8 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 class Votes:
     """Raw label scores of one voter (a PVP with a seed) for n examples.
 
-    `scores` float32 [n, k], columns in the order of `labels`; `weight` >= 0 is its share in the ensemble.
+    `scores` float32 [n, k], columns in the order of `labels`; `weight` >= 0 is its share in the ensemble; voters of one
+    `family` learn in the same way, so that they make the same mistakes.
     """
 
     voter: str
@@ -54,6 +55,7 @@ class Votes:
     labels: tuple[str, ...]
     scores: np.ndarray
     weight: float = 1.0
+    family: str = ""
 
     def __post_init__(self) -> None:
         """Raise `RunError` where shapes disagree, a score or the weight is not finite, or the weight is negative."""

@@ -16,6 +16,7 @@ from pet.labeling.calibration import batch_calibrated
 from pet.labeling.ensemble import agreement
 from pet.learners.models.embeddings import mean_pooled
 from pet.method.baselines import Fit, logistic_regression, out_of_fold, self_training
+from pet.method.embed import embedded
 from pet.method.generation import Ensemble, Generation, accepted
 from pet.method.jobs import Jobs
 from pet.method.metrics import evaluate, gold_columns
@@ -38,12 +39,13 @@ class Baselines:
     """What the method is compared with.
 
     `pvps` untrained, and, where `settings` say how, what needs labels; `held_out` bool [m, n] says which gold rows are
-    measured on.
+    measured on. What is trained for long is trained again without each fold of them only where it is `refitted`.
     """
 
     pvps: tuple[PVP, ...]
     held_out: np.ndarray
     settings: OptimizerSettings | None
+    refitted: bool = False
 
     @property
     def measured(self) -> np.ndarray:
@@ -62,7 +64,7 @@ class Baselines:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Mean-pooled embeddings of the pretrained encoder, float32 [n, h] each.
+    """Vectors of an encoder that is not trained, float32 [n, h] each.
 
     The pool's are those of the compared rows and of others, up to `EMBEDDED_ROWS`.
     """
@@ -121,7 +123,7 @@ def compare(baselines: Baselines, generations: Sequence[Generation], student: Pr
         measured=baselines.measured,
         labels=data.task.labels,
     )
-    rows = [reference.row("zero-shot (calibrated)", _zero_shot(baselines.pvps, jobs))]
+    rows = [reference.row("zero-shot (calibrated)", _zero_shot(baselines.pvps, jobs))] if baselines.pvps else []
     for vote, on_test in zip(final.votes, final.ensemble.test, strict=True):
         rows.append(reference.row(vote.voter, _Predictions(vote.scores[compared], on_test)))
     rows += _generation_rows(reference, generations, final.soft.hard())
@@ -172,7 +174,7 @@ def _baseline(baselines: Baselines, settings: OptimizerSettings, jobs: Jobs) -> 
     everything = {"pool": jobs.rows.sample, "test": jobs.rows.data.test}
     full = supervised(settings, None, everything, Predicted, jobs)
     numbers = np.unique(baselines.folds[baselines.folds >= 0])
-    if not len(numbers):
+    if not (baselines.refitted and len(numbers)):
         return _Predictions(full.pool, full.test)
     gold = np.zeros((len(jobs.rows.gold), full.pool.shape[1]), np.float32)
     for number in numbers:
@@ -225,16 +227,21 @@ def _on_embeddings(baselines: Baselines, jobs: Jobs) -> Mapping[str, _Prediction
 
 
 def embeddings(jobs: Jobs) -> Embeddings:
-    """Return what the pretrained encoder makes of the rows, without any pattern."""
-    data, compared, form = jobs.rows.data, jobs.rows.compared, jobs.rows.form
+    """Return vectors of the rows by the encoder of the run, else by the voters' model, without any pattern."""
+    data, compared = jobs.rows.data, jobs.rows.compared
     others = np.setdiff1d(np.arange(len(data.unlabeled)), compared)
     more = min(len(others), max(0, EMBEDDED_ROWS - len(compared)))
     chosen = rng_for(jobs.seed, "embeddings").choice(others, size=more, replace=False)
-    parts = {
-        "labeled": data.labeled,
-        "pool": data.unlabeled.take(np.concatenate([compared, chosen])),
-        "test": data.test,
-    }
+    rows = np.concatenate([compared, chosen])
+    if jobs.encoder:
+        found = embedded(jobs.encoder, jobs)
+        return Embeddings(found.labeled, found.pool[rows], found.test)
+    return _own_embeddings(rows, jobs)
+
+
+def _own_embeddings(rows: np.ndarray, jobs: Jobs) -> Embeddings:
+    data, form = jobs.rows.data, jobs.rows.form
+    parts = {"labeled": data.labeled, "pool": data.unlabeled.take(rows), "test": data.test}
 
     def work(folder: Path) -> None:
         with jobs.runner.stages.stage("embeddings", sum(map(len, parts.values()))) as advance:
@@ -246,7 +253,7 @@ def embeddings(jobs: Jobs) -> Embeddings:
             }
             write_results(folder, Embeddings(**arrays))
 
-    return jobs.runner.run(jobs.runner.job("embeddings", compared=compared.tolist()), Embeddings, work)
+    return jobs.runner.run(jobs.runner.job("embeddings", compared=jobs.rows.compared.tolist()), Embeddings, work)
 
 
 def quality_lines(ensemble: Ensemble, data: TaskData) -> list[str]:

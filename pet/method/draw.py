@@ -14,7 +14,7 @@ from pet.data.overlap import normalise
 from pet.data.rows import Rows
 from pet.labeling.growth import Growth
 from pet.labeling.selection import MOST_LIKELY, Rule, select
-from pet.learners.voters.spec import VoterSpec
+from pet.learners.voters.embedding import AnySpec
 from pet.method.generation import Generation, TrainingSet
 from pet.runs.log import RunLog
 from pet.seeding import rng_for
@@ -35,7 +35,7 @@ class Drawing:
     settings: IpetSettings
     growth: Growth
     held_out: np.ndarray
-    voters: tuple[VoterSpec, ...]
+    voters: tuple[AnySpec, ...]
     pool: Rows
     labels: tuple[str, ...]
     seed: int
@@ -82,10 +82,14 @@ def next_training_sets(source: Generation, number: int, drawing: Drawing, log: R
     rule = Rule(settings.share, settings.confidence, likely, settings.cap, floor, settings.ratio)
     distinct = _distinct(drawing.pool.take(source.rows))
     rows, votes = source.rows[distinct], [vote.take(distinct) for vote in source.votes]
+    graph = source.ensemble.graph.take(distinct) if source.ensemble.graph else None
+    if graph is None and rule.confidence == "neighbourhood":
+        rule = replace(rule, confidence="consensus")
+        log.warn(f"generation {number}: rows are drawn by consensus, for the labels were not refined by neighbours")
     wanted, sets = growth.wanted(step), []
     for i, spec in enumerate(drawing.voters):
         rng = rng_for(drawing.seed, "draw", spec.kind, spec.seed_index, number)
-        chosen = select(votes, spec.name, wanted, rule, rng)
+        chosen = select(votes, spec.name, wanted, rule, rng, graph)
         sets.append(TrainingSet(drawing.gold_of(i), replace(chosen, rows=rows[chosen.rows])))
     _tell_of_sets(number, sets, drawing.labels, log)
     return tuple(sets)

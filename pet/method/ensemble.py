@@ -3,28 +3,48 @@
 Source of the method: 2001.07676, section 3.3.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from pet.labeling.calibration import Calibration, calibrated, calibration_offset, prior_offset
+from pet.labeling.calibration import (
+    USUAL_TEMPERATURE,
+    Calibration,
+    at_temperature,
+    calibrated,
+    calibration_offset,
+    fitted_temperature,
+)
 from pet.labeling.ensemble import combine
 from pet.labeling.ensemble import weigh as with_weights
-from pet.labeling.votes import Votes
+from pet.labeling.stacking import family_weights
+from pet.labeling.transport import prior_offset
+from pet.labeling.votes import Votes, log_softmax
+from pet.learners.voters.embedding import EmbeddingSpec
 from pet.learners.voters.spec import VoterSpec
 from pet.method.generation import Ensemble
 from pet.method.jobs import Jobs
 from pet.method.vote import VoterScores, zero_shot
 from pet.settings.run import EnsembleSettings
 
+PATTERNS, EMBEDDINGS = "patterns", "embeddings"
+"""The families of voters: those that read a row with a pattern, and those that read its vector."""
+
 
 @dataclass(frozen=True)
 class Rules:
-    """How scores become votes; `prior` float64 [k] is the label ratio that is expected of the pool."""
+    """How scores become votes; `prior` float64 [k] is the label ratio that is expected of the pool.
+
+    `gold` int64 [n] are the columns of the labeled rows, `out_of_fold` bool [m, n] says which of them each voter did
+    not learn from.
+    """
 
     settings: EnsembleSettings
     prior: np.ndarray
+    gold: np.ndarray
+    out_of_fold: np.ndarray
 
     def calibration(self, trained: bool) -> Calibration:
         """Return how a voter's scores are calibrated."""
@@ -34,12 +54,22 @@ class Rules:
         return "none" if trained else "batch"
 
 
+def family_of(one: VoterScores) -> str:
+    """Return the family of a voter."""
+    return EMBEDDINGS if isinstance(one.spec, EmbeddingSpec) else PATTERNS
+
+
 def calibrate(scores: Sequence[VoterScores], rules: Rules) -> list[VoterScores]:
-    """Return scores without what each voter prefers whatever the text is, and matched to the prior where one is set."""
-    return [_calibrated(one, rules) for one in scores]
+    """Return scores without what each voter prefers whatever the text is, and matched to the prior where one is set.
+
+    Unless raw ones are wanted they are log-probabilities with a temperature that fits the gold rows which the voter did
+    not learn from, so that no voter decides by its scale.
+    """
+    plain = [_without_preference(one, rules) for one in scores]
+    return plain if rules.settings.mean == "raw" else _with_temperatures(plain, rules)
 
 
-def _calibrated(one: VoterScores, rules: Rules) -> VoterScores:
+def _without_preference(one: VoterScores, rules: Rules) -> VoterScores:
     how, matched = rules.calibration(one.trained), rules.settings.prior != "none"
     if how == "none" and not matched:
         return one
@@ -47,34 +77,85 @@ def _calibrated(one: VoterScores, rules: Rules) -> VoterScores:
     if matched:
         # What all labels of a row share has no effect.
         offset = offset + prior_offset(one.pool + offset, rules.prior)
+    return _each(one, lambda raw: calibrated(raw, offset))
 
-    def without(raw: np.ndarray) -> np.ndarray:
-        return calibrated(raw, offset)
 
+def _each(one: VoterScores, change: Callable[[np.ndarray], np.ndarray]) -> VoterScores:
     return replace(
-        one,
-        pool=without(one.pool),
-        gold=without(one.gold),
-        content_free=without(one.content_free),
-        test=without(one.test),
+        one, pool=change(one.pool), gold=change(one.gold), content_free=change(one.content_free), test=change(one.test)
     )
+
+
+def _with_temperatures(scores: Sequence[VoterScores], rules: Rules) -> list[VoterScores]:
+    """Divide scores by temperatures; those of a family have one centre, which all of its gold rows have fitted."""
+    held = [(one.gold[kept], rules.gold[kept]) for one, kept in zip(scores, rules.out_of_fold, strict=True)]
+    found = []
+    for one, (own, gold) in zip(scores, held, strict=True):
+        alike = [pair for other, pair in zip(scores, held, strict=True) if family_of(other) == family_of(one)]
+        together, golds = np.concatenate([rows for rows, _ in alike]), np.concatenate([rows for _, rows in alike])
+        centre = fitted_temperature(together, golds, USUAL_TEMPERATURE[family_of(one)])
+        found.append(_each(one, partial(at_temperature, temperature=fitted_temperature(own, gold, centre))))
+    return found
 
 
 def weigh(scores: Sequence[VoterScores], rows: np.ndarray, rules: Rules, jobs: Jobs) -> Ensemble:
     """Return what voters say together of pool rows (int64 [n]): the weighted mean of their scores."""
-    data = jobs.rows.data
+    data, settings = jobs.rows.data, rules.settings
+    if settings.weighting == "auto":
+        scores, weights = _with_family_weights(scores, rules)
     ids = data.unlabeled.take(rows).ids
-    votes = [Votes(one.spec.name, one.spec.seed_index, ids, data.task.labels, one.pool) for one in scores]
-    by_accuracy = rules.settings.weighting == "accuracy"
-    accuracies = untrained_accuracies([one.spec for one in scores], jobs) if by_accuracy else {}
-    weighted = tuple(with_weights(votes, rules.settings.weighting, accuracies))
+    votes = [
+        Votes(one.spec.name, one.spec.seed_index, ids, data.task.labels, one.pool, family=family_of(one))
+        for one in scores
+    ]
+    if settings.weighting == "auto":
+        weighted = tuple(vote.with_weight(weight) for vote, weight in zip(votes, weights, strict=True))
+    else:
+        accuracies = untrained_accuracies(scores, jobs) if settings.weighting == "accuracy" else {}
+        weighted = tuple(with_weights(votes, settings.weighting, accuracies))
     gold, test = (np.stack([getattr(one, part) for one in scores]).astype(np.float64) for part in ("gold", "test"))
-    return Ensemble(weighted, combine(weighted), gold, test)
+    return Ensemble(weighted, combine(weighted), np.nan_to_num(gold), test)
 
 
-def untrained_accuracies(voters: Sequence[VoterSpec], jobs: Jobs) -> Mapping[str, float]:
-    """Return the accuracy of each voter's PVP on the labeled rows before training: the paper's weight."""
+def _with_family_weights(scores: Sequence[VoterScores], rules: Rules) -> tuple[list[VoterScores], np.ndarray]:
+    """Return scores and the weights of their voters, float64 [m], by what their families are worth on the gold rows.
+
+    The mean of the scores, weighted, is sum of b_f * the mean of family f, with the coefficients b of `family_weights`.
+    """
+    families = [family_of(one) for one in scores]
+    names = sorted(set(families))
+    means = [_out_of_fold_mean(scores, rules, [own == name for own in families]) for name in names]
+    worth = dict(zip(names, family_weights(means, rules.gold), strict=True))
+    weights = np.asarray([worth[own] / families.count(own) for own in families])
+    total = float(weights.sum())
+    if total <= 0:
+        return list(scores), np.ones(len(scores))
+    return [_each(one, lambda raw: (raw * total).astype(np.float32)) for one in scores], weights / total
+
+
+def _out_of_fold_mean(scores: Sequence[VoterScores], rules: Rules, chosen: Sequence[bool]) -> np.ndarray:
+    """Return the mean log-probabilities of some voters on the gold rows they did not learn from; NaN without any."""
+    k = scores[0].pool.shape[1]
+    total, count = np.zeros((len(rules.gold), k)), np.zeros((len(rules.gold), 1))
+    for one, kept, own in zip(scores, rules.out_of_fold, chosen, strict=True):
+        if own:
+            total[kept] += log_softmax(one.gold[kept])
+            count[kept] += 1
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+
+
+def untrained_accuracies(scores: Sequence[VoterScores], jobs: Jobs) -> Mapping[str, float]:
+    """Return the accuracy of each voter's PVP on the labeled rows before training: the paper's weight.
+
+    A voter without a pattern has the mean of the others.
+    """
     gold = jobs.rows.gold
     if not len(gold):
-        return {spec.name: 1.0 for spec in voters}
-    return {spec.name: float((zero_shot(spec.pvp, jobs).labeled.argmax(axis=1) == gold).mean()) for spec in voters}
+        return {one.spec.name: 1.0 for one in scores}
+    found = {
+        one.spec.name: float((zero_shot(one.spec.pvp, jobs).labeled.argmax(axis=1) == gold).mean())
+        for one in scores
+        if isinstance(one.spec, VoterSpec)
+    }
+    usual = float(np.mean(list(found.values()))) if found else 1.0
+    return {one.spec.name: found.get(one.spec.name, usual) for one in scores}

@@ -8,6 +8,7 @@ import numpy as np
 from pet.data.dataset import TaskData
 from pet.data.examples import Example
 from pet.labeling.guards import GenerationFigures
+from pet.labeling.neighbours import Graph
 from pet.labeling.selection import Selection
 from pet.labeling.votes import SoftLabels, Votes
 
@@ -45,14 +46,23 @@ class TrainingSet:
 class Ensemble:
     """What the voters of a generation say together.
 
-    `votes` are calibrated and weighted, and `soft` is what they give together, on the rows of the pool that they were
-    asked for; `gold` and `test` are the same voters' scores on those rows, float64 [m, r, k].
+    `votes` are calibrated and weighted, and `mean` is what they give together, on the rows of the pool that they were
+    asked for; `gold` and `test` are the same voters' scores on those rows, float64 [m, r, k]. Where that was smoothed
+    over a `graph` of the rows, `refined` are the soft labels, and `refined_test` float32 [r, k] those of the test rows.
     """
 
     votes: tuple[Votes, ...]
-    soft: SoftLabels
+    mean: SoftLabels
     gold: np.ndarray
     test: np.ndarray
+    graph: Graph | None = None
+    refined: SoftLabels | None = None
+    refined_test: np.ndarray | None = None
+
+    @property
+    def soft(self) -> SoftLabels:
+        """The labels that are given."""
+        return self.refined or self.mean
 
     @property
     def weights(self) -> np.ndarray:
@@ -62,7 +72,9 @@ class Ensemble:
         return shares
 
     def on_test(self) -> np.ndarray:
-        """Return the scores on the test rows, float64 [r, k]."""
+        """Return the scores on the test rows, float [r, k]."""
+        if self.refined_test is not None:
+            return self.refined_test
         mean: np.ndarray = np.tensordot(self.weights, self.test, axes=1)
         return mean
 
@@ -95,9 +107,9 @@ class Generation:
         return self.ensemble.soft
 
     def given(self, pool: int) -> np.ndarray:
-        """Return the column of the label that each row of the pool was given, int64 [pool]; -1 where it had no vote."""
+        """Return the column of the label that the voters gave each row of the pool, int64 [pool]; -1 without a vote."""
         columns = np.full(pool, -1, np.int64)
-        columns[self.rows] = self.soft.hard()
+        columns[self.rows] = self.ensemble.mean.hard()
         return columns
 
 

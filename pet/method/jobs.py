@@ -3,8 +3,8 @@
     zero-shot/<pvp>    scores of the untrained model on the labeled rows, a sample of the pool, and the test rows
     voter/<voter>      a trained voter's scores on rows of the pool (in shards), the gold rows and the test rows; of
                        generation 1 and later as generation-<g>/voter/<voter>
-    distill            the final classifier and its probabilities on the compared rows and the test rows
-    embeddings         mean-pooled embeddings of the labeled rows, a sample of the pool, and the test rows
+    distill            the final classifier, how it was chosen, and its probabilities on the compared and the test rows
+    embeddings/<name>  vectors of the labeled rows, the pool, and the test rows by an encoder
     supervised         the baseline classifier's probabilities; of those that leave out gold rows, on these
 
 A job is a pure function of what it is named by. Models are loaded when the first job needs them, so that a finished run
@@ -12,7 +12,8 @@ starts and ends at once.
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -34,12 +35,13 @@ class RunRows:
     """The rows of a run as its jobs ask for them.
 
     `compared` int64 are the places in the pool of those that everything is compared on; `form` is what classifiers
-    read and say.
+    read and say; `label_texts` are texts that stand for each label.
     """
 
     data: TaskData
     compared: np.ndarray
     form: ClassifierForm
+    label_texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
     def gold(self) -> np.ndarray:
@@ -59,7 +61,10 @@ class RunRows:
 
 @dataclass(frozen=True)
 class Jobs:
-    """What the jobs of a run work with: rows, the model, the machine they compute on, and who does and keeps them."""
+    """What the jobs of a run work with: rows, the model, the machine they compute on, and who does and keeps them.
+
+    `encoder` is what rows are embedded by, where they are.
+    """
 
     rows: RunRows
     model: SharedModel
@@ -67,6 +72,7 @@ class Jobs:
     runner: JobRunner
     seed: int
     keep_models: bool = False
+    encoder: ModelSource | None = None
 
     def on(self, model: Path, **parts: object) -> "Jobs":
         """Return these jobs with the weights in another folder; `parts` are what they depend on for it."""

@@ -11,6 +11,8 @@ from pet.errors import ConfigError, RunError
 from pet.forecast.footprint import footprint
 from pet.forecast.outlook import Watch
 from pet.labeling.votes import SoftLabels
+from pet.learners.models.sources import ModelSource
+from pet.learners.students.choice import Choice
 from pet.method.card import CardFacts
 from pet.method.generation import Generation, accepted
 from pet.method.jobs import Jobs
@@ -20,10 +22,10 @@ from pet.method.metrics import evaluate, gold_columns
 from pet.method.plan.plan import Plan
 from pet.method.provenance import first_labeled, training_set_counts, write_generation
 from pet.method.publish import publish_model, replace_distilled, write_metrics
-from pet.method.summary import DISTILLED, Summary, verdict
+from pet.method.summary import DISTILLED, Summary, verdict, weak_classifier
 from pet.method.teach import Taught
 from pet.method.trial import Trial
-from pet.method.vote import voter_job
+from pet.method.vote import tuned_encoder, voter_job
 from pet.runs.directory import RunDirectory
 from pet.runs.executors.processes import Processes
 from pet.runs.log import RunLog
@@ -34,11 +36,11 @@ from pet.settings.training import DistillSettings
 
 @dataclass(frozen=True)
 class RunResult:
-    """Where the results lie, and the figures. `model` and `summary` are None after `label`.
+    """Where the results lie, and the figures. `model`, `summary` and `choice` are None after `label`.
 
-    `columns` maps the task's fields to the columns of the labeled data set. `verdict` says whether something simpler
-    would have done better, `work` what was computed, and `forecast` what was predicted and what it took (None where
-    that was a matter of seconds).
+    `columns` maps the task's fields to the columns of the labeled data set. `choice` says which classifier was kept,
+    and by what; `verdict` whether something simpler would have done better, `work` what was computed, and `forecast`
+    what was predicted and what it took (None where that was a matter of seconds).
     """
 
     directory: Path
@@ -47,6 +49,7 @@ class RunResult:
     soft_labels: SoftLabels
     model: Path | None = None
     summary: Summary | None = None
+    choice: Choice | None = None
     verdict: str | None = None
     work: str | None = None
     forecast: str | None = None
@@ -54,14 +57,18 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Place:
-    """The directory of a run, whose lock is held, its log, and its jobs; `base_model` is the voters' by name."""
+    """The directory of a run, whose lock is held, its log, and its jobs."""
 
     directory: RunDirectory
     log: RunLog
     jobs: Jobs
     task: TaskSettings
     distill: DistillSettings
-    base_model: str
+
+    @property
+    def tuned(self) -> ModelSource | None:
+        """The encoder that a voter of the run has tuned, if there is one."""
+        return tuned_encoder(self.directory.expected(), self.jobs.runner.store)
 
     def labeled_rows(self) -> LabeledRows:
         """Read the labeled data set as it is now, corrections included.
@@ -76,25 +83,35 @@ class Place:
         data = self.jobs.rows.data
         gold, labels = gold_columns(data.test, data.task.labels), data.task.labels
         found = evaluate(student.says.test.argmax(axis=1), gold, labels) if len(gold) else None
-        publish_model(target, student.folder, self._card(rows), {DISTILLED: found} if found else {})
+        self.tell_of_choice(student.choice)
+        publish_model(target, student.folder, self._card(rows, student.choice), {DISTILLED: found} if found else {})
         if target == self.directory.model:
             self.directory.tell_exports(self.log.warn)
-            replace_distilled(self.directory.metrics_path, found, self.distill.model_dump(mode="json"))
+            told = {"distill": self.distill.model_dump(mode="json"), "students": student.choice.as_json()}
+            replace_distilled(self.directory.metrics_path, found, told)
         if found:
             self.log.say(f"on the test rows: accuracy {found.accuracy:.1%}, macro-F1 {found.macro_f1:.1%}")
 
-    def _card(self, rows: LabeledRows) -> CardFacts:
+    def tell_of_choice(self, choice: Choice) -> None:
+        """Tell which classifier was chosen, and by what."""
+        for line in choice.lines():
+            self.log.say(line)
+
+    def _card(self, rows: LabeledRows, choice: Choice) -> CardFacts:
         settings, used = self.distill, rows.used(self.distill.gold_rows)
         return CardFacts(
             task=self.task.name,
             labels=self.task.labels,
             fields=tuple(self.task.fields),
-            # A folder's own name: where it lies on this machine is nobody's business.
-            base_model=_shown(self.base_model if settings.model == "same" else settings.model),
+            base_model=choice.chosen.model,
             gold_rows=int((rows.gold & used).sum()),
             pool_rows=int((~rows.gold & used).sum()),
             corrected=rows.corrected,
-            settings=settings.model_dump(mode="json", exclude={"model"}),
+            settings={
+                **settings.model_dump(mode="json", exclude={"model", "steps"}, exclude_none=True),
+                "size": choice.chosen.size,
+                "steps": choice.chosen.updates,
+            },
         )
 
 
@@ -155,7 +172,11 @@ class RunPlace(Place):
         self, generations: Sequence[Generation], student: Taught, rows: LabeledRows, summary: Summary
     ) -> RunResult:
         """Put the classifier and the figures into their places, and return where all of it lies."""
-        publish_model(self.directory.model, student.folder, self._card(rows), summary.test_figures())
+        self.tell_of_choice(student.choice)
+        if worse := weak_classifier(summary):
+            self.log.warn(worse)
+        card = self._card(rows, student.choice)
+        publish_model(self.directory.model, student.folder, card, summary.test_figures())
         work = sum(self.jobs.runner.journal.work.values(), Work())
         machine = self.jobs.machine
         measured = {
@@ -163,6 +184,7 @@ class RunPlace(Place):
             "work": asdict(work),
             "precision": machine.precision,
             "scoring": machine.inference,
+            "students": student.choice.as_json(),
         }
         write_metrics(self.directory.metrics_path, {**self.plan.facts, **measured, **self.adaptation}, summary)
         done = self.labeled(accepted(generations)[-1].soft)
@@ -170,6 +192,7 @@ class RunPlace(Place):
             done,
             model=self.directory.model,
             summary=summary,
+            choice=student.choice,
             verdict=verdict(summary),
             work=f"{work.forwards:,} rows went forward through a model, {work.steps:,} optimizer steps; "
             f"{footprint(self.directory.root, self.trial.workers)}",
@@ -185,7 +208,8 @@ class RunPlace(Place):
 
     def _tell_of_lost_weights(self, generation: Generation) -> None:
         """Tell how many voters were trained by a run that did not keep weights, where this one does."""
-        trained = [one for one in zip(self.plan.voters, generation.sets, strict=True) if len(one[1])]
+        patterns = zip(self.plan.patterns, generation.sets, strict=False)  # voters on vectors keep no weights
+        trained = [(spec, training) for spec, training in patterns if len(training)]
         jobs = [voter_job(self.jobs, *one, generation.rows, generation.number) for one in trained]
         lost = sum(not (self.jobs.runner.store.path(job) / "model").is_dir() for job in jobs)
         if self.jobs.keep_models and lost:
@@ -204,7 +228,3 @@ def _generation_facts(one: Generation) -> dict[str, object]:
         "labeled_rows": len(one.rows),
         **one.figures.as_json(),
     }
-
-
-def _shown(name: str) -> str:
-    return Path(name).name if Path(name).is_dir() else name

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pet.data.dataset import TaskData
 from pet.data.output import row_pieces
 from pet.labeling.votes import Votes, softmax
-from pet.learners.voters.spec import VoterSpec
+from pet.learners.voters.embedding import AnySpec, EmbeddingSpec
 from pet.method.generation import Generation, TrainingSet
 from pet.runs.atomic import write_folder
 
@@ -38,7 +38,7 @@ def voter_file(voter: str) -> str:
     return voter.replace("/", "+") + ".parquet"
 
 
-def write_generation(root: Path, generation: Generation, voters: Sequence[VoterSpec], data: TaskData) -> None:
+def write_generation(root: Path, generation: Generation, voters: Sequence[AnySpec], data: TaskData) -> None:
     """Write ``report.json``, ``votes.parquet`` and a training set per voter, all or nothing.
 
     Raises `RunError` if the disk is full or may not be written.
@@ -56,24 +56,30 @@ def write_generation(root: Path, generation: Generation, voters: Sequence[VoterS
     write_folder(root / str(generation.number), write)
 
 
-def _report(generation: Generation, voters: Sequence[VoterSpec]) -> Mapping[str, Any]:
+def _report(generation: Generation, voters: Sequence[AnySpec]) -> Mapping[str, Any]:
     return {
         "generation": generation.number,
         "continues": generation.continues,
         "rejected": generation.rejected,
         "labeled_rows": len(generation.rows),
         "figures": generation.figures.as_json(),
-        "voters": [
-            {
-                "name": spec.name,
-                "file": voter_file(spec.name),
-                # Without a row to learn from, the pattern's own words have voted.
-                "template": (spec.prompt if len(training) else spec.pvp).pattern.template,
-                "train": spec.train.model_dump(mode="json", exclude={"seeds", "voters"}, exclude_none=True),
-                "words": {label: list(words) for label, words in spec.pvp.verbalizer.words.items()},
-            }
-            for spec, training in zip(voters, generation.sets, strict=True)
-        ],
+        "voters": [_voter(spec, training) for spec, training in zip(voters, generation.sets, strict=True)],
+    }
+
+
+def _voter(spec: AnySpec, training: TrainingSet) -> Mapping[str, Any]:
+    """Return what a report tells of a voter; one that reads no pattern has neither template nor words."""
+    named = {"name": spec.name, "file": voter_file(spec.name)}
+    if isinstance(spec, EmbeddingSpec):
+        return {**named, "template": None, "words": {}}
+    return {
+        **named,
+        # Without a row to learn from, the pattern's own words have voted.
+        "template": (spec.prompt if spec.trains(len(training)) else spec.pvp).pattern.template,
+        "train": spec.train.model_dump(
+            mode="json", exclude={"seeds", "voters", "embedding", "contrastive"}, exclude_none=True
+        ),
+        "words": {label: list(words) for label, words in spec.pvp.verbalizer.words.items()},
     }
 
 

@@ -41,8 +41,8 @@ def write_metrics(path: Path, facts: Mapping[str, Any], summary: Summary) -> Non
     write_json(path, {**facts, "summary": summary.as_json()})
 
 
-def replace_distilled(path: Path, found: Evaluation | None, settings: Mapping[str, Any]) -> None:
-    """Give `metrics.json` the figures of another distilled classifier, and the settings it was trained with.
+def replace_distilled(path: Path, found: Evaluation | None, facts: Mapping[str, Any]) -> None:
+    """Give `metrics.json` the figures of another distilled classifier, and the facts that are other with it.
 
     Without a metrics file, as after `pet label`, nothing is done.
     """
@@ -53,4 +53,4 @@ def replace_distilled(path: Path, found: Evaluation | None, settings: Mapping[st
         return
     new = SummaryRow(DISTILLED, None, found).as_json()
     figures["summary"]["rows"] = [new if row["name"] == DISTILLED else row for row in rows]
-    write_json(path, {**figures, "distill": settings})
+    write_json(path, {**figures, **facts})

@@ -15,6 +15,9 @@ SIMPLER = frozenset(
 )
 """The lines of what someone would try first."""
 
+WORTH_TELLING = 0.01
+"""A classifier whose accuracy is so much under that of the ensemble is told of."""
+
 SIGMAS = 1.96
 """Half-width of the 95 % interval, in standard errors of the difference of two proportions."""
 
@@ -88,6 +91,20 @@ def verdict(summary: Summary) -> str | None:
     interval = SIGMAS * sqrt((best * (1 - best) + simpler[top] * (1 - simpler[top])) / n)
     chance = ", a difference that chance explains" if simpler[top] - best <= interval else ""
     return f"something simpler would have done better: {figures}{chance}"
+
+
+def weak_classifier(summary: Summary) -> str | None:
+    """Say so where the classifier is more than a point under the ensemble on the test rows; None where it is not."""
+    found = summary.test_figures()
+    if not {"ensemble", DISTILLED} <= set(found):
+        return None
+    ensemble, ours = found["ensemble"].accuracy, found[DISTILLED].accuracy
+    if round(ensemble - ours, 6) <= WORTH_TELLING:
+        return None
+    return (
+        f"the classifier is right on {ours:.1%} of the test rows, the ensemble that taught it on {ensemble:.1%}: more "
+        "unlabeled rows, or another distill.model, bring it nearer"
+    )
 
 
 def summary_table(summary: Summary) -> Table:

@@ -1,5 +1,7 @@
 """Distillation: a stock classifier learns soft labels of the pool, and the labeled rows (2001.07676, section 3.3)."""
 
+import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +13,26 @@ from pet.data.dataset import data_digest
 from pet.data.examples import Example
 from pet.errors import DataError
 from pet.learners.models.sources import ModelSource
-from pet.learners.students.base import Student
-from pet.learners.students.sizes import new_student, student_source
+from pet.learners.models.training import TrainLog
+from pet.learners.models.trimming import trimmed
+from pet.learners.students.base import PLAIN, HeldOut, Student
+from pet.learners.students.candidates import Making, SoftRows, Trials
+from pet.learners.students.choice import Choice
+from pet.learners.students.sizes import new_student, student_sources
 from pet.method.jobs import Jobs, digest
 from pet.method.labels import LabeledRows
 from pet.runs.results import write_results
 from pet.seeding import derive_seed, rng_for
-from pet.settings.training import DistillSettings, OptimizerSettings, StudentSize
+from pet.settings.training import DistillSettings, OptimizerSettings
+
+HELD_OUT, FEWEST, MOST = 0.1, 30, 500
+"""The share of the pool that is kept from the classifier, to see how well it has learned; the fewest and most rows."""
+
+ENOUGH_POOL = 2 * FEWEST
+"""A smaller pool is needed for learning: nothing is held out."""
+
+
+_CUT = "start"
 
 
 @dataclass(frozen=True)
@@ -30,50 +45,92 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Taught:
-    """The final classifier, in a folder, and what it says."""
+    """The final classifier, in a folder, what it says, and how it was chosen."""
 
     folder: Path
     says: Predicted
+    choice: Choice
 
 
 @dataclass(frozen=True)
 class TargetRows:
-    """What a classifier learns: rows and their target probabilities, float32 [n, k]; how, and from which model."""
+    """What a baseline learns: rows and their target probabilities, float32 [n, k]; how, and from which model."""
 
     examples: Sequence[Example]
     probs: np.ndarray
     settings: OptimizerSettings
     source: ModelSource
-    temperature: float = 1.0
-    size: StudentSize = "same"
 
 
-def teach(rows: LabeledRows, settings: DistillSettings, jobs: Jobs) -> Taught:
-    """Distill the labeled data set into a classifier.
+def teach(rows: LabeledRows, settings: DistillSettings, jobs: Jobs, tuned: ModelSource | None = None) -> Taught:
+    """Distill the labeled data set into a classifier, from an encoder, as it is or `tuned`, or the voters' model.
 
     Raises `DataError` if it has no rows to train on.
     """
-    used = rows.used(settings.gold_rows)
-    examples = rows.examples.take(used)
-    if not examples:
+    used = np.flatnonzero(rows.used(settings.gold_rows))
+    if not len(used):
         raise DataError("The labeled data set has no rows to train on: keep some, or set distill.gold_rows = true.")
-    probs = rows.probs if used.all() else rows.probs[used]
-    source = student_source(settings, jobs.model.source)
-    target = TargetRows(examples, probs, settings, source, settings.temperature, settings.size)
+    held = held_out_rows(rows.gold, rng_for(jobs.seed, "distilling", "held out"))
+    sources = student_sources(settings, jobs.model.source, tuned, jobs.encoder)
     job = jobs.runner.job(
         "distill",
-        rows=data_digest(examples),
-        probs=digest(probs.astype(np.float32, copy=False)),
+        rows=data_digest(rows.examples.take(used)),
+        probs=digest(rows.probs[used].astype(np.float32, copy=False)),
         settings=settings.model_dump(mode="json"),
-        source=source.digest,
+        sources=[source.digest for source in sources],
+        held_out=held.tolist(),
         compared=jobs.rows.compared.tolist(),
     )
-    asked = {"pool": jobs.rows.sample, "test": jobs.rows.data.test}
 
     def work(folder: Path) -> None:
-        train_classifier(folder, "distilling", target, asked, Predicted, jobs).save(folder / "model")
+        own = tuple(_cut(source, rows, folder / _CUT / str(place), jobs) for place, source in enumerate(sources))
+        making = Making(own, jobs.rows.form, jobs.machine, jobs.seed)
+        _distill(folder, _soft_rows(rows, np.setdiff1d(used, held), held), settings, making, jobs)
+        shutil.rmtree(folder / _CUT, ignore_errors=True)
 
-    return Taught(jobs.runner.store.path(job) / "model", jobs.runner.run(job, Predicted, work))
+    says, folder = jobs.runner.run(job, Predicted, work), jobs.runner.store.path(job)
+    choice = Choice.from_json(json.loads((folder / "choice.json").read_text(encoding="utf-8")))
+    return Taught(folder / "model", says, choice)
+
+
+def _cut(source: ModelSource, rows: LabeledRows, folder: Path, jobs: Jobs) -> ModelSource:
+    """Return an encoder with no more of a large vocabulary than the labeled data set needs; the voters' model whole."""
+    if source is jobs.model.source:
+        return source
+    return trimmed(source, (text for row in rows.examples for text in row.fields.values()), folder)
+
+
+def held_out_rows(gold: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw the pool rows that are kept from the classifier: sorted places, int64, among rows of which some are `gold`.
+
+    >>> len(held_out_rows(np.zeros(1000, bool), np.random.default_rng(0)))
+    100
+    >>> len(held_out_rows(np.zeros(59, bool), np.random.default_rng(0)))
+    0
+    """
+    pool = np.flatnonzero(~gold)
+    if len(pool) < ENOUGH_POOL:
+        return np.empty(0, np.int64)
+    return np.sort(rng.choice(pool, size=min(MOST, max(FEWEST, round(HELD_OUT * len(pool)))), replace=False))
+
+
+def _soft_rows(rows: LabeledRows, learned: np.ndarray, held: np.ndarray) -> SoftRows:
+    apart = HeldOut(rows.examples.take(held), rows.probs[held]) if len(held) else None
+    everything = len(learned) == len(rows.probs)
+    return SoftRows(rows.examples.take(learned), rows.probs if everything else rows.probs[learned], apart)
+
+
+def _distill(folder: Path, rows: SoftRows, settings: DistillSettings, making: Making, jobs: Jobs) -> None:
+    """Leave in a folder the classifier, what it says, and how it was chosen."""
+    asked = {"pool": jobs.rows.sample, "test": jobs.rows.data.test}
+    with jobs.runner.stages.stage("distilling", None) as advance:
+        trials = Trials(rows, settings, making, advance)
+        student, choice = trials.run()
+        says = Predicted(**{part: student.probabilities(examples, advance) for part, examples in asked.items()})
+    about = {"size": choice.chosen.size, "model": choice.chosen.model, "kept": choice.chosen.updates}
+    write_results(folder, says, TrainLog(trials.losses), about, trials.scored)
+    (folder / "choice.json").write_text(json.dumps(choice.as_json()), encoding="utf-8")
+    student.save(folder / "model")
 
 
 def train_classifier(
@@ -82,9 +139,9 @@ def train_classifier(
     """Train a classifier, and leave in a folder, as a dataclass of a `kind`, what it says of the rows `asked`."""
     with jobs.runner.stages.stage(name, (rows.settings.steps or 0) + sum(map(len, asked.values()))) as advance:
         seed = derive_seed(jobs.seed, name, "head")
-        classifier = new_student(rows.size, rows.source, jobs.rows.form, jobs.machine, seed)
+        classifier = new_student("same", rows.source, jobs.rows.form, jobs.machine, seed)
         rng = rng_for(jobs.seed, name, "train")
-        log = classifier.fit(rows.examples, rows.probs, rows.settings, rng, rows.temperature, advance)
+        log = classifier.fit(rows.examples, rows.probs, rows.settings, rng, PLAIN, advance)
         found = {part: classifier.probabilities(examples, advance) for part, examples in asked.items()}
         write_results(folder, kind(**found), log)
     return classifier

@@ -101,7 +101,7 @@ class Tried:
                 f"{AGREEMENT:.1%}): rows are scored in float32"
             )
         workers = found.workers if self.settings.workers == "auto" else int(self.settings.workers)
-        return replace(found, workers=min(workers, len(self.voters)))
+        return replace(found, workers=max(1, min(workers, len(self.voters))))
 
     @property
     def _untried(self) -> Trial:
@@ -110,7 +110,7 @@ class Tried:
     @property
     def _tries_precision(self) -> bool:
         scored = self.generations * len(self.voters) * len(self.data.unlabeled)
-        return tries_bfloat16(self.model.machine, self.settings, scored // len(distinct_pvps(self.voters)))
+        return tries_bfloat16(self.model.machine, self.settings, scored // max(1, len(distinct_pvps(self.voters))))
 
     @property
     def _tries_workers(self) -> bool:
@@ -149,7 +149,8 @@ class Tried:
         if self.model.machine.device.type != "cpu":
             return room, None
         together = scoring_seconds(voter, rows, torch.get_num_threads())
-        steps = (train.steps or 0) * train.batch_size * 3 if self.data.labeled else 0  # a step is three forward passes
+        # A step is three forward passes.
+        steps = (train.steps or 0) * train.batch_size * 3 if self.voters[0].trains(len(self.data.labeled)) else 0
         work = together / len(rows) * self.generations * len(self.voters) * (steps + len(self.data.unlabeled))
         if work < SAVED:
             return 1, None

@@ -12,18 +12,29 @@ from typing import Any
 
 import numpy as np
 
+from pet.data.dataset import data_digest
+from pet.labeling.votes import row_blocks
+from pet.learners.models.encoder import Encoder
+from pet.learners.models.sources import ModelSource
 from pet.learners.models.training import TrainLog
 from pet.learners.voters.base import Voter
+from pet.learners.voters.contrastive import ContrastiveVoter, tuning_settings, updates_for
+from pet.learners.voters.embedding import AnySpec, EmbeddingSpec, trained_voter
+from pet.learners.voters.embedding import Rows as VectorRows
 from pet.learners.voters.spec import VoterSpec
+from pet.method.embed import embedded
 from pet.method.generation import TrainingSet
 from pet.method.jobs import Jobs, digest
 from pet.prompts.pvp import PVP
 from pet.runs.executors.processes import Processes
-from pet.runs.jobs import Job, job_hash
+from pet.runs.jobs import Job, JobStore, job_hash
 from pet.runs.progress import stage_progress
 from pet.runs.results import write_results
 from pet.runs.shards import PoolScores
-from pet.seeding import rng_for
+from pet.seeding import derive_seed, rng_for
+
+TUNED = "encoder"
+"""The folder of an encoder that a voter has tuned, in that of its job."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +59,11 @@ class _OtherScores:
 class VoterScores:
     """What one voter says: raw scores, float32 [n, k] each, on the rows of the pool it was asked for, and on others.
 
-    One that had nothing to learn, or nothing to learn it with, is not `trained`.
+    One that had no labeled rows to learn from, or nothing to learn with, is not `trained`. On the gold rows an
+    embedding voter speaks out of fold, NaN where it cannot.
     """
 
-    spec: VoterSpec
+    spec: AnySpec
     trained: bool
     pool: np.ndarray
     gold: np.ndarray
@@ -74,7 +86,7 @@ def zero_shot(pvp: PVP, jobs: Jobs) -> ZeroShot:
 
 
 def vote(
-    voters: Sequence[VoterSpec],
+    voters: Sequence[AnySpec],
     sets: Sequence[TrainingSet],
     rows: np.ndarray,
     generation: int,
@@ -83,19 +95,32 @@ def vote(
 ) -> list[VoterScores]:
     """Train each voter on its set, and return what all say of the pool rows (int64 [n]) and of the other rows.
 
-    Those that are not done yet are done side by side where there are `processes`.
+    Those of patterns that are not done yet are done side by side where there are `processes`.
     """
     asked = [(spec, training, rows, generation) for spec, training in zip(voters, sets, strict=True)]
+    for spec in voters:
+        if isinstance(spec, EmbeddingSpec):  # before anything is trained: it may not fit its tokenizer
+            embedded(spec.source, jobs)
     if processes is not None:
-        _vote_side_by_side([one for one in asked if not jobs.runner.store.done(voter_job(jobs, *one))], jobs, processes)
-    return [vote_of(jobs, *one) for one in asked]
+        patterns = [one for one in asked if not isinstance(one[0], EmbeddingSpec)]
+        waiting = [one for one in patterns if not jobs.runner.store.done(voter_job(jobs, *one))]
+        _vote_side_by_side(waiting, jobs, processes)
+    return [_vote_of_any(jobs, *one) for one in asked]
+
+
+def _vote_of_any(jobs: Jobs, spec: AnySpec, training: TrainingSet, *asked: Any) -> VoterScores:
+    if not isinstance(spec, EmbeddingSpec):
+        return vote_of(jobs, spec, training, *asked)
+    tunes = spec.learner == "contrastive" and len(training) > 0
+    return (contrastive_vote if tunes else embedding_vote)(jobs, spec, training, *asked)
 
 
 def vote_of(jobs: Jobs, spec: VoterSpec, training: TrainingSet, rows: np.ndarray, generation: int = 0) -> VoterScores:
     """Return what one voter says of pool rows (int64) once it was trained on a set.
 
-    An empty set leaves the pretrained model as it is. Its weights are dropped once it has voted, unless the run keeps
-    its models. The scores of a large pool are written as they come (see `pet.runs.shards`).
+    An empty set leaves the pretrained model as it is, unless there are rows that explain the labels. Its weights are
+    dropped once it has voted, unless the run keeps its models. The scores of a large pool are written as they come (see
+    `pet.runs.shards`).
     """
     data, job = jobs.rows.data, voter_job(jobs, spec, training, rows, generation)
     jobs.runner.journal.keys[job.name] = job.key
@@ -108,8 +133,8 @@ def vote_of(jobs: Jobs, spec: VoterSpec, training: TrainingSet, rows: np.ndarray
         with jobs.runner.stages.stage(name, total) as advance:
             voter: Voter = jobs.model.voter(spec.pvp, machine=jobs.machine)
             log = TrainLog(())
-            if len(training):
-                voter = jobs.model.voter(spec.prompt, spec.train, jobs.machine)
+            if spec.trains(len(training)):
+                voter = jobs.model.learner(spec, jobs.machine)
                 rng = rng_for(jobs.seed, "train", spec.kind, spec.seed_index, generation)
                 log = voter.train(training.examples(data), spec.train, rng, data.unlabeled, advance)
             # With nothing to learn from, the pretrained model votes as it is, on the pattern's own words.
@@ -118,7 +143,7 @@ def vote_of(jobs: Jobs, spec: VoterSpec, training: TrainingSet, rows: np.ndarray
             facts = voter.facts(jobs.rows.sample)
             jobs.runner.note(f"{job.name}: {json.dumps(facts)}")
             write_results(folder, scores, log, facts, len(rows))
-            if jobs.keep_models and len(training):
+            if jobs.keep_models and spec.trains(len(training)):
                 voter.save(folder / "model")
 
     others = jobs.runner.run(job, _OtherScores, work)
@@ -127,13 +152,99 @@ def vote_of(jobs: Jobs, spec: VoterSpec, training: TrainingSet, rows: np.ndarray
     return VoterScores(spec, len(training) > 0 and spec.learns, pool.read(), **vars(others))
 
 
-def voter_job(jobs: Jobs, spec: VoterSpec, training: TrainingSet, rows: np.ndarray, generation: int = 0) -> Job:
+def embedding_vote(
+    jobs: Jobs, spec: EmbeddingSpec, training: TrainingSet, rows: np.ndarray, generation: int = 0
+) -> VoterScores:
+    """Return what a voter on the vectors of an encoder says of pool rows (int64) once it was trained on a set."""
+    found, k, drawn = embedded(spec.source, jobs), len(jobs.rows.data.task.labels), training.drawn
+    job = voter_job(jobs, spec, training, rows, generation)
+    jobs.runner.journal.keys[job.name] = job.key
+    pool = PoolScores(jobs.runner.store, job, jobs.rows.data.unlabeled.take(rows))
+
+    def work(folder: Path) -> None:
+        with jobs.runner.stages.stage(f"voting {spec.name}", len(rows)) as advance:
+            gold = VectorRows.of(found.centred(found.labeled[training.gold]), jobs.rows.gold[training.gold])
+            places = drawn.rows if drawn else np.empty(0, np.int64)
+            others = VectorRows.of(found.centred(found.pool[places]), drawn.columns if drawn else places)
+            seed = derive_seed(jobs.seed, "folds", spec.kind)
+            trained = trained_voter(gold, others, found.standing_for, k, seed)
+            voter = trained.voter
+            jobs.runner.note(
+                f"{job.name}: C = {trained.strength:g}, cosines to the label texts times {trained.scale:g}"
+            )
+            scores = np.concatenate(
+                [voter.scores(found.centred(found.pool[rows[part]])) for part in row_blocks(len(rows))]
+            )
+            pool.write_whole(folder, scores)
+            advance(len(rows))
+            on_all = np.full((len(jobs.rows.gold), k), np.nan, np.float32)
+            on_all[training.gold] = trained.on_gold
+            content_free, test = (voter.scores(found.centred(part)) for part in (found.content_free, found.test))
+            write_results(folder, _OtherScores(on_all, content_free, test))
+
+    others = jobs.runner.run(job, _OtherScores, work)
+    return VoterScores(spec, len(training) > 0, pool.read(), **vars(others))
+
+
+def contrastive_vote(
+    jobs: Jobs, spec: EmbeddingSpec, training: TrainingSet, rows: np.ndarray, generation: int = 0
+) -> VoterScores:
+    """Return what a voter on an encoder that was tuned on a set, which is not empty, says of pool rows (int64).
+
+    Of the gold rows it speaks before it has learned those that the set lacks, which its regression learns too; it says
+    nothing, NaN, of the others.
+    """
+    found, data, job = embedded(spec.source, jobs), jobs.rows.data, voter_job(jobs, spec, training, rows, generation)
+    jobs.runner.journal.keys[job.name] = job.key
+    pool = PoolScores(jobs.runner.store, job, data.unlabeled.take(rows))
+
+    def work(folder: Path) -> None:
+        parts = {"content_free": jobs.rows.content_free, "test": data.test}
+        kept = np.setdiff1d(np.arange(len(data.labeled)), training.gold)
+        name = f"tuning and voting {spec.name}" + (f", generation {generation}" if generation else "")
+        total = updates_for(len(training)) + len(rows) + len(data.labeled) + sum(map(len, parts.values()))
+        with jobs.runner.stages.stage(name, total) as advance:
+            encoder, form = Encoder.load(found.source, jobs.machine), jobs.rows.form
+            voter = ContrastiveVoter(encoder, tuple(form.columns), form.max_length, jobs.rows.label_texts, found.mean)
+            rng = rng_for(jobs.seed, "train", spec.kind, spec.seed_index, generation)
+            log = voter.train(training.examples(data), tuning_settings(len(training)), rng, advance)
+            jobs.runner.note(f"{job.name}: tuned for {log.updates} updates, to a loss of {log.last:.3f}")
+            on_gold = voter.scores(data.labeled, advance)
+            on_gold[training.gold] = np.nan
+            if len(kept):
+                voter.learn([data.labeled[i] for i in kept])
+            pool.write(folder, lambda part: voter.scores(part, advance), advance)
+            voter.save(folder / TUNED, found.source)
+            scores = {"gold": on_gold} | {part: voter.scores(others, advance) for part, others in parts.items()}
+            write_results(folder, _OtherScores(**scores), log, others=len(rows))
+
+    others = jobs.runner.run(job, _OtherScores, work)
+    pool.tidy()
+    return VoterScores(spec, True, pool.read(), **vars(others))
+
+
+def tuned_encoder(keys: Mapping[str, str], store: JobStore) -> ModelSource | None:
+    """Return the encoder that the last generation of a run has tuned, if one has; `keys` are those of its jobs by name.
+
+    What it reads texts with is what it was tuned from.
+    """
+    jobs = (Job(name, key) for name, key in keys.items() if "voter/contrastive+" in name)
+    found = [ModelSource(f"{job.name.rpartition('+')[2]}, tuned", store.path(job) / TUNED) for job in jobs]
+    return next((source for source in reversed(found) if source.folder.is_dir()), None)
+
+
+def voter_job(jobs: Jobs, spec: AnySpec, training: TrainingSet, rows: np.ndarray, generation: int = 0) -> Job:
     """Name the job of a voter by what it depends on."""
+    own: dict[str, object] = {"seed_index": spec.seed_index}
+    if isinstance(spec, EmbeddingSpec):
+        own |= {"encoder": spec.source.digest, "texts": jobs.rows.label_texts}
+    else:
+        unread = {"seeds", "voters", "embedding", "contrastive", *([] if spec.described else ["descriptions"])}
+        own |= {"pvp": spec.prompt.key(), "train": spec.train.model_dump(mode="json", exclude=unread)}
+        own |= {"described": data_digest(spec.described)} if spec.described else {}
     return jobs.runner.job(
         (f"generation-{generation}/" if generation else "") + f"voter/{spec.name}",
-        pvp=spec.prompt.key(),
-        seed_index=spec.seed_index,
-        train=spec.train.model_dump(mode="json", exclude={"seeds", "voters"}),
+        **own,
         set=job_hash(**training.key()),
         rows=digest(rows.astype(np.int64, copy=False)),
         generation=generation,
@@ -141,7 +252,7 @@ def voter_job(jobs: Jobs, spec: VoterSpec, training: TrainingSet, rows: np.ndarr
 
 
 def _steps(spec: VoterSpec, training: TrainingSet) -> int:
-    return (spec.train.steps or 0) * (spec.train.restarts or 1) if len(training) else 0
+    return (spec.train.steps or 0) * (spec.train.restarts or 1) if spec.trains(len(training)) else 0
 
 
 def _vote_side_by_side(asked: Sequence[tuple[Any, ...]], jobs: Jobs, processes: Processes) -> None:

@@ -1,6 +1,5 @@
 """What pretraining starts from: a trained model, with its vocabulary whole or trimmed, or random weights of a shape."""
 
-import copy
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -15,8 +14,9 @@ from pet.errors import ModelError
 from pet.learners.models.backbone import load_weights
 from pet.learners.models.schedules import NewWeights
 from pet.learners.models.sources import ModelSource, stock_tokenizer
+from pet.learners.models.trimming import trimmed_config, trimmed_tokenizer
 from pet.pretraining.corpus import token_counts
-from pet.pretraining.vocabulary import kept_pieces, train_tokenizer, trimmed_tokenizer
+from pet.pretraining.vocabulary import kept_pieces, train_tokenizer
 from pet.settings.pretraining import StartSettings
 
 _ABOUT = "start.json"
@@ -89,13 +89,8 @@ class InitialModel:
         """
         counts = token_counts(self.tokenizer, documents())
         tokenizer, kept = trimmed_tokenizer(self.tokenizer, kept_pieces(self.tokenizer, counts, size))
-        config = copy.deepcopy(self.model.config)
         before = self.model.get_input_embeddings().weight.shape[0]
-        config.vocab_size = len(kept)
-        for name in ("pad", "bos", "eos", "cls", "sep", "mask"):
-            if isinstance(old := getattr(config, f"{name}_token_id", None), int):
-                at = np.flatnonzero(kept == old)
-                setattr(config, f"{name}_token_id", int(at[0]) if len(at) else None)
+        config = trimmed_config(self.model.config, kept)
         model = AutoModelForMaskedLM.from_config(config)  # type: ignore[no-untyped-call]
         shapes, rows = {name: tensor.shape for name, tensor in model.state_dict().items()}, torch.from_numpy(kept)
         state = {

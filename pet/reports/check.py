@@ -2,8 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,8 +11,9 @@ from pet.data.dataset import TaskData
 from pet.data.examples import Example
 from pet.errors import shown
 from pet.labeling.calibration import batch_calibrated
-from pet.learners.models.backbone import Backbone
 from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.readability import Readability, readability
+from pet.learners.models.sources import ModelSource, load_tokenizer
 from pet.learners.models.words import WordReport, word_reports
 from pet.learners.voters.parts import row_length
 from pet.learners.voters.shared import SharedModel
@@ -24,8 +25,6 @@ from pet.seeding import rng_for
 from pet.settings.run import RunSettings
 
 SAMPLED_ROWS = 200
-_UNREAD = 0.1
-"""A larger share of unknown tokens means that the model cannot read the texts."""
 _LABELS_SHOWN, _LONGEST_LINE = 10, 500
 
 
@@ -47,23 +46,43 @@ class PatternReport:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How the tokenizer of a model splits the texts; `instead` is what to set where it cannot read them."""
+
+    model: str
+    found: Readability
+    instead: str
+
+
+@dataclass(frozen=True)
 class CheckReport:
     """All patterns, the messages about the data, what a run would refuse, and what else to change (empty: nothing).
 
-    `rows` says how many there are.
+    `rows` says how many there are, and `readings` how well each model can read them; `descriptions` are those of the
+    labels that have one.
     """
 
     rows: str
+    readings: tuple[Reading, ...]
     patterns: tuple[PatternReport, ...]
     messages: tuple[str, ...]
     problems: tuple[str, ...]
     advice: tuple[str, ...]
+    descriptions: Mapping[str, str] = field(default_factory=dict)
 
 
 def check(
-    data: TaskData, voters: Sequence[VoterSpec], model: SharedModel, settings: RunSettings, notes: Sequence[str]
+    data: TaskData,
+    voters: Sequence[VoterSpec],
+    model: SharedModel,
+    settings: RunSettings,
+    notes: Sequence[str],
+    encoder: ModelSource | None = None,
 ) -> CheckReport:
-    """Render, encode and score a sample of a run's rows with its untrained model; `notes` are told with the rest."""
+    """Render, encode and score a sample of a run's rows with its untrained model; `notes` are told with the rest.
+
+    Of a run's `encoder` no more is looked at than how it reads the texts.
+    """
     model = replace(model, kinds=())  # what does not fit it is to be told of with the rest
     if settings.precision == "auto":  # float32, until a run has tried the other
         model = replace(model, machine=replace(model.machine, scoring="fp32"))
@@ -76,8 +95,10 @@ def check(
         for spec in specs:
             reports.append(_pattern_report(data, model, spec, pool))
             advance(1)
-    advice = (*_unread(model.backbone, model.source.name, pool), *_advice(data, reports))
-    return CheckReport(_row_counts(data), tuple(reports), tuple(notes), tuple(_problems(reports)), advice)
+    readings = _readings(model, encoder, pool)
+    advice = (*_unread(readings), *_advice(data, reports))
+    found = (tuple(reports), tuple(notes), tuple(_problems(reports)), advice, data.task.descriptions)
+    return CheckReport(_row_counts(data), readings, *found)
 
 
 def _row_counts(data: TaskData) -> str:
@@ -87,16 +108,21 @@ def _row_counts(data: TaskData) -> str:
     return f"{len(data.labeled)} labeled ({labels}{more}), {len(data.unlabeled)} unlabeled, {len(data.test)} test rows"
 
 
-def _unread(backbone: Backbone, model: str, pool: Sequence[Example]) -> list[str]:
-    """Say so where many words of the texts are not known to the tokenizer at all: they are of another language."""
-    backbone.pieces.tokenize((text, True) for row in pool for text in row.fields.values())
-    ids = np.concatenate([backbone.pieces.ids(text) for row in pool for text in row.fields.values()])
-    share = float(np.mean(ids == backbone.tokenizer.unk_token_id)) if len(ids) else 0.0
-    if share <= _UNREAD:
-        return []
+def _readings(model: SharedModel, encoder: ModelSource | None, pool: Sequence[Example]) -> tuple[Reading, ...]:
+    own = readability(model.backbone.tokenizer, pool)
+    readings = [Reading(model.source.name, own, 'model.name = "xlm-roberta-base"')]
+    if encoder is not None:
+        found = readability(load_tokenizer(encoder.folder), pool)
+        readings.append(Reading(encoder.name, found, 'encoder.name = "e5-small"'))
+    return tuple(readings)
+
+
+def _unread(readings: Sequence[Reading]) -> list[str]:
+    """Say so where a tokenizer does not know the words of the texts: they are of another language."""
     return [
-        f"{share:.0%} of the tokens of the texts are unknown to {model}: take a model that reads their language, such "
-        'as model.name = "xlm-roberta-base".'
+        f"{problem}: take a model that reads their language, such as {reading.instead}."
+        for reading in readings
+        if (problem := reading.found.problem(reading.model))
     ]
 
 
@@ -168,7 +194,15 @@ def by_chance(gold: np.ndarray, labels: int) -> float:
 
 def report_lines(report: CheckReport) -> list[str]:
     """Return the report as lines for a terminal."""
-    lines = [report.rows, *(f"note: {message}" for message in report.messages)]
+    lines = [
+        report.rows,
+        *(
+            f"{reading.model} reads the texts in {reading.found.pieces_per_word:.1f} pieces per word, "
+            f"{reading.found.unknown:.0%} of them unknown"
+            for reading in report.readings
+        ),
+        *(f"note: {message}" for message in report.messages),
+    ]
     for pattern in report.patterns:
         lines += ["", pattern.name, f"  row     {_line(pattern.example)}", f"  tokens  {_line(pattern.pieces)}"]
         lines.append(f"  cut     {pattern.truncated:.1%} of the rows")
@@ -181,6 +215,9 @@ def report_lines(report: CheckReport) -> list[str]:
     for word in dict.fromkeys(word for pattern in report.patterns for word in pattern.words):
         state = word.problem or ("ok" if len(word.pieces) == 1 else "ok, several tokens")
         lines.append(f"  {word.label:<16} {word.word:<16} {' '.join(word.pieces):<24} {state}")
+    if report.descriptions:
+        lines += ["", "descriptions"]
+        lines += [f"  {_line(label):<16} {_line(text)}" for label, text in report.descriptions.items()]
     if report.problems:
         lines += ["", "zero-shot is measured once the words are mended"]
     problems = [f"must change: {problem}" for problem in report.problems]

@@ -49,11 +49,12 @@ class Learned:
 class VoterView:
     """One voter of one generation: its vote on the row, `probs`, and the row's place in its training set.
 
-    `probs` is None where the row got no vote, `trained_on` where it was not in the training set.
+    `probs` is None where the row got no vote, `trained_on` where it was not in the training set, `pattern` where it
+    reads rows as vectors.
     """
 
     name: str
-    pattern: Pattern
+    pattern: Pattern | None
     words: Mapping[str, Sequence[str]]
     probs: Probs | None
     trained_on: Learned | None
@@ -80,7 +81,7 @@ class Explanation:
 
     `example.label` is the label now. `probs` are the ensemble's (None for a row that a person has added). `generation`
     is the first one that labeled the row; `training_sets` counts those it was drawn for. `namesakes` counts other
-    rows with the same id.
+    rows with the same id. `description` says what the label is about, where a person has said so.
     """
 
     example: Example
@@ -92,6 +93,7 @@ class Explanation:
     training_sets: int | None
     generations: tuple[GenerationView, ...]
     namesakes: int = 0
+    description: str | None = None
 
     @property
     def is_gold(self) -> bool:
@@ -105,19 +107,19 @@ class Explanation:
         return best if best != self.example.label else None
 
     @property
-    def askers(self) -> dict[str, VoterView]:
-        """One voter for each thing that voters read, by the pattern's name, or their own where a name is not enough."""
-        views = [voter for one in self.generations for voter in one.voters]
+    def askers(self) -> dict[str, tuple[Pattern, VoterView]]:
+        """Each pattern with a voter that reads it, by the pattern's name, or the voter's where a name is not enough."""
+        views = [(voter.pattern, voter) for one in self.generations for voter in one.voters if voter.pattern]
         templates: dict[str, set[str]] = {}
-        for voter in views:
-            templates.setdefault(voter.pattern.name, set()).add(voter.pattern.template)
-        found: dict[tuple[str, str], VoterView] = {(v.pattern.name, v.pattern.template): v for v in views}
-        return {v.pattern.name if len(templates[v.pattern.name]) == 1 else v.name: v for v in found.values()}
+        for pattern, _ in views:
+            templates.setdefault(pattern.name, set()).add(pattern.template)
+        found = {(pattern.name, pattern.template): (pattern, voter) for pattern, voter in views}
+        return {p.name if len(templates[p.name]) == 1 else v.name: (p, v) for p, v in found.values()}
 
     @property
     def words(self) -> tuple[str, ...]:
         """The words that speak for the row's label at the mask, of all voters."""
-        lists = [voter.words.get(str(self.example.label), ()) for voter in self.askers.values()]
+        lists = [voter.words.get(str(self.example.label), ()) for _, voter in self.askers.values()]
         return tuple(dict.fromkeys(word for words in lists for word in words))
 
     def as_json(self) -> dict[str, Any]:
@@ -126,6 +128,7 @@ class Explanation:
         return {
             "id": row.id,
             "label": row.label,
+            "description": self.description,
             "corrected_from": self.corrected_from,
             "source": self.source,
             "confidence": self.confidence,
@@ -139,11 +142,11 @@ class Explanation:
             "patterns": [
                 {
                     "name": name,
-                    "template": voter.pattern.template,
-                    "read": voter.pattern.describe(row, MASK),
+                    "template": pattern.template,
+                    "read": pattern.describe(row, MASK),
                     "words": dict(voter.words),
                 }
-                for name, voter in self.askers.items()
+                for name, (pattern, voter) in self.askers.items()
             ],
         }
 
@@ -193,6 +196,7 @@ def _row(path: Path, row: Mapping[str, Any], task: TaskSettings) -> Explanation:
         _whole(row.get("generation")),
         _whole(row.get("training_sets")),
         (),
+        description=task.descriptions.get(str(row["label"])),
     )
 
 
@@ -211,7 +215,7 @@ def _generation(folder: Path, row: Explanation, labels: Sequence[str]) -> Genera
         voters = tuple(
             VoterView(
                 voter["name"],
-                Pattern(voter["name"].partition("+")[0], voter["template"]),
+                _pattern(voter),
                 dict(voter["words"]),
                 _vote(votes[0][voter["name"]], labels) if votes else None,
                 _trained_on(_rows(folder / voter["file"], row.example.id), row.is_gold),
@@ -221,6 +225,10 @@ def _generation(folder: Path, row: Explanation, labels: Sequence[str]) -> Genera
         return GenerationView(int(folder.name), content["rejected"], content["continues"], voters)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, PromptError) as error:
         raise _damaged(report, error) from None
+
+
+def _pattern(voter: Mapping[str, Any]) -> Pattern | None:
+    return Pattern(voter["name"].partition("+")[0], voter["template"]) if voter["template"] else None
 
 
 def _vote(probs: Sequence[float], labels: Sequence[str]) -> Probs:

@@ -39,12 +39,13 @@ def _head(found: Explanation, ranked: Sequence[str]) -> list[tuple[str, str]]:
     label, probs = str(found.example.label), found.probs or {}
     if found.corrected_from is not None:
         label += f", corrected by hand (it was {found.corrected_from})"
+    about = [("about", found.description)] if found.description else []
     if found.is_gold:
-        return [("label", label), ("row", f"{found.example.id} (gold: the label was given)"), *_note(found)]
+        return [("label", label), *about, ("row", f"{found.example.id} (gold: the label was given)"), *_note(found)]
     if found.corrected_from is None:
         label += _sure(found)
     origin = "pseudo: the voters labeled it" if probs else "added by hand: no voter saw it"
-    pairs = [("label", label), ("row", f"{found.example.id} ({origin})")]
+    pairs = [("label", label), *about, ("row", f"{found.example.id} ({origin})")]
     if probs:
         pairs.append(("ensemble", ", ".join(f"{name} {probs[name]:.2f}" for name in ranked)))
     if found.generation is not None:
@@ -97,7 +98,7 @@ def _gold_lines(one: GenerationView) -> list[str]:
 def _clozes(found: Explanation) -> list[str]:
     """Return what each pattern makes of the row, and the words that speak for its label."""
     spoken = f"; for {found.example.label}: {' or '.join(found.words)}" if found.words else ""
-    rows = [("", name, _cloze(voter.pattern, found.example)) for name, voter in found.askers.items()]
+    rows = [("", name, _cloze(pattern, found.example)) for name, (pattern, _) in found.askers.items()]
     return [f"what the voters read ({MASK} is the place of a label's word{spoken})", *_table(rows, left=3)]
 
 

@@ -154,6 +154,13 @@ class RunDirectory:
         store = self.store()
         return [name for name, key in self._manifest().jobs.items() if not store.done(Job(name, key))]
 
+    def expected(self) -> Mapping[str, str]:
+        """Return the keys of the jobs that the labels rest on, by name, in the order in which they were done.
+
+        Raises `RunError` if the manifest is gone.
+        """
+        return self._manifest().jobs
+
     def _manifest(self) -> Manifest:
         manifest = Manifest.from_file(self.manifest_path)
         if manifest is None:

@@ -49,6 +49,11 @@ class PoolScores:
             # Not moved: what is in the folder of an unfinished job goes with it.
             shutil.copyfile(self.store.run(job, work) / name, folder / name)
 
+    def write_whole(self, folder: Path, scores: np.ndarray) -> None:
+        """Write scores float32 [n, k] of all rows, which took no time worth keeping, into the same files."""
+        for _, name, rows in self._shards():
+            _save(folder / name, np.ascontiguousarray(scores[rows]))
+
     def read(self) -> np.ndarray:
         """Return the scores of the finished job."""
         folder = self.store.path(self.job)

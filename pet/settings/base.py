@@ -30,6 +30,14 @@ _check_count = expecting(
 )
 CountOrAuto = Annotated[PositiveInt | Literal["auto"], BeforeValidator(_check_count)]
 
+AutoOrNot = Annotated[
+    bool | Literal["auto"],
+    BeforeValidator(
+        expecting('true, false or "auto"', lambda value: value == "auto" or isinstance(value, bool)),
+    ),
+]
+"""Whether something is done; with "auto" it depends."""
+
 Texts = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 """A list of texts; one alone is a list, too."""
 

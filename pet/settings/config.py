@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pet.settings.base import SettingsFile
 from pet.settings.pretraining import AdaptSettings
-from pet.settings.run import EnsembleSettings, IpetSettings, RunSettings
-from pet.settings.task import DataSettings, ModelSettings, PromptSettings, TaskSettings
+from pet.settings.run import EnsembleSettings, IpetSettings, RefineSettings, RunSettings
+from pet.settings.task import DataSettings, EncoderSettings, ModelSettings, PromptSettings, TaskSettings
 from pet.settings.toml import absolute, merged, overrides_as_tables, read_toml
 from pet.settings.training import DistillSettings, TrainSettings
 
@@ -26,9 +26,11 @@ class RunConfig(SettingsFile):
     data: DataSettings = DataSettings()
     prompts: PromptSettings = PromptSettings()
     model: ModelSettings = ModelSettings()
+    encoder: EncoderSettings = EncoderSettings()
     adapt: AdaptSettings = AdaptSettings()
     train: TrainSettings = TrainSettings()
     ensemble: EnsembleSettings = EnsembleSettings()
+    refine: RefineSettings = RefineSettings()
     ipet: IpetSettings = IpetSettings()
     distill: DistillSettings = DistillSettings()
     run: RunSettings = RunSettings()

@@ -2,20 +2,21 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
-from pet.settings.base import CountOrAuto, PositiveInt, Section, expecting
-
-_YES_NO_OR_AUTO = expecting('true, false or "auto"', lambda value: value == "auto" or isinstance(value, bool))
+from pet.settings.base import AutoOrNot, CountOrAuto, PositiveInt, Section
 
 
 class EnsembleSettings(Section):
     """`[ensemble]`: how the voters' scores are calibrated, matched to a prior, and weighted.
 
+    The `mean` is that of "calibrated" log-probabilities, with a temperature for each voter, or of "raw" scores, the
+    paper's. With `weighting` "auto" each family of voters has the weight that gold rows held out give it.
     `prior` is "none", "labels" (the smoothed ratio of the gold rows), "uniform", or a share per label.
     """
 
-    weighting: Literal["uniform", "accuracy", "agreement"] = "uniform"
+    mean: Literal["calibrated", "raw"] = "calibrated"
+    weighting: Literal["auto", "uniform", "accuracy", "agreement"] = "auto"
     calibration: Literal["auto", "none", "batch", "contextual"] = "auto"
     prior: Literal["none", "labels", "uniform"] | dict[str, float] = "none"
 
@@ -34,6 +35,16 @@ class EnsembleSettings(Section):
         return value
 
 
+class RefineSettings(Section):
+    """`[refine]`: the ensemble's labels are smoothed over the nearest rows of the pool, by the encoder's vectors.
+
+    "auto" does so unless the accuracy on gold rows held out falls by it.
+    """
+
+    method: Literal["auto", "graph", "none"] = "auto"
+    neighbours: PositiveInt | None = None
+
+
 class IpetSettings(Section):
     """`[ipet]`: the generations of self-training; `generations` counts the ensembles trained, and 1 is plain PET.
 
@@ -47,12 +58,12 @@ class IpetSettings(Section):
     generations: CountOrAuto = 1
     growth: Annotated[float, Field(gt=1.0)] = 5.0
     share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
-    confidence: Literal["probability", "margin", "consensus"] = "consensus"
+    confidence: Literal["probability", "margin", "consensus", "neighbourhood"] = "consensus"
     ratio: Literal["labels", "predicted"] = "predicted"
     cap: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
     first_rows: PositiveInt = 100
     subset: bool = True
-    held_out: Annotated[bool | Literal["auto"], BeforeValidator(_YES_NO_OR_AUTO)] = "auto"
+    held_out: AutoOrNot = "auto"
     accept_all: bool = False
 
 

@@ -30,12 +30,24 @@ def _label(value: Any) -> Any:
     return number_as_word(value) if isinstance(value, int | float) else value
 
 
+Label = Annotated[str, BeforeValidator(_label)]
+
+_check_description = expecting(
+    'a text that says what the label is about, such as "invoices, charges, refunds"',
+    lambda text: any(map(str.isalpha, text)),
+)
+
+
 class TaskSettings(Section):
-    """`[task]`: what is labeled. Empty `labels` means those of the train file, else of the verbalizer."""
+    """`[task]`: what is labeled. Empty `labels` means those of the train file, else of the verbalizer.
+
+    `descriptions` say what labels are about; those without one are told by their names and words.
+    """
 
     name: Annotated[str, AfterValidator(_check_name)] = "task"
-    labels: tuple[Annotated[str, BeforeValidator(_label)], ...] = ()
+    labels: tuple[Label, ...] = ()
     fields: dict[str, str] = Field(default_factory=dict)
+    descriptions: dict[Label, Annotated[str, AfterValidator(_check_description)]] = Field(default_factory=dict)
     label_column: str = "label"
     id_column: str = "id"
 
@@ -82,6 +94,21 @@ class PromptSettings(Section):
     verbalizer: str | None = None
     registry: Texts = ()
     multi_token: bool = False
+
+
+class EncoderSettings(Section):
+    """`[encoder]`: the encoder whose vectors the embedding voter, the refinement and the classifier start from.
+
+    A bundled name, a folder, or a hub id; "none" for no embedding voter.
+    """
+
+    name: ModelName = "e5-small"
+    revision: str | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is one."""
+        return self.name != "none"
 
 
 class ModelSettings(Section):

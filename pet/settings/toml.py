@@ -1,6 +1,7 @@
 """Pipelines as nested tables, before they are checked: read from TOML, changed by overrides, paths made absolute."""
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,8 @@ def absolute(tables: Mapping[str, Any], base: Path) -> dict[str, Any]:
 def _each(placed: Callable[[str, Path], str], value: Any, base: Path) -> Any:
     if isinstance(value, list | tuple):
         return [_each(placed, item, base) for item in value]
+    if isinstance(value, Mapping):  # a table of voters
+        return {**value, **{key: _each(placed, value[key], base) for key in ("model",) if key in value}}
     return placed(value, base) if isinstance(value, str) and value else value
 
 
@@ -92,8 +95,8 @@ def _is_number(text: str) -> bool:
 
 
 def _model(value: str, base: Path) -> str:
-    """Return the path of a model's folder, or a name (of the hub, of a bundled model, "same") as it is."""
-    place, named = _path(value, base), value == "same" or value in bundled_models()
+    """Return the path of a model's folder, or a name (of the hub, of a bundled model, "same", "auto") as it is."""
+    place, named = _path(value, base), value in ("same", "auto", "none") or value in bundled_models()
     return place if not named and (_is_plain(value) or os.path.isdir(place)) else value
 
 
@@ -101,6 +104,8 @@ _PATHS: Mapping[str, tuple[Sequence[str], Callable[[str, Path], str]]] = {
     "data": (("train", "unlabeled", "test"), _rows),
     "prompts": (("registry",), _path),
     "model": (("name",), _model),
+    "encoder": (("name",), _model),
+    "train": (("voters",), _model),
     "distill": (("model",), _model),
     "start": (("model",), _model),
     "text": (("files", "valid"), _texts),
@@ -125,13 +130,12 @@ def overrides_as_tables(overrides: Sequence[str]) -> dict[str, Any]:
 
     Raises `ConfigError` if one of them has another form.
 
-    >>> overrides_as_tables(["train.steps=60", "model.name=pet-mini"])
-    {'train': {'steps': 60}, 'model': {'name': 'pet-mini'}}
+    >>> overrides_as_tables(["train.steps=60", "model.name=pet-mini", 'task.descriptions."v1.0"=the first one'])
+    {'train': {'steps': 60}, 'model': {'name': 'pet-mini'}, 'task': {'descriptions': {'v1.0': 'the first one'}}}
     """
     tables: dict[str, Any] = {}
     for override in overrides:
-        name, separator, text = override.partition("=")
-        keys = [key.strip() for key in name.split(".")]
+        keys, separator, text = _split(override)
         if not separator or len(keys) < 2 or not all(keys):
             raise ConfigError(f"--set {override!r} is not of the form section.key=value, such as train.steps=60.")
         table = tables
@@ -141,6 +145,24 @@ def overrides_as_tables(overrides: Sequence[str]) -> dict[str, Any]:
                 raise ConfigError(f"--set {override!r}: {key!r} is a value, not a section.")
         table[keys[-1]] = _value(text.strip())
     return tables
+
+
+def _split(override: str) -> tuple[list[str], str, str]:
+    """Return the keys, the sign between and the text of ``section.key=value``; a key may be quoted as in TOML."""
+    for sign in re.finditer("=", override):
+        name = override[: sign.start()]
+        try:
+            table: Any = tomllib.loads(f"{name} = 0")
+        except tomllib.TOMLDecodeError:
+            continue  # the sign is within quotes, or a key is not quoted that ought to be
+        keys: list[str] = []
+        while isinstance(table, dict) and len(table) == 1:
+            ((key, table),) = table.items()
+            keys.append(key)
+        if table == 0:
+            return keys, "=", override[sign.end() :]
+    name, separator, text = override.partition("=")
+    return [key.strip() for key in name.split(".")], separator, text
 
 
 def _value(text: str) -> Any:

@@ -12,12 +12,22 @@ from pydantic import (
     model_validator,
 )
 
-from pet.settings.base import PositiveFloat, PositiveInt, Section, Share, Texts, accumulation_divides, expecting
+from pet.settings.base import (
+    AutoOrNot,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+    Share,
+    Texts,
+    accumulation_divides,
+    expecting,
+)
 from pet.settings.task import ModelName
 from pet.settings.variants import PRESETS, VariantSettings
 
 Steps = Annotated[int, Field(ge=0)]
-StudentSize = Literal["same", "small", "static"]
+StudentSize = Literal["auto", "same", "small", "static", "logistic"]
+Learner = Literal["pvp", "embedding", "contrastive"]
 
 _check_name = expecting("letters, digits, '.', '_' and '-'", re.compile(r"[\w.-]*").fullmatch)
 
@@ -51,14 +61,29 @@ class VoterSettings(VariantSettings):
 
     What a table leaves out is as in `[train]`; but one with a preset of its own takes neither the parts of another
     preset from there nor its learning rates. `name` tells tables of one preset apart.
+
+    A table whose `learner` is not "pvp" is one voter on the vectors of an encoder (`model`; default: that of
+    `[encoder]`), and has no other setting.
     """
 
     name: Annotated[str, AfterValidator(_check_name)] = ""
+    learner: Learner = "pvp"
+    model: ModelName | None = None
     patterns: Texts = ()
     steps: Steps | None = None
     learning_rate: PositiveFloat | None = None
     auxiliary_mlm: Share = 0.0
     gradient_checkpointing: bool = False
+
+    @model_validator(mode="after")
+    def _fits_its_learner(self) -> Self:
+        if self.learner == "pvp" and self.model is not None:
+            raise ValueError(
+                'model is that of learner = "embedding" or "contrastive"; all patterns are read with [model] name'
+            )
+        if self.learner != "pvp" and (unread := self.model_fields_set - {"learner", "model", "name"}):
+            raise ValueError(f'learner = "{self.learner}" has no {min(unread)}: leave it out')
+        return self
 
     @model_serializer(mode="wrap")
     def _only_what_is_said(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -67,10 +92,18 @@ class VoterSettings(VariantSettings):
 
 
 class TrainSettings(OptimizerSettings, VariantSettings):
-    """`[train]`: how one voter (a pattern with a seed) is trained, and what of it; `voters` mix variants."""
+    """`[train]`: how one voter (a pattern with a seed) is trained, and what of it; `voters` mix variants.
+
+    Beside the patterns an `embedding` voter votes, and a `contrastive` one ("auto": with 3 labels and 8 labeled rows of
+    each, or with 20 labels), unless there are tables of `voters`, which name all there are.
+    `descriptions` weighs the loss on rows that are made of the descriptions of the labels, beside that on labeled rows.
+    """
 
     seeds: PositiveInt = 1
+    embedding: bool = True
+    contrastive: AutoOrNot = "auto"
     auxiliary_mlm: Share = 0.0
+    descriptions: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
     voters: tuple[VoterSettings, ...] = ()
 
     @model_validator(mode="after")
@@ -114,7 +147,7 @@ class TrainSettings(OptimizerSettings, VariantSettings):
 
     def of(self, voters: VoterSettings) -> Self:
         """Return the settings of the voters of one table."""
-        said = voters.model_dump(exclude={"name", "patterns"})
+        said = voters.model_dump(exclude={"name", "patterns", "learner", "model"})
         dropped = {"voters"}
         if "preset" in said:
             dropped |= {*PRESETS["pet"], "learning_rate", "prompt_learning_rate", "peft"}
@@ -124,12 +157,16 @@ class TrainSettings(OptimizerSettings, VariantSettings):
 
 
 class DistillSettings(OptimizerSettings):
-    """`[distill]`: the final classifier. `model = "same"` starts from the voters' model.
+    """`[distill]`: the final classifier. `model` is what it starts from.
 
-    `size` is how much of it: all ("same"), half of its layers ("small"), or its word embeddings alone ("static").
+    "same" is the voters' model; "auto" the run's encoder or the voters' model, whichever learns the labels better.
+
+    `size` is how much of it: all, fine-tuned ("same"), half of its layers ("small"), its word embeddings alone
+    ("static"), or all, with only its last layer trained ("logistic"). "auto" keeps what agrees best with the ensemble
+    on rows held out. `steps` are then the most: training ends once nothing is gained.
     """
 
-    model: ModelName = "same"
-    size: StudentSize = "same"
+    model: ModelName = "auto"
+    size: StudentSize = "auto"
     temperature: PositiveFloat = 2.0
     gold_rows: bool = True

@@ -14,11 +14,11 @@ from pet.data.rows import Rows
 from pet.data.source import parse_source
 from pet.data.streams import has_byte_order_mark
 from pet.data.writers import check_output, write_pieces
-from pet.errors import DataError, ModelError
+from pet.errors import DataError, ModelError, UsageError
 from pet.labeling.votes import SoftLabels
 from pet.learners.models.machine import Machine
 from pet.learners.models.sources import quiet_transformers
-from pet.learners.students.base import Classifier
+from pet.learners.students.base import Classifier, ClassifierForm
 from pet.learners.students.classifier import TextClassifier
 from pet.learners.students.sizes import load_student
 from pet.method.metrics import Evaluation, evaluate, gold_columns
@@ -32,11 +32,52 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Prediction:
-    """The label of one text, its probability, and the probabilities of all labels."""
+    """The label of one text, its probability, and the probabilities of all labels.
+
+    `accept` says whether to trust it, where a precision or a confidence was wished for.
+    """
 
     label: str
     confidence: float
     probs: dict[str, float]
+    accept: bool | None = None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How sure a label has to be to be accepted: a precision over all that are, or a confidence of each. Or neither."""
+
+    min_precision: float | None = None
+    abstain: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` if both are given, or one of them is no share."""
+        if self.min_precision is not None and self.abstain is not None:
+            raise UsageError("Found both a minimal precision and a confidence to abstain below, expected one: choose.")
+        for name, value in (("minimal precision", self.min_precision), ("confidence to abstain below", self.abstain)):
+            if value is not None and not 0.0 <= value <= 1.0:
+                raise UsageError(f"The {name} is {value:g}, expected a share from 0 to 1, such as 0.95.")
+
+    def threshold(self, form: ClassifierForm) -> float | None:
+        """Return the confidence from which a label of a classifier is accepted; None where nothing was wished.
+
+        Raises `ModelError` if the classifier has no curve that tells it. Raises `UsageError` if no confidence reaches
+        the precision.
+        """
+        if self.min_precision is None:
+            return self.abstain
+        if form.acceptance is None:
+            raise ModelError(
+                "The classifier does not say how precise it is at which confidence (its pool was too small, or it was "
+                "made by an earlier version): distill it again with `pet distill`, or abstain by confidence."
+            )
+        point, best = form.acceptance.reaching(self.min_precision), form.acceptance.best
+        if point is None:
+            raise UsageError(
+                f"No confidence of this classifier reaches the precision {self.min_precision:g}, expected at most "
+                f"{best.precision:.3f} (for {best.share:.0%} of the rows): ask for less, or label more rows."
+            )
+        return point.threshold
 
 
 def load_classifier(model: str | Path, settings: RunSettings | None = None) -> Classifier:
@@ -67,17 +108,41 @@ def model_folder(model: str | Path) -> Path:
 
 
 def predict(
-    model: str | Path | Classifier, texts: Sequence[str | Sequence[str]], settings: RunSettings | None = None
+    model: str | Path | Classifier,
+    texts: Sequence[str | Sequence[str]],
+    settings: RunSettings | None = None,
+    *,
+    min_precision: float | None = None,
+    abstain: float | None = None,
 ) -> list[Prediction]:
     """Label texts, or tuples of texts in the order of the task's fields. A folder is loaded anew by each call.
 
-    Raises `ModelError` if there is no classifier. Raises `DataError` if a row does not have the classifier's number
-    of fields, or one of them is no text.
+    With `min_precision` each says whether to accept it, so that so large a share of those accepted is expected to be
+    right; with `abstain` those of a smaller confidence are not accepted.
+
+    Raises `UsageError` if both are given, or the classifier does not reach the precision. Raises `ModelError` if there
+    is no classifier, or it does not tell its precision. Raises `DataError` if a row does not have the classifier's
+    number of fields, or one of them is no text.
     """
     if isinstance(texts, str):
         raise DataError(f"Expected a list of texts, found one text: write [{texts[:40]!r}].")
     classifier = load_classifier(model, settings) if isinstance(model, str | Path) else model
-    names = tuple(classifier.form.columns)
+    threshold = Wish(min_precision, abstain).threshold(classifier.form)
+    examples = _examples(texts, tuple(classifier.form.columns))
+    soft = _soft_labels(classifier, examples)
+    return [
+        Prediction(
+            label=soft.labels[k],
+            confidence=float(row[k]),
+            probs={label: float(p) for label, p in zip(soft.labels, row, strict=True)},
+            accept=None if threshold is None else bool(row[k] >= threshold),
+        )
+        for k, row in zip(soft.hard(), soft.probs, strict=True)
+    ]
+
+
+def _examples(texts: Sequence[str | Sequence[str]], names: Sequence[str]) -> list[Example]:
+    """Return texts as rows with the fields `names`; a DataError says which cannot be one."""
     examples = []
     for i, text in enumerate(texts):
         values = (text,) if isinstance(text, str) else tuple(text)
@@ -88,11 +153,7 @@ def predict(
         if not any(map(str.strip, values)):
             raise DataError(f"Row {i} is blank: leave it out.")
         examples.append(Example(str(i), dict(zip(names, values, strict=True))))
-    soft = _soft_labels(classifier, examples)
-    return [
-        Prediction(soft.labels[k], float(row[k]), {label: float(p) for label, p in zip(soft.labels, row, strict=True)})
-        for k, row in zip(soft.hard(), soft.probs, strict=True)
-    ]
+    return examples
 
 
 def _is_text(value: object) -> bool:
@@ -100,29 +161,45 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and (value.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in value))
 
 
-def predict_file(model: str | Path, source: str, output: Path, on_bad_row: str = "error") -> ReadResult:
+@dataclass(frozen=True)
+class Labeled:
+    """What was read of a file that was labeled, and how many of its rows to accept (None: not asked)."""
+
+    read: ReadResult
+    accepted: int | None = None
+
+
+def predict_file(
+    model: str | Path, source: str, output: Path, on_bad_row: str = "error", wish: Wish | None = None
+) -> Labeled:
     """Label every row of a file and write it with columns label, confidence and prob_<label>; return what was read.
 
-    Raises `UsageError` if the model or the file cannot be used.
+    With a `wish` a column accept says of each row whether its label is sure enough.
+
+    Raises `UsageError` if the model or the file cannot be used, or the wish cannot be met.
     """
     check_output(output, source)
     classifier = load_classifier(model)
+    threshold = (wish or Wish()).threshold(classifier.form)
     parsed = parse_source(source)
     found = read_examples(parsed, _options(classifier, "input", on_bad_row))
     soft = _soft_labels(classifier, found.examples)
     marked = has_byte_order_mark(parsed)
-    write_pieces(output, lambda: prediction_pieces(found.examples, found.fields, soft), marked=marked)
-    return found
+    write_pieces(output, lambda: prediction_pieces(found.examples, found.fields, soft, threshold), marked=marked)
+    return Labeled(found, None if threshold is None else int((soft.confidence() >= threshold).sum()))
 
 
-def prediction_pieces(examples: Rows, columns: Mapping[str, str], soft: SoftLabels) -> Iterator[Columns]:
+def prediction_pieces(
+    examples: Rows, columns: Mapping[str, str], soft: SoftLabels, threshold: float | None = None
+) -> Iterator[Columns]:
     """Yield id, fields and the user's columns, then label, confidence and prob_<label>, of some rows at a time.
 
-    A label that the input had is kept as ``input_label``.
+    A label that the input had is kept as ``input_label``. With a `threshold` a column accept follows the confidence.
     """
+    asked = [] if threshold is None else ["accept"]
     probs = [f"prob_{label}" for label in soft.labels]
     given = any(row.label for row in examples)
-    reserved = {"id", "label", "confidence", *probs, *(["input_label"] if given else [])}
+    reserved = {"id", "label", "confidence", *asked, *probs, *(["input_label"] if given else [])}
     names = OutputNames.of(examples, columns, reserved.__contains__)
     for rows in row_pieces(len(examples)):
         part = examples[rows]
@@ -131,6 +208,8 @@ def prediction_pieces(examples: Rows, columns: Mapping[str, str], soft: SoftLabe
         table["label"] = [found.labels[k] for k in found.hard()]
         shown = found.probs.astype(np.float64).round(_DIGITS)
         table["confidence"] = shown.max(axis=1).tolist()
+        if threshold is not None:
+            table["accept"] = (found.confidence() >= threshold).tolist()
         yield table | {name: shown[:, k].tolist() for k, name in enumerate(probs)}
 
 

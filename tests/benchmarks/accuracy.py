@@ -21,32 +21,43 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
 from kept import Kept, bundled_model
+from safetensors.numpy import load_file
 
 import pet
+from pet.method.metrics import gold_columns
+from pet.method.plan.plan import prepare
 
 
-def _four(family: str, names: str, verbalizer: str) -> dict[str, object]:
-    return {"patterns": [f"{family}/{name}" for name in names.split()], "verbalizer": verbalizer}
+def _four(family: str, names: str, verbalizer: str = "") -> dict[str, object]:
+    words = {"verbalizer": verbalizer} if verbalizer else {}
+    return {"patterns": [f"{family}/{name}" for name in names.split()], **words}
 
 
-# Four patterns each, of different form, not chosen by results; columns where they are called otherwise.
+# Patterns of different form, not chosen by results; columns where they are called otherwise.
 TASKS: dict[str, dict[str, Any]] = {
     "agnews": {"prompts": _four("agnews", "colon parenthesis-end news category", "agnews/words")},
     "mr": {"prompts": _four("sentiment", "it-was in-summary question all-in-all", "sentiment/polarity")},
     "imdb": {"prompts": _four("sentiment", "it-was in-summary question all-in-all", "sentiment/polarity")},
     "mpqa": {"prompts": _four("sentiment", "it-was in-summary question all-in-all", "sentiment/polarity")},
     "trec6": {"prompts": _four("question-type", "question asks-for which type", "question-type/trec")},
+    "banking77": {"prompts": _four("intent", "question concerns about subject") | {"multi_token": True}},
+    "newsgroups20": {"prompts": {"patterns": ["topic/*"], "multi_token": True}},
+    "eprstmt": {"prompts": _four("sentiment", "it-was in-summary question all-in-all", "sentiment/polarity")},
     "rte": {
         "prompts": _four("nli", "quoted plain swapped question", "nli/two-way"),
         "task": {"fields": {"premise": "text_a", "hypothesis": "text_b"}},
     },
 }
+ERROR = "calibration error of it"
 GROUPS = (
     "zero-shot (calibrated)",
     "single PVP (mean)",
+    "embedding+e5-small",
     "ensemble",
     "distilled classifier",
+    ERROR,
     "supervised baseline",
     "embeddings + logistic regression",
     "embeddings + self-training",
@@ -54,11 +65,12 @@ GROUPS = (
     "iPET ensemble",
     "iPET distilled classifier",
 )
-LABELS = {
-    "agnews": ["World", "Sports", "Business", "Sci/Tech"],
-    "trec6": ["abbreviation", "description", "entity", "human", "location", "number"],
-    "rte": ["entailment", "not_entailment"],
-}
+
+
+def labels_of(train: Path) -> list[str]:
+    """Return the labels of a file, in alphabetical order."""
+    with gzip.open(train, "rt", encoding="utf-8") as file:
+        return sorted({str(json.loads(line)["label"]) for line in file})
 
 
 def development_rows(train: Path, folder: Path, seed: int, per_label: int, most: int) -> tuple[Path, Path]:
@@ -95,7 +107,7 @@ def measure(task: str, seed: int, arm: str, options: argparse.Namespace) -> dict
             },
             "run": {"seed": seed, "workers": 1},  # several samples may be measured side by side
         }
-        tables["task"] = {**tables.get("task", {}), "labels": LABELS.get(task, ["negative", "positive"])}
+        tables["task"] = {**tables.get("task", {}), "labels": labels_of(folder / "train.jsonl.gz")}
         pipeline = scratch / "pipeline.toml"
         pipeline.write_text(pet.RunConfig.from_mapping(tables).to_toml(), encoding="utf-8")
         changes = ["ipet.generations=auto", "run.baseline=false", *options.set] if arm == "ipet" else options.set
@@ -121,7 +133,22 @@ def _figures(config: pet.RunConfig, place: Path) -> dict[str, float]:
     print(f"  {config.ipet.generations} generations:", {name: round(100 * value, 1) for name, value in found.items()})
     print(f"  {result.verdict}; {result.work}", flush=True)
     single = [value for name, value in found.items() if "/" in name]
-    return {"single PVP (mean)": mean(single), **found}
+    return {
+        **({"single PVP (mean)": mean(single)} if single else {}),
+        **found,
+        ERROR: _calibration_error(config, place),
+    }
+
+
+def _calibration_error(config: pet.RunConfig, place: Path) -> float:
+    """Return the expected calibration error of the classifier on the test rows, in 15 bins (1706.04599, section 2)."""
+    (folder,) = {path.parent for path in (place / "jobs").glob("*/choice.json")}
+    probs, plan = load_file(folder / "scores.safetensors")["test"], prepare(config, words=False)
+    right = probs.argmax(axis=1) == gold_columns(plan.data.test, plan.data.task.labels)
+    confidence = probs.max(axis=1)
+    bins = np.minimum((confidence * 15).astype(int), 14)
+    gaps = [abs(float((right[bins == b] - confidence[bins == b]).sum())) for b in range(15)]
+    return sum(gaps) / len(probs)
 
 
 def main() -> None:
@@ -130,7 +157,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--per-label", type=int, default=10)
+    parser.add_argument("--per-label", type=int, default=8)
     parser.add_argument("--unlabeled", type=int, default=2000)
     parser.add_argument("--max-test", type=int, default=2000)
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")

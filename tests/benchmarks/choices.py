@@ -17,14 +17,15 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import numpy as np
-from accuracy import LABELS, TASKS, development_rows
+from accuracy import TASKS, development_rows, labels_of
 from run_jobs import jobs_of
 
 import pet
-from pet.labeling.calibration import Calibration, calibration_offset, prior_offset
+from pet.labeling.calibration import Calibration, calibration_offset
 from pet.labeling.ensemble import combine
 from pet.labeling.growth import Growth
 from pet.labeling.selection import MOST_LIKELY, Confidence, Rule, select
+from pet.labeling.transport import prior_offset
 from pet.labeling.votes import Votes, log_softmax
 from pet.learners.models.sources import quiet_transformers
 from pet.method.generation import TrainingSet
@@ -78,14 +79,14 @@ class Sample:
 def cast(task: str, data: Path, seed: int, options: argparse.Namespace, scratch: Path) -> Sample:
     """Let the voters of one sample vote."""
     train, dev = development_rows(data / task / "train.jsonl.gz", scratch, seed, options.per_label, options.pool)
-    labels = LABELS.get(task, ["negative", "positive"])
+    labels = labels_of(data / task / "train.jsonl.gz")
     files = {"unlabeled": str(dev)} | ({"train": str(train)} if options.per_label else {})
     tables = {**TASKS[task], "task": {"labels": labels}, "data": files, "run": {"seed": seed}}
     plan = prepare(pet.RunConfig.from_mapping(tables))
     training, rows = TrainingSet(np.arange(len(plan.data.labeled))), np.arange(len(plan.data.unlabeled))
     known = {row["text"]: row["label"] for row in map(json.loads, dev.read_text(encoding="utf-8").splitlines())}
     gold = np.asarray([labels.index(known[example.fields["text"]]) for example in plan.data.unlabeled])
-    voters = vote(plan.voters, [training] * len(plan.voters), rows, 0, jobs_of(plan, scratch / "jobs"))
+    voters = vote(plan.patterns, [training] * len(plan.patterns), rows, 0, jobs_of(plan, scratch / "jobs"))
     return Sample(voters, gold, plan.drawing.growth.counts)
 
 

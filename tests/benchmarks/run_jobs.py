@@ -11,4 +11,4 @@ from pet.runs.runner import JobRunner
 def jobs_of(plan: Plan, folder: Path) -> Jobs:
     """Return what the jobs of a plan work with; they are kept in a folder."""
     runner = JobRunner(JobStore(folder), shared_parts(plan.config, plan.base, plan.machine))
-    return Jobs(plan.rows, plan.model, plan.machine, runner, plan.seed, plan.config.run.keep_models)
+    return Jobs(plan.rows, plan.model, plan.machine, runner, plan.seed, plan.config.run.keep_models, plan.encoder)

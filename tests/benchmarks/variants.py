@@ -21,7 +21,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
-from accuracy import LABELS, TASKS, development_rows
+from accuracy import TASKS, development_rows, labels_of
 from kept import Kept, bundled_model
 from run_jobs import jobs_of
 from safetensors import safe_open
@@ -114,7 +114,7 @@ def draw(task: str, seed: int, options: argparse.Namespace, scratch: Path) -> Sa
         presets = MIXED if ensemble == "mixed" else [ensemble] * len(patterns)
         voters += [table_of(preset, [patterns[i]], f"4-{ensemble}") for i, preset in enumerate(presets)]
     tables = {
-        "task": {**TASKS[task].get("task", {}), "labels": LABELS.get(task, ["negative", "positive"])},
+        "task": {**TASKS[task].get("task", {}), "labels": labels_of(folder / "train.jsonl.gz")},
         "data": {
             "train": str(train),
             "examples_per_label": 10,
@@ -149,7 +149,7 @@ def measure_all(task: str, seed: int, options: argparse.Namespace) -> dict[str, 
     with tempfile.TemporaryDirectory() as scratch:
         sample = draw(task, seed, options, Path(scratch))
         units: dict[str, list[VoterSpec]] = {}
-        for spec in sample.plan.voters:
+        for spec in sample.plan.patterns:
             units.setdefault(spec.variant.replace("4-", "ensemble, ", 1), []).append(spec)
         for name, voters in units.items():
             asked = {"variant": name, "max_test": options.max_test, "dev": options.dev, "model": bundled_model()}

@@ -41,7 +41,7 @@ def clock_of(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 def test_a_first_impression_is_enough_for_a_matter_of_seconds(config: Config, tmp_path: Path) -> None:
     plan = prepare(config())
     rates = probed(plan)
-    assert set(rates.steps) == {variant_of(plan.voters[0])}
+    assert set(rates.steps) == {variant_of(plan.patterns[0])}
     assert rates.memory is None
     assert rates.token > 0 and rates.encode > 0 and min(rates.steps.values()) > 0
     assert list(tmp_path.iterdir()) == []
@@ -57,7 +57,7 @@ def test_longer_work_is_measured_closer_each_variant_and_the_classifiers(
     )
     plan = prepare(mixed)
     rates = probed(plan, always=True)
-    variants = [variant_of(spec) for spec in plan.voters]
+    variants = [variant_of(spec) for spec in plan.patterns]
     assert set(rates.steps) == {*variants, STUDENT, BASELINE}
     assert rates.numbers[variants[0]] > 10 * rates.numbers[variants[-1]] > 0
     assert rates.memory is not None and rates.memory > 10**8
@@ -69,11 +69,11 @@ def test_longer_work_is_measured_closer_each_variant_and_the_classifiers(
 def test_the_model_is_as_it_was_and_so_is_every_score(config: Config, tmp_path: Path) -> None:
     plan = prepare(config())
     probe = probe_of(plan)
-    voter = probe.model.voter(plan.voters[0].pvp)
+    voter = probe.model.voter(plan.patterns[0].pvp)
     before = voter.scores(plan.data.test)
     weights = {name: tensor.clone() for name, tensor in voter.backbone.model.state_dict().items()}
     probe.rates(plan.workload, NONE, always=True)
-    after = probe.model.voter(plan.voters[0].pvp)
+    after = probe.model.voter(plan.patterns[0].pvp)
     assert after.backbone is voter.backbone and not after.backbone.model.training
     assert all(torch.equal(tensor, weights[name]) for name, tensor in after.backbone.model.state_dict().items())
     assert np.array_equal(after.scores(plan.data.test), before)

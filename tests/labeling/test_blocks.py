@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from pet.labeling import votes
-from pet.labeling.calibration import calibrated, calibration_offset, prior_offset
+from pet.labeling.calibration import calibrated, calibration_offset
 from pet.labeling.ensemble import combine, mean_scores
 from pet.labeling.guards import measure
+from pet.labeling.transport import prior_offset
 from pet.labeling.votes import Votes, row_blocks, softmax
 
 SCORES = np.random.default_rng(0).normal(size=(2, 7, 3)).astype(np.float32)

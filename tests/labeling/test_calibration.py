@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
-from pet.labeling.calibration import Calibration, batch_calibrated, calibration_offset, prior_offset, smoothed_prior
-from pet.labeling.votes import log_softmax, softmax
+from pet.labeling.calibration import (
+    Calibration,
+    batch_calibrated,
+    calibration_offset,
+    fitted_temperature,
+    smoothed_prior,
+)
+from pet.labeling.votes import log_softmax
 
 
 def test_log_softmax_is_the_logarithm_of_a_distribution_for_any_size_of_scores() -> None:
@@ -74,30 +80,33 @@ def test_the_prior_of_counts_has_one_row_more_of_every_label(counts: list[int], 
     assert smoothed_prior(np.array(counts)) == pytest.approx(np.array(prior))
 
 
-def test_the_offset_of_a_prior_by_hand() -> None:
-    # Nothing is known of the rows: the odds are those of the prior, 4 to 1.
-    offset = prior_offset(np.zeros((3, 2)), np.array([0.8, 0.2]))
-    assert offset[0] - offset[1] == pytest.approx(np.log(4), abs=1e-4)
-    # Odds 4 and 1/4, times 4: 16/17 and 1/2, of which the mean is 49/68.
-    offset = prior_offset(np.log([[0.8, 0.2], [0.2, 0.8]]), np.array([49 / 68, 19 / 68]))
-    assert offset[0] - offset[1] == pytest.approx(np.log(4), abs=1e-4)
+def test_the_temperature_by_hand() -> None:
+    # Three of four are right: the likelihood is highest where the odds, e^(2 / T), are 3.
+    scores, gold = np.tile([2.0, 0.0], (4000, 1)), np.array([0, 0, 0, 1] * 1000)
+    assert fitted_temperature(scores, gold, strength=0.0) == pytest.approx(2 / np.log(3), abs=1e-4)
 
 
-def test_a_single_round_adds_the_log_ratio_of_the_prior_and_the_mean_prediction() -> None:
-    # The means are (0.6, 0.4).
-    offset = prior_offset(np.log([[0.9, 0.1], [0.3, 0.7]]), np.array([0.3, 0.7]), rounds=1)
-    assert offset == pytest.approx(np.log([0.3 / 0.6, 0.7 / 0.4]), abs=1e-6)
+def test_few_rows_leave_the_temperature_near_its_centre() -> None:
+    scores, gold = np.array([[2.0, 0.0], [0.0, 2.0]]), np.array([0, 1])
+    assert 0.5 < fitted_temperature(scores, gold) < 1.0
+    found = [fitted_temperature(np.tile(scores, (n, 1)), np.tile(gold, n)) for n in (1, 10, 100)]
+    assert found == sorted(found, reverse=True)
+    assert fitted_temperature(scores, gold, centre=3.0) > 2.0
 
 
-def test_a_prior_that_the_predictions_have_already_changes_nothing() -> None:
-    scores = np.random.default_rng(3).normal(size=(50, 3))
-    assert prior_offset(scores, softmax(scores).mean(axis=0, dtype=np.float64)).tolist() == [0.0, 0.0, 0.0]
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+@pytest.mark.parametrize("gold", [[0, 1], [1, 0]])
+def test_a_temperature_is_finite_and_above_zero_whatever_the_scores(scale: float, gold: list[int]) -> None:
+    found = fitted_temperature(scale * np.eye(2), np.array(gold), strength=0.0)
+    assert np.exp(-5.01) < found < np.exp(5.01)
 
 
-@pytest.mark.parametrize(("scale", "within"), [(0.1, 2e-6), (1.0, 2e-6), (5.0, 2e-6), (30.0, 1e-3)])
-def test_the_mean_prediction_becomes_the_prior_for_scores_of_any_size(scale: float, within: float) -> None:
-    rng, prior = np.random.default_rng(4), np.array([0.55, 0.3, 0.1, 0.05])
-    scores = scale * rng.normal(size=(800, 4))
-    before = scores.copy()
-    assert softmax(scores + prior_offset(scores, prior)).mean(axis=0) == pytest.approx(prior, abs=within)
-    assert (scores == before).all()
+def test_the_temperature_of_the_fit_has_the_lowest_loss() -> None:
+    rng = np.random.default_rng(5)
+    scores, gold = 4 * rng.normal(size=(60, 3)), rng.integers(3, size=60)
+    found = fitted_temperature(scores, gold, strength=2.0)
+
+    def loss(temperature: float) -> float:
+        return float(np.log(temperature) ** 2 - log_softmax(scores / temperature)[np.arange(60), gold].sum())
+
+    assert loss(found) <= min(loss(found * factor) for factor in (0.5, 0.9, 0.99, 1.01, 1.1, 2.0))

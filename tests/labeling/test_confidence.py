@@ -1,11 +1,14 @@
 """Rows are drawn as often as their confidence says: by hand, and counted over many draws."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
 import pytest
 
+from pet.errors import RunError
+from pet.labeling.neighbours import Graph
 from pet.labeling.selection import CONFIDENCES, MOST_LIKELY, Confidence, Rule, select
 from pet.labeling.votes import Votes
 
@@ -117,13 +120,13 @@ def test_a_random_part_of_the_pool_gives_every_row_the_chance_it_has_in_the_whol
 )
 def test_probability_and_margin_are_those_of_the_deciders_mean(confidence: str, expected: list[float]) -> None:
     probs = np.array([[0.6, 0.1, 0.3], [0.5, 0.5, 0.0], [0.1, 0.1, 0.8]])
-    assert CONFIDENCES[confidence](probs, []) == pytest.approx(expected)
+    assert CONFIDENCES[confidence](probs, [], None) == pytest.approx(expected)
 
 
 def test_consensus_is_the_mean_margin_of_the_voters_minus_its_spread() -> None:
     hard = binary(0.9, 0.9, 0.9, 0.9, 0.1)
     voters = [voter(binary(*first)) for first in zip(*CONSENSUS, strict=True)]
-    assert CONFIDENCES["consensus"](hard, voters) == pytest.approx(
+    assert CONFIDENCES["consensus"](hard, voters, None) == pytest.approx(
         [
             0.5,  # margins 0.5 0.5 0.5: no spread
             0.6 - np.sqrt(0.08 / 3),  # 0.8 0.6 0.4
@@ -143,8 +146,8 @@ def test_consensus_compares_the_label_with_the_best_of_the_others() -> None:
     mean = np.array([[0.6, 0.3, 0.1], [0.6, 0.3, 0.1]])
     # Row 0: 0.5 - 0.4. Row 1: 0.7 - 0.1 by one voter and 0.1 - 0.6 by the other: mean 0.05, spread 0.55.
     first, second = voter([[0.5, 0.1, 0.4], [0.7, 0.2, 0.1]]), voter([[0.5, 0.4, 0.1], [0.1, 0.3, 0.6]])
-    assert CONFIDENCES["consensus"](mean, [first, second]) == pytest.approx([0.1, 0.0], abs=1e-6)
-    assert CONFIDENCES["consensus"](mean, [first])[1] == pytest.approx(0.5, abs=1e-6)
+    assert CONFIDENCES["consensus"](mean, [first, second], None) == pytest.approx([0.1, 0.0], abs=1e-6)
+    assert CONFIDENCES["consensus"](mean, [first], None)[1] == pytest.approx(0.5, abs=1e-6)
 
 
 def test_consensus_asks_all_other_voters_and_not_the_deciders_alone() -> None:
@@ -169,3 +172,21 @@ def test_a_row_without_confidence_is_drawn_only_when_the_others_are_used_up() ->
     votes = [voter(binary(0.5, 0.6, 0.7))]  # row 0 is a tie: label 0 with no margin
     assert drawn_rows(votes, [2, 0], Rule(1.0, "margin"), 100) == [[1, 2]] * 100
     assert drawn_rows(votes, [3, 0], Rule(1.0, "margin"), 20) == [[0, 1, 2]] * 20
+
+
+def test_neighbourhood_is_the_share_of_like_neighbours_times_the_margin_and_that_of_the_least_sure_family() -> None:
+    graph = Graph(
+        np.array([[1, 2], [0, 2], [0, 1]], np.int32), np.ones((3, 2), np.float32), np.arange(3), np.ones((3, 1))
+    )
+    prompts = [replace(voter(binary(*first)), family="prompts") for first in [(0.9, 0.8, 0.2), (0.9, 0.8, 0.2)]]
+    vectors = replace(voter(binary(0.6, 0.4, 0.3)), family="embeddings")
+    mean = binary(0.7, 0.8, 0.2)
+    found = CONFIDENCES["neighbourhood"](mean, [*prompts, vectors], graph)
+    # Labels are 0, 0, 1: half of the neighbours of the first two are alike, none of the third's. In the second row one
+    # family would give the other label.
+    assert found == pytest.approx([0.5 * 0.4 * 0.2, 0.0, 0.0], abs=1e-6)
+
+
+def test_neighbourhood_needs_a_graph() -> None:
+    with pytest.raises(RunError, match="needs the embeddings"):
+        CONFIDENCES["neighbourhood"](binary(0.9), [voter(binary(0.9))], None)

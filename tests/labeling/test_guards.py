@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from pet.labeling.guards import FOLDS, GenerationFigures, HeldOut, gold_folds, measure
+from pet.labeling.guards import FOLDS, GenerationFigures, HeldOut, gold_folds, held_out_mean, measure
 from pet.labeling.votes import Votes
 
 ABC = ("a", "b", "c")
@@ -43,6 +43,15 @@ def test_the_folds_are_those_of_the_generator() -> None:
 def test_no_row_is_held_out_with_fewer_than_eight_rows_of_a_label(counts: tuple[int, ...]) -> None:
     gold = np.repeat(np.arange(len(counts)), np.asarray(counts, np.int64))
     assert gold_folds(gold, np.random.default_rng(1)) is None
+
+
+def test_fewer_rows_are_enough_where_they_are_asked_for() -> None:
+    gold = np.repeat([0, 1, 2], [2, 3, 2])
+    folds = gold_folds(gold, np.random.default_rng(1), least=2)
+    assert folds is not None
+    for column in range(3):  # no label is without a row when a fold is left out
+        assert len(set(folds[gold == column].tolist())) > 1
+    assert gold_folds(np.array([0, 0, 1]), np.random.default_rng(1), least=2) is None
 
 
 KEPT = np.array([[True, True, False, False], [False, True, False, False], [False, False, False, True]])
@@ -164,3 +173,17 @@ def test_the_figures_as_plain_values() -> None:
     }
     first = GenerationFigures({"a": 1.0}, 0.0, 1.0, 0.0, 9).as_json()
     assert (first["changed"], first["held_out_accuracy"], first["held_out_rows"]) == (None, None, 0)
+
+
+def test_the_mean_on_gold_rows_is_that_of_the_voters_kept_from_each() -> None:
+    scores = np.array([[[4.0, 0.0]] * 3, [[0.0, 2.0]] * 3, [[8.0, 8.0]] * 3])
+    weights = np.array([0.6, 0.2, 0.2])
+    kept = np.array([[True, True, False], [True, False, False], [False, False, False]])
+    found = held_out_mean(scores, weights, kept)
+    # 3 : 1 of the first two, the first alone, nobody.
+    assert found == pytest.approx(np.array([[3.0, 0.5], [4.0, 0.0], [0.0, 0.0]]))
+    assert held_out_mean(scores, np.array([0.0, 0.0, 1.0]), kept).tolist() == [[0.0, 0.0]] * 3
+
+
+def test_the_mean_on_no_gold_rows_has_none() -> None:
+    assert held_out_mean(np.empty((2, 0, 3)), np.array([0.5, 0.5]), np.empty((2, 0), np.bool_)).shape == (0, 3)

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pet.errors import RunError
+from pet.labeling.neighbours import Graph
+from pet.labeling.refinement import refined
 from pet.labeling.selection import MOST_LIKELY, Rule, Selection, select
 from pet.labeling.votes import Votes
 
@@ -256,3 +258,16 @@ def test_the_order_of_the_votes_decides_nothing() -> None:
         ]
         assert found[0].rows.tolist() == found[1].rows.tolist()
         assert found[0].deciders == found[1].deciders
+
+
+def test_with_a_graph_the_labels_are_refined_first() -> None:
+    # The first row is all but undecided, and both its neighbours say 1.
+    probs = binary(0.55, 0.1, 0.1)
+    graph = Graph(
+        np.array([[1, 2], [2, 2], [1, 1]], np.int32), np.ones((3, 2), np.float32), np.arange(3), np.ones((3, 1))
+    )
+    rule, rng = Rule(share=1.0, confidence="neighbourhood", floor=(0, 0)), np.random.default_rng(0)
+    chosen = select([voter("a", probs)], "me", np.array([0, 3]), rule, rng, graph)
+    assert pairs(chosen) == [(0, 1), (1, 1), (2, 1)]
+    assert chosen.confidence == pytest.approx(refined(probs, graph)[:, 1], abs=1e-6)
+    assert pairs(draw(probs, [0, 2], rule=Rule(share=1.0))) == [(1, 1), (2, 1)]

@@ -121,6 +121,6 @@ def test_a_kept_voter_is_explained_on_the_adapted_model(config: Callable[..., pe
         root / "jobs" / Manifest.from_file(root / "manifest.json").jobs["voter/toy/colon+words@word-tuning"] / "model"
     )
     plan = prepare(settings)
-    tokens = explain_prompt(str(voter), 1, plan.data, plan.voters, plan.model)
+    tokens = explain_prompt(str(voter), 1, plan.data, plan.patterns, plan.model)
     assert [token.text for token in tokens if token.kind == "tune"] == [":"]
     assert all(token.nearest for token in tokens if token.kind == "tune")

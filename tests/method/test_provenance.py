@@ -18,6 +18,8 @@ from pet.labeling.ensemble import combine
 from pet.labeling.guards import GenerationFigures, HeldOut
 from pet.labeling.selection import Selection
 from pet.labeling.votes import Votes
+from pet.learners.models.sources import ModelSource
+from pet.learners.voters.embedding import EmbeddingSpec
 from pet.learners.voters.spec import VoterSpec
 from pet.method.generation import Ensemble, Generation, TrainingSet
 from pet.method.provenance import first_labeled, training_set_counts, voter_file, write_generation
@@ -124,12 +126,26 @@ def test_the_report_has_the_figures_and_what_the_voters_read(tmp_path: Path) -> 
                 "name": f"mail/{name}+words",
                 "file": f"mail+{name}+words.parquet",
                 "template": "{mask}: {text}",
-                "train": SPECS[0].train.model_dump(exclude={"seeds", "voters"}, exclude_none=True),
+                "train": SPECS[0].train.model_dump(
+                    exclude={"seeds", "voters", "embedding", "contrastive"}, exclude_none=True
+                ),
                 "words": {"no": ["bad", "poor"], "yes": ["good"]},
             }
             for name in "ab"
         ],
     }
+
+
+def test_a_voter_on_vectors_has_a_training_set_and_votes_but_no_pattern(tmp_path: Path) -> None:
+    specs = (SPECS[0], EmbeddingSpec(ModelSource("models/e5", Path("models/e5"))))
+    both = generation(0, [0, 1], GOLD_ONLY, BOTH)
+    votes = (both.votes[0], replace(both.votes[1], voter=specs[1].name))
+    write_generation(tmp_path, replace(both, ensemble=replace(both.ensemble, votes=votes)), specs, DATA)
+    first, second = json.loads((tmp_path / "0" / "report.json").read_text())["voters"]
+    assert "template" in first and "train" in first
+    assert second == {"name": "embedding+e5", "file": "embedding+e5.parquet", "template": None, "words": {}}
+    assert table(tmp_path / "0" / "embedding+e5.parquet")["id"] == ["g1", "p0", "p3"]
+    assert table(tmp_path / "0" / "votes.parquet")["embedding+e5"] == [pytest.approx([0.25, 0.75])] * 2
 
 
 def test_a_generation_is_written_whole_or_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

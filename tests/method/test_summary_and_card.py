@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pet.method.card import CardFacts, model_card
 from pet.method.metrics import evaluate
-from pet.method.summary import Summary, SummaryRow, summary_table, verdict
+from pet.method.summary import Summary, SummaryRow, summary_table, verdict, weak_classifier
 
 LABELS = ["no", "yes"]
 
@@ -156,3 +156,11 @@ def test_the_card_of_a_task_with_pairs_calls_the_pipeline_with_pairs_and_none_ha
     facts = CardFacts("nli", LABELS, ("premise", "hypothesis"), "pet-mini", 1, 2, {})
     assert '({"text": "...", "text_pair": "..."}, truncation=True)' in model_card(facts, {})
     assert "accuracy" not in model_card(facts, {})
+
+
+def test_a_classifier_under_its_ensemble_is_told_of() -> None:
+    said = str(weak_classifier(measured(ensemble=0.65, distilled_classifier=0.4)))
+    assert said.startswith("the classifier is right on 40.0% of the test rows, the ensemble that taught it on 65.0%")
+    assert weak_classifier(measured(ensemble=0.65, distilled_classifier=0.64)) is None
+    assert weak_classifier(measured(ensemble=0.65, distilled_classifier=0.9)) is None
+    assert weak_classifier(held_out(ensemble=0.65)) is None

@@ -144,3 +144,16 @@ def test_an_encoder_without_a_head_gets_one_that_learns_faster(
     assert float((bias[good] - bias[bad]).detach()) == pytest.approx(np.log(3), abs=1e-5)
     rates = scheduled_pretraining(UpdateSettings(steps=1), again.new)
     assert rates.learning_rate and rates.head_learning_rate == 4 * rates.learning_rate
+
+
+def test_a_packed_encoder_is_started_from_as_a_stock_one(tmp_path: Path, machine: Machine) -> None:
+    from packed_models import save_packed, unpacked_by_hand
+
+    from pet.learners.models.sources import ModelSource
+    from pet.pretraining.initial import InitialModel
+
+    start = InitialModel.from_model(ModelSource("packed", save_packed(tmp_path / "packed")), seed=0)
+    assert start.new == "head"
+    start.save(tmp_path / "start")
+    table = InitialModel.load(tmp_path / "start", machine.device).model.get_input_embeddings().weight.detach().numpy()
+    assert np.array_equal(table, unpacked_by_hand(tmp_path / "packed")["embeddings.word_embeddings.weight"])

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import pet
 from pet.cli import app
 from pet.data.examples import Example
+from pet.learners.models.sources import find_model
 from pet.learners.voters.pvp import PvpVoter
 from pet.method.plan.plan import prepare
 from pet.reports.check import CheckReport, by_chance, check, report_lines
@@ -23,7 +24,7 @@ from pet.reports.check import CheckReport, by_chance, check, report_lines
 def checked(pipeline: Path, *overrides: str) -> CheckReport:
     config = pet.RunConfig.from_toml(pipeline, overrides)
     plan = prepare(config, words=False)
-    return check(plan.data, plan.voters, plan.model, config.run, (*plan.data.messages, *plan.notes))
+    return check(plan.data, plan.patterns, plan.model, config.run, (*plan.data.messages, *plan.notes))
 
 
 def test_each_pattern_is_shown_on_a_real_row_as_the_model_reads_it(toy_pipeline: Path) -> None:
@@ -75,8 +76,24 @@ def test_texts_of_a_language_that_the_model_does_not_know_are_told(toy_pipeline:
     write_rows(tmp_path / "pool.jsonl", [{"text": f"Где мой заказ номер {n}"} for n in range(20)])
     advice = checked(toy_pipeline, f"data.unlabeled={tmp_path / 'pool.jsonl'}").advice[0]
     assert re.match(
-        r"\d\d% of the tokens of the texts are unknown to .*: take a model that reads their language", advice
+        r"\d+% of the tokens of the texts are unknown to .*: take a model that reads their language", advice
     )
+
+
+def test_how_each_model_reads_the_texts_is_told(toy_pipeline: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "pool.jsonl", [{"text": f"gestern bestellte ware {n}"} for n in range(20)])
+    config = pet.RunConfig.from_toml(toy_pipeline, [f"data.unlabeled={tmp_path / 'pool.jsonl'}"])
+    plan = prepare(config, words=False)
+    report = check(plan.data, plan.patterns, plan.model, config.run, (), find_model("e5-small"))
+    own, encoder = report.readings
+    assert not own.found.readable and own.found.pieces_per_word == pytest.approx((7 + 9 + 2) / 3)
+    assert encoder.found.readable and encoder.model == "e5-small"
+    assert [line.split(" ", 1)[1] for line in report_lines(report)[1:3]] == [
+        f"reads the texts in {reading.found.pieces_per_word:.1f} pieces per word, 0% of them unknown"
+        for reading in report.readings
+    ]
+    assert "6.0 tokens of" in report.advice[0] and "expected up to 2.0: take a model" in report.advice[0]
+    assert checked(toy_pipeline).readings[0].found.pieces_per_word == 1.0
 
 
 def test_a_row_is_one_line_that_does_not_steer_the_terminal(toy_pipeline: Path, tmp_path: Path) -> None:
@@ -142,10 +159,17 @@ def test_truncation_is_measured_and_advised_on(tmp_path: Path, tiny_model: Path)
 def test_messages_about_the_data_come_first(tmp_path: Path, tiny_model: Path) -> None:
     pipeline = write_task(tmp_path, tiny_model)
     (tmp_path / "train.jsonl").write_text('{"text": "game", "label": "Sports"}\n')
-    assert report_lines(checked(pipeline))[1].startswith("note: labels without a labeled row")
+    assert report_lines(checked(pipeline))[2].startswith("note: labels without a labeled row")
 
 
 def test_checking_changes_nothing_on_the_disk(toy_pipeline: Path) -> None:
     before = sorted(path.stat().st_mtime_ns for path in toy_pipeline.parent.rglob("*"))
     assert report_lines(checked(toy_pipeline)) == report_lines(checked(toy_pipeline))
     assert sorted(path.stat().st_mtime_ns for path in toy_pipeline.parent.rglob("*")) == before
+
+
+def test_descriptions_are_shown_with_their_labels(toy_pipeline: Path) -> None:
+    lines = report_lines(checked(toy_pipeline, 'task.descriptions.Tech=chips, "smart" phones\u202e'))
+    place = lines.index("descriptions")
+    assert lines[place + 1] == '  Tech             chips, "smart" phones\\u202e'
+    assert "descriptions" not in report_lines(checked(toy_pipeline))

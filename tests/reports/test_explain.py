@@ -279,3 +279,12 @@ def test_explaining_loads_no_torch(run: Path) -> None:
     found = subprocess.run(words, capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "loaded []"
     assert "generation 2 (rejected: too much Sports)" in found.stdout
+
+
+def test_a_label_is_explained_by_its_description(run: Path) -> None:
+    config = pet.RunConfig.from_toml(run / "config.toml", ["task.descriptions.World=wars, elections"])
+    (run / "config.toml").write_text(config.to_toml())
+    assert explanation_lines(explain(run, "u-1"))[1] == "about     wars, elections"
+    assert explanation_lines(explain(run, "t-1"))[1].split() == ["about", "wars,", "elections"]
+    assert json.loads(command(run, "u-1", "--json").stdout)["description"] == "wars, elections"
+    assert explain(run, "u-2").description is None  # of Sports nothing is said

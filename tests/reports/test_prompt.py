@@ -30,11 +30,11 @@ def long(config: Callable[..., pet.RunConfig], tmp_path: Path) -> pet.RunConfig:
 def test_what_is_cut_for_shifted_positions_is_shown_as_cut(long: pet.RunConfig) -> None:
     plan = prepare(long)
     backbone = Backbone.masked_lm(plan.source, plan.machine.device)
-    spec = plan.voters[0]
+    spec = plan.patterns[0]
     voter = PvpVoter(backbone, spec.prompt, ModelSettings(max_length=64), plan.machine, variant=spec.train)
     read = len(voter.encode(plan.data.labeled[:1])[0])
     assert read == 64 - 20
-    assert sum(not token.cut for token in explain_prompt("toy/colon", 1, plan.data, plan.voters, plan.model)) == read
+    assert sum(not token.cut for token in explain_prompt("toy/colon", 1, plan.data, plan.patterns, plan.model)) == read
 
 
 def test_rows_left_out_are_told(long: pet.RunConfig, tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_rows_left_out_are_told(long: pet.RunConfig, tmp_path: Path) -> None:
         file.write('{"text": "", "label": "Tech"}\n')
     data = long.data.model_copy(update={"on_bad_row": "skip"})
     plan = prepare(long.model_copy(update={"data": data}))
-    assert explain_prompt("toy/colon", 3, plan.data, plan.voters, plan.model)
+    assert explain_prompt("toy/colon", 3, plan.data, plan.patterns, plan.model)
     assert sum("1 of 4 train rows left out" in message for message in plan.data.messages) == 1
 
 
@@ -50,7 +50,7 @@ def test_rows_that_fit_but_for_the_prefix_count_as_cut(long: pet.RunConfig, tmp_
     write_rows(tmp_path / "pool.jsonl", [{"text": f"{i} " + "game " * 45} for i in range(3)])
     long = long.model_copy(update={"data": long.data.model_copy(update={"unlabeled": str(tmp_path / "pool.jsonl")})})
     plan = prepare(long)
-    (report,) = check(plan.data, plan.voters, plan.model, long.run, plan.notes).patterns
+    (report,) = check(plan.data, plan.patterns, plan.model, long.run, plan.notes).patterns
     assert report.truncated == 1.0
 
 

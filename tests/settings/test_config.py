@@ -38,14 +38,31 @@ def write(folder: Path, text: str) -> Path:
         ("[train]\nlearning_rate = nan", "train.learning_rate: input should be a finite number"),
         ("[train]\nauxiliary_mlm = 1.0", "train.auxiliary_mlm: input should be less than 1"),
         ("[train]\naccumulation = 3", "accumulation = 3 does not divide batch_size = 16"),
-        ("[ensemble]\nweighting = 'best'", "ensemble.weighting: input should be 'uniform', 'accuracy' or 'agreement'"),
+        (
+            "[ensemble]\nweighting = 'best'",
+            "ensemble.weighting: input should be 'auto', 'uniform', 'accuracy' or 'agree",
+        ),
+        ("[ensemble]\nmean = 'median'", "ensemble.mean: input should be 'calibrated' or 'raw', found 'median'."),
+        ("[encoder]\nname = ''", "encoder.name: expected a bundled name, a folder or a hub id, found ''"),
+        ("[encoder]\nnaem = 'none'", "unknown key 'naem' in [encoder]. Did you mean name?"),
+        ("[refine]\nmethod = 'smooth'", "refine.method: input should be 'auto', 'graph' or 'none', found 'smooth'."),
+        ("[refine]\nneighbours = 0", "refine.neighbours: input should be greater than or equal to 1, found 0"),
+        ("[train]\nembedding = 'perhaps'", "train.embedding: input should be a valid boolean"),
+        ("[[train.voters]]\nlearner = 'knn'", "learner: input should be 'pvp', 'embedding' or 'contrastive'"),
+        ("[[train.voters]]\nmodel = 'e5-small'", 'model is that of learner = "embedding" or "contrastive"'),
+        (
+            "[[train.voters]]\nlearner = 'embedding'\npatterns = ['a/*']",
+            'learner = "embedding" has no patterns: leave it out',
+        ),
+        ("[[train.voters]]\nlearner = 'embedding'\nsteps = 3", 'learner = "embedding" has no steps: leave it out'),
+        ("[[train.voters]]\nlearner = 'embedding'\npreset = 'lora'", 'learner = "embedding" has no preset'),
         ("[ensemble]\nprior = 0.5", 'ensemble.prior: expected "none", "labels", "uniform", or a share per label'),
         ("[ensemble]\nprior = {a = 'half', b = 0.5}", "a share above 0 of each label, found 'half' of 'a'."),
         ("[ensemble]\nprior = {a = nan, b = 0.5}", "a share above 0 of each label, found nan of 'a'."),
         ("[ensemble]\nprior = {a = true}", "a share above 0 of each label, found True of 'a'."),
         ("[ensemble]\nprior = {a = inf, b = 0.5}", "expected shares that sum to 1, found a sum of inf."),
         ("[ipet]\ngenerations = true", 'ipet.generations: expected a whole number from 1 on, or "auto", found True.'),
-        ("[ipet]\nconfidence = 'best'", "ipet.confidence: input should be 'probability', 'margin' or 'consensus'"),
+        ("[ipet]\nconfidence = 'best'", "ipet.confidence: input should be 'probability', 'margin', 'consensus' or"),
         ("[ipet]\nheld_out = 1", 'ipet.held_out: expected true, false or "auto", found 1.'),
         ("[distill]\ntemperature = 0.0", "distill.temperature: input should be greater than 0"),
         ("[run]\nseed = -1", "run.seed: input should be greater than or equal to 0"),
@@ -54,6 +71,12 @@ def write(folder: Path, text: str) -> Path:
         ("[distill]\nmodel = ' '", "distill.model: expected a bundled name, a folder or a hub id"),
         ("[task]\nname = ''", "task.name: expected letters, digits, spaces"),
         ("[task.fields]\nid = 'Nr.'", 'task.fields: expected texts; the column of the ids is [task] id_column = "Nr."'),
+        ("[task.descriptions]\na = ''", "task.descriptions.a: expected a text that says what the label is about"),
+        ("[task.descriptions]\na = ' ... '", "such as \"invoices, charges, refunds\", found ' ... '."),
+        ("[task.descriptions]\na = 5", "task.descriptions.a: expected a text that says what the label is about"),
+        ("[task.descriptions]\na = ['b']", "task.descriptions.a: input should be a valid string, found ['b']"),
+        ("[task]\ndescriptions = 'a'", "task.descriptions: input should be a valid dictionary, found 'a'"),
+        ("[train]\ndescriptions = 1.5", "train.descriptions: input should be less than or equal to 1, found 1.5"),
         ("[ipet]\ncap = 0", "ipet.cap: input should be greater than 0"),
         ("[task]\nname = '../x'", "task.name: expected letters, digits, spaces"),
         ("[task]\nname = 'a/b'", "found 'a/b'."),
@@ -112,6 +135,14 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
         ('prompts.patterns=["a/*", "b/c"]', "prompts", "patterns", ("a/*", "b/c")),
         ("task.fields.text=body", "task", "fields", {"text": "body"}),
         ("task.fields.text=a=b", "task", "fields", {"text": "a=b"}),
+        ("task.descriptions.billing=charges, tax", "task", "descriptions", {"billing": "charges, tax"}),
+        ('task.descriptions.billing="charges, tax"', "task", "descriptions", {"billing": "charges, tax"}),
+        ('task.descriptions."Sci/Tech"="chips"', "task", "descriptions", {"Sci/Tech": "chips"}),
+        ("task.descriptions.Sci/Tech=chips", "task", "descriptions", {"Sci/Tech": "chips"}),
+        ('task.descriptions."v1.0 = new"=a=b', "task", "descriptions", {"v1.0 = new": "a=b"}),
+        ("task.descriptions.'a \"b\"'=c", "task", "descriptions", {'a "b"': "c"}),
+        ("task.descriptions.Größe=klein, groß", "task", "descriptions", {"Größe": "klein, groß"}),
+        ("task.descriptions.1=one star", "task", "descriptions", {"1": "one star"}),
         ("model.name=owner/model", "model", "name", "owner/model"),
     ],
 )
@@ -221,6 +252,19 @@ def test_models_are_bundled_names_hub_ids_or_folders(tmp_path: Path) -> None:
         )
 
 
+def test_encoders_are_bundled_names_hub_ids_or_folders_too(tmp_path: Path) -> None:
+    for name in ("mine", "none", "e5-small"):
+        (tmp_path / name).mkdir()
+    text = (
+        "[encoder]\nname = '{0}'\n[[train.voters]]\nlearner = 'embedding'\nmodel = '{0}'\n[[train.voters]]\nsteps = 3"
+    )
+    for name, place in {"mine": str(tmp_path / "mine"), "none": "none", "e5-small": "e5-small", "a/b": "a/b"}.items():
+        config = RunConfig.from_toml(write(tmp_path, text.format(name)))
+        assert config.encoder.name == config.train.voters[0].model == place
+        assert config.encoder.wanted is (name != "none")
+        assert config.train.voters[1].model is None
+
+
 def test_a_home_folder_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert absolute({"data": {"train": "~/t.csv"}}, Path("/x"))["data"]["train"] == str(tmp_path / "t.csv")
@@ -246,7 +290,9 @@ def test_a_config_survives_its_own_toml_from_anywhere(tmp_path: Path, monkeypatc
         "task": {"labels": ["no", "Sci/Tech"], "fields": {"text": 'a "quoted" column'}},
         "data": {"train": "t.csv", "unlabeled": "owner/name:train", "examples_per_label": 3},
         "prompts": {"patterns": ["topic/*"], "registry": ["mine"]},
-        "train": {"learning_rate": 1e-7, "steps": 0},
+        "encoder": {"name": "none"},
+        "refine": {"method": "graph", "neighbours": 3},
+        "train": {"learning_rate": 1e-7, "steps": 0, "voters": [{"learner": "embedding", "model": "./mine"}, {}]},
         "distill": {"model": "owner/other", "gold_rows": False},
         "ensemble": {"prior": {"no": 0.25, "Sci/Tech": 0.75}},
         "ipet": {"generations": "auto", "held_out": False},
@@ -264,7 +310,8 @@ def test_a_config_survives_its_own_toml_from_anywhere(tmp_path: Path, monkeypatc
 
 def test_every_setting_has_a_default_and_is_written(tmp_path: Path) -> None:
     text = RunConfig().to_toml()
-    sections = {"task", "data", "prompts", "model", "adapt", "train", "ensemble", "ipet", "distill", "run"}
+    sections = {"task", "data", "prompts", "model", "encoder", "adapt", "train", "ensemble", "refine", "ipet"}
+    sections |= {"distill", "run"}
     assert set(re.findall(r"^\[([a-z]+)\]", text, re.MULTILINE)) == sections
     assert RunConfig.from_toml(write(tmp_path, text)) == RunConfig() == RunConfig.from_toml(write(tmp_path, ""))
 
@@ -285,3 +332,13 @@ def test_the_tables_handed_in_stay_as_they_are() -> None:
     RunConfig.from_mapping(tables)
     absolute(tables, Path(os.sep))
     assert tables == {"data": {"train": "t.csv"}, "prompts": {"patterns": ["a"]}}
+
+
+def test_descriptions_come_back_from_toml_as_they_were(tmp_path: Path) -> None:
+    descriptions = {"Sci/Tech": 'chips, "smart" phones', "a.b": "x = y", "1": "one\nstar"}
+    config = RunConfig.from_mapping({"task": {"labels": ["Sci/Tech", "a.b", 1], "descriptions": descriptions}})
+    assert RunConfig.from_toml(write(tmp_path, config.to_toml())) == config
+    assert RunConfig.from_mapping({"task": {"descriptions": {2: "one", True: "yes"}}}).task.descriptions == {
+        "2": "one",
+        "true": "yes",
+    }

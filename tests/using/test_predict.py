@@ -179,7 +179,7 @@ def test_a_bad_row_is_an_error_or_left_out(finished: pet.RunResult, tmp_path: Pa
         predict_file(finished.directory, str(source), tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
     found = predict_file(finished.directory, str(source), tmp_path / "out.csv", "skip")
-    assert [row.line for row in found.rejected] == [2]
+    assert [row.line for row in found.read.rejected] == [2]
     assert len(read_output(tmp_path / "out.csv")) == 2
 
 

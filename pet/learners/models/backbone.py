@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from transformers import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    AutoConfig,
+    AutoModel,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
 )
@@ -15,8 +17,10 @@ from transformers import (
 from pet.errors import ModelError
 from pet.learners.models.batching import Batch, collate, padded
 from pet.learners.models.delta import Delta
+from pet.learners.models.packed import PACKED, unpacked
 from pet.learners.models.sources import (
     ModelSource,
+    encoder_config,
     first_line,
     load_tokenizer,
     longest_input,
@@ -104,6 +108,27 @@ class Backbone:
         return backbone
 
     @classmethod
+    def encoder(cls, source: ModelSource, device: torch.device) -> "Backbone":
+        """Load an encoder without any head, in float32.
+
+        Raises `ModelError` if the model is none, lacks weights or a tokenizer, or the tokenizer does not fit it.
+        """
+        config = encoder_config(source)
+        torch.manual_seed(0)  # a pooler that the files lack is drawn alike each time: it is saved with the rest
+        model, missing = load_weights(AutoModel, source)
+        lacking = [name for name in missing if not name.startswith("pooler.")]  # a head, and not used
+        if lacking:
+            raise ModelError(f"{source.name} lacks weights of its encoder ({lacking[0]}): fetch the model again.")
+        backbone = cls._wrap(source, model, device)
+        largest = max(backbone.tokenizer.get_vocab().values())
+        if largest >= config.vocab_size:
+            raise ModelError(
+                f"The tokenizer of {source.name} has ids up to {largest}, the model {config.vocab_size} rows of "
+                "embeddings: put the tokenizer that belongs to the model into its folder."
+            )
+        return backbone
+
+    @classmethod
     def classifier(
         cls, source: ModelSource, labels: tuple[str, ...], device: torch.device, seed: int | None
     ) -> "Backbone":
@@ -149,12 +174,15 @@ def load_weights(kind: Any, source: ModelSource, **options: Any) -> tuple[Any, l
     """Return a model of a kind, such as `AutoModelForMaskedLM`, and the sorted names of the weights its files lack.
 
     Float32 is asked for, since the checkpoint's own type would be kept otherwise; `options` go to `from_pretrained`.
+    Packed weights are unpacked first.
 
     Raises `ModelError` if the weights cannot be read, or lie in no safetensors file.
     """
     try:
+        is_packed = (source.folder / PACKED).is_file()
+        kind, options = _packed(kind, source.folder, options) if is_packed else (kind, options)
         model, info = kind.from_pretrained(
-            str(source.folder),
+            None if is_packed else str(source.folder),
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
@@ -165,3 +193,13 @@ def load_weights(kind: Any, source: ModelSource, **options: Any) -> tuple[Any, l
         raise ModelError(f"The weights of {source.name} cannot be loaded ({first_line(error)}).") from None
     model.config.return_dict = True  # some checkpoints ask for tuples
     return model.eval(), sorted(name for name in info["missing_keys"] if not name.endswith("position_ids"))
+
+
+def _packed(kind: Any, folder: Path, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the class that an Auto class stands for, which alone takes a state, and the options with that state."""
+    config, others = AutoConfig.from_pretrained(
+        str(folder), trust_remote_code=False, return_unused_kwargs=True, **options
+    )
+    with torch.device("meta"):  # no weights are made for it
+        found = type(kind.from_config(config))
+    return found, others | {"config": config, "state_dict": unpacked(folder / PACKED)}

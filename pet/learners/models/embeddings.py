@@ -1,12 +1,13 @@
 """Rows as vectors from an encoder that was not trained on the task, for methods that need no patterns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
 
 from pet.data.examples import Example
 from pet.learners.models.backbone import Backbone
+from pet.learners.models.batching import Batch
 from pet.learners.models.inference import Advance, Inference
 from pet.learners.models.machine import Machine
 from pet.learners.models.masked_lm import autocast
@@ -36,17 +37,47 @@ def mean_pooled(
     def encode(rows: Sequence[Example]) -> list[Encoded]:
         return encode_rows(backbone.tokenizer, rows, names, length)
 
-    def compute(rows: list[Encoded]) -> torch.Tensor:
-        batch = backbone.batch(rows)
-        with autocast(machine.device, machine.inference):
-            # Without the head, which would compute the vocabulary's logits of every token.
-            hidden = backbone.model.base_model(**batch.inputs).last_hidden_state
-        real = np.arange(hidden.shape[1]) < np.asarray([len(row) for row in rows])[:, None]
+    def text_shares(rows: Sequence[Encoded], real: np.ndarray) -> np.ndarray:
         text = np.zeros_like(real)
         text[real] = np.concatenate([row.text_positions for row in rows])
-        return weighted_mean(hidden, torch.from_numpy(mean_weights(text, real)).to(hidden.device))
+        return mean_weights(text, real)
 
-    return Inference(machine, encode, compute).run(examples, backbone.model.config.hidden_size, advance)
+    return pooled(backbone, machine, encode, text_shares).run(examples, backbone.model.config.hidden_size, advance)
+
+
+def pooled(
+    backbone: Backbone,
+    machine: Machine,
+    encode: Callable[[Sequence[Example]], list[Encoded]],
+    shares: Callable[[Sequence[Encoded], np.ndarray], np.ndarray],
+) -> Inference:
+    """Return a forward pass whose result is a weighted mean of the encoder's last hidden states, float32 [n, h].
+
+    `shares` says what each token counts, float32 [b, t], given the rows and where no padding is, bool [b, t].
+    """
+
+    def compute(rows: list[Encoded]) -> torch.Tensor:
+        return mean_states(backbone, backbone.batch(rows), rows, shares, machine.inference)
+
+    return Inference(machine, encode, compute)
+
+
+def mean_states(
+    backbone: Backbone,
+    batch: Batch,
+    rows: Sequence[Encoded],
+    shares: Callable[[Sequence[Encoded], np.ndarray], np.ndarray],
+    precision: str,
+) -> torch.Tensor:
+    """Return the weighted means of the encoder's last hidden states, float32 [b, h], of a `batch` made of `rows`.
+
+    `shares` are those of `pooled`. The weights of the encoder get a gradient where they want one.
+    """
+    with autocast(batch.rows.device, precision):
+        # Without the head, which would compute the vocabulary's logits of every token.
+        hidden = backbone.model.base_model(**batch.inputs).last_hidden_state
+    real = np.arange(hidden.shape[1]) < np.asarray([len(row) for row in rows])[:, None]
+    return weighted_mean(hidden, torch.from_numpy(shares(rows, real)).to(hidden.device))
 
 
 def mean_weights(chosen: np.ndarray, real: np.ndarray) -> np.ndarray:

@@ -25,6 +25,9 @@ class Schedule:
 
 _STATIC = Schedule(1000, 3e-3)
 
+# Of a final classifier whose training ends by itself: the most updates, and so many times the usual steps at the most.
+_UPDATES_PER_LABEL, _PASSES, _LONGEST = 20, 5, 10
+
 
 # What few tensors need: larger steps, and more of them; of a small model, and of one of base size. The latter are those
 # of the methods' own code (LoRA 2106.09685, adapters 1902.00751, BitFit 2106.10199, P-tuning v2 2110.07602).
@@ -61,15 +64,23 @@ def scheduled(settings: OptimizerSettings, parameters: int) -> OptimizerSettings
     return settings.resolved(schedule.steps, schedule.learning_rate)
 
 
-def scheduled_student(settings: DistillSettings, parameters: int) -> DistillSettings:
+def scheduled_student(
+    settings: DistillSettings, parameters: int, watched: tuple[int, int] | None = None
+) -> DistillSettings:
     """Return the final classifier's settings without gaps; a smaller one takes larger steps, a static one more of them.
 
     Chosen with pet-mini on three data sets, by agreement with the teacher on rows that were kept from the student.
+    Where its training is `watched`, and ends by itself, the steps are the most: for so many labels and rows.
     """
     schedule = _STATIC if settings.size == "static" else default_schedule(parameters, voter=False)
     if settings.size == "small":
         schedule = replace(schedule, learning_rate=2 * schedule.learning_rate)
-    return settings.resolved(schedule.steps, schedule.learning_rate)
+    steps = schedule.steps
+    if watched:
+        labels, rows = watched
+        wanted = max(_UPDATES_PER_LABEL * labels, _PASSES * rows // settings.batch_size)
+        steps = max(steps, min(wanted, _LONGEST * steps))
+    return settings.resolved(steps, schedule.learning_rate)
 
 
 def scheduled_voter(settings: TrainSettings, parameters: int) -> TrainSettings:

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +13,12 @@ from safetensors import SafetensorError, safe_open
 from transformers import MODEL_FOR_MASKED_LM_MAPPING, AutoConfig, AutoTokenizer
 
 from pet.errors import ModelError, near_matches
+from pet.learners.models.packed import weight_count
 from pet.learners.models.tokens import keep_specials_apart
 from pet.library import BUNDLED_MODELS, bundled_models
 
 _USED_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # never pickled weights, never code
+_POOLING_FILES = "[0-9]_*/config.json"
 # Models that number positions from padding_idx + 1: no token uses the first two rows of their table.
 _FROM_TWO = {
     "camembert",
@@ -59,8 +60,8 @@ class ModelSource:
     def digest(self) -> str:
         """The sha256 (hex) over the names and bytes of the files that the model is loaded from."""
         digest = hashlib.sha256()
-        for path in sorted({path for pattern in _USED_FILES for path in self.folder.glob(pattern)}):
-            digest.update(path.name.encode() + b"\0")
+        for path in sorted({path for pattern in (*_USED_FILES, _POOLING_FILES) for path in self.folder.glob(pattern)}):
+            digest.update(path.relative_to(self.folder).as_posix().encode() + b"\0")
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()
@@ -77,7 +78,7 @@ class ModelSource:
         for path in self.folder.glob("*.safetensors"):
             try:
                 with safe_open(path, framework="numpy") as file:
-                    count += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+                    count += sum(weight_count(name, file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
             except (SafetensorError, OSError) as error:
                 raise ModelError(f"{path} cannot be read ({first_line(error)}): fetch the model again.") from None
         return count
@@ -133,6 +134,11 @@ def stock_tokenizer(folder: Path) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, use_fast=True)
     except Exception as error:
         raise ModelError(f"{folder} holds no tokenizer that can be loaded ({first_line(error)}).") from None
+    # Where the files are missing, transformers makes a tokenizer of special tokens alone.
+    if tokenizer.is_fast and tokenizer.backend_tokenizer.get_vocab_size() <= len(tokenizer.all_special_tokens):
+        raise ModelError(
+            f"{folder} holds no vocabulary of a tokenizer: put the files of its tokenizer beside the model."
+        )
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         lacks = "pad token" if tokenizer.is_fast else "tokenizer.json"
         raise ModelError(f"The tokenizer of {folder} has no {lacks}, which is needed: choose another model.")
@@ -161,6 +167,21 @@ def masked_lm_config(source: ModelSource) -> Any:
         raise ModelError(
             f"{source.name} is a {config.model_type!r} model, which reads padding as if it were text, so that the "
             "scores of a row would depend on the rows beside it: choose another model.name."
+        )
+    return config
+
+
+def encoder_config(source: ModelSource) -> Any:
+    """Return the config of an encoder, whose weights are not read.
+
+    Raises `ModelError` if it is no encoder, or none whose vectors are of a row alone.
+    """
+    config = source.config
+    both = getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False)
+    if both or type(config) not in MODEL_FOR_MASKED_LM_MAPPING or config.model_type in _PADDING_COUNTS:
+        raise ModelError(
+            f"{source.name} is a {config.model_type!r} model, expected an encoder (BERT, RoBERTa, ModernBERT and the "
+            "like): choose another encoder."
         )
     return config
 

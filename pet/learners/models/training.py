@@ -30,11 +30,14 @@ _LOOK_EVERY = 16
 class TrainLog:
     """What a training did: the loss of every update, in order.
 
-    `discarded` counts the updates of other starts that were not kept.
+    `discarded` counts the updates of other starts that were not kept, `scored` the rows that went forward beside the
+    updates; the weights are those after `kept` updates, if that is not all of them.
     """
 
     losses: tuple[float, ...]
     discarded: int = 0
+    scored: int = 0
+    kept: int | None = None
 
     @property
     def updates(self) -> int:
@@ -75,12 +78,14 @@ class Trained:
     A group has `params`, and the `lr` and `weight_decay` of AdamW; `setting` is what its rate is called, if that is not
     learning_rate. `updated` hears the number of every update made, from 0 on, while the gradients are still there.
     `tensors` are all that trains, in the order in which their norms are added up (default: that of the groups).
+    `ends` says, after each update, given their number, whether that was enough.
     """
 
     modules: tuple[nn.Module, ...]
     groups: tuple[dict[str, Any], ...]
     updated: Callable[[int], None] = lambda _: None
     tensors: tuple[torch.Tensor, ...] = ()
+    ends: Callable[[int], bool] = lambda _: False
 
     def __post_init__(self) -> None:
         """Take the tensors of the groups where no others are named."""
@@ -165,7 +170,7 @@ def fit(
     rng: np.random.Generator,
     advance: Callable[[int], None] = lambda _: None,
 ) -> TrainLog:
-    """Train in place for exactly `settings.steps` updates of `batch_size` rows out of n.
+    """Train in place for `settings.steps` updates of `batch_size` rows out of n, or until `trained.ends`.
 
     `rng` decides the order of the rows and seeds torch (dropout). AdamW without decay on biases and norms, linear
     warm-up and decay, gradient clipping.
@@ -188,6 +193,8 @@ def fit(
     with trained.training(settings.gradient_checkpointing):
         for _ in loop.updates(Step(partial(_summands, loss, parts)) for parts in batches):
             advance(1)
+            if trained.ends(loop.progress.step):
+                break
     return TrainLog(loop.losses.fetch())
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from pet.data.examples import Example
+from pet.errors import ModelError
+from pet.labeling.acceptance import AcceptanceCurve
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import CHUNK_ROWS, Batch, length_groups
 from pet.learners.models.inference import Advance, Inference
@@ -19,8 +22,9 @@ from pet.learners.models.masked_lm import autocast
 from pet.learners.models.plain_rows import encode_rows
 from pet.learners.models.sources import ModelSource
 from pet.learners.models.splicing import Encoded
+from pet.learners.models.stopping import BestWeights, Rank, measured_every
 from pet.learners.models.training import Trained, TrainLog, fit
-from pet.learners.students.base import ClassifierForm, read_form
+from pet.learners.students.base import PLAIN, ClassifierForm, HeldOut, Learning, read_form
 from pet.settings.training import OptimizerSettings
 
 KEPT_ROWS = 2 * CHUNK_ROWS
@@ -60,14 +64,17 @@ class TextClassifier:
         targets: np.ndarray,
         settings: OptimizerSettings,
         rng: np.random.Generator,
-        temperature: float = 1.0,
+        learning: Learning = PLAIN,
         advance: Advance = lambda _: None,
     ) -> TrainLog:
         """Train on target probabilities [n, k]; one-hot rows at temperature 1 are plain cross-entropy.
 
-        Rows are encoded when a batch needs them, and the first ones kept: memory does not grow with the rows.
+        Where rows are held out, `settings.steps` is the most: it ends once it agrees with the teacher on them, or no
+        longer comes nearer, and keeps the weights that were best. Rows are encoded when a batch needs them, and the
+        first ones kept: memory does not grow with the rows.
         """
         kept: dict[int, Encoded] = {}
+        temperature = learning.temperature
 
         def loss(rows: np.ndarray) -> Iterator[torch.Tensor]:
             encoded = self._encoded(examples, rows, kept)
@@ -78,7 +85,23 @@ class TextClassifier:
                 yield len(group) / len(rows) * distillation_loss(logits, softened, temperature)
 
         trained = Trained.weights_of(self.backbone.model, settings)
-        return fit(trained, loss, len(examples), settings, rng, advance)
+        if learning.held_out is None or not settings.steps:
+            return fit(trained, loss, len(examples), settings, rng, advance)
+        held = learning.held_out
+        best = BestWeights(trained.tensors, lambda: self._rank(held), measured_every(len(held.examples)))
+        if best.look():  # a start that is as good already
+            return TrainLog((), scored=len(held.examples), kept=0)
+        log = fit(replace(trained, ends=best.ends), loss, len(examples), settings, rng, advance)
+        best.restore()
+        return replace(log, scored=best.measured * len(held.examples), kept=best.at)
+
+    def _rank(self, held: HeldOut) -> Rank:
+        """Compare the model as it is, while it trains, with the soft labels of rows that are held out."""
+        training = self.backbone.model.training
+        self.backbone.model.eval()
+        rank = held.fidelity(self.probabilities(held.examples)).rank
+        self.backbone.model.train(training)
+        return rank
 
     def _encoded(self, examples: Sequence[Example], rows: np.ndarray, kept: dict[int, Encoded]) -> list[Encoded]:
         """Return the tokens of some rows; `kept` holds those of the first `KEPT_ROWS` that were asked for."""
@@ -95,6 +118,18 @@ class TextClassifier:
 
         return Inference(self.machine, self.encode, compute).run(examples, len(self.form.labels), advance)
 
+    def rescale(self, scale: float, offsets: np.ndarray) -> None:
+        """Let the last layer say `scale` * logits + `offsets` [k] from now on."""
+        layer = output_layer(self.backbone.model)
+        with torch.no_grad():
+            layer.weight.mul_(scale)
+            if layer.bias is not None:
+                layer.bias.mul_(scale).add_(torch.from_numpy(offsets).to(layer.bias))
+
+    def accepting(self, curve: AcceptanceCurve) -> "TextClassifier":
+        """Return this classifier with a curve in its form."""
+        return replace(self, form=replace(self.form, acceptance=curve))
+
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Tokenize rows as the stock pipeline does; special tokens spelled in the text stay text."""
         return encode_rows(self.backbone.tokenizer, examples, tuple(self.form.columns), self.form.max_length)
@@ -110,6 +145,21 @@ class TextClassifier:
         with autocast(self.machine.device, precision):
             logits: torch.Tensor = self.backbone.model(**batch.inputs).logits
         return logits.float()
+
+
+def output_layer(model: Any) -> nn.Linear:
+    """Return the linear layer that gives the logits of a stock sequence classifier.
+
+    Raises `ModelError` if none has as many outputs as there are labels.
+    """
+    k = model.config.num_labels
+    found = [part for part in model.modules() if isinstance(part, nn.Linear) and part.out_features == k]
+    if not found:
+        raise ModelError(
+            f"The {model.config.model_type!r} model has no linear layer of {k} outputs at its end, which a final "
+            "classifier needs: set distill.model to another."
+        )
+    return found[-1]
 
 
 def _stock_tokenizer(tokenizer: Any, max_length: int) -> Any:

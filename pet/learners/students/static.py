@@ -10,7 +10,7 @@ kept is [v, k] numbers (v: size of the vocabulary) instead of [v, h], and a text
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,14 +23,16 @@ from torch import nn
 
 from pet.data.examples import Example
 from pet.errors import ModelError
+from pet.labeling.acceptance import AcceptanceCurve
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import row_chunks
 from pet.learners.models.inference import Advance, check_finite
 from pet.learners.models.losses import distillation_loss, soften
 from pet.learners.models.plain_rows import segments
 from pet.learners.models.sources import ModelSource, first_line
+from pet.learners.models.stopping import BestWeights, Rank, measured_every
 from pet.learners.models.training import Trained, TrainLog, fit, weight_groups
-from pet.learners.students.base import ClassifierForm
+from pet.learners.students.base import PLAIN, ClassifierForm, HeldOut, Learning
 from pet.settings.training import OptimizerSettings
 
 MODEL_TYPE = "pet-static"
@@ -137,7 +139,7 @@ class StaticClassifier:
         targets: np.ndarray,
         settings: OptimizerSettings,
         rng: np.random.Generator,
-        temperature: float = 1.0,
+        learning: Learning = PLAIN,
         advance: Advance = lambda _: None,
     ) -> TrainLog:
         """Train on target probabilities [n, k], as `TextClassifier.fit` does, and fold what was learned into scores.
@@ -147,27 +149,24 @@ class StaticClassifier:
         if self.vectors is None:
             raise ModelError("A saved static classifier cannot train on: distill a new one from the pretrained model.")
         bags = self.bags(examples)
-        seen = bags.seen(len(self.vectors))
-        vectors = _standardized(self.vectors, seen)
-        # Only the tokens that occur are trained, so that a step costs what they cost, not what the vocabulary does.
-        places = np.zeros(len(vectors), np.int32)
-        places[seen] = np.arange(len(seen))
-        bags.rename(places)
-        trained, linear = nn.Parameter(vectors[seen]), nn.Linear(vectors.shape[1], targets.shape[1])
-        for weight in linear.parameters():
-            nn.init.zeros_(weight)
-        softened = torch.from_numpy(soften(targets, temperature))
-
-        def loss(rows: np.ndarray) -> torch.Tensor:
-            logits = linear(bags.of(rows).mean(trained))
-            return distillation_loss(logits, softened[torch.from_numpy(rows)], temperature)
-
-        groups = weight_groups([trained, *linear.parameters()], settings)
-        log = fit(Trained((linear,), groups), loss, len(bags), settings, rng, advance)
-        with torch.no_grad():
-            vectors[seen] = trained
-            self.scores, self.bias = vectors @ linear.weight.T, linear.bias.clone()
+        training = _Training.of(bags, _standardized(self.vectors, bags.seen(len(self.vectors))), targets.shape[1])
+        loss = training.loss(bags, torch.from_numpy(soften(targets, learning.temperature)), learning.temperature)
+        weights, held = training.weights(settings), learning.held_out
+        if held is None or not settings.steps:
+            log = fit(weights, loss, len(bags), settings, rng, advance)
+        else:
+            best = BestWeights(weights.tensors, lambda: self._rank(training, held), measured_every(len(held.examples)))
+            log = fit(replace(weights, ends=best.ends), loss, len(bags), settings, rng, advance)
+            best.look(log.updates)
+            best.restore()
+            log = replace(log, scored=best.measured * len(held.examples), kept=best.at)
+        self.scores, self.bias = training.folded()
         return log
+
+    def _rank(self, training: "_Training", held: HeldOut) -> Rank:
+        """Compare what has been learned so far with the soft labels of rows that are held out."""
+        self.scores, self.bias = training.folded()
+        return held.fidelity(self.probabilities(held.examples)).rank
 
     def probabilities(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
         """Return label probabilities, float32 [n, k], in the order of `examples`; only a chunk is held as tokens."""
@@ -178,6 +177,14 @@ class StaticClassifier:
             check_finite(found[chunk], examples, chunk.start)
             advance(len(bags))
         return found
+
+    def rescale(self, scale: float, offsets: np.ndarray) -> None:
+        """Let it say `scale` * logits + `offsets` [k] from now on."""
+        self.scores, self.bias = scale * self.scores, scale * self.bias + torch.from_numpy(offsets).to(self.bias)
+
+    def accepting(self, curve: AcceptanceCurve) -> "StaticClassifier":
+        """Return this classifier with a curve in its form."""
+        return replace(self, form=replace(self.form, acceptance=curve))
 
     def save(self, folder: Path) -> None:
         """Write config.json, model.safetensors and tokenizer.json."""
@@ -197,6 +204,51 @@ class StaticClassifier:
             ids.append(np.concatenate([np.asarray(encoding.ids, np.int32) for encoding in encodings]))
             lengths.append(np.asarray([len(encoding) for encoding in encodings], np.int64))
         return Bags(np.concatenate(ids), np.cumsum(np.concatenate(lengths)))
+
+
+@dataclass
+class _Training:
+    """What trains: the vectors of the tokens that occur, [s, d], and a layer on their mean.
+
+    Only these are trained, so that a step costs what they cost, not what the vocabulary does: `vectors` [v, d] are
+    those of all tokens, of which `seen` int64 [s] occur.
+    """
+
+    vectors: torch.Tensor
+    seen: np.ndarray
+    trained: nn.Parameter
+    linear: nn.Linear
+
+    @classmethod
+    def of(cls, bags: Bags, vectors: torch.Tensor, k: int) -> "_Training":
+        """Start at `vectors` [v, d]; the tokens of the bags get the numbers of those that train, in place."""
+        seen = bags.seen(len(vectors))
+        places = np.zeros(len(vectors), np.int32)
+        places[seen] = np.arange(len(seen))
+        bags.rename(places)
+        linear = nn.Linear(vectors.shape[1], k)
+        for weight in linear.parameters():
+            nn.init.zeros_(weight)
+        return cls(vectors, seen, nn.Parameter(vectors[seen]), linear)
+
+    def weights(self, settings: OptimizerSettings) -> Trained:
+        """Return what trains, as the training loop takes it."""
+        return Trained((self.linear,), weight_groups([self.trained, *self.linear.parameters()], settings))
+
+    def loss(self, bags: Bags, softened: torch.Tensor, temperature: float) -> Callable[[np.ndarray], torch.Tensor]:
+        """Return the loss of rows, int64 [b], against softened soft labels [n, k]."""
+
+        def of(rows: np.ndarray) -> torch.Tensor:
+            logits = self.linear(bags.of(rows).mean(self.trained))
+            return distillation_loss(logits, softened[torch.from_numpy(rows)], temperature)
+
+        return of
+
+    @torch.no_grad()
+    def folded(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the scores of all tokens, [v, k], and the bias [k]."""
+        self.vectors[self.seen] = self.trained
+        return self.vectors @ self.linear.weight.T, self.linear.bias.clone()
 
 
 def _plain(tokenizer: Tokenizer) -> Tokenizer:

@@ -12,7 +12,7 @@ from pet.learners.models.losses import mask_tokens, masked_lm_loss
 from pet.learners.models.machine import Machine
 from pet.learners.models.masked_lm import mask_logits
 from pet.learners.models.splicing import Encoded
-from pet.learners.models.training import LossFunction
+from pet.learners.models.training import LossFunction, row_stream
 from pet.learners.voters.adapet import decoupled_label_loss, label_conditioned, label_conditioned_loss
 from pet.learners.voters.parts import Parts
 from pet.settings.training import TrainSettings
@@ -50,18 +50,37 @@ def pet_objective(
     tokenizer = backbone.tokenizer
 
     def loss(chosen: np.ndarray) -> Iterator[torch.Tensor]:
-        for group in labeled.groups(chosen, machine.group_overhead):
-            batch, targets = backbone.training_batch(group.encoded), torch.from_numpy(group.targets)
-            with parts.during(batch):
-                scores = parts.output.training_scores(backbone.model, batch, machine.precision)
-            value = functional.cross_entropy(scores, targets.to(machine.device))
-            yield (1.0 - alpha) * len(group) / len(chosen) * value
+        yield from _label_loss(parts, machine, labeled, chosen, 1.0 - alpha)
         if alpha:
             masked, tokens = mask_tokens(draw(), len(tokenizer), tokenizer.mask_token_id, rng)
             batch = backbone.training_batch(masked)
             with parts.during(batch):
                 value = masked_lm_loss(backbone.model, batch, tokens, machine.precision)
             yield alpha * value
+
+    return loss
+
+
+def with_descriptions(
+    objective: LossFunction,
+    parts: Parts,
+    machine: Machine,
+    described: LabeledRows,
+    settings: TrainSettings,
+    rng: np.random.Generator,
+) -> LossFunction:
+    """Return an objective to which the loss on rows that explain the labels is added (2305.02239).
+
+    For each step a quarter as many of them as of labeled ones are drawn, and count `settings.descriptions` times as
+    much: they are short, and no row of the pool looks like them.
+    """
+    # A generator of its own: what else is drawn stays as it is without these rows.
+    stream = row_stream(len(described), max(1, settings.batch_size // settings.accumulation // 4), rng.spawn(1)[0])
+
+    def loss(chosen: np.ndarray) -> Iterator[torch.Tensor]:
+        found = objective(chosen)
+        yield from [found] if isinstance(found, torch.Tensor) else found
+        yield from _label_loss(parts, machine, described, next(stream), settings.descriptions)
 
     return loss
 
@@ -85,3 +104,15 @@ def adapet_objective(parts: Parts, machine: Machine, labeled: LabeledRows, rng: 
             yield share * value
 
     return loss
+
+
+def _label_loss(
+    parts: Parts, machine: Machine, labeled: LabeledRows, chosen: np.ndarray, weight: float
+) -> Iterator[torch.Tensor]:
+    """Yield the summands of the mean cross-entropy of the labels of chosen rows, int64, times a weight."""
+    for group in labeled.groups(chosen, machine.group_overhead):
+        batch, targets = parts.backbone.training_batch(group.encoded), torch.from_numpy(group.targets)
+        with parts.during(batch):
+            scores = parts.output.training_scores(parts.backbone.model, batch, machine.precision)
+        value = functional.cross_entropy(scores, targets.to(machine.device))
+        yield weight * len(group) / len(chosen) * value

@@ -20,7 +20,7 @@ from pet.learners.models.splicing import Encoded
 from pet.learners.models.training import LossFunction, TrainLog, fit, row_stream
 from pet.learners.models.words import label_words
 from pet.learners.voters.deltas.unipelt import UniPELT
-from pet.learners.voters.objectives import LabeledRows, adapet_objective, pet_objective
+from pet.learners.voters.objectives import LabeledRows, adapet_objective, pet_objective, with_descriptions
 from pet.learners.voters.outputs import CalibratedWords, Prototypes
 from pet.learners.voters.parts import Parts, row_length
 from pet.learners.voters.saved import SavedVoter
@@ -38,7 +38,8 @@ class PvpVoter:
     """A PVP on a backbone, with what of it trains.
 
     The backbone is shared: the parts of one voter are attached to it at a time, and each attaches its own when it
-    computes. One that trains all weights loses them when another computes; save it before.
+    computes. One that trains all weights loses them when another computes; save it before. `described` are rows that
+    explain the labels; it learns from them beside the labeled ones.
     """
 
     backbone: Backbone
@@ -47,6 +48,7 @@ class PvpVoter:
     machine: Machine
     multi_token: bool = False
     variant: VariantSettings = PET
+    described: Sequence[Example] = ()
     parts: Parts | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -106,22 +108,24 @@ class PvpVoter:
     ) -> TrainLog:
         """Train on labeled rows, from the pretrained weights each time.
 
-        `unlabeled` rows serve the auxiliary loss and calibrated words only. Of `restarts` trainings, the one of the
-        lowest loss over its last tenth is kept. Where nothing trains, no step is made.
+        Without a labeled row it learns from those that explain the labels. `unlabeled` rows serve the auxiliary loss
+        and calibrated words only. Of `restarts` trainings, the one of the lowest loss over its last tenth is kept.
+        Where nothing trains, no step is made.
 
         Raises `ModelError` if the model's family has no such parts. Raises `RunError` if the loss is no longer
         finite.
         """
-        columns = {label: k for k, label in enumerate(self.words.labels)}
-        targets = np.asarray([columns[str(row.label)] for row in rows], np.int64)
-        # Every voter learns from these rows: the ids of their texts stay known.
-        labeled = LabeledRows(self.encoder.encode(rows, self.words.slots), targets)
+        explained = self._labeled(self.described) if rows and self.described else None
+        rows = rows or self.described
+        labeled = self._labeled(rows)
         order_rng, loss_rng, start_rng = rng.spawn(3)
         best: tuple[TrainLog, dict[str, torch.Tensor]] | None = None
         made, restarts = 0, self.variant.restarts or 1
         for _ in range(restarts):
             parts = self._started(start_rng, unlabeled or rows)
             loss = self._loss(parts, labeled, settings, unlabeled or rows, loss_rng)
+            if explained:
+                loss = with_descriptions(loss, parts, self.machine, explained, settings, loss_rng)
             self.backbone.attach(parts.delta)
             trained = parts.trained(settings)
             log = fit(trained, loss, len(rows), settings, order_rng, advance) if trained.groups else TrainLog(())
@@ -132,7 +136,8 @@ class PvpVoter:
             log = replace(best[0], discarded=made - best[0].updates)
             copy_into(parts.tensors(), best[1])
         if isinstance(parts.output, Prototypes):
-            parts.output.prepare(self._observed(parts, parts.output, labeled.encoded), torch.from_numpy(targets))
+            seen = self._observed(parts, parts.output, labeled.encoded)
+            parts.output.prepare(seen, torch.from_numpy(labeled.targets))
         return log
 
     def scores(self, rows: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
@@ -171,6 +176,12 @@ class PvpVoter:
             some = rng.choice(len(support), size=min(SUPPORT_ROWS, len(support)), replace=False)
             parts.output.prepare(self._observed(parts, parts.output, self.encode([support[i] for i in some])))
         return parts
+
+    def _labeled(self, rows: Sequence[Example]) -> LabeledRows:
+        columns = {label: k for k, label in enumerate(self.words.labels)}
+        targets = np.asarray([columns[str(row.label)] for row in rows], np.int64)
+        # Every voter learns from these rows: the ids of their texts stay known.
+        return LabeledRows(self.encoder.encode(rows, self.words.slots), targets)
 
     def _loss(
         self,

@@ -72,6 +72,11 @@ class SharedModel:
         """Return an untrained voter on the model, which computes on a machine (None: that of the model)."""
         return PvpVoter(self.backbone, pvp, self.settings, machine or self.machine, self.multi_token, variant)
 
+    def learner(self, spec: VoterSpec, machine: Machine | None = None) -> PvpVoter:
+        """Return a voter that is to be trained, as `voter` returns one that is not."""
+        about = (self.settings, machine or self.machine, self.multi_token, spec.train, spec.described)
+        return PvpVoter(self.backbone, spec.prompt, *about)
+
     def unload(self) -> None:
         """Give back the memory of the model; it is read again when it is needed."""
         self._loaded = None

@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from pet.data.examples import Task
+from pet.data.examples import Example, Task
 from pet.errors import ConfigError, PromptError
 from pet.learners.models.schedules import scheduled_voter
+from pet.prompts.descriptions import description_rows
 from pet.prompts.inputs import with_input
 from pet.prompts.patterns import Pattern, check_segments
 from pet.prompts.pvp import PVP
@@ -21,13 +22,15 @@ from pet.settings.training import TrainSettings, VoterSettings
 class VoterSpec:
     """A PVP with what of it trains and the index of its seed; `variant` names what trains where that is not all.
 
-    `train` are its settings without gaps. `name` is unique in a run.
+    `train` are its settings without gaps. `described` are rows that explain the labels, which it learns from beside
+    the labeled ones. `name` is unique in a run.
     """
 
     pvp: PVP
     seed_index: int = 0
     train: TrainSettings = field(default_factory=TrainSettings)
     variant: str = ""
+    described: tuple[Example, ...] = field(default=(), hash=False)
 
     @property
     def prompt(self) -> PVP:
@@ -49,6 +52,10 @@ class VoterSpec:
         train = self.train.with_preset()
         by_vectors = self.has_vectors and train.prompt_learning_rate != 0
         return train.weights != "none" or train.output == "proto" or by_vectors
+
+    def trains(self, rows: int) -> bool:
+        """Say whether there is anything to train it on, with so many rows that have a label."""
+        return rows > 0 or bool(self.described)
 
     @property
     def reads(self) -> dict[str, bool]:
@@ -105,12 +112,13 @@ def voter_specs(
     pattern or verbalizer does not fit the task.
     """
     kinds = []
-    for table in settings.voters or (VoterSettings(),):
+    for table in [table for table in settings.voters or (VoterSettings(),) if table.learner == "pvp"]:
         train = settings.of(table)
         variant = table.name or ("" if train.preset == "pet" else train.preset)
         scheduled = scheduled_voter(train, parameters)
         pvps = _pvps(table.patterns or prompts.patterns, registry, words, task)
-        kinds += [_checked(VoterSpec(pvp, 0, scheduled, variant)) for pvp in pvps]
+        described = description_rows(task, words.words, task.descriptions) if train.descriptions else ()
+        kinds += [_checked(VoterSpec(pvp, 0, scheduled, variant, described)) for pvp in pvps]
     found = {kind.name: kind for kind in kinds}
     if len(found) < len(kinds):
         twice = next(kind.name for kind in kinds if found[kind.name] is not kind)
@@ -131,11 +139,12 @@ def _checked(spec: VoterSpec) -> VoterSpec:
 
 
 def voter_notes(
-    prompts: PromptSettings, registry: Registry[Pattern], voters: Sequence[VoterSpec], parameters: int
+    prompts: PromptSettings, registry: Registry[Pattern], voters: Sequence[VoterSpec], task: Task, parameters: int
 ) -> tuple[str, ...]:
     """Return what a person should know of the voters.
 
-    Who learns nothing, which settings were set for those that do not read them, and which patterns are nobody's.
+    Who learns nothing, which settings were set for those that do not read them, which patterns are nobody's, and that
+    descriptions are not learned from.
     """
     used = {spec.pvp.pattern.name for spec in voters}
     unused = [pattern.name for pattern in _patterns(prompts.patterns, registry) if pattern.name not in used]
@@ -154,6 +163,9 @@ def voter_notes(
     for unread, idle in alike.items():
         who, of = (idle[0], "this voter") if len(idle) == 1 else (f"{idle[0]} and {len(idle) - 1} more", "these voters")
         notes += (f"{who}: set, but nothing of {of} reads it: {unread}",)
+    if task.descriptions and not any(spec.described for spec in voters):
+        why = f"a row has {len(task.fields)} texts" if len(task.fields) > 1 else "train.descriptions is 0"
+        notes += (f"no voter learns from the descriptions of the labels: {why}",)
     if unused:
         notes += (f"in no [[train.voters]] table, so not used: {', '.join(unused)}",)
     return notes

@@ -24,7 +24,7 @@ from pet.learners.models.sources import (
     find_model,
     quiet_transformers,
 )
-from pet.learners.students.sizes import resolved_student
+from pet.learners.students.sizes import check_student
 from pet.learners.voters.shared import SharedModel
 from pet.method.adapt import adapted_before
 from pet.method.jobs import Jobs, RunRows
@@ -60,7 +60,7 @@ def open_place(
     with RunDirectory.open(root, plan.config.to_toml(), plan.identity, force) as directory:
         directory.remove_drafts()
         log = RunLog(directory.log_path, io.StringIO() if quiet else None)
-        for message in (*plan.data.messages, *plan.notes):
+        for message in plan.messages:
             log.say(message)
         if plan.data.rejected:
             write_rejected(directory.rejected_path, plan.data.rejected)
@@ -75,9 +75,9 @@ def open_place(
         watch = Watch.start(work, probe, store.finished(), log.say, whole=whole)
         stages = Stages(len(list(work.jobs(whole))))
         runner = JobRunner(store, shared_parts(plan.config, plan.base, machine), stages, history.say)
-        jobs = Jobs(plan.rows, model, machine, runner, plan.seed, plan.config.run.keep_models)
+        jobs = Jobs(plan.rows, model, machine, runner, plan.seed, plan.config.run.keep_models, plan.encoder)
         config, processes = plan.config, partial(_processes, plan.config, plan.base, trial.workers)
-        place = (directory, log, jobs, config.task, config.distill, config.model.name)
+        place = (directory, log, jobs, config.task, config.distill)
         yield RunPlace(*place, plan, processes, trial, watch, force)
 
 
@@ -171,10 +171,11 @@ def reopen_place(
         base = {"code": code_digest(), "test": data_digest(test)}
         runner = JobRunner(directory.store(log), shared_parts(config, base, machine), Stages(1), log.say)
         rows = RunRows(data, np.empty(0, np.int64), form_of(config, data))
-        jobs = Jobs(rows, model, machine, runner, config.run.seed)
-        if config.distill.model == "same":
+        encoder = find_model(config.encoder.name, config.encoder.revision) if config.encoder.wanted else None
+        jobs = Jobs(rows, model, machine, runner, config.run.seed, encoder=encoder)
+        if config.distill.model in ("same", "auto"):
             jobs = adapted_before(jobs, directory)
-        yield Place(directory, log, jobs, config.task, config.distill, config.model.name), target
+        yield Place(directory, log, jobs, config.task, config.distill), target
 
 
 def _test_rows(config: RunConfig, log: RunLog) -> Rows:
@@ -194,10 +195,10 @@ def _with_distillation(config: RunConfig, overrides: Sequence[str]) -> RunConfig
     if other := [change for change in overrides if not change.strip().startswith("distill.")]:
         raise ConfigError(f"--set {other[0]}: only distill.* can change here; use `pet run` for the rest.")
     if any(change.strip().startswith(("distill.model", "distill.size")) for change in overrides):
-        # The stored schedule is that of the stored model's size.
+        # What was set for a model of another size does not fit.
         unset = config.distill.model_copy(update={"steps": None, "learning_rate": None})
         config = config.model_copy(update={"distill": unset})
     changes = absolute(overrides_as_tables(overrides), Path.cwd())
     changed = RunConfig.from_mapping(merged(config.model_dump(exclude_none=True), changes))
-    own = find_model(changed.model.name, changed.model.revision)
-    return changed.model_copy(update={"distill": resolved_student(changed.distill, own)})
+    check_student(changed.distill, find_model(changed.model.name, changed.model.revision))
+    return changed

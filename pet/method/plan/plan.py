@@ -1,22 +1,30 @@
 """`Plan`: a config with everything it names, read and checked, and the part of it that each stage takes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pet.data.dataset import TaskData, data_digest, load_task_data
 from pet.data.overlap import normalise
 from pet.forecast.probe import Probe
-from pet.forecast.workload import VoterLoad, Workload, adaptation_load
+from pet.forecast.workload import EncoderLoad, VoterLoad, Workload, adaptation_load, token_cost
 from pet.labeling.growth import Growth
-from pet.labeling.guards import FOLDS, gold_folds
+from pet.labeling.guards import FOLDS, LEAST_PER_LABEL, gold_folds
+from pet.learners.models.encoder import find_encoder
 from pet.learners.models.machine import Machine
-from pet.learners.models.schedules import scheduled
+from pet.learners.models.schedules import scheduled, scheduled_student
 from pet.learners.models.sources import ModelSource, find_model, masked_lm_config, quiet_transformers
+from pet.learners.models.trimming import cut_weights
 from pet.learners.students.base import ClassifierForm
-from pet.learners.students.sizes import resolved_student
+from pet.learners.students.linear import MOST_ROWS, takes_mean
+from pet.learners.students.sizes import check_student, student_sources
+from pet.learners.voters.contrastive import rows_learned
+from pet.learners.voters.embedding import AnySpec, EmbeddingSpec, embedding_specs
 from pet.learners.voters.shared import SharedModel
 from pet.learners.voters.spec import VoterSpec, distinct_pvps, voter_notes, voter_specs
 from pet.method.compare import EMBEDDED_ROWS, Baselines
@@ -25,8 +33,11 @@ from pet.method.ensemble import Rules
 from pet.method.jobs import RunRows
 from pet.method.judge import Guards
 from pet.method.metrics import gold_columns
+from pet.method.plan.readers import Readers, able_readers
+from pet.method.refine import Refinement
 from pet.method.schedule import Schedule, plan_prior
 from pet.method.trial import Tried
+from pet.prompts.descriptions import label_texts
 from pet.prompts.registry import load_patterns, load_verbalizers
 from pet.prompts.verbalizers import Verbalizer
 from pet.runs.identity import code_digest
@@ -34,7 +45,10 @@ from pet.runs.jobs import job_hash
 from pet.runs.manifest import ADDITIONS
 from pet.seeding import rng_for
 from pet.settings.config import RunConfig
-from pet.settings.training import OptimizerSettings
+from pet.settings.training import DistillSettings, OptimizerSettings
+
+MANY_GOLD = 100
+"""With so many labeled rows, two of a label are enough to hold one out."""
 
 COMPARED_ROWS = 500
 """Every way to label is compared with the ensemble on so many rows of the pool."""
@@ -44,21 +58,40 @@ COMPARED_ROWS = 500
 class Plan:
     """A config without gaps, and everything that it names, read and checked. Nothing is trained yet.
 
-    Each stage takes the part that is its own. `machine` is as the settings ask for it, `notes` are what a person should
-    know.
+    Each stage takes the part that is its own. `patterns` are the voters that read rows with one, `embeddings` those on
+    the vectors of an encoder; `encoder` is what else is done by vectors with. `label_texts` stand for labels. `machine`
+    is as the settings ask for it, `notes` are what a person should know.
     """
 
     config: RunConfig
     data: TaskData
     source: ModelSource
     machine: Machine
-    voters: tuple[VoterSpec, ...]
+    patterns: tuple[VoterSpec, ...]
+    embeddings: tuple[EmbeddingSpec, ...] = ()
+    encoder: ModelSource | None = None
+    label_texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """All that a person should know before the run."""
+        found = [*self.data.messages, *self.notes]
+        if self.config.run.precision == "bf16" != self.machine.precision:
+            found.append("this hardware does not multiply bfloat16: the run computes in float32")
+        if self.holds_out and len(self.gold) and len(self.voters) > 1 and not self.out_of_fold.any():
+            found.append("a label has a single labeled row, so none is held out: all families of voters weigh the same")
+        return tuple(found)
 
     @property
     def seed(self) -> int:
         """What every draw of the run follows from."""
         return self.config.run.seed
+
+    @property
+    def voters(self) -> tuple[AnySpec, ...]:
+        """All voters, in the order of their votes."""
+        return (*self.patterns, *self.embeddings)
 
     @property
     def generations(self) -> int:
@@ -70,20 +103,49 @@ class Plan:
         """The columns of the labeled rows, int64 [n]."""
         return gold_columns(self.data.labeled, self.data.task.labels)
 
+    @property
+    def holds_out(self) -> bool:
+        """Whether gold rows are kept from voters' sets: to judge generations, or for temperatures and weights."""
+        wanted, ensemble = self.config.ipet.held_out, self.config.ensemble
+        needed = self.generations > 1 or ensemble.mean == "calibrated" or ensemble.weighting == "auto"
+        return bool(needed if wanted == "auto" else wanted)
+
     @cached_property
-    def held_out(self) -> np.ndarray:
-        """Which gold rows are kept from which voter's sets, bool [m, n]: a fold each with its copies, or none."""
-        gold, wanted = self.gold, self.config.ipet.held_out
-        folds = gold_folds(gold, rng_for(self.seed, "folds")) if len(gold) else None
-        if folds is None or not (self.generations > 1 if wanted == "auto" else wanted):
-            return np.zeros((len(self.voters), len(gold)), np.bool_)
+    def _folds(self) -> np.ndarray:
+        """The fold of each gold row, int64 [n], the same for its copies; -1 where none are kept from anyone."""
+        gold = self.gold
+        least = 2 if len(gold) >= MANY_GOLD else LEAST_PER_LABEL
+        folds = gold_folds(gold, rng_for(self.seed, "folds"), least) if len(gold) and self.holds_out else None
+        if folds is None:
+            return np.full(len(gold), -1, np.int64)
         first: dict[str, int] = {}  # who is kept from a row is kept from its copies
-        folds = folds[[first.setdefault(normalise(row), i) for i, row in enumerate(self.data.labeled)]]
+        return folds[[first.setdefault(normalise(row), i) for i, row in enumerate(self.data.labeled)]]
+
+    @property
+    def held_out(self) -> np.ndarray:
+        """Which gold rows are kept from which pattern's sets, bool [m, n]: a fold each with its copies, or none."""
+        return self.kept_from[: len(self.patterns)]
+
+    @cached_property
+    def kept_from(self) -> np.ndarray:
+        """Which gold rows are kept from which voter's sets, bool [m, n]: a fold each with its copies, or none.
+
+        Voters on the vectors of an encoder as it is make folds of their own, and are kept from nothing.
+        """
         # The fold follows the name, so that the order in which patterns are listed decides nothing.
-        names = sorted(spec.name for spec in self.voters)
-        own = np.asarray([names.index(spec.name) % FOLDS for spec in self.voters])
-        kept: np.ndarray = folds == own[:, None]
+        names = sorted(spec.name for spec in self.patterns)
+        names += [spec.name for spec in self.embeddings if spec.learner == "contrastive"]
+        own = [names.index(spec.name) % FOLDS if spec.name in names else FOLDS for spec in self.voters]
+        kept: np.ndarray = self._folds == np.asarray(own, np.int64)[:, None]
         return kept
+
+    @cached_property
+    def out_of_fold(self) -> np.ndarray:
+        """Of which gold rows each voter speaks without having learned from them, bool [m, n]."""
+        counts = np.bincount(self.gold)
+        foldable = len(self.gold) > 0 and bool(counts[counts > 0].min() > 1) and self.holds_out
+        makes_folds = [isinstance(spec, EmbeddingSpec) and spec.learner == "embedding" for spec in self.voters]
+        return self.kept_from | (np.asarray(makes_folds, np.bool_)[:, None] & foldable)
 
     @cached_property
     def prior(self) -> np.ndarray:
@@ -96,12 +158,17 @@ class Plan:
         counts = np.bincount(self.gold, minlength=len(self.data.task.labels))
         growth = Growth(tuple(counts.tolist()), self.config.ipet.growth, self.config.ipet.first_rows)
         labels, pool = self.data.task.labels, self.data.unlabeled
-        return Drawing(self.config.ipet, growth, self.held_out, self.voters, pool, labels, self.seed)
+        return Drawing(self.config.ipet, growth, self.kept_from, self.voters, pool, labels, self.seed)
 
     @cached_property
     def rules(self) -> Rules:
         """How scores become votes."""
-        return Rules(self.config.ensemble, self.prior)
+        return Rules(self.config.ensemble, self.prior, self.gold, self.out_of_fold)
+
+    @cached_property
+    def refinement(self) -> Refinement:
+        """How the ensemble's labels are refined on the pool."""
+        return Refinement(self.config.refine, self.encoder, self.gold, self.out_of_fold)
 
     @cached_property
     def guards(self) -> Guards:
@@ -111,7 +178,7 @@ class Plan:
             prior=self.prior,
             pool=len(self.data.unlabeled),
             gold=self.gold,
-            held_out=self.held_out,
+            held_out=self.out_of_fold,
             several=self.generations > 1,
             accept_all=self.config.ipet.accept_all,
         )
@@ -119,7 +186,7 @@ class Plan:
     @cached_property
     def baseline(self) -> OptimizerSettings:
         """How the supervised baseline is trained: as the first voter that trains all weights, or by default."""
-        own = next((spec.train for spec in self.voters if spec.train.weights == "full"), None)
+        own = next((spec.train for spec in self.patterns if spec.train.weights == "full"), None)
         fields = own.model_dump(include=set(OptimizerSettings.model_fields)) if own else {}
         return scheduled(OptimizerSettings(**fields), self.source.parameters)
 
@@ -127,14 +194,15 @@ class Plan:
     def baselines(self) -> Baselines:
         """What the method is compared with; what needs labels only where there are some."""
         wanted = bool(self.data.labeled) and self.config.run.baseline
-        return Baselines(distinct_pvps(self.voters), self.held_out, self.baseline if wanted else None)
+        settings = self.baseline if wanted else None
+        return Baselines(distinct_pvps(self.patterns), self.held_out, settings, refitted=self.generations > 1)
 
     @cached_property
     def rows(self) -> RunRows:
         """The rows as jobs ask for them."""
         pool = len(self.data.unlabeled)
         compared = rng_for(self.seed, "compare").choice(pool, size=min(COMPARED_ROWS, pool), replace=False)
-        return RunRows(self.data, np.sort(compared), form_of(self.config, self.data))
+        return RunRows(self.data, np.sort(compared), form_of(self.config, self.data), self.label_texts)
 
     @cached_property
     def identity(self) -> dict[str, str]:
@@ -142,14 +210,15 @@ class Plan:
 
         Paths are left out of the settings, for files count by what is in them, and so is what no job depends on.
         """
-        left_out: dict[str, set[str]] = {}
-        paths = ("data.train", "data.unlabeled", "data.test", "model.name", "prompts.registry")
+        left_out: dict[str, Any] = {"train": {"voters": {"__all__": {"model"}}}}
+        paths = ("data.train", "data.unlabeled", "data.test", "model.name", "encoder.name", "prompts.registry")
         for name in (*paths, *ADDITIONS):
             section, _, key = name.partition(".")
             left_out.setdefault(section, set()).add(key)
         data, settings = self.data, self.config.model_dump(mode="json", exclude=left_out)
+        encoders = [*(spec.source.digest for spec in self.embeddings), self.encoder.digest if self.encoder else ""]
         return {
-            "config": job_hash(settings=settings, pvps=[spec.pvp.key() for spec in self.voters]),
+            "config": job_hash(settings=settings, pvps=[spec.pvp.key() for spec in self.patterns], encoders=encoders),
             "data": job_hash(
                 labels=list(data.task.labels),
                 columns=list(data.columns.items()),
@@ -167,7 +236,7 @@ class Plan:
     @property
     def tried(self) -> Tried:
         """What a trial tries, on a model of its own."""
-        return Tried(self.config.run, self.voters, self.generations, self.data, self.model, self.base)
+        return Tried(self.config.run, self.patterns, self.generations, self.data, self.model, self.base)
 
     @property
     def facts(self) -> dict[str, object]:
@@ -184,31 +253,61 @@ class Plan:
     @property
     def model(self) -> SharedModel:
         """The model that the voters share, not loaded yet; each kind of them is to be tried on it."""
-        kinds = [spec for spec in self.voters if not spec.seed_index]
+        kinds = [spec for spec in self.patterns if not spec.seed_index]
         return SharedModel(self.source, self.config.model, self.machine, self.config.prompts.multi_token, kinds)
+
+    @property
+    def _student(self) -> DistillSettings:
+        """The final classifier's settings without gaps: it trains until it agrees, most often about as long."""
+        # The encoder of a run is as small as its voters' model, once its vocabulary is cut.
+        return scheduled_student(self.config.distill, student_sources(self.config.distill, self.source)[0].parameters)
 
     @property
     def probe(self) -> Probe:
         """What measures a few seconds of the work, on a model of its own."""
         return Probe(
             data=self.data,
-            voters=self.voters,
+            voters=self.patterns,
             model=self.model,
             machine=self.machine,
             form=self.rows.form,
-            student=self.config.distill,
+            student=self._student,
             baseline=self.baselines.settings,
             seed=self.seed,
             self_trained=self.generations > 1 or not self.data.labeled,
         )
 
     @property
+    def _encoders(self) -> tuple[EncoderLoad, ...]:
+        """What embeds the rows, each with its voters."""
+        sources = {
+            source.digest: source for source in (self.encoder, *(spec.source for spec in self.embeddings)) if source
+        }
+        drawn = [int(self.drawing.growth.wanted(number).sum()) if number else 0 for number in range(self.generations)]
+        learned = tuple(rows_learned(len(self.gold) + rows) for rows in drawn)
+
+        def load(source: ModelSource) -> EncoderLoad:
+            own = [spec for spec in self.embeddings if spec.source.digest == source.digest]
+            vectors, tuned = (
+                tuple(spec.name for spec in own if spec.learner == learner) for learner in ("embedding", "contrastive")
+            )
+            cost = token_cost(source.config) / token_cost(self.source.config)
+            hidden = int(getattr(source.config, "hidden_size", 0))
+            return EncoderLoad(Path(source.name).name, cost, vectors, tuned, learned, cut_weights(source), hidden)
+
+        return tuple(map(load, sources.values()))
+
+    @property
     def workload(self) -> Workload:
         """What is asked for, if no generation is rejected, and all of it done by one process."""
         config, pool = self.config, len(self.data.unlabeled)
-        compared = len(self.rows.compared)
+        start, compared = student_sources(config.distill, self.source, self.encoder)[0], len(self.rows.compared)
+        cost = token_cost(start.config) / token_cost(self.source.config)
+        learned = pool + (len(self.data.labeled) if config.distill.gold_rows else 0)
+        fitted = takes_mean(start.config) and config.distill.size != "static"
         return Workload(
-            voters=tuple(map(VoterLoad.of, self.voters)),
+            voters=tuple(map(VoterLoad.of, self.patterns)),
+            encoders=self._encoders,
             labels=len(self.data.task.labels),
             labeled=len(self.data.labeled),
             pool=pool,
@@ -217,9 +316,10 @@ class Plan:
             embedded=min(pool, max(compared, EMBEDDED_ROWS)),
             generation_rows=tuple(self.drawing.labeled_rows(number, number) for number in range(self.generations)),
             baseline=self.baselines.settings is not None,
-            folds=int(self.baselines.folds.max(initial=-1)) + 1,
+            folds=int(self.baselines.folds.max(initial=-1)) + 1 if self.baselines.refitted else 0,
             baseline_steps=self.baseline.steps or 0,
-            distill_steps=config.distill.steps or 0,
+            distill_steps=0 if config.distill.size == "logistic" else round(cost * (self._student.steps or 0)),
+            distill_embedded=round(cost * min(learned, MOST_ROWS)) if fitted else 0,
             distill_batch=config.distill.batch_size,
             distill_size=config.distill.size,
             adaptation=adaptation_load(config.adapt, config.model.max_length, pool),
@@ -249,7 +349,8 @@ def form_of(config: RunConfig, data: TaskData) -> ClassifierForm:
 def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     """Read and check the data, the prompts and the model of a config, and fill its gaps; paths become absolute.
 
-    Unless `words` is false, the words of the labels and the templates are tried with the tokenizer.
+    Unless `words` is false, the words of the labels and the templates are tried with the tokenizer, and voters that
+    cannot read the texts are left out.
 
     Raises `UsageError` if something in them is wrong.
     """
@@ -260,21 +361,39 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     quiet_transformers()
     source = find_model(config.model.name, config.model.revision)
     masked_lm_config(source)
+    encoder = find_encoder(config.encoder.name, config.encoder.revision) if config.encoder.wanted else None
+    check_student(config.distill, source, encoder)
     spoken = (verbalizer or Verbalizer.from_labels(data.task.labels)).for_labels(data.task.labels)
     voters = voter_specs(config.train, config.prompts, patterns, spoken, data.task, source.parameters)
-    machine = Machine.pick(config.run)
-    schedule = Schedule(config.ipet, config.ensemble.prior, data, len(voters))
-    notes = (*schedule.notes, *voter_notes(config.prompts, patterns, voters, source.parameters))
-    if config.run.precision == "bf16" != machine.precision:
-        notes += ("this hardware does not multiply bfloat16: the run computes in float32",)
-    resolved = {
-        "task": config.task.model_copy(update={"labels": data.task.labels, "fields": dict(data.columns)}),
-        "ipet": config.ipet.model_copy(update={"generations": schedule.generations}),
-        # With tables of voters it stays as it is: they would take too much from one without gaps.
-        "train": config.train if config.train.voters else voters[0].train,
-        "distill": resolved_student(config.distill, source),
-    }
-    plan = Plan(config.model_copy(update=resolved), data, source, machine, voters, notes)
+    counts = Counter(str(row.label) for row in data.labeled)
+    specs = embedding_specs(config.train, encoder, [counts[label] for label in data.task.labels] if counts else ())
+    able = Readers(voters, specs, encoder)
+    if words:
+        able = able_readers(able, source, data.unlabeled)
+    schedule = Schedule(config.ipet, config.ensemble.prior, data, len(able.patterns) + len(able.embeddings))
+    asked = voter_notes(config.prompts, patterns, voters, data.task, source.parameters)
+    plan = Plan(
+        config=_resolved(config, data, voters, schedule.generations),
+        data=data,
+        source=source,
+        machine=Machine.pick(config.run),
+        patterns=able.patterns,
+        embeddings=able.embeddings,
+        encoder=able.encoder,
+        label_texts=label_texts(data.task.labels, spoken.words, data.task.descriptions),
+        notes=(*able.notes, *schedule.notes, *asked),
+    )
     if words:
         plan.model.try_prompts(data)
     return plan
+
+
+def _resolved(config: RunConfig, data: TaskData, voters: Sequence[VoterSpec], generations: int) -> RunConfig:
+    """Return a config without gaps."""
+    found = {
+        "task": config.task.model_copy(update={"labels": data.task.labels, "fields": dict(data.columns)}),
+        "ipet": config.ipet.model_copy(update={"generations": generations}),
+        # With tables of voters it stays as it is: they would take too much from one without gaps.
+        "train": config.train if config.train.voters or not voters else voters[0].train,
+    }
+    return config.model_copy(update=found)

@@ -24,6 +24,7 @@ from pet.library import BUNDLED_MODELS
 def test_find_a_folder_and_a_bundled_model(folder: Path) -> None:
     assert find_model(str(folder)) == ModelSource(str(folder), folder)
     assert find_model("pet-mini") == ModelSource("pet-mini", BUNDLED_MODELS / "pet-mini")
+    assert find_model("e5-small") == ModelSource("e5-small", BUNDLED_MODELS / "e5-small")
 
 
 def test_a_folder_is_never_taken_for_a_bundled_name(

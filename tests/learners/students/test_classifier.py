@@ -19,7 +19,7 @@ from pet.errors import ModelError
 from pet.learners.models.machine import Machine
 from pet.learners.models.sources import ModelSource
 from pet.learners.students import classifier as classifier_module
-from pet.learners.students.base import ClassifierForm
+from pet.learners.students.base import ClassifierForm, Learning
 from pet.learners.students.classifier import TextClassifier
 from pet.settings.training import OptimizerSettings
 
@@ -74,7 +74,7 @@ def test_every_family_learns_from_soft_labels(
 ) -> None:
     told: list[int] = []
     classifier = new_classifier(family)
-    log = classifier.fit(rows, soft(rows), settings_of(), generator(), temperature=2.0, advance=told.append)
+    log = classifier.fit(rows, soft(rows), settings_of(), generator(), learning=Learning(2.0), advance=told.append)
     probs = classifier.probabilities(rows)
     assert sum(told) == log.updates == 30
     assert np.mean(log.losses[-5:]) < 0.7 * np.mean(log.losses[:3])
@@ -100,7 +100,7 @@ def test_chunks_give_the_same_probabilities(
 def test_the_student_comes_to_the_teacher(new_classifier: Callable[..., TextClassifier], rows: list[Example]) -> None:
     """Taught long enough, the probabilities are the teacher's and not more certain."""
     classifier = new_classifier("modernbert")
-    classifier.fit(rows, soft(rows), settings_of(steps=150), generator(), temperature=2.0)
+    classifier.fit(rows, soft(rows), settings_of(steps=150), generator(), learning=Learning(2.0))
     assert classifier.probabilities(rows) == pytest.approx(soft(rows), abs=0.06)
 
 

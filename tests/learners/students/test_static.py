@@ -16,7 +16,7 @@ from pet.data.examples import Example
 from pet.errors import ModelError, RunError
 from pet.learners.models.machine import Machine
 from pet.learners.models.sources import ModelSource
-from pet.learners.students.base import ClassifierForm
+from pet.learners.students.base import ClassifierForm, Learning
 from pet.learners.students.classifier import TextClassifier
 from pet.learners.students.sizes import load_student
 from pet.learners.students.static import Bags, StaticClassifier
@@ -43,7 +43,7 @@ def new(
 @pytest.fixture(scope="module")
 def trained(folders: dict[str, Path], rows: list[Example]) -> StaticClassifier:
     student = new(folders)
-    student.fit(rows, soft(rows), SETTINGS, np.random.default_rng(0), temperature=2.0)
+    student.fit(rows, soft(rows), SETTINGS, np.random.default_rng(0), learning=Learning(2.0))
     return student
 
 
@@ -77,7 +77,7 @@ def test_ids_are_renamed_in_place_a_million_at_a_time() -> None:
 def test_every_family_has_a_static_student(folders: dict[str, Path], rows: list[Example], family: str) -> None:
     told: list[int] = []
     student = new(folders, family)
-    log = student.fit(rows, soft(rows), SETTINGS, np.random.default_rng(0), 2.0, told.append)
+    log = student.fit(rows, soft(rows), SETTINGS, np.random.default_rng(0), Learning(2.0), told.append)
     probs = student.probabilities(rows)
     assert log.updates == sum(told) == 120
     assert (probs.argmax(1) == soft(rows).argmax(1)).all()
@@ -97,8 +97,8 @@ def test_a_word_that_no_row_has_is_scored_by_its_pretrained_vector(
 
 def test_the_seed_decides(trained: StaticClassifier, folders: dict[str, Path], rows: list[Example]) -> None:
     again, other = new(folders), new(folders)
-    again.fit(rows, soft(rows), SETTINGS, np.random.default_rng(0), temperature=2.0)
-    other.fit(rows, soft(rows), SETTINGS, np.random.default_rng(1), temperature=2.0)
+    again.fit(rows, soft(rows), SETTINGS, np.random.default_rng(0), learning=Learning(2.0))
+    other.fit(rows, soft(rows), SETTINGS, np.random.default_rng(1), learning=Learning(2.0))
     assert torch.equal(again.scores, trained.scores)
     assert not torch.equal(other.scores, trained.scores)
 

@@ -254,3 +254,44 @@ def test_a_training_batch_is_as_wide_as_eight_divides_but_never_wider_than_the_m
         return backbone.training_batch([row]).inputs["input_ids"].shape[1]
 
     assert [width(size) for size in (1, 8, 9, 61, backbone.longest_input)] == [8, 8, 16, 64, backbone.longest_input]
+
+
+EXPLAINED = (Example("d1", {"text": "goal score"}, "Sports"), Example("d2", {"text": "software chip"}, "Tech"))
+
+
+def explained_voter(voter: PvpVoter, variant: VariantSettings | None = None) -> PvpVoter:
+    about = (voter.settings, voter.machine, voter.multi_token, variant or voter.variant, EXPLAINED)
+    return PvpVoter(voter.backbone, voter.pvp, *about)
+
+
+def test_rows_that_explain_the_labels_are_all_there_is_to_learn_without_labeled_ones(
+    voter: PvpVoter, rows: list[Example]
+) -> None:
+    taught = explained_voter(voter)
+    log = taught.train([], settings_of(steps=20), generator(), rows)
+    assert log.updates == 20
+    assert [voter.words.labels[k] for k in taught.scores(EXPLAINED).argmax(1)] == ["Sports", "Tech"]
+
+
+@pytest.mark.parametrize("preset", ["pet", "adapet"])
+def test_rows_that_explain_the_labels_are_learned_beside_labeled_ones(
+    voter: PvpVoter, rows: list[Example], preset: str
+) -> None:
+    first, scores = [], []
+    for weight in (0.25, 0.5, 0.5):
+        taught = explained_voter(voter, VariantSettings(preset=preset))
+        log = taught.train(rows, settings_of(preset=preset, steps=4, descriptions=weight), generator())
+        first.append(log.losses[0])
+        scores.append(taught.scores(rows))
+    assert first[0] < first[1] == first[2]
+    assert not np.array_equal(scores[0], scores[1]) and np.array_equal(scores[1], scores[2])
+
+
+def test_without_rows_that_explain_the_labels_their_weight_changes_nothing(
+    voter: PvpVoter, rows: list[Example]
+) -> None:
+    found = []
+    for weight in (0.0, 0.5):
+        voter.train(rows, settings_of(steps=4, descriptions=weight), generator())
+        found.append(voter.scores(rows))
+    assert np.array_equal(found[0], found[1])

@@ -1,12 +1,14 @@
 """Voters of a run: those that do not fit are refused before any work, settings that none of them uses are told of."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from toy import write_rows
 
 import pet
 from pet.errors import ConfigError, ModelError
@@ -132,3 +134,34 @@ def test_the_virtual_tokens_of_a_run_are_as_many_as_it_says(config: Callable[...
         config("prompts.patterns=toy/colon", "train.preset=prompt-tuning", "train.virtual_tokens=3")
     ).voters
     assert spec.prompt.pattern.template == "{soft:3} {mask}: {text}"
+
+
+DESCRIBED = "task.descriptions.Sports=matches, teams"
+
+
+def test_voters_get_rows_that_explain_the_labels_where_they_learn_from_them(
+    config: Callable[..., pet.RunConfig],
+) -> None:
+    plan = prepare(config(DESCRIBED, "train.descriptions=0.3", "train.seeds=2"))
+    assert plan.notes == ()
+    for spec in plan.voters:
+        assert spec.trains(0)
+        texts = [row.fields["text"] for row in spec.described if row.label == "Sports"]
+        assert texts == ["matches, teams", "matches", "teams", "Sports", "team"]
+    unexplained = prepare(config("train.descriptions=0.3"))
+    assert not any(spec.described or spec.trains(0) for spec in unexplained.voters)
+
+
+def test_descriptions_that_no_voter_learns_from_are_told_of(
+    config: Callable[..., pet.RunConfig], toy_pipeline: Path, tmp_path: Path
+) -> None:
+    (note,) = prepare(config(DESCRIBED, "train.descriptions=0")).notes
+    assert note == "no voter learns from the descriptions of the labels: train.descriptions is 0"
+    task = tmp_path / "pairs"
+    shutil.copytree(toy_pipeline.parent, task)
+    for part in ("train", "unlabeled", "test"):
+        rows = map(json.loads, (task / f"{part}.jsonl").read_text().splitlines())
+        write_rows(task / f"{part}.jsonl", ({**row, "text_b": "more"} for row in rows))
+    fields = ("task.fields.text=text", "task.fields.text_b=text_b")
+    (note,) = prepare(pet.RunConfig.from_toml(task / "toy.toml", (DESCRIBED, "train.descriptions=0.3", *fields))).notes
+    assert note == "no voter learns from the descriptions of the labels: a row has 2 texts"

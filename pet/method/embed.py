@@ -1,0 +1,116 @@
+"""Rows as vectors: one pass of an encoder over the pool, shared by all that needs no pattern.
+
+The embedding voter, the refinement on the pool, the classifiers on embeddings and the final classifier start from it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from pet.labeling.neighbours import centred
+from pet.learners.models.encoder import Encoder
+from pet.learners.models.sources import ModelSource
+from pet.learners.models.trimming import trimmed
+from pet.learners.voters.embedding import Rows as VectorRows
+from pet.method.jobs import Jobs
+from pet.runs.results import write_results
+from pet.runs.shards import PoolScores
+
+_TRIMMED = "encoder"
+_POOL = "pool.npy"
+
+
+@dataclass(frozen=True)
+class _Vectors:
+    """Pooled vectors as the encoder gives them, float32 [r, h] each; `mean` [1, h] is that of the pool."""
+
+    labeled: np.ndarray
+    content_free: np.ndarray
+    texts: np.ndarray
+    test: np.ndarray
+    mean: np.ndarray
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Vectors of the rows of a run as the encoder gives them, float32 [r, h] each, those of the `pool` in a file.
+
+    `mean` [h] is that of the pool. `texts` stand for the labels in `text_columns` (int64 [r]). `source` is the encoder,
+    its vocabulary cut to what the run needs where it is a large one.
+    """
+
+    source: ModelSource
+    pool: np.ndarray
+    labeled: np.ndarray
+    content_free: np.ndarray
+    texts: np.ndarray
+    text_columns: np.ndarray
+    test: np.ndarray
+    mean: np.ndarray
+
+    def centred(self, vectors: np.ndarray) -> np.ndarray:
+        """Return vectors without the mean of the pool, of length 1."""
+        return centred(vectors, self.mean)
+
+    @property
+    def standing_for(self) -> VectorRows:
+        """The texts that stand for labels, as rows to learn from."""
+        return VectorRows.standing_for(self.centred(self.texts), self.text_columns)
+
+
+def embedded(source: ModelSource, jobs: Jobs) -> Embedded:
+    """Return the vectors of all rows by an encoder; they are the result of a job.
+
+    Raises `ModelError` if it is no encoder.
+    """
+    rows, texts = jobs.rows, jobs.rows.label_texts
+    lines = [text for label in rows.data.task.labels for text in texts[label]]
+    job = jobs.runner.job(f"embeddings/{Path(source.name).name}", encoder=source.digest, texts=lines)
+    pool = PoolScores(jobs.runner.store, job, rows.data.unlabeled)
+
+    def work(folder: Path) -> None:
+        parts = {"labeled": rows.data.labeled, "content_free": rows.content_free, "test": rows.data.test}
+        total = len(rows.data.unlabeled) + sum(map(len, parts.values()))
+        with jobs.runner.stages.stage(f"embeddings by {Path(source.name).name}", total) as advance:
+            encoder = Encoder.load(trimmed(source, _texts(jobs), folder / _TRIMMED), jobs.machine)
+            embed = partial(encoder.embed, fields=rows.form.columns, max_length=rows.form.max_length, advance=advance)
+            found = {name: embed(examples) for name, examples in parts.items()}
+            pool.write(folder, embed, advance)
+            mean = _joined(folder, len(rows.data.unlabeled), encoder.hidden_size)
+            found |= {"texts": encoder.embed_texts(lines), "mean": mean.astype(np.float32)[None]}
+            write_results(folder, _Vectors(**found), others=len(rows.data.unlabeled))
+
+    found, folder = jobs.runner.run(job, _Vectors, work), jobs.runner.store.path(job)
+    pool.tidy()
+    return Embedded(
+        source=ModelSource(source.name, folder / _TRIMMED) if (folder / _TRIMMED).is_dir() else source,
+        pool=np.load(folder / _POOL, mmap_mode="r"),
+        text_columns=np.repeat(np.arange(len(texts)), [len(texts[label]) for label in rows.data.task.labels]),
+        **{**vars(found), "mean": found.mean[0]},
+    )
+
+
+def _joined(folder: Path, count: int, hidden: int) -> np.ndarray:
+    """Make one file of the shards of the pool, whose rows are read in any order; return the mean, float64 [h]."""
+    whole = np.lib.format.open_memmap(folder / _POOL, mode="w+", dtype=np.float32, shape=(count, hidden))
+    start, total = 0, np.zeros(hidden)
+    for shard in sorted(folder.glob("pool-*.safetensors")):
+        vectors = load_file(shard)["pool"]
+        whole[start : start + len(vectors)] = vectors
+        start, total = start + len(vectors), total + vectors.sum(axis=0, dtype=np.float64)
+        shard.unlink()
+    whole.flush()
+    return np.asarray(total / max(1, count))
+
+
+def _texts(jobs: Jobs) -> Iterator[str]:
+    """Yield all that the encoder has to read in the run."""
+    rows = jobs.rows
+    sets = (rows.data.labeled, rows.data.unlabeled, rows.data.test)
+    yield from (text for examples in sets for example in examples for text in example.fields.values())
+    yield from chain.from_iterable(rows.label_texts.values())

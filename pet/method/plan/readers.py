@@ -1,0 +1,53 @@
+"""Which voters can read the texts: those whose tokenizer knows their words; the others are left out of a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pet.data.examples import Example
+from pet.errors import ConfigError
+from pet.learners.models.readability import Readability, readability
+from pet.learners.models.sources import ModelSource, load_tokenizer
+from pet.learners.voters.embedding import EmbeddingSpec
+from pet.learners.voters.spec import VoterSpec
+
+
+@dataclass(frozen=True)
+class Readers:
+    """The voters that can read the texts, and what is to be said of those that were left out."""
+
+    patterns: tuple[VoterSpec, ...]
+    embeddings: tuple[EmbeddingSpec, ...]
+    encoder: ModelSource | None
+    notes: tuple[str, ...] = ()
+
+
+def able_readers(all_of_them: Readers, model: ModelSource, rows: Sequence[Example]) -> Readers:
+    """Return the voters without those of a family that cannot read the texts, where another one can.
+
+    A single family stays as it is: there is nobody else. One that knows the words, though in many pieces, stays where
+    the other does not know them at all.
+
+    Raises `ConfigError` if two families were asked for and neither knows the words of the texts.
+    """
+    encoder = all_of_them.encoder
+    if not (all_of_them.patterns and all_of_them.embeddings and encoder):
+        return all_of_them
+    own, other = _reading(model, rows), _reading(encoder, rows)
+    problems = own.problem(Path(model.name).name), other.problem(Path(encoder.name).name)
+    if own.unreadable and other.unreadable:
+        raise ConfigError(
+            f"No voter can read the texts ({'; '.join(problems)}): take models that read their language, such as "
+            'model.name = "xlm-roberta-base" and encoder.name = "e5-small".'
+        )
+    if problems[0] and (other.readable or own.unreadable):
+        note = f"the voters with patterns are left out: {problems[0]}; another model.name could read them"
+        return Readers((), all_of_them.embeddings, encoder, (note,))
+    if problems[1] and (own.readable or other.unreadable):
+        readable = tuple(spec for spec in all_of_them.embeddings if spec.source.digest != encoder.digest)
+        return Readers(all_of_them.patterns, readable, None, (f"the voters on vectors are left out: {problems[1]}",))
+    return replace(all_of_them, notes=tuple(filter(None, problems)))
+
+
+def _reading(source: ModelSource, rows: Sequence[Example]) -> Readability:
+    return readability(load_tokenizer(source.folder), rows)
