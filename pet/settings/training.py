@@ -97,6 +97,7 @@ class TrainSettings(OptimizerSettings, VariantSettings):
     Beside the patterns an `embedding` voter votes, and a `contrastive` one ("auto": with 3 labels and 8 labeled rows of
     each, or with 20 labels), unless there are tables of `voters`, which name all there are.
     `descriptions` weighs the loss on rows that are made of the descriptions of the labels, beside that on labeled rows.
+    `steps` are the most: training ends once the mean loss of a pass over the rows is below `stop_loss` (0: never).
     """
 
     seeds: PositiveInt = 1
@@ -104,6 +105,7 @@ class TrainSettings(OptimizerSettings, VariantSettings):
     contrastive: AutoOrNot = "auto"
     auxiliary_mlm: Share = 0.0
     descriptions: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
+    stop_loss: Annotated[float, Field(ge=0.0)] = 0.05
     voters: tuple[VoterSettings, ...] = ()
 
     @model_validator(mode="after")

@@ -193,9 +193,10 @@ class Plan:
     @property
     def baselines(self) -> Baselines:
         """What the method is compared with; what needs labels only where there are some."""
-        wanted = bool(self.data.labeled) and self.config.run.baseline
-        settings = self.baseline if wanted else None
-        return Baselines(distinct_pvps(self.patterns), self.held_out, settings, refitted=self.generations > 1)
+        wanted, labeled = self.config.run.baseline, bool(self.data.labeled)
+        pvps, settings = (distinct_pvps(self.patterns), self.baseline) if wanted is True else ((), None)
+        on_vectors = labeled and (wanted is True or (wanted == "auto" and self.encoder is not None))
+        return Baselines(pvps, self.held_out, settings if labeled else None, on_vectors, self.generations > 1)
 
     @cached_property
     def rows(self) -> RunRows:
@@ -280,9 +281,8 @@ class Plan:
     @property
     def _encoders(self) -> tuple[EncoderLoad, ...]:
         """What embeds the rows, each with its voters."""
-        sources = {
-            source.digest: source for source in (self.encoder, *(spec.source for spec in self.embeddings)) if source
-        }
+        named = (self.encoder, *(spec.source for spec in self.embeddings))
+        sources = {source.digest: source for source in named if source}
         drawn = [int(self.drawing.growth.wanted(number).sum()) if number else 0 for number in range(self.generations)]
         learned = tuple(rows_learned(len(self.gold) + rows) for rows in drawn)
 
@@ -316,6 +316,7 @@ class Plan:
             embedded=min(pool, max(compared, EMBEDDED_ROWS)),
             generation_rows=tuple(self.drawing.labeled_rows(number, number) for number in range(self.generations)),
             baseline=self.baselines.settings is not None,
+            untrained=bool(self.baselines.pvps),
             folds=int(self.baselines.folds.max(initial=-1)) + 1 if self.baselines.refitted else 0,
             baseline_steps=self.baseline.steps or 0,
             distill_steps=0 if config.distill.size == "logistic" else round(cost * (self._student.steps or 0)),
