@@ -105,7 +105,7 @@ class TrainSettings(OptimizerSettings, VariantSettings):
     contrastive: AutoOrNot = "auto"
     auxiliary_mlm: Share = 0.0
     descriptions: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
-    stop_loss: Annotated[float, Field(ge=0.0)] = 0.05
+    stop_loss: Annotated[float, Field(ge=0.0)] = 0.1
     voters: tuple[VoterSettings, ...] = ()
 
     @model_validator(mode="after")
