@@ -20,12 +20,13 @@ def draw_picture(table: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]],
     """Draw a field for each shape: a point for each sample of each way to label, and a larger one for its mean."""
     import matplotlib as mpl  # not above: the tests read this file without it
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     mpl.rcParams["svg.hashsalt"] = "pet"  # the same bytes for the same figures
     columns = min(2, len(table))
     rows = math.ceil(len(table) / columns)
     figure = Figure(figsize=(5 * columns, 3.6 * rows + 0.6), layout="constrained")
-    fields = figure.subplots(rows, columns, squeeze=False).flat
+    fields = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
     names = list(dict.fromkeys(way for ways in table.values() for way in ways))
     handles = {}
     for field, (shape, ways) in zip(fields, table.items(), strict=False):
@@ -35,8 +36,11 @@ def draw_picture(table: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]],
             field.scatter(x, y, s=12, alpha=0.4, **look)
             handles[way] = field.scatter([mean(x)], [mean(y)], s=60, **look)
         field.set(xscale="log", xlabel="CPU-seconds", ylabel="test accuracy, %", title=shape)
+        field.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        field.xaxis.set_major_formatter("{x:g}")
+        field.xaxis.set_minor_formatter(NullFormatter())
         field.grid(alpha=0.3, which="both")
-    for field in fields:
+    for field in fields[len(table) :]:
         field.set_axis_off()
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(4, len(handles)))
     figure.savefig(path, metadata={"Date": None})

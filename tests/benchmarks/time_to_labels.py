@@ -29,6 +29,8 @@ from picture import draw_picture
 from rivals import RIVALS, Setting, python_with_setfit, rival
 from shapes import LONG, SHAPES, Drawn, Sizes, draw
 
+from pet.runs.identity import code_digest
+
 
 @dataclass(frozen=True)
 class OwnRun:
@@ -84,7 +86,7 @@ def measure_shape(shape: str, seed: int, options: argparse.Namespace) -> dict[st
     ways: dict[str, OwnRun | None] = {own.name: own for own in options.run} | dict.fromkeys(rivals)
     for way, own in ways.items():
         asked = {"shape": shape, "seed": seed, "sizes": asdict(sizes), "threads": options.threads, "way": way}
-        asked |= {"model": bundled_model(), "run": [*own.settings, str(own.checkout)] if own else None}
+        asked |= {"model": bundled_model(), "run": [*own.settings, str(own.checkout or code_digest())] if own else None}
         found[way] = kept.measured(asked, partial(measure, way, own, drawn, setting))
         one = found[way]
         print(f"  {way}: {one['cpu_seconds']:.1f} CPU-seconds, {one['seconds']:.1f} s, {one['found']}", flush=True)
