@@ -6,8 +6,13 @@ from typing import Annotated
 
 import typer
 
-from pet.cli.app import AcceptAll, BadRow, Config, Force, KeepModels, OutputDir, Registry, Settings, app
+from pet.cli.app import FAST_RUN, AcceptAll, BadRow, Config, Fast, Force, KeepModels, OutputDir, Registry, Settings, app
 from pet.cli.terminal import aligned, load_config, print_table, run_place, say
+
+
+def _changed(accept_all: bool, keep_models: bool, fast: bool) -> dict[str, bool]:
+    """Return what the flags change, and whether each is given."""
+    return {"ipet.accept_all=true": accept_all, "run.keep_models=true": keep_models, FAST_RUN: fast}
 
 
 @app.command("run")
@@ -20,13 +25,14 @@ def run_command(
     force: Force = False,
     accept_all: AcceptAll = False,
     keep_models: KeepModels = False,
+    fast: Fast = False,
 ) -> None:
     """Label the pool, distill a classifier, and compare it with what else could have been done.
 
     Example: `pet run my.toml --set train.steps=60 --output-dir runs/first`
     """
     # A slip in it is told before torch is loaded.
-    loaded = load_config(config, settings, registry, on_bad_row, accept_all, keep_models)
+    loaded = load_config(config, settings, registry, on_bad_row, _changed(accept_all, keep_models, fast))
     from pet.method.card import python_call
     from pet.method.labels import sample_lines
     from pet.method.summary import summary_table
@@ -60,6 +66,7 @@ def label_command(
     force: Force = False,
     accept_all: AcceptAll = False,
     keep_models: KeepModels = False,
+    fast: Fast = False,
     jsonl: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the rows as JSON lines too (or as .csv, .tsv or .parquet)."),
@@ -69,7 +76,7 @@ def label_command(
 
     Example: `pet label my.toml --jsonl labeled.jsonl`
     """
-    loaded = load_config(config, settings, registry, on_bad_row, accept_all, keep_models)
+    loaded = load_config(config, settings, registry, on_bad_row, _changed(accept_all, keep_models, fast))
     from pet.data.output import export_jsonl
     from pet.data.writers import check_output
     from pet.pipeline import label

@@ -101,7 +101,7 @@ class Trials:
         if size == "static":
             self._static()
         elif size == "logistic":
-            self._logistic(size, self.making.sources)
+            self._logistic(size, self._with_mean or self.making.sources)
         elif size == "auto" and held:
             start = self._logistic("logistic", self._with_mean)
             if start is None:

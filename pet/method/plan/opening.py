@@ -29,7 +29,7 @@ from pet.learners.voters.shared import SharedModel
 from pet.method.adapt import adapted_before
 from pet.method.jobs import Jobs, RunRows
 from pet.method.place import Place, RunPlace
-from pet.method.plan.plan import Plan, form_of, prepare, shared_parts
+from pet.method.plan.plan import Plan, form_of, prepare
 from pet.method.trial import earlier_scoring
 from pet.method.vote import vote_of
 from pet.runs.directory import RunDirectory
@@ -79,6 +79,17 @@ def open_place(
         config, processes = plan.config, partial(_processes, plan.config, plan.base, trial.workers)
         place = (directory, log, jobs, config.task, config.distill)
         yield RunPlace(*place, plan, processes, trial, watch, force)
+
+
+def shared_parts(config: RunConfig, base: Mapping[str, str], machine: Machine) -> dict[str, object]:
+    """Return what every job depends on; `base` are digests of what is read."""
+    return {
+        "base": dict(base),
+        "model": config.model.model_dump(mode="json", exclude={"name"}),
+        "machine": [machine.device.type, machine.precision, machine.inference],
+        "seed": config.run.seed,
+        "multi_token": config.prompts.multi_token,
+    }
 
 
 def _processes(

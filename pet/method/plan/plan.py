@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,12 @@ class Plan:
     def voters(self) -> tuple[AnySpec, ...]:
         """All voters, in the order of their votes."""
         return (*self.patterns, *self.embeddings)
+
+    @property
+    def quickest(self) -> "Plan | None":
+        """The plan of the voters that take seconds, where there are others: their labels are the first ones."""
+        quick = tuple(spec for spec in self.embeddings if spec.learner == "embedding")
+        return replace(self, patterns=(), embeddings=quick) if 0 < len(quick) < len(self.voters) else None
 
     @property
     def generations(self) -> int:
@@ -330,17 +336,6 @@ class Plan:
         )
 
 
-def shared_parts(config: RunConfig, base: Mapping[str, str], machine: Machine) -> dict[str, object]:
-    """Return what every job depends on; `base` are digests of what is read."""
-    return {
-        "base": dict(base),
-        "model": config.model.model_dump(mode="json", exclude={"name"}),
-        "machine": [machine.device.type, machine.precision, machine.inference],
-        "seed": config.run.seed,
-        "multi_token": config.prompts.multi_token,
-    }
-
-
 def form_of(config: RunConfig, data: TaskData) -> ClassifierForm:
     """Return what the classifiers of a run read and say."""
     task = config.task
@@ -363,6 +358,8 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     source = find_model(config.model.name, config.model.revision)
     masked_lm_config(source)
     encoder = find_encoder(config.encoder.name, config.encoder.revision) if config.encoder.wanted else None
+    if config.train.is_fast and config.distill.size == "auto" and encoder and takes_mean(encoder.config):
+        config = config.model_copy(update={"distill": config.distill.model_copy(update={"size": "logistic"})})
     check_student(config.distill, source, encoder)
     spoken = (verbalizer or Verbalizer.from_labels(data.task.labels)).for_labels(data.task.labels)
     voters = voter_specs(config.train, config.prompts, patterns, spoken, data.task, source.parameters)
