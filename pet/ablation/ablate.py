@@ -68,13 +68,11 @@ def _check(configs: Sequence[RunConfig], seeds: Sequence[int]) -> None:
 
 
 def _checked(config: RunConfig, seeds: Sequence[int]) -> tuple[str, frozenset[str]]:
-    """Prepare the run of a cell on the first sample; return the digest of its test rows, and the labeled rows' ids."""
+    """Prepare the run of a cell on the first sample; return the digests of its test rows and of each labeled one."""
     plan = prepare(config)
-    if not plan.data.test:
-        raise ConfigError(f"The test file {config.data.test} has no rows: an ablation compares accuracy on them.")
     if len(seeds) > 1:
         _check_samples(plan.config, seeds)
-    return data_digest(plan.data.test), frozenset(row.id for row in plan.data.labeled)
+    return data_digest(plan.data.test), frozenset(data_digest([row]) for row in plan.data.labeled)
 
 
 def _check_samples(config: RunConfig, seeds: Sequence[int]) -> None:
