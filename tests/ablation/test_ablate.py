@@ -11,6 +11,7 @@ from toy import content
 import pet
 from pet.ablation.paired import paired
 from pet.ablation.result import MEASURES
+from pet.method.teach import teach
 from pet.runs.shared import SharedJobs
 
 Config = Callable[..., pet.RunConfig]
@@ -21,7 +22,7 @@ TWO = {"ensemble.calibration": ["none", "batch"]}
 
 @pytest.fixture(scope="module")
 def base(both_pipeline: Path) -> pet.RunConfig:
-    return pet.RunConfig.from_toml(both_pipeline, (*QUICK, "data.examples_per_label=6"))
+    return pet.RunConfig.from_toml(both_pipeline, (*QUICK, "data.examples_per_label=6", "train.contrastive=true"))
 
 
 AXES: Mapping[str, Sequence[Any]] = {"refine.method": ["graph", "none"]}
@@ -58,6 +59,16 @@ def test_a_cell_is_the_run_that_its_settings_make_alone(
         settings = config.with_settings({"run": {"seed": seed}}).with_settings(cell.cell.changes)
         alone = pet.run(settings, tmp_path / str(seed), quiet=True)
         assert content(result.directory / cell.runs[-1].directory) == content(alone.directory)
+
+
+def test_an_encoder_reads_the_rows_once_whatever_model_has_read_the_pool(base: pet.RunConfig, tmp_path: Path) -> None:
+    config = base.with_settings({"adapt": {"steps": 1}})
+    result = pet.ablate(config, {"adapt.method": ["none", "mlm"]}, samples=1, output_dir=tmp_path / "a", quiet=True)
+    logs = [(result.directory / run.directory / "run.log").read_text("utf-8") for run in result.runs]
+    done = [[line.split()[2] for line in log.splitlines() if " done in " in line] for log in logs]
+    encoder = [name for name in done[0] if name.startswith(("embeddings/", "voter/embedding", "voter/contrastive"))]
+    assert len(encoder) == 3
+    assert sorted(done[1]) == sorted({*done[0], "adapt"} - {*encoder})
 
 
 def test_what_the_axes_do_not_change_is_done_once(done: pet.AblationResult) -> None:
@@ -142,10 +153,8 @@ def test_a_finished_ablation_does_nothing_more_samples_are_added_and_force_delet
 def test_one_that_was_interrupted_goes_on_amid_a_cell_and_ends_the_same(
     patterns_alone: pet.RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pet.pipeline
-
     whole = pet.ablate(patterns_alone, TWO, samples=1, output_dir=tmp_path / "whole", quiet=True)
-    calls, teach = 0, pet.pipeline.teach
+    calls = 0
 
     def interrupted(*given: Any) -> Any:
         nonlocal calls
