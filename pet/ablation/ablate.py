@@ -44,7 +44,7 @@ def ablate(
     if samples < 1:
         raise ConfigError(f"--samples {samples}: expected a whole number from 1 on.")
     seeds = tuple(config.run.seed + number for number in range(samples))
-    configs = [config.with_settings(cell.changes, "--axis") for cell in grid.cells]
+    configs = grid.configs(config)
     _check(configs, seeds)
     root = Path(output_dir) if output_dir else Path("runs") / f"{config.task.name}-ablation"
     settings = config.absolute().to_toml()

@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any
 
 from pet.errors import ConfigError
+from pet.settings.config import RunConfig
 from pet.settings.toml import merged, split_override, toml_value
 
 _FORM = "section.key=value,value, such as ensemble.calibration=none,batch"
@@ -124,6 +125,13 @@ class Grid:
         return tuple(
             Cell(number, dict(zip(names, values, strict=True)), self.axes) for number, values in enumerate(every)
         )
+
+    def configs(self, config: RunConfig) -> list[RunConfig]:
+        """Return the config of each cell.
+
+        Raises `ConfigError` if an axis is no setting, or a value is none of it.
+        """
+        return [config.with_settings(cell.changes, "--axis") for cell in self.cells]
 
     def as_json(self) -> Any:
         """Return the values by name of the axis, as plain values."""

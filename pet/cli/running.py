@@ -128,10 +128,11 @@ def ablate_command(
 
     Example: `pet ablate my.toml --axis ensemble.calibration=none,batch --axis adapt.method=none,mlm --samples 5`
     """
-    from pet.ablation.grid import axes_of
+    from pet.ablation.grid import Grid, axes_of
 
     axes = axes_of(axis)
     loaded = load_config(config, settings, registry, on_bad_row)
+    Grid.of(axes).configs(loaded)  # a slip in a value is told before torch is loaded, too
     from pet.ablation.ablate import ablate
     from pet.ablation.table import ablation_notes, ablation_table
 

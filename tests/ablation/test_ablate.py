@@ -186,3 +186,14 @@ def test_the_number_of_labeled_rows_can_be_an_axis(patterns_alone: pet.RunConfig
     )
     rows = [json.loads((result.directory / run.directory / "metrics.json").read_text())["rows"] for run in result.runs]
     assert [one["labeled"] for one in rows] == [6, 12]
+
+
+@pytest.mark.slow
+def test_what_processes_do_side_by_side_is_shared_and_counted_too(
+    patterns_alone: pet.RunConfig, tmp_path: Path
+) -> None:
+    config = patterns_alone.with_settings({"run": {"workers": 2}})
+    result = pet.ablate(config, TWO, samples=1, output_dir=tmp_path / "a", quiet=True)
+    logs = [(result.directory / run.directory / "run.log").read_text("utf-8") for run in result.runs]
+    assert [log.count("job voter/") for log in logs] == [2, 0]
+    assert all(run.cpu_seconds for run in result.runs)
