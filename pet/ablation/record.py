@@ -87,7 +87,8 @@ def open_record(
         )
     with run_lock(root):
         with storage_errors(root / _FILE):
-            remove_leftovers(root)
+            for folder in (root, *root.glob("sample-*/jobs")):
+                remove_leftovers(folder)
             if changes := _changes(root, grid, config_toml):
                 _refuse_or_remove(root, changes, force)
         log = RunLog(root / "run.log", io.StringIO() if quiet else None)
