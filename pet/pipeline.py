@@ -28,17 +28,23 @@ from pet.settings.config import RunConfig
 
 
 def run(
-    config: RunConfig, output_dir: str | Path | None = None, *, force: bool = False, quiet: bool = False
+    config: RunConfig,
+    output_dir: str | Path | None = None,
+    *,
+    force: bool = False,
+    quiet: bool = False,
+    shared: Path | None = None,
 ) -> RunResult:
     """Label the pool, distill a classifier, and compare it with what else could have been done.
 
     The run lies in `output_dir` (default: ``runs/<task name>``). One that was interrupted goes on where it stopped.
-    `force` deletes the results of another run there, and labels that were corrected by hand.
+    `force` deletes the results of another run there, and labels that were corrected by hand. `shared` is a folder in
+    which runs leave finished jobs for each other, so that what they have in common is done once.
 
     Raises `PetError` if an input is wrong, the directory holds another run, or the work fails.
     """
     # All that is named is read, checked and tried; from here on nothing of it changes.
-    with open_place(prepare(config), output_dir, force=force, quiet=quiet) as place:
+    with open_place(prepare(config), output_dir, force=force, quiet=quiet, shared=shared) as place:
         place = adapted(place)
         generations = label_pool(place.plan, place)
         rows = place.labeled_rows()

@@ -1,4 +1,4 @@
-"""Commands that train: run, label, distill."""
+"""Commands that train: run, label, distill, ablate."""
 
 import json
 from pathlib import Path
@@ -110,3 +110,41 @@ def distill_command(
 
     changes = [*(settings or []), *([f"distill.model={json.dumps(model)}"] if model else [])]
     say(f"classifier        {distill(run, changes, output_dir)}")
+
+
+@app.command("ablate")
+def ablate_command(
+    config: Config,
+    axis: Annotated[
+        list[str],
+        typer.Option(
+            metavar="SECTION.KEY=VALUE,VALUE",
+            help="A setting and its values, the one to compare with first; TOML, or plain words; repeatable.",
+        ),
+    ],
+    samples: Annotated[int, typer.Option(metavar="N", help="Samples of the labeled rows, drawn by run.seed.")] = 5,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Where all runs lie (default: runs/NAME-ablation, NAME being the pipeline's).")
+    ] = None,
+    settings: Settings = None,
+    registry: Registry = None,
+    on_bad_row: BadRow = None,
+    force: Annotated[bool, typer.Option("--force", help="Delete another ablation in that directory.")] = False,
+) -> None:
+    """Say what settings are worth: every combination of their values on the same samples of the labeled rows.
+
+    Example: `pet ablate my.toml --axis ensemble.calibration=none,batch --axis adapt.method=none,mlm --samples 5`
+    """
+    from pet.ablation.grid import Grid, axes_of
+
+    axes = axes_of(axis)
+    loaded = load_config(config, settings, registry, on_bad_row)
+    Grid.of(axes).configs(loaded)  # a slip in a value is told before torch is loaded, too
+    from pet.ablation.ablate import ablate
+    from pet.ablation.table import ablation_notes, ablation_table
+
+    place = output_dir or run_place(f"{Path(config).stem}-ablation", None)
+    result = ablate(loaded, axes, samples=samples, output_dir=place, force=force)
+    print_table(ablation_table(result))
+    places = {"every figure": str(result.path), "the table as Markdown": str(result.table_path)}
+    say("", *ablation_notes(result), "", *aligned(places.items()))

@@ -19,7 +19,7 @@ from pet.errors import PetError
 if TYPE_CHECKING:
     from pet.settings.config import RunConfig
 
-_RESUMED = ("run", "label", "pretrain")
+_RESUMED = ("run", "label", "pretrain", "ablate")
 """The commands that go on where they stopped."""
 
 

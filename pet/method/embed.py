@@ -75,7 +75,7 @@ def embedded(source: ModelSource, jobs: Jobs) -> Embedded:
     """
     rows, texts = jobs.rows, jobs.rows.label_texts
     lines = [text for label in rows.data.task.labels for text in texts[label]]
-    job = jobs.runner.job(f"embeddings/{Path(source.name).name}", encoder=source.digest, texts=lines)
+    job = jobs.runner.apart.job(f"embeddings/{Path(source.name).name}", encoder=source.digest, texts=lines)
     pool = PoolScores(jobs.runner.store, job, rows.data.unlabeled)
 
     def work(folder: Path) -> None:

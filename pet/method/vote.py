@@ -253,13 +253,14 @@ def tuned_encoder(keys: Mapping[str, str], store: JobStore) -> ModelSource | Non
 def voter_job(jobs: Jobs, spec: AnySpec, training: TrainingSet, rows: np.ndarray, generation: int = 0) -> Job:
     """Name the job of a voter by what it depends on."""
     own: dict[str, object] = {"seed_index": spec.seed_index}
+    runner = jobs.runner.apart if isinstance(spec, EmbeddingSpec) else jobs.runner
     if isinstance(spec, EmbeddingSpec):
         own |= {"encoder": spec.source.digest, "texts": jobs.rows.label_texts}
     else:
         unread = {"seeds", "voters", "embedding", "contrastive", *([] if spec.described else ["descriptions"])}
         own |= {"pvp": spec.prompt.key(), "train": spec.train.model_dump(mode="json", exclude=unread)}
         own |= {"described": data_digest(spec.described)} if spec.described else {}
-    return jobs.runner.job(
+    return runner.job(
         (f"generation-{generation}/" if generation else "") + f"voter/{spec.name}",
         **own,
         set=job_hash(**training.key()),
