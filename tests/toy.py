@@ -61,6 +61,7 @@ name = "MODEL"
 max_length = 32
 {_AS_IN_THE_PAPER}[train]
 steps = 16
+stop_loss = 0
 batch_size = 12
 learning_rate = 2e-2
 [distill]

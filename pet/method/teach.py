@@ -18,6 +18,7 @@ from pet.learners.models.trimming import trimmed
 from pet.learners.students.base import PLAIN, HeldOut, Student
 from pet.learners.students.candidates import Making, SoftRows, Trials
 from pet.learners.students.choice import Choice
+from pet.learners.students.linear import LogisticClassifier
 from pet.learners.students.sizes import new_student, student_sources
 from pet.learners.students.vectors import RowVectors
 from pet.method.embed import kept_vectors
@@ -131,13 +132,18 @@ def _soft_rows(rows: LabeledRows, learned: np.ndarray, held: np.ndarray) -> Soft
 
 def _distill(folder: Path, rows: SoftRows, settings: DistillSettings, making: Making, jobs: Jobs) -> None:
     """Leave in a folder the classifier, what it says, and how it was chosen."""
-    asked = {"pool": jobs.rows.sample, "test": jobs.rows.data.test}
+    data, compared = jobs.rows.data, jobs.rows.compared
     with jobs.runner.stages.stage("distilling", None) as advance:
         trials = Trials(rows, settings, making, advance)
         student, choice = trials.run()
-        says = Predicted(**{part: student.probabilities(examples, advance) for part, examples in asked.items()})
+        if known := isinstance(student, LogisticClassifier) and student.vectors:
+            pool = student.probabilities_at(len(data.labeled) + compared)
+        else:
+            pool = student.probabilities(jobs.rows.sample, advance)
+        # What is measured on test rows is the model as it is shipped: it reads them.
+        says = Predicted(pool, student.probabilities(data.test, advance))
     about = {"size": choice.chosen.size, "model": choice.chosen.model, "kept": choice.chosen.updates}
-    read = trials.scored + sum(map(len, asked.values()))
+    read = trials.scored + len(data.test) + (0 if known else len(compared))
     write_results(folder, says, TrainLog(trials.losses), about, read)
     (folder / "choice.json").write_text(json.dumps(choice.as_json()), encoding="utf-8")
     student.save(folder / "model")

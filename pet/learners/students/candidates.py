@@ -94,7 +94,7 @@ class Trials:
         student = next(student for one, student in self._tried if one == chosen)
         if held is None:
             return student, Choice(tried, chosen)
-        return calibrated(student, held), Choice(tried, chosen, len(held.probs), held.ceiling)
+        return calibrated(student, held, self._on_held_out), Choice(tried, chosen, len(held.probs), held.ceiling)
 
     def _train(self, size: StudentSize) -> None:
         held = self.rows.held_out
@@ -152,8 +152,12 @@ class Trials:
         self._take("static", source, student, self._fit(student, settings, "static"))
 
     def _fine_tuned(self, size: StudentSize, student: TextClassifier) -> None:
-        source = student.backbone.source
-        self._take(size, source, student, self._fit(student, self._schedule(size, source), "train"))
+        """Train all of a classifier; where one that was tried on it before is better, it is that one again."""
+        source, model, held = student.backbone.source, student.backbone.model, self.rows.held_out
+        before = {name: value.clone() for name, value in model.state_dict().items()} if self._tried else {}
+        tuned = self._take(size, source, student, self._fit(student, self._schedule(size, source), "train"))
+        if before and held and best_of([one for one, _ in self._tried], len(held.probs)) != tuned:
+            model.load_state_dict(before)
 
     def _schedule(self, size: StudentSize, source: ModelSource) -> DistillSettings:
         settings, rows = self.settings.model_copy(update={"size": size}), self.rows
@@ -168,12 +172,20 @@ class Trials:
         self.losses += log.losses
         return log
 
+    def _on_held_out(self, student: Student) -> np.ndarray:
+        """Return what a student says of the rows held out, float32 [r, k]."""
+        held = self.rows.held_out
+        assert held is not None  # it is asked only where there are such rows
+        if isinstance(student, LogisticClassifier) and student.vectors:
+            return student.probabilities_at(student.vectors.held)
+        self.scored += len(held.examples)
+        return student.probabilities(held.examples)
+
     def _take(self, size: str, source: ModelSource, student: Student, log: TrainLog) -> Candidate:
         """Note a trained student, and measure it where there are rows to do so."""
         held, fidelity = self.rows.held_out, None
         if held:
-            fidelity = held.fidelity(student.probabilities(held.examples))
-            self.scored += len(held.examples)
+            fidelity = held.fidelity(self._on_held_out(student))
         kept = log.updates if log.kept is None else log.kept
         candidate = Candidate(
             size, Path(source.name).name if Path(source.name).is_dir() else source.name, kept, fidelity

@@ -24,6 +24,7 @@ from torch import nn
 from pet.data.examples import Example
 from pet.errors import ModelError
 from pet.labeling.acceptance import AcceptanceCurve
+from pet.labeling.votes import softmax
 from pet.learners.models.inference import Advance, Inference
 from pet.learners.models.masked_lm import autocast
 from pet.learners.models.sources import ModelSource
@@ -114,6 +115,20 @@ class LogisticClassifier:
     def probabilities(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
         """Return label probabilities, float32 [n, k], in the order of `examples`."""
         return self.text.probabilities(examples, advance)
+
+    def probabilities_at(self, places: np.ndarray) -> np.ndarray:
+        """Return what it says, float32 [n, k], of rows by their places (int64) among those of its known vectors.
+
+        Raises `ValueError` if no vectors are known.
+        """
+        if self.vectors is None:
+            raise ValueError("expected known vectors")
+        states = torch.from_numpy(_normalised(self.vectors.kept.take(places)).astype(np.float32))
+        model = self.text.backbone.model
+        pooler, output = _pooler(model), output_layer(model)
+        with torch.inference_mode():
+            logits = output(torch.tanh(pooler(states.to(pooler.weight.device))))
+        return softmax(logits.cpu().numpy())
 
     def rescale(self, scale: float, offsets: np.ndarray) -> None:
         """Let the last layer say `scale` * logits + `offsets` [k] from now on."""

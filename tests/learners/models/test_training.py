@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,19 @@ def test_groups_train_at_their_own_rates_and_others_not_at_all() -> None:
     assert torch.equal(model.weight, weight)
     assert torch.equal(model.bias, before)
     assert vector.detach().tolist() == pytest.approx([-0.1, -0.1], abs=1e-4)  # AdamW's first step is the rate
+
+
+def test_it_ends_once_a_pass_has_a_small_loss() -> None:
+    model = nn.Linear(3, 2)
+    fallen = iter([3.0, 0.05, 0.3, 0.1, 0.1, 0.05, 0.05, 0.01])
+
+    def loss(_: np.ndarray) -> torch.Tensor:
+        return 0.0 * model.weight.sum() + next(fallen)
+
+    settings = settings_of(steps=8, batch_size=8)  # a pass over 24 rows is three updates
+    trained = replace(all_of(model), stop_loss=0.1)
+    log = fit(trained, loss, 24, settings, np.random.default_rng(0))
+    assert log.losses == pytest.approx([3.0, 0.05, 0.3, 0.1, 0.1, 0.05])  # (0.1 + 0.1 + 0.05) / 3 < 0.1
 
 
 def test_the_last_losses_are_a_tenth_of_them() -> None:
