@@ -123,12 +123,6 @@ def check_start(source: ModelSource) -> Any:
             "like): give another --from."
         )
     tokenizer = stock_tokenizer(source.folder)
-    largest = max(tokenizer.get_vocab().values())
-    if largest >= config.vocab_size:
-        raise ModelError(
-            f"The tokenizer of {source.name} has ids up to {largest}, the model {config.vocab_size} rows of "
-            "embeddings: put the tokenizer that belongs to the model into its folder."
-        )
     if tokenizer.mask_token_id is None:
         raise ModelError(f"The tokenizer of {source.name} has no mask token: give a model that was made for masks.")
     return tokenizer

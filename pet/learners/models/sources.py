@@ -128,7 +128,8 @@ def _download(name: str, revision: str | None) -> Path:
 def stock_tokenizer(folder: Path) -> Any:
     """Load a tokenizer from a folder as it was made, without running code from it.
 
-    Raises `ModelError` if its files are missing or unreadable, or it is none of the `tokenizers` library.
+    Raises `ModelError` if its files are missing or unreadable, it is none of the `tokenizers` library, or the model
+    in the folder has no embedding for some of its tokens.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, use_fast=True)
@@ -142,7 +143,23 @@ def stock_tokenizer(folder: Path) -> Any:
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         lacks = "pad token" if tokenizer.is_fast else "tokenizer.json"
         raise ModelError(f"The tokenizer of {folder} has no {lacks}, which is needed: choose another model.")
+    _check_size(folder, tokenizer)
     return tokenizer
+
+
+def _check_size(folder: Path, tokenizer: Any) -> None:
+    """Refuse a tokenizer with more ids than its model has embeddings: a text with such a token would have none.
+
+    Tokens that were added without resizing the model are of that kind, and so is the tokenizer of another model.
+    """
+    config = ModelSource(str(folder), folder).config
+    rows = getattr(config.get_text_config(), "vocab_size", None)
+    largest = max(tokenizer.get_vocab().values())
+    if rows is not None and largest >= rows:
+        raise ModelError(
+            f"The tokenizer of {folder} has ids up to {largest}, the model {rows} rows of embeddings: put the "
+            "tokenizer that belongs to the model into its folder."
+        )
 
 
 def load_tokenizer(folder: Path) -> Any:
