@@ -54,7 +54,8 @@ class Encoder:
 
         Raises `ModelError` if it is none, lacks a tokenizer or weights, or is to be pooled in a way not known here.
         """
-        return cls(Backbone.encoder(source, machine.device), machine, sentence_form(source))
+        backbone = Backbone.encoder(source, machine.device)
+        return cls(backbone, backbone.abilities.fit(machine), sentence_form(source))
 
     @property
     def hidden_size(self) -> int:

@@ -34,8 +34,6 @@ _FROM_TWO = {
     "xlm-roberta-xl",
     "xmod",
 }
-# Without a mask for padding: what a row is batched with would change its scores.
-_PADDING_COUNTS = {"fnet"}
 
 
 @dataclass(frozen=True)
@@ -180,22 +178,17 @@ def masked_lm_config(source: ModelSource) -> Any:
             f"{source.name} is a {config.model_type!r} model, expected a masked language model (BERT, RoBERTa, "
             "ModernBERT and the like): choose another model.name."
         )
-    if config.model_type in _PADDING_COUNTS:
-        raise ModelError(
-            f"{source.name} is a {config.model_type!r} model, which reads padding as if it were text, so that the "
-            "scores of a row would depend on the rows beside it: choose another model.name."
-        )
     return config
 
 
 def encoder_config(source: ModelSource) -> Any:
     """Return the config of an encoder, whose weights are not read.
 
-    Raises `ModelError` if it is no encoder, or none whose vectors are of a row alone.
+    Raises `ModelError` if it is no encoder.
     """
     config = source.config
     both = getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False)
-    if both or type(config) not in MODEL_FOR_MASKED_LM_MAPPING or config.model_type in _PADDING_COUNTS:
+    if both or type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
         raise ModelError(
             f"{source.name} is a {config.model_type!r} model, expected an encoder (BERT, RoBERTa, ModernBERT and the "
             "like): choose another encoder."

@@ -54,6 +54,7 @@ class PvpVoter:
     def __post_init__(self) -> None:
         """Find the words and the parts of the pattern in the model's vocabulary."""
         self.variant, self.base, pieces = self.variant.with_preset(), self.backbone.source, self.backbone.pieces
+        self.machine = self.backbone.abilities.fit(self.machine)
         self.words = label_words(self.pvp, pieces, self.multi_token)
         length = row_length(self.settings, self.backbone.longest_input, self.variant)
         self.encoder = PatternEncoder(self.pvp.pattern, pieces, length, self.settings.truncation)
