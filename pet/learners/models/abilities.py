@@ -56,6 +56,12 @@ class Abilities:
                 raise _unusable(name, model, "says the same of a token whatever the words beside it are")
             return cls(own, computes_in_bfloat16(model, to_batch(rows.uneven)))
 
+    def said(self, name: str, machine: Machine) -> str:
+        """Say what a person should know of how a model, by its name, computes on a machine (empty: nothing)."""
+        if machine.precision == self.fit(machine).precision:
+            return ""
+        return f"{name} does not compute in bfloat16: it computes in float32"
+
     def fit(self, machine: Machine) -> Machine:
         """Return a machine that computes as the model can."""
         if not self.bfloat16 and "bf16" in (machine.precision, machine.scoring):
