@@ -98,7 +98,7 @@ def check(
     readings = _readings(model, encoder, pool)
     said = model.backbone.abilities.said(model.source.name, model.machine)
     advice, problems = (*_unread(readings), *_advice(data, reports)), _problems(reports)
-    problems = problems or list(map(str, model.misfits(specs)))  # which want the words of the labels
+    problems = problems or list(dict.fromkeys(map(str, model.misfits(specs))))  # which want the words of the labels
     found = (tuple(reports), (*notes, *filter(None, [said])), tuple(problems), advice, data.task.descriptions)
     return CheckReport(_row_counts(data), readings, *found)
 

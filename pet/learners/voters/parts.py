@@ -1,6 +1,6 @@
 """The parts of a voter that train: virtual tokens, weights, and what scores a label; one voter has one of each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +69,17 @@ class Parts:
             groups += (group,)
         modules: list[nn.Module] = [self.backbone.model, self.delta, self.output]
         return Trained((*modules, *([self.prompt] if self.prompt else [])), groups, self.delta.updated)
+
+    def trained_apart(self, settings: TrainSettings) -> list[list[torch.Tensor]]:
+        """Return the tensors that train as lists: of the weights, of the virtual tokens, and of the output."""
+        trains = {id(tensor) for tensor in self.trained(settings).tensors}
+        virtual = self.prompt.parameters() if self.prompt else ()
+        parts: tuple[Iterable[torch.Tensor], ...] = (
+            self.delta.tensors().values(),
+            virtual,
+            self.output.parameters(),
+        )
+        return [own for part in parts if (own := [tensor for tensor in part if id(tensor) in trains])]
 
     @contextmanager
     def during(self, batch: Batch) -> Iterator[None]:

@@ -104,10 +104,11 @@ class PvpVoter:
         except Exception as error:  # of any line of the family's own code
             if is_out_of_memory(error):
                 raise
+            plain = (variant.input, variant.weights, variant.output) == ("hard", "full", "words")
             raise ModelError(
                 f'The preset "{variant.preset}" (input "{variant.input}", weights "{variant.weights}", output '
-                f'"{variant.output}") does not work on {kind!r} models ({first_line(error)}): choose another model, '
-                'or train.preset = "pet".'
+                f'"{variant.output}") does not work on {kind!r} models ({first_line(error)}): choose another model'
+                + ("." if plain else ', or train.preset = "pet".')
             ) from None
 
     def encode(self, rows: Sequence[Example]) -> list[Encoded]:
@@ -195,14 +196,16 @@ class PvpVoter:
         settings = TrainSettings(**chosen, steps=1, batch_size=len(rows), descriptions=0.0)
         with torch.no_grad():
             parts.scores(self.backbone.batch(self.encode(rows)), self.machine.inference)
-        groups = parts.trained(settings).groups
-        loss = self._loss(parts, self._labeled(rows), settings, rows, np.random.default_rng(0))
-        changed = [False] * len(groups)
-        for summand in _as_summands(loss(np.arange(len(rows)))) if groups else ():
-            for place, group in enumerate(groups):
-                found = torch.autograd.grad(summand, group["params"], allow_unused=True, retain_graph=True)
-                changed[place] |= any(gradient is not None for gradient in found)
-        if not all(changed):
+        trained, wanted = parts.trained(settings), parts.trained_apart(settings)
+        if not wanted:
+            return
+        loss, reached = self._loss(parts, self._labeled(rows), settings, rows, np.random.default_rng(0)), set[int]()
+        with trained.training():
+            for summand in _as_summands(loss(np.arange(len(rows)))):
+                found = torch.autograd.grad(summand, trained.tensors, allow_unused=True)
+                pairs = zip(trained.tensors, found, strict=True)
+                reached |= {id(tensor) for tensor, gradient in pairs if gradient is not None}
+        if not all(any(id(tensor) in reached for tensor in part) for part in wanted):
             raise ValueError("the loss does not depend on what trains")
 
     def _started(self, rng: np.random.Generator, support: Sequence[Example]) -> Parts:

@@ -58,8 +58,8 @@ class SharedModel:
         """Try each kind of voters on the model, those that differ in no more than their words once; yield errors."""
         tried = set[tuple[object, ...]]()
         for spec in kinds:
-            virtual = ((part.kind, part.init) for part in spec.prompt.pattern.virtual_parts)
-            kind = (spec.train.model_dump_json(include=set(VariantSettings.model_fields)), *virtual)
+            virtual = frozenset((part.kind, part.init) for part in spec.prompt.pattern.virtual_parts)
+            kind = (spec.train.model_dump_json(include=set(VariantSettings.model_fields)), virtual)
             if kind in tried:
                 continue
             tried.add(kind)
