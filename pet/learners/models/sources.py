@@ -19,7 +19,7 @@ from pet.library import BUNDLED_MODELS, bundled_models
 
 _USED_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # never pickled weights, never code
 _POOLING_FILES = "[0-9]_*/config.json"
-# Models that number positions from padding_idx + 1: no token uses the first two rows of their table.
+# Models that number positions from padding_idx + 1, mostly 2: no token uses the rows of their table before it.
 _FROM_TWO = {
     "camembert",
     "data2vec-text",
@@ -199,7 +199,7 @@ def encoder_config(source: ModelSource) -> Any:
 def longest_input(config: Any, tokenizer: Any) -> int:
     """Return the most tokens that a model reads, special tokens included."""
     table = getattr(config, "max_position_embeddings", None) or 512
-    unused = 2 if config.model_type in _FROM_TWO else 0
+    unused = max(2, (config.pad_token_id or 0) + 1) if config.model_type in _FROM_TWO else 0
     return int(min(table - unused, tokenizer.model_max_length))
 
 

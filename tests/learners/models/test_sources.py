@@ -139,6 +139,8 @@ def test_positions_that_are_numbered_from_the_padding_are_fewer_than_their_table
     tokenizer = copy.deepcopy(backbones["roberta"].tokenizer)
     tokenizer.model_max_length = int(1e30)
     assert longest_input(config, tokenizer) == 32
+    config.pad_token_id = 5
+    assert longest_input(config, tokenizer) == 28
 
 
 @pytest.mark.parametrize("family", FAMILIES)
