@@ -92,7 +92,7 @@ class TrialRows:
         text = np.flatnonzero(~special)
         start, end = (int(text[0]), int(text[-1]) + 1) if len(text) else (len(ids), len(ids))
         room = max(2, longest - start - (len(ids) - end))
-        ordinary = np.asarray(sorted(set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)), np.int32)
+        ordinary = np.setdiff1d(np.arange(len(tokenizer), dtype=np.int32), tokenizer.all_special_ids)
         # From all over the vocabulary: neighbours are often alike, such as entries that were never used.
         words = ordinary[np.linspace(0, len(ordinary) - 1, 2 * _LONG).astype(np.int64)].reshape(_LONG, 2)
 
