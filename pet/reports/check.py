@@ -225,7 +225,8 @@ def report_lines(report: CheckReport) -> list[str]:
     problems = [f"must change: {problem}" for problem in report.problems]
     advice = [f"change: {advice}" for advice in report.advice]
     nothing = "change: nothing, but see the notes above" if report.messages else "change: nothing"
-    return [*lines, "", *(problems + advice or [nothing])]
+    # What a run would refuse stands last, where it is seen first.
+    return [*lines, "", *(advice + problems or [nothing])]
 
 
 def _line(text: str) -> str:
