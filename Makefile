@@ -6,7 +6,7 @@ ROWS ?= 1000 10000 100000 1000000
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := true
 
-.PHONY: demo test lint bench bench-model time-to-labels two-skills wheel-test environments clean
+.PHONY: demo test lint bench bench-model families time-to-labels two-skills wheel-test environments clean
 
 demo: $(DEMO_ENV)/ready  ## the real pipeline on the bundled data
 	$(DEMO_ENV)/bin/pet run quickstart --output-dir runs/quickstart --force
@@ -36,6 +36,10 @@ time-to-labels: $(TEST_ENV)/ready  ## CPU-seconds by stage, and rivals': DATA=fo
 	mkdir -p bench
 	$(TEST_ENV)/bin/python tests/benchmarks/time_to_labels.py $(DATA) $(if $(SETFIT),--setfit-python $(SETFIT)) \
 		--kept bench/time_to_labels.jsonl --json bench/time_to_labels.json
+
+families: $(TEST_ENV)/ready  ## what each family of models in transformers can do here: the table of the docs
+	cd tests && OMP_NUM_THREADS=1 ../$(TEST_ENV)/bin/python -m benchmarks.families > families.tmp
+	mv tests/families.tmp docs/families.md
 
 two-skills: $(TEST_ENV)/ready  ## the toy model of the tests of prompt variants, made anew
 	cd tests && OMP_NUM_THREADS=1 ../$(TEST_ENV)/bin/python -m two_skills.make

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tiny import add_token
 from toy import rows_of, write_rows
 from typer.testing import CliRunner, Result
 
@@ -79,6 +80,12 @@ def headless_model(toy: Toy) -> None:
     shutil.copytree(toy.model, folder)
     transformers.AutoModel.from_pretrained(toy.model).save_pretrained(folder)
     toy.settings(toy.model.as_posix(), "headless")
+
+
+def added_token(toy: Toy) -> None:
+    folder = Path(shutil.copytree(toy.model, toy.folder / "added"))
+    add_token(folder)
+    toy.settings(toy.model.as_posix(), "added")
 
 
 def other_folder(toy: Toy) -> None:
@@ -237,6 +244,7 @@ CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
     "a model that is not a masked LM": (causal_model, ("'gpt2' model, expected a masked language model",)),
     "a model without its head": (headless_model, ("has no masked-LM head",)),
     "only pickled weights": (pickled_model, ("only pickled weights (pytorch_model.bin)", "save_pretrained")),
+    "a tokenizer with more tokens than the model": (added_token, ("has ids up to", "rows of embeddings")),
     "a description of an unknown label": (
         lambda toy: described(toy, 'Sprots = "matches"'),
         ("[task.descriptions] describes 'Sprots', which is no label of the task", "Did you mean Sports?"),

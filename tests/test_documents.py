@@ -11,10 +11,15 @@ from test_architecture import ROOMS
 from pet.cli import app
 
 ROOT = Path(__file__).parent.parent
-PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "data").rglob("README.md")))
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "data").rglob("README.md")),
+)
 pytestmark = pytest.mark.skipif(not (ROOT / "pet").is_dir(), reason="the sources are out of reach")
 
-FOLDERS = (".ci", "data", "patterns", "pet", "pipelines", "tests", "verbalizers")
+FOLDERS = (".ci", "data", "docs", "patterns", "pet", "pipelines", "tests", "verbalizers")
 """A path that begins with one of these is one of this repository; others are a user's."""
 
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import torch
 import transformers
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoModelForMaskedLM, PreTrainedTokenizerFast
+from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedTokenizerFast
 
 LENGTH = 64
 """The most tokens that each model reads, special tokens included."""
@@ -122,6 +122,13 @@ def save_tiny(family: str, folder: Path, seed: int = 0, **config_overrides: Any)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def add_token(folder: Path, token: str = "covidvax") -> None:
+    """Add a token to the tokenizer in a folder, for which its model has no embedding."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens([token])
+    tokenizer.save_pretrained(folder)
 
 
 @functools.cache

@@ -83,6 +83,8 @@ def embedded(source: ModelSource, jobs: Jobs) -> Embedded:
         total = len(rows.data.unlabeled) + sum(map(len, parts.values()))
         with jobs.runner.stages.stage(f"embeddings by {Path(source.name).name}", total) as advance:
             encoder = Encoder.load(trimmed(source, _texts(jobs), folder / ENCODER), jobs.machine)
+            if said := encoder.backbone.abilities.said(source.name, jobs.machine):
+                jobs.runner.note(said)
             embed = partial(encoder.embed, fields=rows.form.columns, max_length=rows.form.max_length, advance=advance)
             found = {name: embed(examples) for name, examples in parts.items()}
             mean = write_pool(folder, pool, embed, encoder.hidden_size, advance)

@@ -1,8 +1,8 @@
 """How this machine does a run best: a short trial before the first job, kept as a job, so that it is not made again.
 
 Two things are tried on rows of the pool. Where there is much to score, bfloat16 does it if the untrained ensemble gives
-the same label as in float32 to 99.5 % of 512 rows; training is in bfloat16 wherever the hardware has it. And where more
-threads speed up one process little, several processes do the voters side by side.
+the same label as in float32 to 99.5 % of 512 rows; training is in bfloat16 wherever hardware and model have it. And
+where more threads speed up one process little, several processes do the voters side by side.
 """
 
 import json
@@ -60,13 +60,20 @@ class Trial:
     """What was found: the precision of scoring, and the processes that do voters side by side (1: none but this one).
 
     `agreement` is the share of rows with the same label in bfloat16 (None: not tried); `gain` is how many times as fast
-    all threads are as one (None: not tried).
+    all threads are as one (None: not tried). `training` is the precision of training (empty: the machine's), and `said`
+    what a person should know of it.
     """
 
     scoring: str
     workers: int = 1
     agreement: float | None = None
     gain: float | None = None
+    training: str = ""
+    said: str = ""
+
+    def on(self, machine: Machine) -> Machine:
+        """Return a machine that computes as was found best."""
+        return replace(machine, precision=self.training or machine.precision, scoring=self.scoring)
 
 
 @dataclass(frozen=True)
@@ -90,11 +97,13 @@ class Tried:
         not.
         """
         found = self._untried
-        if self._tries_precision or self._tries_workers:
+        if self._tries_model or self._tries_precision or self._tries_workers:
             job = self._job
             if kept:
                 store.run(job, lambda place: _write(place, self._made()))
             found = _read(store.path(job)) if store.done(job) else self._made()
+        if found.said:
+            log.say(found.said)
         if found.agreement is not None and found.scoring == "fp32":
             log.say(
                 f"bfloat16 gives only {found.agreement:.1%} of {PROBED_ROWS} rows the label of float32 (expected "
@@ -116,7 +125,11 @@ class Tried:
 
     @property
     def _untried(self) -> Trial:
-        return Trial(_untried_scoring(self.settings, self.model.machine))
+        return _untried(self.settings, self.model.machine)
+
+    @property
+    def _tries_model(self) -> bool:
+        return self.model.machine.precision == "bf16" and bool(self.voters)
 
     @property
     def _tries_precision(self) -> bool:
@@ -129,12 +142,16 @@ class Tried:
         return self.settings.workers == "auto" and min(_threads(self.model.machine), len(self.voters)) > 1
 
     def _made(self) -> Trial:
-        """Try both, where there is something to try."""
+        """Try the model, the precision of scoring and processes, where there is something to try."""
         pool, machine, found = self.data.unlabeled, self.model.machine, self._untried
+        if self._tries_model:
+            able, name = self.model.backbone.abilities, self.model.source.name
+            machine, said = able.fit(machine), able.said(name, machine)
+            found = replace(_untried(self.settings, machine), said=said)
         size = min(PROBED_ROWS, len(pool))
         chosen = rng_for(self.settings.seed, "trial").choice(len(pool), size=size, replace=False)
         rows = pool.take(np.sort(chosen))[:]
-        if self._tries_precision:
+        if self._tries_precision and machine.precision == "bf16":
             agreement = self._agreement(rows)
             found = replace(found, agreement=agreement, scoring="bf16" if agreement >= AGREEMENT else "fp32")
         if self._tries_workers:
@@ -177,14 +194,15 @@ class Tried:
         return max(1, min(_threads(machine), len(self.voters), int(room)))
 
 
-def earlier_scoring(settings: RunSettings, machine: Machine, jobs: Path) -> str:
-    """Return the precision of scoring that the trial of an earlier run, in the folder `jobs`, has found."""
+def earlier_machine(settings: RunSettings, machine: Machine, jobs: Path) -> Machine:
+    """Return a machine that computes as the trial of an earlier run, in the folder `jobs`, has found best."""
     trials = [_read(path.parent) for path in sorted(jobs.glob(f"*/{_FILE}"))]
-    return trials[-1].scoring if trials else _untried_scoring(settings, machine)
+    return (trials[-1] if trials else _untried(settings, machine)).on(machine)
 
 
-def _untried_scoring(settings: RunSettings, machine: Machine) -> str:
-    return "fp32" if settings.precision == "auto" else machine.precision
+def _untried(settings: RunSettings, machine: Machine) -> Trial:
+    scoring = "fp32" if settings.precision == "auto" else machine.precision
+    return Trial(scoring, training=machine.precision)
 
 
 def _write(folder: Path, trial: Trial) -> None:

@@ -1,7 +1,7 @@
 """What pretraining starts from: a trained model, with its vocabulary whole or trimmed, or random weights of a shape."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,12 @@ import torch
 from transformers import MODEL_FOR_MASKED_LM_MAPPING, AutoModelForMaskedLM, BertConfig, ModernBertConfig
 
 from pet.errors import ModelError
+from pet.learners.models.abilities import Abilities, TrialRows
 from pet.learners.models.backbone import load_weights
+from pet.learners.models.batching import collate
 from pet.learners.models.schedules import NewWeights
-from pet.learners.models.sources import ModelSource, stock_tokenizer
+from pet.learners.models.sources import ModelSource, longest_input, stock_tokenizer
+from pet.learners.models.splicing import Encoded
 from pet.learners.models.trimming import trimmed_config, trimmed_tokenizer
 from pet.pretraining.corpus import token_counts
 from pet.pretraining.vocabulary import kept_pieces, train_tokenizer
@@ -55,6 +58,16 @@ class InitialModel:
         """
         self.model.set_attn_implementation("eager" if device.type == "cpu" else "sdpa")
         return replace(self, model=self.model.to(device))
+
+    def abilities(self, name: str) -> Abilities:
+        """Try the model, which is called `name` in an error, where and as it computes now (see `Abilities.of`)."""
+        device = next(self.model.parameters()).device
+
+        def to_batch(rows: Sequence[Encoded]) -> dict[str, torch.Tensor]:
+            return collate(rows, self.tokenizer.pad_token_id, False, device).inputs
+
+        rows = TrialRows.of(self.tokenizer, longest_input(self.model.config, self.tokenizer))
+        return Abilities.of(name, self.model.eval(), rows, to_batch)
 
     @classmethod
     def from_model(cls, source: ModelSource, seed: int) -> "InitialModel":
@@ -123,12 +136,6 @@ def check_start(source: ModelSource) -> Any:
             "like): give another --from."
         )
     tokenizer = stock_tokenizer(source.folder)
-    largest = max(tokenizer.get_vocab().values())
-    if largest >= config.vocab_size:
-        raise ModelError(
-            f"The tokenizer of {source.name} has ids up to {largest}, the model {config.vocab_size} rows of "
-            "embeddings: put the tokenizer that belongs to the model into its folder."
-        )
     if tokenizer.mask_token_id is None:
         raise ModelError(f"The tokenizer of {source.name} has no mask token: give a model that was made for masks.")
     return tokenizer

@@ -82,6 +82,7 @@ def pretrain(
         corpus, valid = _tokens(text, start, config.text.length, jobs)
         machine = Machine.pick(RunSettings(device=config.run.device, precision=config.run.precision))
         model = InitialModel.load(start, machine.device)
+        machine = _able(model, config.start.model or "the new model", machine, log)
         if config.output.trained_share < 1.0 and model.new != "nothing":
             raise ConfigError(_NO_MEAN)
         length, budget = config.text.length, config.train.batch_size // config.train.accumulation * config.text.length
@@ -98,6 +99,14 @@ def pretrain(
         card = pretrained_card(directory.root.resolve().name, config.start.model, text, training, settings)
         _publish(directory.model, training.model, model.tokenizer, config.output.dtype, card)
     return _result(directory)
+
+
+def _able(model: InitialModel, name: str, machine: Machine, log: RunLog) -> Machine:
+    """Return a machine that computes as the model can, and say so where it is not as asked."""
+    abilities = model.abilities(name)
+    if said := abilities.said(name, machine):
+        log.say(said)
+    return abilities.fit(machine)
 
 
 def _check(start: StartSettings, limits: LimitSettings, masking: MaskingSettings, output: OutputSettings) -> None:

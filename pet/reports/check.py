@@ -96,8 +96,10 @@ def check(
             reports.append(_pattern_report(data, model, spec, pool))
             advance(1)
     readings = _readings(model, encoder, pool)
-    advice = (*_unread(readings), *_advice(data, reports))
-    found = (tuple(reports), tuple(notes), tuple(_problems(reports)), advice, data.task.descriptions)
+    said = model.backbone.abilities.said(model.source.name, model.machine)
+    advice, problems = (*_unread(readings), *_advice(data, reports)), _problems(reports)
+    problems = problems or list(dict.fromkeys(map(str, model.misfits(specs))))  # which want the words of the labels
+    found = (tuple(reports), (*notes, *filter(None, [said])), tuple(problems), advice, data.task.descriptions)
     return CheckReport(_row_counts(data), readings, *found)
 
 
@@ -218,12 +220,13 @@ def report_lines(report: CheckReport) -> list[str]:
     if report.descriptions:
         lines += ["", "descriptions"]
         lines += [f"  {_line(label):<16} {_line(text)}" for label, text in report.descriptions.items()]
-    if report.problems:
+    if any(word.problem for pattern in report.patterns for word in pattern.words):
         lines += ["", "zero-shot is measured once the words are mended"]
     problems = [f"must change: {problem}" for problem in report.problems]
     advice = [f"change: {advice}" for advice in report.advice]
     nothing = "change: nothing, but see the notes above" if report.messages else "change: nothing"
-    return [*lines, "", *(problems + advice or [nothing])]
+    # What a run would refuse stands last, where it is seen first.
+    return [*lines, "", *(advice + problems or [nothing])]
 
 
 def _line(text: str) -> str:

@@ -16,7 +16,7 @@ from pet.learners.voters.pvp import PvpVoter
 from pet.method import trial
 from pet.method.plan.opening import open_place
 from pet.method.plan.plan import prepare
-from pet.method.trial import Trial, earlier_scoring
+from pet.method.trial import Trial, earlier_machine
 from pet.runs.jobs import JobStore
 from pet.settings.run import RunSettings
 
@@ -144,8 +144,8 @@ def test_a_run_side_by_side_has_the_labels_of_one_alone(toy_pipeline: Path, tmp_
 
 def test_what_a_run_has_found_counts_later(config: Config, tmp_path: Path) -> None:
     machine = replace(prepare(config()).machine, precision="bf16")
-    assert earlier_scoring(RunSettings(), machine, tmp_path) == "fp32"  # untried
-    assert earlier_scoring(RunSettings(precision="bf16"), machine, tmp_path) == "bf16"
+    assert earlier_machine(RunSettings(), machine, tmp_path).inference == "fp32"  # untried
+    assert earlier_machine(RunSettings(precision="bf16"), machine, tmp_path).inference == "bf16"
     (tmp_path / "job").mkdir()
     (tmp_path / "job" / "trial.json").write_text(json.dumps(asdict(Trial("bf16"))))
-    assert earlier_scoring(RunSettings(), machine, tmp_path) == "bf16"
+    assert earlier_machine(RunSettings(), machine, tmp_path).inference == "bf16"

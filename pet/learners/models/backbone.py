@@ -15,6 +15,7 @@ from transformers import (
 )
 
 from pet.errors import ModelError
+from pet.learners.models.abilities import Abilities, TrialRows
 from pet.learners.models.batching import Batch, collate, padded
 from pet.learners.models.delta import Delta
 from pet.learners.models.packed import PACKED, unpacked
@@ -41,6 +42,7 @@ class Backbone:
     model: Any
     pieces: PieceTokenizer
     uses_segments: bool
+    abilities: Abilities = field(default_factory=Abilities)
     _pristine: Mapping[str, torch.Tensor] = field(default_factory=dict, repr=False)
     _attached: Delta | None = field(default=None, init=False, repr=False)
 
@@ -63,8 +65,11 @@ class Backbone:
         """Return rows padded to a multiple of 8 tokens.
 
         A training step has many matrix products over the tokens, each several times slower at an odd size; that
-        outweighs the padding (measured with pet-mini on a CPU in bfloat16: 1.4 to 1.5 times faster).
+        outweighs the padding (measured with pet-mini on a CPU in bfloat16: 1.4 to 1.5 times faster). A model that
+        reads padding is given rows of one length, as they are.
         """
+        if not self.abilities.ignores_padding:
+            return self.batch(encoded)
         most = self.longest_input - (self._attached.reserved if self._attached else 0)
         return self.batch(encoded, min(padded(max(map(len, encoded))), most))
 
@@ -94,7 +99,7 @@ class Backbone:
     def masked_lm(cls, source: ModelSource, device: torch.device) -> "Backbone":
         """Load a masked language model with its head, in float32.
 
-        Raises `ModelError` if the model is none, or has no trained masked-LM head.
+        Raises `ModelError` if the model is none, has no trained masked-LM head, or cannot be used (see `Abilities`).
         """
         masked_lm_config(source)
         model, missing = load_weights(AutoModelForMaskedLM, source)
@@ -113,20 +118,13 @@ class Backbone:
 
         Raises `ModelError` if the model is none, lacks weights or a tokenizer, or the tokenizer does not fit it.
         """
-        config = encoder_config(source)
+        encoder_config(source)
         torch.manual_seed(0)  # a pooler that the files lack is drawn alike each time: it is saved with the rest
         model, missing = load_weights(AutoModel, source)
         lacking = [name for name in missing if not name.startswith("pooler.")]  # a head, and not used
         if lacking:
             raise ModelError(f"{source.name} lacks weights of its encoder ({lacking[0]}): fetch the model again.")
-        backbone = cls._wrap(source, model, device)
-        largest = max(backbone.tokenizer.get_vocab().values())
-        if largest >= config.vocab_size:
-            raise ModelError(
-                f"The tokenizer of {source.name} has ids up to {largest}, the model {config.vocab_size} rows of "
-                "embeddings: put the tokenizer that belongs to the model into its folder."
-            )
-        return backbone
+        return cls._wrap(source, model, device)
 
     @classmethod
     def classifier(
@@ -160,7 +158,10 @@ class Backbone:
         model = model.to(device)
         # As the stock pipeline does: the tokenizer says whether a model is given token types.
         segments = "token_type_ids" in tokenizer.model_input_names and getattr(model.config, "type_vocab_size", 0) > 1
-        return cls(source, model, PieceTokenizer(tokenizer), segments)
+        backbone = cls(source, model, PieceTokenizer(tokenizer), segments)
+        rows = TrialRows.of(tokenizer, backbone.longest_input)
+        backbone.abilities = Abilities.of(source.name, model, rows, lambda some: backbone.batch(some).inputs)
+        return backbone
 
 
 def check_classifier(source: ModelSource) -> None:

@@ -101,12 +101,12 @@ def row_chunks(count: int) -> Iterator[slice]:
 
 
 def token_budget_batches(
-    lengths: Sequence[int], budget: int, max_rows: int = 256, waste: float = 0.02
+    lengths: Sequence[int], budget: int, max_rows: int = 256, waste: float = 0.02, *, pads: bool = True
 ) -> list[np.ndarray]:
     """Return int64 row indices per batch, longest rows first, rows x longest at most `budget` (one row at least).
 
     A batch ends early where shorter rows would make more than `waste` of it padding, once it has an eighth of the
-    budget: below that, the fixed cost of a batch outweighs its padding.
+    budget: below that, the fixed cost of a batch outweighs its padding. Unless it `pads`, its rows have one length.
 
     >>> [batch.tolist() for batch in token_budget_batches([2, 9, 3, 8], budget=18, waste=0.1)]
     [[1, 3], [2], [0]]
@@ -119,7 +119,7 @@ def token_budget_batches(
         most = min(max(1, budget // longest), max_rows)
         rows = np.arange(1, len(sizes[start : start + most]) + 1)
         padding = 1.0 - np.cumsum(sizes[start : start + most]) / (rows * longest)
-        fits = rows[(padding <= waste) | (rows * longest <= budget // 8)]
+        fits = rows[(padding <= waste) | (rows * longest <= budget // 8) if pads else padding == 0.0]
         size = max(1, int(fits.max(initial=1)))
         batches.append(order[start : start + size])
         start += size

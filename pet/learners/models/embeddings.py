@@ -55,6 +55,7 @@ def pooled(
 
     `shares` says what each token counts, float32 [b, t], given the rows and where no padding is, bool [b, t].
     """
+    machine = backbone.abilities.fit(machine)
 
     def compute(rows: list[Encoded]) -> torch.Tensor:
         return mean_states(backbone, backbone.batch(rows), rows, shares, machine.inference)

@@ -57,8 +57,9 @@ class Encoder:
 
         Raises `ModelError` if it is none, lacks a tokenizer or weights, or is to be pooled in a way not known here.
         """
-        own = replace(machine, scoring=machine.precision)
-        return cls(Backbone.encoder(source, machine.device), own, sentence_form(source))
+        backbone = Backbone.encoder(source, machine.device)
+        own = backbone.abilities.fit(machine)
+        return cls(backbone, replace(own, scoring=own.precision), sentence_form(source))
 
     @property
     def hidden_size(self) -> int:

@@ -53,7 +53,7 @@ class Inference:
     ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
         """Yield the rows of each batch, int64 [b], with what was computed of them, float32 [b, c]."""
         budget, lengths = self.machine.token_budget, np.asarray([len(row) for row in encoded], np.int64)
-        waiting = token_budget_batches(lengths.tolist(), budget.tokens, budget.rows)
+        waiting = token_budget_batches(lengths.tolist(), budget.tokens, budget.rows, pads=self.machine.pads)
         while waiting:
             rows, *rest = waiting
             try:
@@ -68,7 +68,9 @@ class Inference:
                     ) from None
                 budget.halve()
                 left = np.concatenate(waiting)
-                smaller = token_budget_batches(lengths[left].tolist(), budget.tokens, budget.rows)
+                smaller = token_budget_batches(
+                    lengths[left].tolist(), budget.tokens, budget.rows, pads=self.machine.pads
+                )
                 waiting = [left[batch] for batch in smaller]
                 continue
             waiting = rest

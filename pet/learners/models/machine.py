@@ -49,11 +49,15 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Machine:
-    """A device, "bf16" or "fp32" for training, and for what goes forward only, if that is another ("")."""
+    """A device, "bf16" or "fp32" for training, and for what goes forward only, if that is another ("").
+
+    `pads` says whether rows of unlike lengths share a batch, which they may not where a model reads padding.
+    """
 
     device: torch.device
     precision: str
     scoring: str = ""
+    pads: bool = True
 
     @property
     def inference(self) -> str:
@@ -75,7 +79,12 @@ class Machine:
 
     @property
     def group_overhead(self) -> int:
-        """What a further group of rows costs in a training step, in tokens; on a GPU, more than padding ever does."""
+        """What a further group of rows costs in a training step, in tokens; on a GPU, more than padding ever does.
+
+        Where nothing is padded it costs nothing, so that each length is a group of its own.
+        """
+        if not self.pads:
+            return 0
         return 128 if self.device.type == "cpu" else 2**20
 
     @cached_property

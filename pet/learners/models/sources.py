@@ -19,7 +19,7 @@ from pet.library import BUNDLED_MODELS, bundled_models
 
 _USED_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # never pickled weights, never code
 _POOLING_FILES = "[0-9]_*/config.json"
-# Models that number positions from padding_idx + 1: no token uses the first two rows of their table.
+# Models that number positions from padding_idx + 1, mostly 2: no token uses the rows of their table before it.
 _FROM_TWO = {
     "camembert",
     "data2vec-text",
@@ -34,8 +34,6 @@ _FROM_TWO = {
     "xlm-roberta-xl",
     "xmod",
 }
-# Without a mask for padding: what a row is batched with would change its scores.
-_PADDING_COUNTS = {"fnet"}
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,8 @@ def _download(name: str, revision: str | None) -> Path:
 def stock_tokenizer(folder: Path) -> Any:
     """Load a tokenizer from a folder as it was made, without running code from it.
 
-    Raises `ModelError` if its files are missing or unreadable, or it is none of the `tokenizers` library.
+    Raises `ModelError` if its files are missing or unreadable, it is none of the `tokenizers` library, or the model
+    in the folder has no embedding for some of its tokens.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False, use_fast=True)
@@ -142,7 +141,23 @@ def stock_tokenizer(folder: Path) -> Any:
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         lacks = "pad token" if tokenizer.is_fast else "tokenizer.json"
         raise ModelError(f"The tokenizer of {folder} has no {lacks}, which is needed: choose another model.")
+    _check_size(folder, tokenizer)
     return tokenizer
+
+
+def _check_size(folder: Path, tokenizer: Any) -> None:
+    """Refuse a tokenizer with more ids than its model has embeddings: a text with such a token would have none.
+
+    Tokens that were added without resizing the model are of that kind, and so is the tokenizer of another model.
+    """
+    config = ModelSource(str(folder), folder).config
+    rows = getattr(config.get_text_config(), "vocab_size", None)
+    largest = max(tokenizer.get_vocab().values())
+    if rows is not None and largest >= rows:
+        raise ModelError(
+            f"The tokenizer of {folder} has ids up to {largest}, the model {rows} rows of embeddings: put the "
+            "tokenizer that belongs to the model into its folder."
+        )
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -163,22 +178,17 @@ def masked_lm_config(source: ModelSource) -> Any:
             f"{source.name} is a {config.model_type!r} model, expected a masked language model (BERT, RoBERTa, "
             "ModernBERT and the like): choose another model.name."
         )
-    if config.model_type in _PADDING_COUNTS:
-        raise ModelError(
-            f"{source.name} is a {config.model_type!r} model, which reads padding as if it were text, so that the "
-            "scores of a row would depend on the rows beside it: choose another model.name."
-        )
     return config
 
 
 def encoder_config(source: ModelSource) -> Any:
     """Return the config of an encoder, whose weights are not read.
 
-    Raises `ModelError` if it is no encoder, or none whose vectors are of a row alone.
+    Raises `ModelError` if it is no encoder.
     """
     config = source.config
     both = getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False)
-    if both or type(config) not in MODEL_FOR_MASKED_LM_MAPPING or config.model_type in _PADDING_COUNTS:
+    if both or type(config) not in MODEL_FOR_MASKED_LM_MAPPING:
         raise ModelError(
             f"{source.name} is a {config.model_type!r} model, expected an encoder (BERT, RoBERTa, ModernBERT and the "
             "like): choose another encoder."
@@ -189,7 +199,7 @@ def encoder_config(source: ModelSource) -> Any:
 def longest_input(config: Any, tokenizer: Any) -> int:
     """Return the most tokens that a model reads, special tokens included."""
     table = getattr(config, "max_position_embeddings", None) or 512
-    unused = 2 if config.model_type in _FROM_TWO else 0
+    unused = max(2, (config.pad_token_id or 0) + 1) if config.model_type in _FROM_TWO else 0
     return int(min(table - unused, tokenizer.model_max_length))
 
 

@@ -49,14 +49,14 @@ class TextClassifier:
         """Put a head, drawn from `seed` where there is none for so many labels, on a pretrained encoder."""
         backbone = Backbone.classifier(source, form.labels, machine.device, seed)
         shorter = replace(form, max_length=min(form.max_length, backbone.longest_input))
-        return cls(backbone, shorter, machine)
+        return cls(backbone, shorter, backbone.abilities.fit(machine))
 
     @classmethod
     def load(cls, folder: Path, machine: Machine) -> "TextClassifier":
         """Load a folder written by `save`; errors are those of `read_form`."""
         form = read_form(folder)
         backbone = Backbone.classifier(ModelSource(str(folder), folder), form.labels, machine.device, seed=None)
-        return cls(backbone, form, machine)
+        return cls(backbone, form, backbone.abilities.fit(machine))
 
     def fit(
         self,

@@ -11,7 +11,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from torch import nn
 from pet.data.examples import Example
 from pet.errors import ModelError
 from pet.labeling.votes import softmax
+from pet.learners.models.abilities import TrialRows, ignores_padding
 from pet.learners.models.batching import collate
 from pet.learners.models.inference import Advance, Inference
 from pet.learners.models.machine import Machine
@@ -39,11 +40,12 @@ _ONE_FILE = 2**31 - 2**24
 
 @dataclass(frozen=True)
 class OnnxClassifier:
-    """An exported classifier on the CPU."""
+    """An exported classifier on the CPU; `machine` says whether its rows are padded."""
 
     session: Any
     tokenizer: Any
     form: ClassifierForm
+    machine: Machine = field(default_factory=lambda: Machine(torch.device("cpu"), "fp32"))
 
     @classmethod
     def load(cls, folder: Path, form: ClassifierForm) -> "OnnxClassifier":
@@ -61,22 +63,27 @@ class OnnxClassifier:
             raise ModelError(
                 f"{folder / ONNX_FILE} cannot be loaded ({first_line(error)}): export it again with `pet export`."
             ) from None
-        return cls(session, load_tokenizer(folder), form)
+        found = cls(session, load_tokenizer(folder), form)
+        own = ignores_padding(TrialRows.of(found.tokenizer, form.max_length), found._row_logits)
+        return found if own else replace(found, machine=replace(found.machine, pads=False))
 
     def probabilities(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
         """Return label probabilities, float32 [n, k], in the order of `examples`; only chunks are held as tokens."""
-        segments = "token_type_ids" in {part.name for part in self.session.get_inputs()}
 
         def encode(rows: Sequence[Example]) -> list[Encoded]:
             return encode_rows(self.tokenizer, rows, tuple(self.form.columns), self.form.max_length)
 
         def compute(rows: list[Encoded]) -> torch.Tensor:
-            batch = collate(rows, self.tokenizer.pad_token_id, segments, "cpu")
-            inputs = {name: tensor.numpy() for name, tensor in batch.inputs.items()}
-            return torch.from_numpy(softmax(self._logits(inputs)))
+            return torch.from_numpy(softmax(self._row_logits(rows).numpy()))
 
-        cpu = Machine(torch.device("cpu"), "fp32")
-        return Inference(cpu, encode, compute).run(examples, len(self.form.labels), advance)
+        return Inference(self.machine, encode, compute).run(examples, len(self.form.labels), advance)
+
+    def _row_logits(self, rows: Sequence[Encoded]) -> torch.Tensor:
+        """Return the logits of rows, float32 [b, k]."""
+        names = {part.name for part in self.session.get_inputs()}
+        batch = collate(rows, self.tokenizer.pad_token_id, "token_type_ids" in names, "cpu")
+        inputs = {name: tensor.numpy() for name, tensor in batch.inputs.items() if name in names}
+        return torch.from_numpy(self._logits(inputs))
 
     def _logits(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """Return float32 [b, k]; a `MemoryError` says that the batch does not fit, as torch would."""

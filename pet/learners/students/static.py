@@ -106,8 +106,6 @@ class StaticClassifier:
         tokenizer.enable_truncation(form.max_length - special, strategy="longest_first")
         tokenizer.no_padding()
         vectors = backbone.model.get_input_embeddings().weight.detach().float().clone()
-        # A tokenizer may know words that its model has no vector for.
-        vectors = nn.functional.pad(vectors, (0, 0, 0, max(0, tokenizer.get_vocab_size() - len(vectors))))
         k = len(form.labels)
         return cls(_plain(tokenizer), form, torch.zeros(len(vectors), k), torch.zeros(k), vectors)
 

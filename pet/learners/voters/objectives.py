@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from pet.learners.models.batching import length_groups
-from pet.learners.models.losses import mask_tokens, masked_lm_loss
+from pet.learners.models.losses import IGNORED, mask_tokens, masked_lm_loss
 from pet.learners.models.machine import Machine
 from pet.learners.models.masked_lm import mask_logits
 from pet.learners.models.splicing import Encoded
@@ -46,17 +46,13 @@ def pet_objective(
 
     `draw` gives the next batch of rows for the auxiliary loss, MLM.
     """
-    backbone, alpha = parts.backbone, settings.auxiliary_mlm
-    tokenizer = backbone.tokenizer
+    alpha, tokenizer = settings.auxiliary_mlm, parts.backbone.tokenizer
 
     def loss(chosen: np.ndarray) -> Iterator[torch.Tensor]:
         yield from _label_loss(parts, machine, labeled, chosen, 1.0 - alpha)
         if alpha:
             masked, tokens = mask_tokens(draw(), len(tokenizer), tokenizer.mask_token_id, rng)
-            batch = backbone.training_batch(masked)
-            with parts.during(batch):
-                value = masked_lm_loss(backbone.model, batch, tokens, machine.precision)
-            yield alpha * value
+            yield from _masked_loss(parts, machine, masked, tokens, alpha)
 
     return loss
 
@@ -104,6 +100,19 @@ def adapet_objective(parts: Parts, machine: Machine, labeled: LabeledRows, rng: 
             yield share * value
 
     return loss
+
+
+def _masked_loss(
+    parts: Parts, machine: Machine, rows: Sequence[Encoded], targets: Sequence[np.ndarray], weight: float
+) -> Iterator[torch.Tensor]:
+    """Yield the summands of the mean cross-entropy of masked tokens (see `mask_tokens`), times a weight."""
+    backbone, counts = parts.backbone, np.asarray([np.count_nonzero(row != IGNORED) for row in targets])
+    groups = [np.arange(len(rows))] if machine.pads else length_groups([len(row) for row in rows], 0)
+    for group in groups:
+        batch = backbone.training_batch([rows[i] for i in group.tolist()])
+        with parts.during(batch):
+            value = masked_lm_loss(backbone.model, batch, [targets[i] for i in group.tolist()], machine.precision)
+        yield weight * (counts[group].sum() / max(1, counts.sum()) if len(groups) > 1 else 1.0) * value
 
 
 def _label_loss(

@@ -1,6 +1,6 @@
 """The parts of a voter that train: virtual tokens, weights, and what scores a label; one voter has one of each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +70,17 @@ class Parts:
         modules: list[nn.Module] = [self.backbone.model, self.delta, self.output]
         modules += [self.prompt] if self.prompt else []
         return Trained(tuple(modules), groups, self.delta.updated, stop_loss=settings.stop_loss)
+
+    def trained_apart(self, settings: TrainSettings) -> list[list[torch.Tensor]]:
+        """Return the tensors that train as lists: of the weights, of the virtual tokens, and of the output."""
+        trains = {id(tensor) for tensor in self.trained(settings).tensors}
+        virtual = self.prompt.parameters() if self.prompt else ()
+        parts: tuple[Iterable[torch.Tensor], ...] = (
+            self.delta.tensors().values(),
+            virtual,
+            self.output.parameters(),
+        )
+        return [own for part in parts if (own := [tensor for tensor in part if id(tensor) in trains])]
 
     @contextmanager
     def during(self, batch: Batch) -> Iterator[None]:

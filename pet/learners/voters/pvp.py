@@ -1,6 +1,6 @@
 """The voter of a PVP: a masked language model that reads rows under one pattern and scores the words of labels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from pet.data.examples import Example
-from pet.errors import ModelError
+from pet.errors import ModelError, PetError
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import token_budget_batches
-from pet.learners.models.delta import copies_of, copy_into
+from pet.learners.models.delta import copies_of, copy_into, drawn_from
 from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.inference import Advance, Inference
-from pet.learners.models.machine import Machine
-from pet.learners.models.sources import ModelSource
+from pet.learners.models.machine import Machine, is_out_of_memory
+from pet.learners.models.sources import ModelSource, first_line
 from pet.learners.models.splicing import Encoded
 from pet.learners.models.training import LossFunction, TrainLog, fit, row_stream
 from pet.learners.models.words import label_words
@@ -54,6 +54,7 @@ class PvpVoter:
     def __post_init__(self) -> None:
         """Find the words and the parts of the pattern in the model's vocabulary."""
         self.variant, self.base, pieces = self.variant.with_preset(), self.backbone.source, self.backbone.pieces
+        self.machine = self.backbone.abilities.fit(self.machine)
         self.words = label_words(self.pvp, pieces, self.multi_token)
         length = row_length(self.settings, self.backbone.longest_input, self.variant)
         self.encoder = PatternEncoder(self.pvp.pattern, pieces, length, self.settings.truncation)
@@ -90,8 +91,25 @@ class PvpVoter:
         SavedVoter(*about).write(folder, tensors)
 
     def check(self) -> None:
-        """Attach new parts to the model: a ModelError says that its family has no such parts."""
-        self.backbone.attach(self.new_parts().delta)
+        """Attach new parts to the model, and let a made-up row go forward and back through them; nothing is changed.
+
+        Raises `ModelError` if the model's family has no such parts, or they do not work on it.
+        """
+        kind, variant = self.backbone.model.config.model_type, self.variant
+        try:
+            with drawn_from(0, self.machine.device):
+                self._try(self.new_parts())
+        except PetError:
+            raise
+        except Exception as error:  # of any line of the family's own code
+            if is_out_of_memory(error):
+                raise
+            plain = (variant.input, variant.weights, variant.output) == ("hard", "full", "words")
+            raise ModelError(
+                f'The preset "{variant.preset}" (input "{variant.input}", weights "{variant.weights}", output '
+                f'"{variant.output}") does not work on {kind!r} models ({first_line(error)}): choose another model'
+                + ("." if plain else ', or train.preset = "pet".')
+            ) from None
 
     def encode(self, rows: Sequence[Example]) -> list[Encoded]:
         """Encode rows under the pattern, with as many mask tokens as the words need; no text of them is kept."""
@@ -169,6 +187,27 @@ class PvpVoter:
             variant = variant.model_copy(update={"weights": "none", "output": "words"})
         return Parts.start(self.backbone, self.encoder, self.words, variant, rng or np.random.default_rng(0))
 
+    def _try(self, parts: Parts) -> None:
+        """Score and learn from a row of each of two labels; a ValueError says that nothing that trains would change."""
+        self.backbone.attach(parts.delta)
+        fields = dict.fromkeys(self.pvp.pattern.fields, "a a a a a a a a")
+        rows = [Example(label, fields, label) for label in self.words.labels[:2]]
+        chosen = self.variant.model_dump(include=set(VariantSettings.model_fields))
+        settings = TrainSettings(**chosen, steps=1, batch_size=len(rows), descriptions=0.0)
+        with torch.no_grad():
+            parts.scores(self.backbone.batch(self.encode(rows)), self.machine.inference)
+        trained, wanted = parts.trained(settings), parts.trained_apart(settings)
+        if not wanted:
+            return
+        loss, reached = self._loss(parts, self._labeled(rows), settings, rows, np.random.default_rng(0)), set[int]()
+        with trained.training():
+            for summand in _as_summands(loss(np.arange(len(rows)))):
+                found = torch.autograd.grad(summand, trained.tensors, allow_unused=True)
+                pairs = zip(trained.tensors, found, strict=True)
+                reached |= {id(tensor) for tensor, gradient in pairs if gradient is not None}
+        if not all(any(id(tensor) in reached for tensor in part) for part in wanted):
+            raise ValueError("the loss does not depend on what trains")
+
     def _started(self, rng: np.random.Generator, support: Sequence[Example]) -> Parts:
         """Return new parts, which are this voter's from now on."""
         parts = self.parts = self.new_parts(rng)
@@ -229,3 +268,7 @@ class PvpVoter:
         """Return the tensors that are kept beside the model; where all of its weights train, they are in it."""
         whole, tensors = self.variant.weights == "full", parts.tensors()
         return {name: value for name, value in tensors.items() if not (whole and name.startswith("weights."))}
+
+
+def _as_summands(found: torch.Tensor | Iterable[torch.Tensor]) -> Iterable[torch.Tensor]:
+    return [found] if isinstance(found, torch.Tensor) else found

@@ -1,11 +1,12 @@
 """The one masked language model that the voters of a run share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pet.data.dataset import TaskData
 from pet.data.examples import Example
+from pet.errors import ModelError
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.machine import Machine, give_back_memory
@@ -49,9 +50,23 @@ class SharedModel:
         if self.tokens:
             self.tokens.mkdir(exist_ok=True)
             self._loaded.pieces.keep_in(self.tokens)
-        for spec in self.kinds:
-            self.voter(spec.prompt, spec.train).check()
+        for error in self.misfits(self.kinds):
+            raise error
         return self._loaded
+
+    def misfits(self, kinds: Sequence[VoterSpec]) -> Iterator[ModelError]:
+        """Try each kind of voters on the model, those that differ in no more than their words once; yield errors."""
+        tried = set[tuple[object, ...]]()
+        for spec in kinds:
+            virtual = frozenset((part.kind, part.init) for part in spec.prompt.pattern.virtual_parts)
+            kind = (spec.train.model_dump_json(include=set(VariantSettings.model_fields)), virtual)
+            if kind in tried:
+                continue
+            tried.add(kind)
+            try:
+                self.voter(spec.prompt, spec.train).check()
+            except ModelError as error:
+                yield error
 
     def try_prompts(self, data: TaskData) -> None:
         """Try the words and templates of the kinds with the tokenizer, on the longest rows; no weights are read.

@@ -30,7 +30,7 @@ from pet.method.adapt import adapted_before
 from pet.method.jobs import Jobs, RunRows
 from pet.method.place import Place, RunPlace
 from pet.method.plan.plan import Plan, form_of, prepare
-from pet.method.trial import earlier_scoring
+from pet.method.trial import earlier_machine
 from pet.method.vote import vote_of
 from pet.runs.directory import RunDirectory
 from pet.runs.executors.processes import Processes, Tell
@@ -77,7 +77,7 @@ def open_place(
         store = directory.store(log, SharedJobs(shared) if shared else None)
         model = replace(plan.model, tokens=directory.tokens)
         trial = replace(plan.tried, model=model).trial(store, log)
-        machine = replace(plan.machine, scoring=trial.scoring)
+        machine = trial.on(plan.machine)
         work = replace(plan.workload, workers=trial.workers, gain=trial.gain or 1.0)
         probe = replace(plan.probe, model=model, machine=machine)
         watch = Watch.start(work, probe, store.finished(), log.say, whole=whole)
@@ -155,7 +155,7 @@ def foresee_run(plan: Plan, root: Path) -> Outlook:
     model = plan.model
     trial = replace(plan.tried, model=model).trial(directory.store(), kept=False)
     work = replace(plan.workload, workers=trial.workers, gain=trial.gain or 1.0)
-    probe = replace(plan.probe, model=model, machine=replace(plan.machine, scoring=trial.scoring))
+    probe = replace(plan.probe, model=model, machine=trial.on(plan.machine))
     return foresee(root, work, probe, done, directory.refusal(plan.config.to_toml(), plan.identity))
 
 
@@ -183,8 +183,7 @@ def reopen_place(
         test = _test_rows(config, log)
         task = Task(config.task.name, config.task.labels, tuple(config.task.fields))
         data = TaskData(task, (), Rows.of(()), test, config.task.fields, (), ())
-        machine = Machine.pick(config.run)
-        machine = replace(machine, scoring=earlier_scoring(config.run, machine, directory.jobs))
+        machine = earlier_machine(config.run, Machine.pick(config.run), directory.jobs)
         source = find_model(config.model.name, config.model.revision)
         model = SharedModel(source, config.model, machine, config.prompts.multi_token)
         base = {"code": code_digest(), "test": data_digest(test)}

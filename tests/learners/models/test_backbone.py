@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
 from safetensors.torch import load_file, save_file
 from tiny import FAMILIES
 from transformers import AutoModel, AutoModelForMaskedLM
@@ -133,11 +132,6 @@ def test_code_in_a_folder_is_never_run(folder: Path, refuses: Callable[..., None
     change_config(folder, model_type="evil")
     refuses(ModelError, lambda: masked_lm(folder), str(folder))
     assert not mark.exists()
-
-
-def test_a_model_that_reads_padding_is_refused(folder: Path, refuses: Callable[..., None]) -> None:
-    transformers.FNetConfig(vocab_size=99, hidden_size=32, num_hidden_layers=1).save_pretrained(folder)
-    refuses(ModelError, lambda: masked_lm(folder), "'fnet'", "padding")
 
 
 def test_token_types_are_given_where_tokenizer_and_model_have_them(

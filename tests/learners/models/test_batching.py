@@ -57,6 +57,17 @@ def test_batches_keep_the_budget_and_hold_each_row_once(lengths: list[int], budg
         assert len(batch) == 1 or len(batch) * longest <= budget
 
 
+@given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 300), st.integers(1, 20))
+def test_batches_and_groups_without_padding_have_rows_of_one_length(
+    lengths: list[int], budget: int, max_rows: int
+) -> None:
+    batches = token_budget_batches(lengths, budget, max_rows, pads=False)
+    groups = length_groups(lengths, overhead=0)
+    for parts in (batches, groups):
+        assert sorted(np.concatenate([np.empty(0, int), *parts]).tolist()) == list(range(len(lengths)))
+        assert all(len({lengths[i] for i in part}) == 1 for part in parts)
+
+
 @given(st.lists(st.integers(1, 90), min_size=1, max_size=8), st.integers(0, 60))
 def test_groups_hold_each_row_once_and_no_division_is_cheaper(lengths: list[int], overhead: int) -> None:
     def cost(groups: Sequence[Sequence[int] | np.ndarray]) -> int:

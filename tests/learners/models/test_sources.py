@@ -2,13 +2,15 @@
 
 import copy
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import huggingface_hub
 import pytest
+import torch
 import transformers
-from tiny import FAMILIES, save_tiny
+from tiny import FAMILIES, add_token, save_tiny
 
 from pet.errors import ModelError
 from pet.learners.models.backbone import Backbone
@@ -18,7 +20,10 @@ from pet.learners.models.sources import (
     load_tokenizer,
     longest_input,
 )
+from pet.learners.students.base import ClassifierForm
+from pet.learners.students.static import StaticClassifier
 from pet.library import BUNDLED_MODELS
+from pet.pretraining.initial import check_start
 
 
 def test_find_a_folder_and_a_bundled_model(folder: Path) -> None:
@@ -87,6 +92,27 @@ def test_a_broken_tokenizer(folder: Path, refuses: Callable[..., None], content:
     refuses(ModelError, lambda: load_tokenizer(folder), "tokenizer", str(folder))
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_tokenizer_with_a_token_that_the_model_has_no_embedding_for(
+    folders: dict[str, Path], tmp_path: Path, refuses: Callable[..., None], family: str
+) -> None:
+    folder = Path(shutil.copytree(folders[family], tmp_path / family))
+    add_token(folder)
+    rows = ModelSource(family, folder).config.vocab_size
+    says = (f"ids up to {rows}, the model {rows} rows of embeddings", "tokenizer that belongs to the model")
+    source, device = ModelSource(family, folder), torch.device("cpu")
+    form = ClassifierForm(("a", "b"), {"text": "text"}, 64)
+    for call in (
+        lambda: load_tokenizer(folder),
+        lambda: check_start(source),
+        lambda: Backbone.masked_lm(source, device),
+        lambda: Backbone.encoder(source, device),
+        lambda: Backbone.classifier(source, ("a", "b"), device, 0),
+        lambda: StaticClassifier.from_source(source, form),
+    ):
+        refuses(ModelError, call, *says)
+
+
 def test_a_tokenizer_without_padding(folder: Path, refuses: Callable[..., None]) -> None:
     path = folder / "tokenizer_config.json"
     path.write_text(
@@ -113,6 +139,8 @@ def test_positions_that_are_numbered_from_the_padding_are_fewer_than_their_table
     tokenizer = copy.deepcopy(backbones["roberta"].tokenizer)
     tokenizer.model_max_length = int(1e30)
     assert longest_input(config, tokenizer) == 32
+    config.pad_token_id = 5
+    assert longest_input(config, tokenizer) == 28
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ import onnx
 import pytest
 import torch
 from tiny import FAMILIES
+from tiny_families import save_family
 
 from pet.data.examples import Example
 from pet.errors import ModelError
 from pet.learners.models.machine import Machine
-from pet.learners.students.base import Student
+from pet.learners.models.sources import ModelSource
+from pet.learners.students.base import ClassifierForm, Student
 from pet.learners.students.classifier import TextClassifier
 from pet.learners.students.onnx import ONNX_FILE, OnnxClassifier, export_onnx, quantize_onnx
 from pet.learners.students.sizes import load_for_export, load_student, new_student
@@ -43,8 +46,8 @@ def taught(classifier: Student) -> Student:
 class SmallMemory:
     """A session with room for two rows; its error is of no class of Python's, as the runtime's is not."""
 
-    def get_inputs(self) -> tuple[()]:
-        return ()
+    def get_inputs(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name=name) for name in ("input_ids", "attention_mask")]
 
     def run(self, _names: object, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         if len(inputs["input_ids"]) > 2:
@@ -85,6 +88,15 @@ def test_the_scores_are_the_same(saved: Path, machine: Machine) -> None:
     assert exported.probabilities([]).shape == (0, 2)
     axes = [[axis.dim_param for axis in one.type.tensor_type.shape.dim] for one in _graph(saved / "onnx").input]
     assert axes == [["batch", "length"]] * 3
+
+
+def test_a_graph_that_reads_padding_is_given_rows_of_one_length(tmp_path: Path, machine: Machine) -> None:
+    form = ClassifierForm(("a", "b"), {"first": "first"}, 64)
+    source = ModelSource("fnet", save_family("fnet", tmp_path / "fnet"))
+    taught(TextClassifier.from_source(source, form, machine, seed=0)).save(tmp_path / "model")
+    export_onnx(load_for_export(tmp_path / "model"), tmp_path / "model", tmp_path / "onnx")
+    exact, found = (load_student(tmp_path / name, machine) for name in ("model", "onnx"))
+    assert found.probabilities(ROWS) == pytest.approx(exact.probabilities(ROWS), abs=1e-4)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
