@@ -4,16 +4,18 @@ Nothing heavy is imported here: it is loaded before ``pet --help`` answers.
 """
 
 import io
+import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
-from pet.errors import PetError
+from pet.errors import PetError, visible
 
 if TYPE_CHECKING:
     from pet.settings.config import RunConfig
@@ -47,7 +49,7 @@ class CommandGroup(TyperGroup):
         except Exception as error:
             if ctx.obj or isinstance(error, typer.Exit | typer.Abort | typer.TyperException):
                 raise
-            typer.echo(f"error: {_one_line(error)}", err=True)
+            note(f"error: {_one_line(error)}")
             raise typer.Exit(error.exit_code if isinstance(error, PetError) else 1) from None
 
 
@@ -91,9 +93,21 @@ def run_place(config: str, output_dir: Path | None) -> Path:
 
 
 def say(*lines: str) -> None:
-    """Print lines to stdout as they are: nothing in them is read as markup."""
-    for line in lines:
-        typer.echo(line)
+    """Print lines to stdout: nothing in them is read as markup, and no sign of theirs steers the terminal."""
+    for line in chain.from_iterable(line.split("\n") for line in lines):
+        typer.echo(visible(line))
+
+
+def note(line: str) -> None:
+    """Print a line to stderr; no sign in it steers the terminal."""
+    typer.echo(visible(line), err=True)
+
+
+def say_json(value: object) -> None:
+    """Print a value as JSON; signs that would steer the terminal are escaped as JSON has it."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    # What else `visible` would change has another form there, which is no JSON.
+    say("".join(sign if sign == "\n" or visible(sign) == sign else json.dumps(sign)[1:-1] for sign in text))
 
 
 def print_table(table: Any) -> None:

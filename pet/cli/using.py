@@ -1,13 +1,12 @@
 """Commands that use what a run has made: predict, evaluate, export, explain."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pet.cli.app import BadRow, Input, Model, app
-from pet.cli.terminal import say
+from pet.cli.terminal import note, say, say_json
 
 if TYPE_CHECKING:
     from pet.data.readers import ReadResult
@@ -38,9 +37,9 @@ def predict_command(
     found = predict_file(model, source, output, on_bad_row or "error", Wish(min_precision, abstain))
     _tell_rejected(found.read)
     rows = len(found.read.examples)
-    typer.echo(f"{rows} rows labeled in {output}", err=True)
+    note(f"{rows} rows labeled in {output}")
     if found.accepted is not None:
-        typer.echo(f"{found.accepted} rows to accept, {rows - found.accepted} to review", err=True)
+        note(f"{found.accepted} rows to accept, {rows - found.accepted} to review")
 
 
 @app.command("evaluate")
@@ -53,12 +52,12 @@ def evaluate_command(model: Model, source: Input, on_bad_row: BadRow = None) -> 
 
     evaluation, found = evaluate_file(model, source, on_bad_row or "error")
     _tell_rejected(found)
-    say(json.dumps(evaluation.as_json(), ensure_ascii=False, indent=2))
+    say_json(evaluation.as_json())
 
 
 def _tell_rejected(found: "ReadResult") -> None:
     for row in found.rejected:
-        typer.echo(f"warning: left out {row.file}, line {row.line}: {row.reason}", err=True)
+        note(f"warning: left out {row.file}, line {row.line}: {row.reason}")
 
 
 @app.command("export")
@@ -80,7 +79,7 @@ def export_command(
     from pet.using.export import export_classifier
 
     exported = export_classifier(model, output_dir, int8=int8)
-    typer.echo(f"{exported}", err=True)
+    note(str(exported))
     say(f"{to:<17} {exported.folder}")
 
 
@@ -98,4 +97,7 @@ def explain_command(
     from pet.reports.explain_lines import explanation_lines
 
     found = explain(run, row_id)
-    say(*([json.dumps(found.as_json(), ensure_ascii=False, indent=2)] if as_json else explanation_lines(found)))
+    if as_json:
+        say_json(found.as_json())
+    else:
+        say(*explanation_lines(found))

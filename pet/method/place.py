@@ -1,5 +1,6 @@
 """Where a run lies, and what is kept of it: generations, the labeled data set, the classifier, the figures."""
 
+import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -161,7 +162,7 @@ class RunPlace(Place):
         if not (self.force or directory.labels_are_ours()) and differs(directory.pseudo_labels, found.pieces):
             raise ConfigError(
                 f"{directory.pseudo_labels} has been changed since it was written: train on it as it is with "
-                f"`pet distill {directory.root}`, or add --force to undo the changes."
+                f"`pet distill {shlex.quote(str(directory.root))}`, or add --force to undo the changes."
             )
         if self.force and not directory.labels_are_ours():
             directory.tell_exports(self.log.warn)

@@ -60,7 +60,7 @@ class Verbalizer:
             if label not in self.words:
                 raise PromptError(
                     f"Verbalizer {self.name!r} has no words for the label {label!r} of the task: use its labels, or "
-                    f'write one of your own, with a line like {json.dumps(label)} = ["WORD"] for each label (see '
+                    f'write one of your own, with a line like {json.dumps(label, ensure_ascii=False)} = ["WORD"] for each label (see '
                     f"the README, Add a pattern).{near_matches(label, self.words)}"
                 )
         for label in self.words:

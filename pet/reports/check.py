@@ -9,7 +9,7 @@ import numpy as np
 
 from pet.data.dataset import TaskData
 from pet.data.examples import Example
-from pet.errors import shown
+from pet.errors import shown, visible
 from pet.labeling.calibration import batch_calibrated
 from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.readability import Readability, readability
@@ -228,5 +228,4 @@ def report_lines(report: CheckReport) -> list[str]:
 
 def _line(text: str) -> str:
     """Return a text as one line of a terminal: shortened, and no sign in it that steers the terminal."""
-    signs = text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}…"
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in signs)
+    return visible(text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}…")
