@@ -7,7 +7,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +75,6 @@ def load_config(
 
     Raises `ConfigError` if there is no such pipeline, or a key or value is not known.
     """
-    from pet.library import pipeline_path
     from pet.settings.config import RunConfig
 
     flags = {
@@ -84,7 +83,7 @@ def load_config(
         "run.keep_models=true": keep_models,
     }
     changes = [*(settings or []), *(change for change, given in flags.items() if given)]
-    return RunConfig.from_toml(pipeline_path(config), changes).with_registries(registry or [])
+    return RunConfig.from_toml(config, changes).with_registries(registry or [])
 
 
 def run_place(config: str, output_dir: Path | None) -> Path:
@@ -116,6 +115,17 @@ def print_table(table: Any) -> None:
 
     # A pipe has no width: never fold the table there.
     Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def counted(counts: Mapping[str, int], most: int = 10) -> str:
+    """Return how many there are of each name, the most frequent ones first.
+
+    >>> counted({"a": 1, "b": 2, "c": 0}), counted({"a": 1, "b": 2, "c": 0}, 1)
+    ('b 2, a 1, c 0', 'b 2 and 2 more')
+    """
+    ranked = sorted(counts.items(), key=lambda pair: -pair[1])
+    more = f" and {len(ranked) - most} more" if len(ranked) > most else ""
+    return ", ".join(f"{name} {count}" for name, count in ranked[:most]) + more
 
 
 def aligned(rows: Iterable[tuple[str, str]]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pet.cli.app import BadRow, Input, Model, app
-from pet.cli.terminal import note, say, say_json
+from pet.cli.terminal import counted, note, say, say_json
 
 if TYPE_CHECKING:
     from pet.data.readers import ReadResult
@@ -34,10 +34,10 @@ def predict_command(
     """
     from pet.using.predict import Wish, predict_file
 
-    found = predict_file(model, source, output, on_bad_row or "error", Wish(min_precision, abstain))
+    found = predict_file(model, source, output, on_bad_row or "error", Wish(min_precision, abstain), _warn)
     _tell_rejected(found.read)
     rows = len(found.read.examples)
-    note(f"{rows} rows labeled in {output}")
+    note(f"{rows} rows labeled in {output}: {counted(found.given)}")
     if found.accepted is not None:
         note(f"{found.accepted} rows to accept, {rows - found.accepted} to review")
 
@@ -50,14 +50,18 @@ def evaluate_command(model: Model, source: Input, on_bad_row: BadRow = None) -> 
     """
     from pet.using.predict import evaluate_file
 
-    evaluation, found = evaluate_file(model, source, on_bad_row or "error")
+    evaluation, found = evaluate_file(model, source, on_bad_row or "error", _warn)
     _tell_rejected(found)
     say_json(evaluation.as_json())
 
 
+def _warn(line: str) -> None:
+    note(f"warning: {line}")
+
+
 def _tell_rejected(found: "ReadResult") -> None:
     for row in found.rejected:
-        note(f"warning: left out {row.file}, line {row.line}: {row.reason}")
+        _warn(f"left out {row.file}, line {row.line}: {row.reason}")
 
 
 @app.command("export")

@@ -70,8 +70,8 @@ def write_pieces(path: Path, pieces: Pieces, *, marked: bool = False) -> None:
 
     The file appears whole or not at all: it is written beside its place, flushed to the disk and moved there.
     The same pieces give the same bytes. Lists in a table cell are written as JSON, None as an empty cell; a
-    Parquet column of mixed kinds, or of one that Parquet lacks, becomes one of text, and each piece a group of rows. A `marked` .csv or .tsv file
-    begins with a byte order mark, without which a spreadsheet may take UTF-8 for something else.
+    Parquet column of mixed kinds, or of one that Parquet lacks, becomes one of text, and each piece a group of rows. A
+    `marked` .csv or .tsv file begins with a byte order mark, by which spreadsheets know UTF-8.
 
     Raises `DataError` if the suffix is not known, the lengths differ, a cell cannot be written, or the place is not
     writable.

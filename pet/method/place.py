@@ -11,13 +11,15 @@ from pet.data.writers import write_pieces
 from pet.errors import ConfigError, RunError
 from pet.forecast.footprint import footprint
 from pet.forecast.outlook import Watch
+from pet.labeling.guards import uneven_labels
 from pet.labeling.votes import SoftLabels
 from pet.learners.models.sources import ModelSource
 from pet.learners.students.choice import Choice
 from pet.method.card import CardFacts
+from pet.method.compare import given_line
 from pet.method.generation import Generation, accepted
 from pet.method.jobs import Jobs
-from pet.method.judge import tell_of_generation
+from pet.method.judge import NAME_THE_RATIO, tell_of_generation
 from pet.method.labels import History, LabeledPool, LabeledRows, differs, read_labeled_rows
 from pet.method.metrics import evaluate, gold_columns
 from pet.method.plan.plan import Plan
@@ -136,6 +138,13 @@ class RunPlace(Place):
         """Tell how a generation went, where there are several."""
         if self.plan.generations > 1:
             tell_of_generation(generation, self.plan.prior, self.log)
+
+    def tell_of_labels(self, deciding: Generation) -> None:
+        """Tell how many rows got each label, and where that is not as expected."""
+        self.log.say(given_line(deciding.ensemble))
+        # Of several generations it was told as each came.
+        if self.plan.generations == 1 and (uneven := uneven_labels(deciding.figures, self.plan.prior)):
+            self.log.warn(f"{uneven}; {NAME_THE_RATIO}")
 
     def keep(self, generation: Generation) -> None:
         """Write down what a generation learned from and said; its jobs belong to the run."""

@@ -14,7 +14,6 @@ from pet.data.readers import ReadOptions
 from pet.data.writers import write_table
 from pet.settings.toml import DATA_SUFFIXES
 
-
 # Rows of two columns; a quote opens in the second one and closes in the fourth.
 STRAY = ["first one{}x", '"second one{}y', "third one{}x", 'fourth one"{}y', "fifth one{}x"]
 
