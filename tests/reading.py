@@ -34,4 +34,6 @@ def read_hub_rows(text: str, split: str) -> Iterator[tuple[int, Mapping[str, obj
     """Yield (number, row) of a folder or a data set of the hub."""
     source = parse_source(text)
     assert not isinstance(source, File)
-    return scan_data_set(source, split)
+    for number, row in scan_data_set(source, split):
+        assert not isinstance(row, Malformed)
+        yield number, row

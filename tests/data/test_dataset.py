@@ -326,11 +326,8 @@ def with_ids(names: Sequence[str], words: str) -> list[dict[str, object]]:
 
 
 def load_ids(write_rows: WriteRows, train: Sequence[str], unlabeled: Sequence[str], words: str = "u") -> TaskData:
-    paths = {
-        "train": write_rows("a.jsonl", with_ids(train, "t")),
-        "unlabeled": write_rows("b.jsonl", with_ids(unlabeled, words)),
-    }
-    return load_task_data(TaskSettings(), DataSettings(**paths), 1)
+    labeled, pool = write_rows("a.jsonl", with_ids(train, "t")), write_rows("b.jsonl", with_ids(unlabeled, words))
+    return load_task_data(TaskSettings(), DataSettings(train=labeled, unlabeled=pool), 1)
 
 
 def test_a_labeled_row_with_the_id_of_an_unlabeled_one_gets_another(write_rows: WriteRows) -> None:

@@ -109,10 +109,10 @@ def test_labels_of_unlabeled_rows_are_dropped_and_reported(write: Write) -> None
 
 
 @pytest.mark.parametrize(
-    "rows", [[{"text": "a"}], *([{"text": "a", "label": label}] for label in (None, " ", [], {}, float("nan")))]
+    "row", [{}, *({"label": label} for label in (None, " ", list[str](), dict[str, str](), float("nan")))]
 )
-def test_an_empty_label_column_is_not_seen_as_labels(write_rows: WriteRows, rows: list[dict[str, object]]) -> None:
-    assert not read_examples(write_rows("rows.jsonl", rows), POOL).labels_seen
+def test_an_empty_label_column_is_not_seen_as_labels(write_rows: WriteRows, row: dict[str, object]) -> None:
+    assert not read_examples(write_rows("rows.jsonl", [{"text": "a"} | row]), POOL).labels_seen
 
 
 def test_labels_of_a_few_unlabeled_rows_are_seen_too(write_rows: WriteRows) -> None:
@@ -120,8 +120,8 @@ def test_labels_of_a_few_unlabeled_rows_are_seen_too(write_rows: WriteRows) -> N
     assert read_examples(write_rows("rows.jsonl", rows), POOL).labels_seen
 
 
-@pytest.mark.parametrize("label", [1, None, [], ["x", "y"], {"x": 1}, "no label of the task", "\t"])
-def test_labels_of_input_rows_are_a_column_like_any_other(write_rows: WriteRows, label: object) -> None:
+@pytest.mark.parametrize("label", [1, None, list[str](), ["x", "y"], {"x": 1}, "no label of the task", "\t"])
+def test_labels_of_input_rows_are_a_column_like_any_other(write_rows: WriteRows, label: Any) -> None:
     source = write_rows("rows.jsonl", [{"text": "a", "label": label}, {"text": "b"}])
     found = read_examples(source, ReadOptions("input", labels=("x", "y"))).examples
     assert [(row.label, row.extra) for row in found] == [(None, {"label": label}), (None, {})]
