@@ -118,7 +118,10 @@ def _delimiter(file: File, usual: str) -> str:
     first = next(lines, "")
     if named := _named_delimiter(first):
         return named
-    cells = next(iter(csv.reader([first], delimiter=usual)), [])
+    try:
+        cells = next(iter(csv.reader([first], delimiter=usual)), [])
+    except csv.Error:  # it is told of as the header that it is
+        return usual
     if usual != "," or len(cells) != 1:
         return usual
     return next((mark for mark in (";", "\t") if mark in cells[0]), usual)
