@@ -4,10 +4,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pet.data.formats import scan_file
 from pet.data.parquet import with_class_names
 from pet.data.scanned import Scanned
 from pet.data.scratch import temporary_folder
-from pet.data.source import Folder, Hub
+from pet.data.source import File, Folder, Hub
 from pet.errors import DataError, close_match
 
 
@@ -26,7 +27,21 @@ def scan_data_set(source: Folder | Hub, split: str) -> Iterator[Scanned]:
     else:
         # The library's copy of the files goes again: they may be nobody else's business.
         with tempfile.TemporaryDirectory(dir=temporary_folder(), ignore_cleanup_errors=True) as copies:
+            if tables := _tables(source, split, copies):
+                yield from enumerate((row for file in tables for _, row in scan_file(file)), start=1)
+                return
             yield from _rows_of(source, _attempt(source, lambda: load(str(source.path), split=split, cache_dir=copies)))
+
+
+def _tables(folder: Folder, split: str, copies: str) -> list[File]:
+    """Return the files of a split if they are tables of separated values, which are read as a single one is.
+
+    The library would take stray quotes, truths and words such as "None" in its own way.
+    """
+    builder = _attempt(folder, lambda: _datasets().load_dataset_builder(str(folder.path), cache_dir=copies))
+    places = {str(name): files for name, files in (builder.config.data_files or {}).items()}
+    files = [File.at(str(place)) for place in places.get(split, ())]
+    return files if all(file.suffix in (".csv", ".tsv") for file in files) else []
 
 
 def _rows_of(source: Folder | Hub, table: Any) -> Iterator[Scanned]:

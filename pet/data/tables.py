@@ -88,8 +88,10 @@ class _Table:
 
         A text of several lines in quotes has other numbers of separators in its lines, or blanks behind them.
         """
+        if columns < 2 or len(self.lines) < 2:
+            return False
         lines = [line.rstrip("\r\n") for line in self.lines if line]
-        if columns < 2 or len(lines) < 2 or sum(line.replace('""', "").count('"') for line in lines) != 2:
+        if len(lines) < 2 or sum(line.replace('""', "").count('"') for line in lines) != 2:
             return False
         values = [[value.strip('"') for value in line.split(self.delimiter)] for line in lines]
         return all(

@@ -223,8 +223,20 @@ def test_several_labels_of_a_row_have_their_names(tmp_path: Path) -> None:
 
 def test_shards_that_differ_are_told_in_one_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "set").mkdir()
-    (tmp_path / "set" / "train-1.csv").write_text("text,label\na,x\n")
-    (tmp_path / "set" / "train-2.csv").write_text("text,other,label\na,b,x\n")
+    for name, columns in (("train-1", {"text": ["a"]}), ("train-2", {"text": [{"b": 1}], "label": ["x"]})):
+        pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "set" / f"{name}.parquet")
     with pytest.raises(DataError, match="could not be read"):
         read_examples(str(tmp_path / "set"), ReadOptions("train"))
     assert capfd.readouterr() == ("", "")
+
+
+def test_tables_in_a_folder_are_read_as_single_ones_are(tmp_path: Path) -> None:
+    content = {"train-1": "text,label\na,None\nb,True\n", "train-2": 'text,label\n"c one,x\nd one",1.0\ne,1.0\n'}
+    (tmp_path / "set").mkdir()
+    for name, text in content.items():
+        (tmp_path / "set" / f"{name}.csv").write_text(text)
+    with pytest.raises(DataError, match="row 3: a quote opens here and closes within 2 lines"):
+        read_examples(str(tmp_path / "set"), ReadOptions("train"))
+    found = read_examples(str(tmp_path / "set"), ReadOptions("train", on_bad_row="skip"))
+    assert [row.label for row in found.examples] == ["None", "true", "1"]
+    assert [row.id for row in found.examples] == ["train-1", "train-2", "train-4"]
