@@ -7,7 +7,7 @@ ROWS ?= 1000 10000 100000 1000000
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := true
 
-.PHONY: demo test lint fuzz bench bench-model two-skills wheel-test environments clean
+.PHONY: demo test lint fuzz bench bench-model time-to-labels two-skills wheel-test environments clean
 
 demo: $(DEMO_ENV)/ready  ## the real pipeline on the bundled data
 	$(DEMO_ENV)/bin/pet run quickstart --output-dir runs/quickstart --force
@@ -35,6 +35,11 @@ bench: $(TEST_ENV)/ready  ## speed as ratios, results in bench/: DATA=folder for
 
 bench-model: $(TEST_ENV)/ready  ## MODEL=folder against pet-mini, on the tasks in DATA=folder: a table for its card
 	$(TEST_ENV)/bin/python tests/benchmarks/bench_model.py $(MODEL) $(DATA)
+
+time-to-labels: $(TEST_ENV)/ready  ## CPU-seconds by stage, and rivals': DATA=folder; SETFIT=python that has setfit
+	mkdir -p bench
+	$(TEST_ENV)/bin/python tests/benchmarks/time_to_labels.py $(DATA) $(if $(SETFIT),--setfit-python $(SETFIT)) \
+		--kept bench/time_to_labels.jsonl --json bench/time_to_labels.json
 
 two-skills: $(TEST_ENV)/ready  ## the toy model of the tests of prompt variants, made anew
 	cd tests && OMP_NUM_THREADS=1 ../$(TEST_ENV)/bin/python -m two_skills.make

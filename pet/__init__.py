@@ -11,16 +11,32 @@ from typing import TYPE_CHECKING, Any
 from pet.errors import PetError
 
 if TYPE_CHECKING:
+    from pet.ablation.ablate import ablate
+    from pet.ablation.result import AblationResult
     from pet.method.place import RunResult
     from pet.pipeline import distill, label, run
     from pet.settings.config import RunConfig
     from pet.using.predict import Prediction, predict
 
-__all__ = ["PetError", "Prediction", "RunConfig", "RunResult", "__version__", "distill", "label", "predict", "run"]
+__all__ = [
+    "AblationResult",
+    "PetError",
+    "Prediction",
+    "RunConfig",
+    "RunResult",
+    "__version__",
+    "ablate",
+    "distill",
+    "label",
+    "predict",
+    "run",
+]
 
 __version__ = "0.1.0"
 
 _LAZY = {
+    "AblationResult": "pet.ablation.result",
+    "ablate": "pet.ablation.ablate",
     "RunConfig": "pet.settings.config",
     "RunResult": "pet.method.place",
     "distill": "pet.pipeline",

@@ -15,7 +15,7 @@ from pet.method.adapt import adapted
 from pet.method.compare import compare, quality_line
 from pet.method.draw import first_sets, next_training_sets, rows_to_label
 from pet.method.ensemble import calibrate, weigh
-from pet.method.generation import Generation, accepted
+from pet.method.generation import Ensemble, Generation, accepted
 from pet.method.judge import judge
 from pet.method.place import RunPlace, RunResult
 from pet.method.plan.opening import open_place, reopen_place
@@ -28,17 +28,23 @@ from pet.settings.config import RunConfig
 
 
 def run(
-    config: RunConfig, output_dir: str | Path | None = None, *, force: bool = False, quiet: bool = False
+    config: RunConfig,
+    output_dir: str | Path | None = None,
+    *,
+    force: bool = False,
+    quiet: bool = False,
+    shared: Path | None = None,
 ) -> RunResult:
     """Label the pool, distill a classifier, and compare it with what else could have been done.
 
     The run lies in `output_dir` (default: ``runs/<task name>``). One that was interrupted goes on where it stopped.
-    `force` deletes the results of another run there, and labels that were corrected by hand.
+    `force` deletes the results of another run there, and labels that were corrected by hand. `shared` is a folder in
+    which runs leave finished jobs for each other, so that what they have in common is done once.
 
     Raises `PetError` if an input is wrong, the directory holds another run, or the work fails.
     """
     # All that is named is read, checked and tried; from here on nothing of it changes.
-    with open_place(prepare(config), output_dir, force=force, quiet=quiet) as place:
+    with open_place(prepare(config), output_dir, force=force, quiet=quiet, shared=shared) as place:
         place = adapted(place)
         generations = label_pool(place.plan, place)
         place.tell_of_labels(accepted(generations)[-1])
@@ -63,6 +69,8 @@ def label(
 def label_pool(plan: Plan, place: RunPlace) -> list[Generation]:
     """Train generations of voters, and label the pool with the last one accepted; one generation is plain PET."""
     found: list[Generation] = []
+    if plan.quickest and not place.has_labels:
+        place.write_first_labels(plan.quickest.voters, first_labels(plan.quickest, place))
     with place.processes(place.jobs) as processes:
         for number in range(plan.generations):
             kept = accepted(found)
@@ -78,6 +86,14 @@ def label_pool(plan: Plan, place: RunPlace) -> list[Generation]:
         found = over_whole_pool(found, plan, place, processes)
     place.write_labels(accepted(found))
     return found
+
+
+def first_labels(quickest: Plan, place: RunPlace) -> Ensemble:
+    """Label the pool by the voters that take seconds, for whoever does not want to wait for the others."""
+    pool = np.arange(len(quickest.data.unlabeled))
+    scores = vote(quickest.voters, first_sets(quickest.drawing), pool, 0, place.jobs)
+    ensemble = weigh(calibrate(scores, quickest.rules), pool, quickest.rules, place.jobs)
+    return refine(ensemble, pool, quickest.refinement, place.jobs)
 
 
 def over_whole_pool(

@@ -29,6 +29,7 @@ ROOMS = (
     ("reports",),
     ("using",),
     ("pipeline",),
+    ("ablation",),
     ("cli",),
 )
 RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names}
@@ -37,7 +38,7 @@ SUBROOMS = ("models", "voters", "students")
 
 WHOLE = {"Plan", "RunConfig", "Workbench"}
 """What no stage is handed: each gets its own section and rows."""
-TAKES_A_WHOLE = ("pipeline.py", "method/plan/", "cli/")
+TAKES_A_WHOLE = ("pipeline.py", "ablation/", "method/plan/", "cli/")
 
 MOST_LINES = 400
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "yaml", "ruamel"}

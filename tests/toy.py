@@ -70,6 +70,7 @@ learning_rate = 2e-2
 [run]
 device = "cpu"
 precision = "fp32"
+baseline = true
 """
 
 

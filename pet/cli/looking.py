@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pet.cli.app import BadRow, Config, Name, NameOrGlob, OutputDir, Registry, Settings, app
+from pet.cli.app import FAST_RUN, BadRow, Config, Fast, Name, NameOrGlob, OutputDir, Registry, Settings, app
 from pet.cli.terminal import aligned, load_config, note, print_table, run_place, say, say_json
 
 
@@ -34,13 +34,14 @@ def plan_command(
     settings: Settings = None,
     registry: Registry = None,
     on_bad_row: BadRow = None,
+    fast: Fast = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, in seconds and bytes.")] = False,
 ) -> None:
     """Predict time, memory and disk of a run, or of what is left of one, from a few seconds of its work.
 
     Example: `pet plan my.toml`
     """
-    loaded = load_config(config, settings, registry, on_bad_row)
+    loaded = load_config(config, settings, registry, on_bad_row, {FAST_RUN: fast})
     from pet.method.plan.opening import foresee_run
     from pet.method.plan.plan import prepare
     from pet.reports.outlook import outlook_lines, outlook_table

@@ -1,4 +1,4 @@
-"""Commands that train: run, label, distill."""
+"""Commands that train: run, label, distill, ablate."""
 
 import json
 import shlex
@@ -7,8 +7,13 @@ from typing import Annotated
 
 import typer
 
-from pet.cli.app import AcceptAll, BadRow, Config, Force, KeepModels, OutputDir, Registry, Settings, app
+from pet.cli.app import FAST_RUN, AcceptAll, BadRow, Config, Fast, Force, KeepModels, OutputDir, Registry, Settings, app
 from pet.cli.terminal import aligned, load_config, print_table, run_place, say
+
+
+def _changed(accept_all: bool, keep_models: bool, fast: bool) -> dict[str, bool]:
+    """Return what the flags change, and whether each is given."""
+    return {"ipet.accept_all=true": accept_all, "run.keep_models=true": keep_models, FAST_RUN: fast}
 
 
 @app.command("run")
@@ -21,13 +26,14 @@ def run_command(
     force: Force = False,
     accept_all: AcceptAll = False,
     keep_models: KeepModels = False,
+    fast: Fast = False,
 ) -> None:
     """Label the pool, distill a classifier, and compare it with what else could have been done.
 
     Example: `pet run my.toml --set train.steps=60 --output-dir runs/first`
     """
     # A slip in it is told before torch is loaded.
-    loaded = load_config(config, settings, registry, on_bad_row, accept_all, keep_models)
+    loaded = load_config(config, settings, registry, on_bad_row, _changed(accept_all, keep_models, fast))
     from pet.method.card import python_call
     from pet.method.labels import sample_lines
     from pet.method.summary import summary_table
@@ -61,6 +67,7 @@ def label_command(
     force: Force = False,
     accept_all: AcceptAll = False,
     keep_models: KeepModels = False,
+    fast: Fast = False,
     jsonl: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the rows as JSON lines too (or as .csv, .tsv or .parquet)."),
@@ -70,7 +77,7 @@ def label_command(
 
     Example: `pet label my.toml --jsonl labeled.jsonl`
     """
-    loaded = load_config(config, settings, registry, on_bad_row, accept_all, keep_models)
+    loaded = load_config(config, settings, registry, on_bad_row, _changed(accept_all, keep_models, fast))
     from pet.data.output import export_jsonl
     from pet.data.writers import check_output
     from pet.pipeline import label
@@ -104,3 +111,41 @@ def distill_command(
 
     changes = [*(settings or []), *([f"distill.model={json.dumps(model, ensure_ascii=False)}"] if model else [])]
     say(f"classifier        {distill(run, changes, output_dir)}")
+
+
+@app.command("ablate")
+def ablate_command(
+    config: Config,
+    axis: Annotated[
+        list[str],
+        typer.Option(
+            metavar="SECTION.KEY=VALUE,VALUE",
+            help="A setting and its values, the one to compare with first; TOML, or plain words; repeatable.",
+        ),
+    ],
+    samples: Annotated[int, typer.Option(metavar="N", help="Samples of the labeled rows, drawn by run.seed.")] = 5,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Where all runs lie (default: runs/NAME-ablation, NAME being the pipeline's).")
+    ] = None,
+    settings: Settings = None,
+    registry: Registry = None,
+    on_bad_row: BadRow = None,
+    force: Annotated[bool, typer.Option("--force", help="Delete another ablation in that directory.")] = False,
+) -> None:
+    """Say what settings are worth: every combination of their values on the same samples of the labeled rows.
+
+    Example: `pet ablate my.toml --axis ensemble.calibration=none,batch --axis adapt.method=none,mlm --samples 5`
+    """
+    from pet.ablation.grid import Grid, axes_of
+
+    axes = axes_of(axis)
+    loaded = load_config(config, settings, registry, on_bad_row)
+    Grid.of(axes).configs(loaded)  # a slip in a value is told before torch is loaded, too
+    from pet.ablation.ablate import ablate
+    from pet.ablation.table import ablation_notes, ablation_table
+
+    place = output_dir or run_place(f"{Path(config).stem}-ablation", None)
+    result = ablate(loaded, axes, samples=samples, output_dir=place, force=force)
+    print_table(ablation_table(result))
+    places = {"every figure": str(result.path), "the table as Markdown": str(result.table_path)}
+    say("", *ablation_notes(result), "", *aligned(places.items()))

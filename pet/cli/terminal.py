@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -20,7 +21,7 @@ from pet.errors import PetError, visible
 if TYPE_CHECKING:
     from pet.settings.config import RunConfig
 
-_RESUMED = ("run", "label", "pretrain")
+_RESUMED = ("run", "label", "pretrain", "ablate")
 """The commands that go on where they stopped."""
 
 
@@ -66,23 +67,19 @@ def load_config(
     settings: Sequence[str] | None,
     registry: Sequence[Path] | None,
     on_bad_row: str | None,
-    accept_all: bool = False,
-    keep_models: bool = False,
+    flags: Mapping[str, bool] = MappingProxyType({}),
 ) -> "RunConfig":
     """Return a pipeline, a file or a ready-made one, with what the command line changes in it.
 
-    Flags that are given win over `settings`.
+    Of `flags`, changes such as ``ipet.accept_all=true``, those that are given win over `settings`.
 
     Raises `ConfigError` if there is no such pipeline, or a key or value is not known.
     """
     from pet.settings.config import RunConfig
 
-    flags = {
-        f'data.on_bad_row="{on_bad_row}"': on_bad_row,
-        "ipet.accept_all=true": accept_all,
-        "run.keep_models=true": keep_models,
-    }
-    changes = [*(settings or []), *(change for change, given in flags.items() if given)]
+    given = [change for change, wanted in flags.items() if wanted]
+    given += [f'data.on_bad_row="{on_bad_row}"'] if on_bad_row else []
+    changes = [*(settings or []), *given]
     return RunConfig.from_toml(config, changes).with_registries(registry or [])
 
 

@@ -117,6 +117,18 @@ def load_test_rows(task: TaskSettings, data: DataSettings, seed: int) -> Rows:
     return limit(rows, data.max_test, rng_for(seed, "sample", "test"))
 
 
+def labeled_draws(task: TaskSettings, data: DataSettings, seeds: Sequence[int]) -> list[tuple[Example, ...]]:
+    """Return the labeled rows that `load_task_data` draws by each seed, of a task whose labels and fields are named.
+
+    Raises `DataError` if the file cannot be read, or a row has no label of the task.
+    """
+    if data.train is None:
+        return [() for _ in seeds]
+    options = ReadOptions("train", task.fields, task.label_column, task.id_column, task.labels, data.on_bad_row)
+    rows, count = read_examples(parse_source(data.train), options).examples, data.examples_per_label
+    return [sample_per_label(rows, task.labels, count, rng_for(seed, "sample", "train")) for seed in seeds]
+
+
 def data_digest(examples: Iterable[Example]) -> str:
     """Return the sha256, in hex, of ids, fields and labels in order; `extra` does not count.
 

@@ -169,7 +169,7 @@ def _changes(work: Workload) -> list[tuple[str, Workload]]:
     half = max(1, work.pool // 2)
     changes = [(f"data.max_unlabeled={half}", work.with_pool(half))]
     if work.baseline:
-        changes.append(("run.baseline=false", replace(work, baseline=False)))
+        changes.append(("run.baseline=auto", replace(work, baseline=False, untrained=False)))
     steps = {voter.steps for voter in work.voters}
     if len(steps) == 1 and (fewer := steps.pop() // 2):
         voters = tuple(replace(voter, steps=fewer) for voter in work.voters)

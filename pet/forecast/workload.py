@@ -101,7 +101,7 @@ class Workload:
     the labeled rows too, and `distill_embedded` how many rows its last layer is fitted to before all of it trains.
     `workers` processes do the voters side by side, and all threads in one process are `gain` times as fast as one
     thread. `folds` are the baselines that leave a fold out; without `baseline` there is none. `encoders` embed the
-    whole pool. Where voters are `weighed`, by what their untrained patterns are worth, the labels need what these say.
+    whole pool. What `untrained` patterns say is compared; where voters are `weighed` by it, the labels need it.
     """
 
     voters: tuple[VoterLoad, ...]
@@ -123,6 +123,7 @@ class Workload:
     gold_rows: bool = True
     keep_models: bool = False
     weighed: bool = False
+    untrained: bool = True
     workers: int = 1
     gain: float = 1.0
     encoders: tuple[EncoderLoad, ...] = ()
@@ -199,7 +200,8 @@ class Workload:
             learned = min(learned, self.distill_steps * self.distill_batch)
         read = {**asked, "pool": self.compared + self.distill_embedded}
         yield JobLoad("distilling", "distill", NO_PATTERN, read, STUDENT, self.distill_steps, learned)
-        yield from self._untrained()
+        if self.untrained or self.weighed:
+            yield from self._untrained()
         if not self.baseline:
             return
         steps = self.baseline_steps
@@ -223,7 +225,7 @@ def token_cost(config: Any) -> float:
 
 def variant_of(spec: VoterSpec) -> str:
     """Name what an update of a voter costs: all its settings but for how many there are, and their rates."""
-    others = {"seeds", "voters", "steps", "learning_rate", "prompt_learning_rate"}
+    others = {"seeds", "voters", "steps", "stop_loss", "learning_rate", "prompt_learning_rate"}
     return spec.train.model_dump_json(exclude=others, exclude_none=True)
 
 

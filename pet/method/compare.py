@@ -38,13 +38,15 @@ EMBEDDED_ROWS = 2000
 class Baselines:
     """What the method is compared with.
 
-    `pvps` untrained, and, where `settings` say how, what needs labels; `held_out` bool [m, n] says which gold rows are
-    measured on. What is trained for long is trained again without each fold of them only where it is `refitted`.
+    `pvps` untrained, a classifier without patterns where `settings` say how it is trained, and classifiers `on_vectors`
+    of an encoder; `held_out` bool [m, n] says which gold rows are measured on. What is trained for long is trained
+    again without each fold of them only where it is `refitted`.
     """
 
     pvps: tuple[PVP, ...]
     held_out: np.ndarray
     settings: OptimizerSettings | None
+    on_vectors: bool = False
     refitted: bool = False
 
     @property
@@ -132,6 +134,7 @@ def compare(baselines: Baselines, generations: Sequence[Generation], student: Pr
     rows.append(reference.row(DISTILLED, _Predictions(student.pool, student.test)))
     if baselines.settings:
         rows.append(reference.row("supervised baseline", _baseline(baselines, baselines.settings, jobs)))
+    if baselines.on_vectors:
         rows += [reference.row(name, found) for name, found in _on_embeddings(baselines, jobs).items()]
     return Summary(tuple(rows), len(compared), int(reference.measured.sum()))
 

@@ -3,7 +3,7 @@
 The embedding voter, the refinement on the pool, the classifiers on embeddings and the final classifier start from it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -12,17 +12,22 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
+from pet.data.examples import Example
+from pet.data.rows import Rows
 from pet.labeling.neighbours import centred
 from pet.learners.models.encoder import Encoder
+from pet.learners.models.sentence_files import sentence_form
 from pet.learners.models.sources import ModelSource
 from pet.learners.models.trimming import trimmed
+from pet.learners.students.vectors import KeptVectors
 from pet.learners.voters.embedding import Rows as VectorRows
 from pet.method.jobs import Jobs
-from pet.runs.results import write_results
+from pet.runs.progress import Advance
+from pet.runs.results import RESULTS, write_results
 from pet.runs.shards import PoolScores
 
-_TRIMMED = "encoder"
-_POOL = "pool.npy"
+ENCODER, _POOL = "encoder", "pool.npy"
+"""In the folder of a job that makes vectors: the encoder, if it is its own, and the vectors of the pool."""
 
 
 @dataclass(frozen=True)
@@ -70,33 +75,45 @@ def embedded(source: ModelSource, jobs: Jobs) -> Embedded:
     """
     rows, texts = jobs.rows, jobs.rows.label_texts
     lines = [text for label in rows.data.task.labels for text in texts[label]]
-    job = jobs.runner.job(f"embeddings/{Path(source.name).name}", encoder=source.digest, texts=lines)
+    job = jobs.runner.apart.job(f"embeddings/{Path(source.name).name}", encoder=source.digest, texts=lines)
     pool = PoolScores(jobs.runner.store, job, rows.data.unlabeled)
 
     def work(folder: Path) -> None:
         parts = {"labeled": rows.data.labeled, "content_free": rows.content_free, "test": rows.data.test}
         total = len(rows.data.unlabeled) + sum(map(len, parts.values()))
         with jobs.runner.stages.stage(f"embeddings by {Path(source.name).name}", total) as advance:
-            encoder = Encoder.load(trimmed(source, _texts(jobs), folder / _TRIMMED), jobs.machine)
+            encoder = Encoder.load(trimmed(source, _texts(jobs), folder / ENCODER), jobs.machine)
             embed = partial(encoder.embed, fields=rows.form.columns, max_length=rows.form.max_length, advance=advance)
             found = {name: embed(examples) for name, examples in parts.items()}
-            pool.write(folder, embed, advance)
-            mean = _joined(folder, len(rows.data.unlabeled), encoder.hidden_size)
+            mean = write_pool(folder, pool, embed, encoder.hidden_size, advance)
             found |= {"texts": encoder.embed_texts(lines), "mean": mean.astype(np.float32)[None]}
-            write_results(folder, _Vectors(**found), others=len(rows.data.unlabeled))
+            write_results(folder, _Vectors(**found), forwards=total + len(lines))
 
     found, folder = jobs.runner.run(job, _Vectors, work), jobs.runner.store.path(job)
     pool.tidy()
     return Embedded(
-        source=ModelSource(source.name, folder / _TRIMMED) if (folder / _TRIMMED).is_dir() else source,
-        pool=np.load(folder / _POOL, mmap_mode="r"),
+        source=ModelSource(source.name, folder / ENCODER) if (folder / ENCODER).is_dir() else source,
+        pool=pool_vectors(folder),
         text_columns=np.repeat(np.arange(len(texts)), [len(texts[label]) for label in rows.data.task.labels]),
         **{**vars(found), "mean": found.mean[0]},
     )
 
 
-def _joined(folder: Path, count: int, hidden: int) -> np.ndarray:
-    """Make one file of the shards of the pool, whose rows are read in any order; return the mean, float64 [h]."""
+def pool_vectors(folder: Path) -> np.ndarray:
+    """Return the vectors of the pool, float32 [n, h], that `write_pool` has left in the folder of a job."""
+    found: np.ndarray = np.load(folder / _POOL, mmap_mode="r")
+    return found
+
+
+def write_pool(
+    folder: Path, pool: PoolScores, embed: Callable[[Rows], np.ndarray], hidden: int, advance: Advance
+) -> np.ndarray:
+    """Make vectors of length `hidden` of the pool, in shards; leave them in one file, whose rows are read in any order.
+
+    Returns their mean, float64 [h].
+    """
+    pool.write(folder, embed, advance)
+    count = len(pool.rows)
     whole = np.lib.format.open_memmap(folder / _POOL, mode="w+", dtype=np.float32, shape=(count, hidden))
     start, total = 0, np.zeros(hidden)
     for shard in sorted(folder.glob("pool-*.safetensors")):
@@ -106,6 +123,35 @@ def _joined(folder: Path, count: int, hidden: int) -> np.ndarray:
         shard.unlink()
     whole.flush()
     return np.asarray(total / max(1, count))
+
+
+def kept_vectors(examples: Sequence[Example], tuned: ModelSource | None, jobs: Jobs) -> dict[ModelSource, KeptVectors]:
+    """Return the vectors of a labeled data set by encoders that have read it, and read it as a classifier does.
+
+    These are the encoder of the run, its vocabulary cut, and one that a voter has `tuned`. There are none where the
+    `examples` are not the labeled rows of the run, and its pool behind them.
+    """
+    data, length = jobs.rows.data, jobs.rows.form.max_length
+    if not _same_texts(examples, [data.labeled, data.unlabeled]):
+        return {}
+    found = {}
+    if jobs.encoder:
+        own = embedded(jobs.encoder, jobs)
+        found[own.source] = KeptVectors(own.labeled, own.pool)
+    if tuned:
+        folder = tuned.folder.parent
+        found[tuned] = KeptVectors(load_file(folder / RESULTS)["labeled"], pool_vectors(folder))
+    return {
+        source: vectors
+        for source, vectors in found.items()
+        if len(vectors) == len(examples) and sentence_form(source).is_plain(length)
+    }
+
+
+def _same_texts(examples: Sequence[Example], parts: Sequence[Sequence[Example]]) -> bool:
+    return len(examples) == sum(map(len, parts)) and all(
+        one.fields == other.fields for one, other in zip(examples, chain.from_iterable(parts), strict=True)
+    )
 
 
 def _texts(jobs: Jobs) -> Iterator[str]:

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from pet.data.writers import write_pieces
 from pet.errors import ConfigError, RunError
 from pet.forecast.footprint import footprint
@@ -15,20 +17,22 @@ from pet.labeling.guards import uneven_labels
 from pet.labeling.votes import SoftLabels
 from pet.learners.models.sources import ModelSource
 from pet.learners.students.choice import Choice
+from pet.learners.voters.embedding import AnySpec
 from pet.method.card import CardFacts
 from pet.method.compare import given_line
-from pet.method.generation import Generation, accepted
+from pet.method.generation import Ensemble, Generation, accepted
 from pet.method.jobs import Jobs
 from pet.method.judge import NAME_THE_RATIO, tell_of_generation
 from pet.method.labels import History, LabeledPool, LabeledRows, differs, read_labeled_rows
 from pet.method.metrics import evaluate, gold_columns
 from pet.method.plan.plan import Plan
 from pet.method.provenance import first_labeled, training_set_counts, write_generation
-from pet.method.publish import publish_model, replace_distilled, write_metrics
+from pet.method.publish import publish_model, remove_preliminary, replace_distilled, write_metrics
 from pet.method.summary import DISTILLED, Summary, verdict, weak_classifier
 from pet.method.teach import Taught
 from pet.method.trial import Trial
 from pet.method.vote import tuned_encoder, voter_job
+from pet.runs.atomic import write_json
 from pet.runs.directory import RunDirectory
 from pet.runs.executors.processes import Processes
 from pet.runs.log import RunLog
@@ -152,6 +156,22 @@ class RunPlace(Place):
         self.directory.expect(self.jobs.runner.journal.keys)
         write_generation(self.directory.generations, generation, self.plan.voters, self.plan.data)
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether there is a labeled data set, of an earlier start or a finished run."""
+        return self.directory.pseudo_labels.is_file()
+
+    def write_first_labels(self, voters: Sequence[AnySpec], ensemble: Ensemble) -> None:
+        """Write the labels of the voters that take seconds, until those of all voters replace them."""
+        nothing = np.zeros(len(self.plan.data.unlabeled), np.int64)
+        self._write(ensemble, History(nothing, nothing))
+        names = [spec.name for spec in voters]
+        write_json(self.directory.metrics_path, {**self.plan.facts, "preliminary": names})
+        self.log.say(
+            f"preliminary labels, by {', '.join(names)} alone, are in {self.directory.pseudo_labels}; those of all "
+            "voters will replace them"
+        )
+
     def write_labels(self, deciding: Sequence[Generation]) -> None:
         """Write the labeled data set, unless that would undo what a person has corrected in it.
 
@@ -160,14 +180,18 @@ class RunPlace(Place):
         Raises `RunError` if votes are missing. Raises `ConfigError` if a person has changed the labeled data
         set.
         """
-        directory, data = self.directory, self.plan.data
+        directory = self.directory
         if missing := directory.missing():
             raise RunError(
                 f"The votes of {', '.join(missing)} are missing in {directory.jobs}: run the same command again."
             )
-        pool, last = len(data.unlabeled), deciding[-1]
-        history = History(first_labeled(deciding, pool), training_set_counts(deciding, pool))
-        found = LabeledPool(data.labeled, data.unlabeled, data.columns, last.votes, last.soft, history)
+        pool, last = len(self.plan.data.unlabeled), deciding[-1]
+        self._write(last.ensemble, History(first_labeled(deciding, pool), training_set_counts(deciding, pool)))
+        remove_preliminary(directory.metrics_path)
+
+    def _write(self, ensemble: Ensemble, history: History) -> None:
+        directory, data = self.directory, self.plan.data
+        found = LabeledPool(data.labeled, data.unlabeled, data.columns, ensemble.votes, ensemble.soft, history)
         if not (self.force or directory.labels_are_ours()) and differs(directory.pseudo_labels, found.pieces):
             raise ConfigError(
                 f"{directory.pseudo_labels} has been changed since it was written: train on it as it is with "

@@ -41,6 +41,13 @@ def write_metrics(path: Path, facts: Mapping[str, Any], summary: Summary) -> Non
     write_json(path, {**facts, "summary": summary.as_json()})
 
 
+def remove_preliminary(path: Path) -> None:
+    """Remove a `metrics.json` that is about preliminary labels."""
+    with suppress(OSError, ValueError):
+        if "preliminary" in json.loads(path.read_bytes()):
+            path.unlink()
+
+
 def replace_distilled(path: Path, found: Evaluation | None, facts: Mapping[str, Any]) -> None:
     """Give `metrics.json` the figures of another distilled classifier, and the facts that are other with it.
 

@@ -19,6 +19,8 @@ from pet.learners.students.base import PLAIN, HeldOut, Student
 from pet.learners.students.candidates import Making, SoftRows, Trials
 from pet.learners.students.choice import Choice
 from pet.learners.students.sizes import new_student, student_sources
+from pet.learners.students.vectors import RowVectors
+from pet.method.embed import kept_vectors
 from pet.method.jobs import Jobs, digest
 from pet.method.labels import LabeledRows
 from pet.runs.results import write_results
@@ -72,6 +74,7 @@ def teach(rows: LabeledRows, settings: DistillSettings, jobs: Jobs, tuned: Model
         raise DataError("The labeled data set has no rows to train on: keep some, or set distill.gold_rows = true.")
     held = held_out_rows(rows.gold, rng_for(jobs.seed, "distilling", "held out"))
     sources = student_sources(settings, jobs.model.source, tuned, jobs.encoder)
+    kept = kept_vectors(rows.examples, tuned, jobs) if settings.model == "auto" else {}
     job = jobs.runner.job(
         "distill",
         rows=data_digest(rows.examples.take(used)),
@@ -83,9 +86,15 @@ def teach(rows: LabeledRows, settings: DistillSettings, jobs: Jobs, tuned: Model
     )
 
     def work(folder: Path) -> None:
-        own = tuple(_cut(source, rows, folder / _CUT / str(place), jobs) for place, source in enumerate(sources))
-        making = Making(own, jobs.rows.form, jobs.machine, jobs.seed)
-        _distill(folder, _soft_rows(rows, np.setdiff1d(used, held), held), settings, making, jobs)
+        own, vectors, learned = [], {}, np.setdiff1d(used, held)
+        for place, source in enumerate(sources):
+            # One that the run has read its pool with has a small vocabulary already.
+            start = next((one for one in kept if one.name == source.name), source)
+            own.append(_cut(start, rows, folder / _CUT / str(place), jobs))
+            if start in kept:
+                vectors[own[-1]] = RowVectors(kept[start], learned, held)
+        making = Making(tuple(own), jobs.rows.form, jobs.machine, jobs.seed, vectors)
+        _distill(folder, _soft_rows(rows, learned, held), settings, making, jobs)
         shutil.rmtree(folder / _CUT, ignore_errors=True)
 
     says, folder = jobs.runner.run(job, Predicted, work), jobs.runner.store.path(job)
@@ -128,7 +137,8 @@ def _distill(folder: Path, rows: SoftRows, settings: DistillSettings, making: Ma
         student, choice = trials.run()
         says = Predicted(**{part: student.probabilities(examples, advance) for part, examples in asked.items()})
     about = {"size": choice.chosen.size, "model": choice.chosen.model, "kept": choice.chosen.updates}
-    write_results(folder, says, TrainLog(trials.losses), about, trials.scored)
+    read = trials.scored + sum(map(len, asked.values()))
+    write_results(folder, says, TrainLog(trials.losses), about, read)
     (folder / "choice.json").write_text(json.dumps(choice.as_json()), encoding="utf-8")
     student.save(folder / "model")
 

@@ -89,9 +89,9 @@ class Tried:
         The trial is that of an earlier start of the run, if there was one; a new one is `kept` for later starts, or
         not.
         """
-        machine, found = self.model.machine, self._untried
+        found = self._untried
         if self._tries_precision or self._tries_workers:
-            job = Job("trial", job_hash(base=dict(self.base), machine=[machine.device.type, machine.precision]))
+            job = self._job
             if kept:
                 store.run(job, lambda place: _write(place, self._made()))
             found = _read(store.path(job)) if store.done(job) else self._made()
@@ -102,6 +102,17 @@ class Tried:
             )
         workers = found.workers if self.settings.workers == "auto" else int(self.settings.workers)
         return replace(found, workers=max(1, min(workers, len(self.voters))))
+
+    @property
+    def _job(self) -> Job:
+        machine, settings = self.model.machine, self.settings
+        key = job_hash(
+            base=dict(self.base),
+            machine=[machine.device.type, machine.precision],
+            settings=[settings.precision, settings.seed, self.generations],
+            voters=[[spec.pvp.key(), spec.train.model_dump(mode="json")] for spec in self.voters],
+        )
+        return Job("trial", key)
 
     @property
     def _untried(self) -> Trial:

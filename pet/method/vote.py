@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 
 from pet.data.dataset import data_digest
+from pet.data.examples import Example
 from pet.labeling.votes import row_blocks
 from pet.learners.models.encoder import Encoder
 from pet.learners.models.sources import ModelSource
 from pet.learners.models.training import TrainLog
 from pet.learners.voters.base import Voter
 from pet.learners.voters.contrastive import ContrastiveVoter, tuning_settings, updates_for
-from pet.learners.voters.embedding import AnySpec, EmbeddingSpec, trained_voter
+from pet.learners.voters.embedding import AnySpec, EmbeddingSpec, LinearVoter, trained_voter
 from pet.learners.voters.embedding import Rows as VectorRows
 from pet.learners.voters.spec import VoterSpec
-from pet.method.embed import embedded
+from pet.method.embed import ENCODER, embedded, pool_vectors, write_pool
 from pet.method.generation import TrainingSet
 from pet.method.jobs import Jobs, digest
 from pet.prompts.pvp import PVP
@@ -32,9 +33,6 @@ from pet.runs.progress import stage_progress
 from pet.runs.results import write_results
 from pet.runs.shards import PoolScores
 from pet.seeding import derive_seed, rng_for
-
-TUNED = "encoder"
-"""The folder of an encoder that a voter has tuned, in that of its job."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,22 @@ class _OtherScores:
     gold: np.ndarray
     content_free: np.ndarray
     test: np.ndarray
+
+
+@dataclass(frozen=True)
+class _TunedScores:
+    """What a voter on an encoder of its own says of all but the pool, float32 [n, k] each, and what it says it by.
+
+    That is the vectors of the labeled rows, float32 [n, h], and what scores are linear in vectors with, float64 [h, k]
+    and [k]: the vectors of the pool are kept in place of its scores.
+    """
+
+    gold: np.ndarray
+    content_free: np.ndarray
+    test: np.ndarray
+    labeled: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -142,7 +156,7 @@ def vote_of(jobs: Jobs, spec: VoterSpec, training: TrainingSet, rows: np.ndarray
             scores = _OtherScores(**{part: voter.scores(examples, advance) for part, examples in parts.items()})
             facts = voter.facts(jobs.rows.sample)
             jobs.runner.note(f"{job.name}: {json.dumps(facts)}")
-            write_results(folder, scores, log, facts, len(rows))
+            write_results(folder, scores, log, facts, len(rows) + sum(map(len, parts.values())))
             if jobs.keep_models and spec.trains(len(training)):
                 voter.save(folder / "model")
 
@@ -180,7 +194,7 @@ def embedding_vote(
             on_all = np.full((len(jobs.rows.gold), k), np.nan, np.float32)
             on_all[training.gold] = trained.on_gold
             content_free, test = (voter.scores(found.centred(part)) for part in (found.content_free, found.test))
-            write_results(folder, _OtherScores(on_all, content_free, test))
+            write_results(folder, _OtherScores(on_all, content_free, test), forwards=0)
 
     others = jobs.runner.run(job, _OtherScores, work)
     return VoterScores(spec, len(training) > 0, pool.read(), **vars(others))
@@ -199,28 +213,31 @@ def contrastive_vote(
     pool = PoolScores(jobs.runner.store, job, data.unlabeled.take(rows))
 
     def work(folder: Path) -> None:
-        parts = {"content_free": jobs.rows.content_free, "test": data.test}
+        parts: dict[str, Sequence[Example]] = {"content_free": jobs.rows.content_free, "test": data.test}
         kept = np.setdiff1d(np.arange(len(data.labeled)), training.gold)
         name = f"tuning and voting {spec.name}" + (f", generation {generation}" if generation else "")
-        total = updates_for(len(training)) + len(rows) + len(data.labeled) + sum(map(len, parts.values()))
-        with jobs.runner.stages.stage(name, total) as advance:
+        read = len(rows) + len(data.labeled) + sum(map(len, parts.values()))
+        with jobs.runner.stages.stage(name, updates_for(len(training)) + read) as advance:
             encoder, form = Encoder.load(found.source, jobs.machine), jobs.rows.form
             voter = ContrastiveVoter(encoder, tuple(form.columns), form.max_length, jobs.rows.label_texts, found.mean)
             rng = rng_for(jobs.seed, "train", spec.kind, spec.seed_index, generation)
             log = voter.train(training.examples(data), tuning_settings(len(training)), rng, advance)
             jobs.runner.note(f"{job.name}: tuned for {log.updates} updates, to a loss of {log.last:.3f}")
-            on_gold = voter.scores(data.labeled, advance)
+            labeled = voter.embed(data.labeled, advance)
+            on_gold = voter.scores(labeled)
             on_gold[training.gold] = np.nan
-            if len(kept):
-                voter.learn([data.labeled[i] for i in kept])
-            pool.write(folder, lambda part: voter.scores(part, advance), advance)
-            voter.save(folder / TUNED, found.source)
-            scores = {"gold": on_gold} | {part: voter.scores(others, advance) for part, others in parts.items()}
-            write_results(folder, _OtherScores(**scores), log, others=len(rows))
+            voter.learn(labeled[kept], jobs.rows.gold[kept])
+            write_pool(folder, pool, lambda part: voter.embed(part, advance), encoder.hidden_size, advance)
+            voter.save(folder / ENCODER, found.source)
+            others = {part: voter.scores(voter.embed(examples, advance)) for part, examples in parts.items()}
+            result = _TunedScores(on_gold, **others, labeled=labeled, **vars(voter.linear))
+            write_results(folder, result, log, forwards=read)
 
-    others = jobs.runner.run(job, _OtherScores, work)
+    said = jobs.runner.run(job, _TunedScores, work)
     pool.tidy()
-    return VoterScores(spec, True, pool.read(), **vars(others))
+    linear, vectors = LinearVoter(said.weights, said.bias), pool_vectors(jobs.runner.store.path(job))
+    scores = [linear.scores(found.centred(vectors[part])) for part in row_blocks(len(rows))]
+    return VoterScores(spec, True, np.concatenate(scores), said.gold, said.content_free, said.test)
 
 
 def tuned_encoder(keys: Mapping[str, str], store: JobStore) -> ModelSource | None:
@@ -229,20 +246,21 @@ def tuned_encoder(keys: Mapping[str, str], store: JobStore) -> ModelSource | Non
     What it reads texts with is what it was tuned from.
     """
     jobs = (Job(name, key) for name, key in keys.items() if "voter/contrastive+" in name)
-    found = [ModelSource(f"{job.name.rpartition('+')[2]}, tuned", store.path(job) / TUNED) for job in jobs]
+    found = [ModelSource(f"{job.name.rpartition('+')[2]}, tuned", store.path(job) / ENCODER) for job in jobs]
     return next((source for source in reversed(found) if source.folder.is_dir()), None)
 
 
 def voter_job(jobs: Jobs, spec: AnySpec, training: TrainingSet, rows: np.ndarray, generation: int = 0) -> Job:
     """Name the job of a voter by what it depends on."""
     own: dict[str, object] = {"seed_index": spec.seed_index}
+    runner = jobs.runner.apart if isinstance(spec, EmbeddingSpec) else jobs.runner
     if isinstance(spec, EmbeddingSpec):
         own |= {"encoder": spec.source.digest, "texts": jobs.rows.label_texts}
     else:
         unread = {"seeds", "voters", "embedding", "contrastive", *([] if spec.described else ["descriptions"])}
         own |= {"pvp": spec.prompt.key(), "train": spec.train.model_dump(mode="json", exclude=unread)}
         own |= {"described": data_digest(spec.described)} if spec.described else {}
-    return jobs.runner.job(
+    return runner.job(
         (f"generation-{generation}/" if generation else "") + f"voter/{spec.name}",
         **own,
         set=job_hash(**training.key()),

@@ -11,6 +11,7 @@ from pet.runs.jobs import Job, JobStore
 from pet.runs.lock import LOCK, OWNER, run_lock
 from pet.runs.log import NULL_LOG, RunLog
 from pet.runs.manifest import Manifest, setting_changes
+from pet.runs.shared import SharedJobs
 from pet.runs.storage import storage_errors
 
 # What the final classifier is exported to.
@@ -34,8 +35,8 @@ RESULTS = (
 
 The manifest goes last, so that after a removal that was killed the folder is still known as one of ours.
 """
-# What may lie in a folder that counts as empty.
-_HARMLESS = frozenset({LOCK, OWNER, ".DS_Store", ".gitignore", ".gitkeep", "lost+found"})
+HARMLESS = frozenset({LOCK, OWNER, ".DS_Store", ".gitignore", ".gitkeep", "lost+found"})
+"""What may lie in a folder that counts as empty."""
 
 
 class _Below:
@@ -105,9 +106,9 @@ class RunDirectory:
             return str(error)
         return None
 
-    def store(self, log: RunLog = NULL_LOG) -> JobStore:
-        """Return the jobs; `log` hears of damaged ones."""
-        return JobStore(self.jobs, log)
+    def store(self, log: RunLog = NULL_LOG, shared: SharedJobs | None = None) -> JobStore:
+        """Return the jobs; `log` hears of damaged ones, and `shared` are those that other runs have left."""
+        return JobStore(self.jobs, log, shared)
 
     def expect(self, jobs: Mapping[str, str]) -> None:
         """Add jobs, name -> key, to those that a complete run has; a name that is known gets the new key.
@@ -181,7 +182,7 @@ class RunDirectory:
             names = sorted(path.name for path in self.root.iterdir())
         except OSError as error:
             raise ConfigError(f"{self.root} cannot be read ({error.strerror}): choose another --output-dir.") from error
-        foreign = [name for name in names if name not in _HARMLESS and not is_leftover(name)]
+        foreign = [name for name in names if name not in HARMLESS and not is_leftover(name)]
         if foreign == [self.config_path.name] and self._text_of_config() == config_toml:
             return  # it would be written just so
         if foreign and Manifest.from_file(self.manifest_path) is None:

@@ -6,11 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pet.runs.atomic import SUCCESS, folder_problem, write_folder
 from pet.runs.log import NULL_LOG, RunLog
+from pet.runs.shared import SharedJobs, cpu_seconds
 
 _ABOUT = "job.json"
 """The file of a finished job that has its name."""
@@ -50,30 +51,37 @@ class Job:
 
 @dataclass(frozen=True)
 class JobStore:
-    """The folder of finished jobs, one folder per key."""
+    """The folder of finished jobs, one folder per key; `shared` are those that other runs have left, if any have."""
 
     folder: Path
     log: RunLog = NULL_LOG
+    shared: SharedJobs | None = None
+
+    @property
+    def alone(self) -> "JobStore":
+        """The same folder, without other runs."""
+        return replace(self, shared=None)
 
     def path(self, job: Job) -> Path:
         """Return the folder of a job, finished or not."""
         return self.folder / job.key
 
     def done(self, job: Job) -> bool:
-        """Return whether the job is finished and none of its files has changed since."""
-        return folder_problem(self.path(job)) is None
+        """Return whether the job is finished, here or by another run, and none of its files has changed since."""
+        return folder_problem(self.path(job)) is None or (self.shared is not None and self.shared.has(job.key))
 
     def run(self, job: Job, work: Callable[[Path], None]) -> Path:
         """Return the folder of a finished job; where it is missing or damaged, let `work` fill it first.
 
-        `work` gets an empty folder, which takes the job's place only when `work` returned and all is on disk.
+        `work` gets an empty folder, which takes the job's place only when `work` returned and all is on disk. What
+        another run has left is taken over instead.
 
         Raises `RunError` if the disk is full or may not be written. Whatever `work` raises is passed on; its
         files go.
         """
         final = self.path(job)
         problem = folder_problem(final)
-        if problem is None:
+        if problem is None or (self.shared and self.shared.take(job.key, final)):
             return final
         if final.exists():
             self.log.warn(f"the finished job {job.name} in {final} is damaged ({problem}): it is done again.")
@@ -82,7 +90,10 @@ class JobStore:
             work(folder)
             (folder / _ABOUT).write_text(json.dumps({"name": job.name}), encoding="utf-8")
 
+        before = cpu_seconds()
         write_folder(final, write)
+        if self.shared:
+            self.shared.give(job.key, final, cpu_seconds() - before)
         return final
 
     def finished(self) -> Counter[str]:

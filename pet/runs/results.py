@@ -19,6 +19,9 @@ from pet.learners.models.training import TrainLog
 
 R = TypeVar("R")
 
+RESULTS = "scores.safetensors"
+"""The file of the arrays."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -37,23 +40,24 @@ def write_results(
     found: Any,
     log: TrainLog | None = None,
     about: Mapping[str, object] = MappingProxyType({}),
-    others: int = 0,
+    forwards: int | None = None,
 ) -> None:
     """Leave what a job found, a dataclass of arrays, and what it cost.
 
-    `about` says more of the training, `others` counts rows that were scored beside those of the arrays.
+    `about` says more of the training, `forwards` are the rows that went through a model (None: those of the arrays).
     """
     arrays: dict[str, np.ndarray] = vars(found)
-    save_file(dict(arrays), folder / "scores.safetensors")
+    save_file(dict(arrays), folder / RESULTS)
     losses = log.losses if log else ()
     if log:
         facts = {"updates": len(losses), "losses": [round(loss, 6) for loss in losses], **about}
         (folder / "training.json").write_text(json.dumps(facts), encoding="utf-8")
-    work = Work(others + sum(map(len, arrays.values())), log.made if log else 0)
+    read = sum(map(len, arrays.values())) if forwards is None else forwards
+    work = Work(read, log.made if log else 0)
     (folder / "work.json").write_text(json.dumps(asdict(work)), encoding="utf-8")
 
 
 def read_results(folder: Path, kind: type[R]) -> tuple[R, Work]:
     """Return what a finished job found, as the dataclass that it left, and what it cost."""
     work = json.loads((folder / "work.json").read_text(encoding="utf-8"))
-    return kind(**load_file(folder / "scores.safetensors")), Work(**work)
+    return kind(**load_file(folder / RESULTS)), Work(**work)

@@ -35,7 +35,8 @@ class Journal:
 class JobRunner:
     """Does jobs; finished ones are read from the store. `note` hears of every job done.
 
-    `shared` is what every job depends on, as plain values by name, beside what is its own.
+    `shared` is what every job depends on, as plain values by name, beside what is its own. Once the voters' model is
+    another one, `unadapted` is what those depend on that do not read with it.
     """
 
     store: JobStore
@@ -43,6 +44,7 @@ class JobRunner:
     stages: Stages = field(default_factory=lambda: Stages(0))
     note: Callable[[str], None] = lambda _: None
     journal: Journal = field(default_factory=Journal)
+    unadapted: Mapping[str, object] | None = None
 
     def job(self, name: str, **parts: object) -> Job:
         """Name a job by what it depends on."""
@@ -50,7 +52,13 @@ class JobRunner:
 
     def depending_on(self, **parts: object) -> "JobRunner":
         """Return a runner whose jobs depend on more; both keep one journal."""
-        return replace(self, shared={**self.shared, **parts})
+        before = self.shared if self.unadapted is None else self.unadapted
+        return replace(self, shared={**self.shared, **parts}, unadapted=before)
+
+    @property
+    def apart(self) -> "JobRunner":
+        """The runner of jobs that do not read with the voters' model: those of an encoder."""
+        return self if self.unadapted is None else replace(self, shared=self.unadapted, unadapted=None)
 
     def folder(self, job: Job, work: Callable[[Path], None]) -> Path:
         """Return the folder of a finished job; where it is missing or damaged, let `work` fill it first.

@@ -34,20 +34,21 @@ class PoolScores:
 
     def write(self, folder: Path, score: Callable[[Rows], np.ndarray], advance: Advance) -> None:
         """Score the rows shard by shard into a folder; `advance` hears of rows that were scored before."""
-        shards = list(self._shards())
+        # Shards are no results: other runs have no use for them.
+        shards, store = list(self._shards()), self.store.alone
         for job, name, rows in shards:
             if len(shards) == 1:
                 _save(folder / name, score(self.rows))
                 continue
             part = self.rows.take(rows)
-            if self.store.done(job):
+            if store.done(job):
                 advance(len(part))
 
             def work(place: Path, name: str = name, part: Rows = part) -> None:
                 _save(place / name, score(part))
 
             # Not moved: what is in the folder of an unfinished job goes with it.
-            shutil.copyfile(self.store.run(job, work) / name, folder / name)
+            shutil.copyfile(store.run(job, work) / name, folder / name)
 
     def write_whole(self, folder: Path, scores: np.ndarray) -> None:
         """Write scores float32 [n, k] of all rows, which took no time worth keeping, into the same files."""

@@ -4,8 +4,9 @@ Each section is a model of its own, so that a stage takes its section and never 
 refused with the near match. Paths are relative to the pipeline file; `[task.fields]` maps fields to columns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pet.errors import ConfigError, shown
 from pet.library import pipeline_path
@@ -56,6 +57,16 @@ class RunConfig(SettingsFile):
         """Return this config with more folders of patterns and verbalizers."""
         registry = (*self.prompts.registry, *(str(Path(folder).absolute()) for folder in folders))
         return self.model_copy(update={"prompts": self.prompts.model_copy(update={"registry": registry})})
+
+    def with_settings(self, changes: Mapping[str, Any], origin: str = "settings") -> "RunConfig":
+        """Return this config with nested tables of other settings; their paths are relative to the working directory.
+
+        What nobody has set follows from the settings as they are then; `origin` names the changes in errors.
+
+        Raises `ConfigError` if a key or value is not known.
+        """
+        said = self.model_dump(exclude_unset=True)
+        return RunConfig.from_mapping(merged(said, absolute(changes, Path.cwd())), origin)
 
     def with_pattern(self, pattern: str) -> "RunConfig":
         """Return a config of one voter, under that pattern, as `[train]` has it."""

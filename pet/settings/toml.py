@@ -135,7 +135,7 @@ def overrides_as_tables(overrides: Sequence[str]) -> dict[str, Any]:
     """
     tables: dict[str, Any] = {}
     for override in overrides:
-        keys, separator, text = _split(override)
+        keys, separator, text = split_override(override)
         if not separator or len(keys) < 2 or not all(keys):
             raise ConfigError(f"--set {override!r} is not of the form section.key=value, such as train.steps=60.")
         table = tables
@@ -143,12 +143,16 @@ def overrides_as_tables(overrides: Sequence[str]) -> dict[str, Any]:
             table = table.setdefault(key, {})
             if not isinstance(table, dict):
                 raise ConfigError(f"--set {override!r}: {key!r} is a value, not a section.")
-        table[keys[-1]] = _value(text.strip())
+        table[keys[-1]] = toml_value(text.strip())
     return tables
 
 
-def _split(override: str) -> tuple[list[str], str, str]:
-    """Return the keys, the sign between and the text of ``section.key=value``; a key may be quoted as in TOML."""
+def split_override(override: str) -> tuple[list[str], str, str]:
+    """Return the keys, the sign between and the text of ``section.key=value``; a key may be quoted as in TOML.
+
+    >>> split_override('task.descriptions."v1.0"=first')
+    (['task', 'descriptions', 'v1.0'], '=', 'first')
+    """
     for sign in re.finditer("=", override):
         name = override[: sign.start()]
         try:
@@ -165,7 +169,12 @@ def _split(override: str) -> tuple[list[str], str, str]:
     return [key.strip() for key in name.split(".")], separator, text
 
 
-def _value(text: str) -> Any:
+def toml_value(text: str) -> Any:
+    """Return a text as the TOML value that it is, else as it is.
+
+    >>> toml_value("60"), toml_value("pet-mini")
+    (60, 'pet-mini')
+    """
     try:
         tables = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:

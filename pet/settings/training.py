@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
@@ -29,6 +30,10 @@ Steps = Annotated[int, Field(ge=0)]
 StudentSize = Literal["auto", "same", "small", "static", "logistic"]
 Learner = Literal["pvp", "embedding", "contrastive"]
 
+FAST = "fast"
+"""The preset of a run without patterns."""
+
+_check_fast_or_preset = expecting(f"{FAST}, or one of {', '.join(PRESETS)}", [FAST, *PRESETS].__contains__)
 _check_name = expecting("letters, digits, '.', '_' and '-'", re.compile(r"[\w.-]*").fullmatch)
 
 
@@ -97,14 +102,23 @@ class TrainSettings(OptimizerSettings, VariantSettings):
     Beside the patterns an `embedding` voter votes, and a `contrastive` one ("auto": with 3 labels and 8 labeled rows of
     each, or with 20 labels), unless there are tables of `voters`, which name all there are.
     `descriptions` weighs the loss on rows that are made of the descriptions of the labels, beside that on labeled rows.
+    `steps` are the most: training ends once the mean loss of a pass over the rows is below `stop_loss` (0: never).
+    With the `preset` "fast" no pattern votes, and the classifier is fitted in seconds.
     """
 
+    preset: Annotated[str, BeforeValidator(_check_fast_or_preset)] = "pet"
     seeds: PositiveInt = 1
     embedding: bool = True
     contrastive: AutoOrNot = "auto"
     auxiliary_mlm: Share = 0.0
     descriptions: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
+    stop_loss: Annotated[float, Field(ge=0.0)] = 0.1
     voters: tuple[VoterSettings, ...] = ()
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether the voters on vectors alone vote."""
+        return self.preset == FAST
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

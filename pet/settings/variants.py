@@ -83,7 +83,7 @@ class VariantSettings(Section):
 
     def with_preset(self) -> Self:
         """Return these settings with every part that is not set taken from the preset."""
-        parts = PRESETS[self.preset]
+        parts = PRESETS.get(self.preset, _PET)
         return self.model_copy(update={name: value for name, value in parts.items() if getattr(self, name) is None})
 
 

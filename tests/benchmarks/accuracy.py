@@ -2,12 +2,14 @@
 
     python tests/benchmarks/accuracy.py DATA_DIR [--tasks agnews mr] [--seeds 0 1 2] [--set train.steps=60] [--dev]
     python tests/benchmarks/accuracy.py DATA_DIR --tasks mr --ipet [--per-label 0] [--unlabeled 5000] [--kept FILE]
+    python tests/benchmarks/accuracy.py DATA_DIR --tasks mr --setfit-python PATH
 
 DATA_DIR has one folder per task with train, unlabeled and test .jsonl.gz files. All lines of one sample share its
 labeled rows. `--dev` measures on rows of the train file that were not drawn, which is where settings are chosen;
 without it the test file is measured, once. `--ipet` adds a run with generations on the same rows; `--per-label 0`
-starts without labels. `--kept FILE` has a line per run that is done, and the same command does the others;
-`results/accuracy.jsonl` is such a file.
+starts without labels. Rivals learn from the labeled rows of a sample too: logistic regression and self-training on
+vectors of the run's encoder in the run itself, SetFit where a Python has it (see `rivals.py`). `--kept FILE` has a line
+per run that is done, and the same command does the others; `results/accuracy.jsonl` is such a file.
 """
 
 import argparse
@@ -16,6 +18,8 @@ import json
 import random
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
@@ -23,9 +27,11 @@ from typing import Any
 
 import numpy as np
 from kept import Kept, bundled_model
+from rivals import SETFIT, Setting, python_with_setfit, rival
 from safetensors.numpy import load_file
 
 import pet
+from pet.data.examples import Example
 from pet.method.metrics import gold_columns
 from pet.method.plan.plan import prepare
 
@@ -61,6 +67,7 @@ GROUPS = (
     "supervised baseline",
     "embeddings + logistic regression",
     "embeddings + self-training",
+    SETFIT,
     "iPET generation 0",
     "iPET ensemble",
     "iPET distilled classifier",
@@ -88,8 +95,9 @@ def development_rows(train: Path, folder: Path, seed: int, per_label: int, most:
     return paths
 
 
-def measure(task: str, seed: int, arm: str, options: argparse.Namespace) -> dict[str, float]:
-    """Run one sample of one task, with generations if the arm is "ipet"; return accuracy by line of the summary."""
+@contextmanager
+def pipeline_of(task: str, seed: int, options: argparse.Namespace) -> Iterator[Path]:
+    """Write the pipeline of one sample of one task, and yield its file; beside it is room for runs."""
     folder = options.data.absolute() / task  # the pipeline lies elsewhere
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
@@ -110,18 +118,44 @@ def measure(task: str, seed: int, arm: str, options: argparse.Namespace) -> dict
         tables["task"] = {**tables.get("task", {}), "labels": labels_of(folder / "train.jsonl.gz")}
         pipeline = scratch / "pipeline.toml"
         pipeline.write_text(pet.RunConfig.from_mapping(tables).to_toml(), encoding="utf-8")
-        changes = ["ipet.generations=auto", "run.baseline=false", *options.set] if arm == "ipet" else options.set
-        return _figures(pet.RunConfig.from_toml(pipeline, changes), scratch / arm)
+        yield pipeline
+
+
+def measure(task: str, seed: int, arm: str, options: argparse.Namespace) -> dict[str, float]:
+    """Run one sample of one task, with generations if the arm is "ipet"; return accuracy by line of the summary."""
+    changes = ["ipet.generations=auto", "run.baseline=false", *options.set] if arm == "ipet" else options.set
+    with pipeline_of(task, seed, options) as pipeline:
+        return _figures(pet.RunConfig.from_toml(pipeline, changes), pipeline.parent / arm)
+
+
+def measure_setfit(task: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
+    """Let SetFit learn from the rows that a run of the sample learns from; return its test accuracy."""
+    with pipeline_of(task, seed, options) as pipeline:
+        config = pet.RunConfig.from_toml(pipeline, options.set)
+        data, files = prepare(config, words=False).data, {}
+        for name, rows in (("train", data.labeled), ("test", data.test), ("pool", data.test)):
+            files[name] = str(_written(rows, pipeline.parent / f"{name}.jsonl"))
+        setting = Setting(options.setfit_python, config.encoder.name, config.model.max_length, seed)
+        return {SETFIT: rival(SETFIT, files, tuple(data.task.fields), setting).found["accuracy"]}
+
+
+def _written(rows: Sequence[Example], path: Path) -> Path:
+    lines = (json.dumps({**row.fields, "label": row.label}) + "\n" for row in rows)
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
 
 
 def sample(task: str, seed: int, options: argparse.Namespace, kept: Kept) -> dict[str, float]:
-    """Return accuracy by line of the table: of plain PET, and of iPET on the same rows where it is wanted."""
+    """Return accuracy by line of the table: of plain PET, and on the same rows of what else is wanted."""
     asked = {name: getattr(options, name) for name in ("per_label", "unlabeled", "max_test", "set", "dev")}
     found: dict[str, float] = {}
     for arm in ("pet", "ipet") if options.ipet else ("pet",):
         of = {"task": task, "seed": seed, "arm": arm, **asked, "model": bundled_model()}
         figures = kept.measured(of, partial(measure, task, seed, arm, options))
         found |= {name if arm == "pet" else f"iPET {name}": value for name, value in figures.items()}
+    if options.setfit_python and options.per_label:
+        of = {"task": task, "seed": seed, "arm": SETFIT, **asked}
+        found |= kept.measured(of, partial(measure_setfit, task, seed, options))
     return {name: value for name, value in found.items() if name in GROUPS}
 
 
@@ -163,6 +197,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--dev", action="store_true")
     parser.add_argument("--ipet", action="store_true")
+    parser.add_argument("--setfit-python", default=python_with_setfit())
     parser.add_argument("--kept", type=Path, default=None)
     options = parser.parse_args()
     table: dict[str, dict[str, list[float]]] = {}

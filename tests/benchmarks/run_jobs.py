@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from pet.method.jobs import Jobs
-from pet.method.plan.plan import Plan, shared_parts
+from pet.method.plan.opening import shared_parts
+from pet.method.plan.plan import Plan
 from pet.runs.jobs import JobStore
 from pet.runs.runner import JobRunner
 

@@ -61,6 +61,8 @@ def test_listing_the_library_and_finding_a_typo_loads_no_torch() -> None:
         "for name in ('run', 'label', 'check', 'plan'):\n"
         "    try: app([name, 'quickstart', '--set', 'train.stepz=1'])\n"
         "    except SystemExit as end: assert end.code == 2\n"
+        "try: app(['ablate', 'quickstart', '--axis', 'ensemble.calibration=none,btch'])\n"
+        "except SystemExit as end: assert end.code == 2\n"
         "print('loaded', [name for name in ('torch', 'transformers', 'sklearn') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

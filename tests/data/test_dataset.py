@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from data_files import Refused, Write, WriteRows
 
-from pet.data.dataset import TaskData, data_digest, load_task_data
+from pet.data.dataset import TaskData, data_digest, labeled_draws, load_task_data
 from pet.data.examples import Example
 from pet.data.rows import Rows
 from pet.settings.task import DataSettings, TaskSettings
@@ -154,6 +154,15 @@ def test_few_labeled_rows_are_drawn_by_the_seed(files: Callable[..., TaskData]) 
     assert draws[1] == ids(files(rows, seed=1, examples_per_label=3).labeled)
     assert draws[1] != draws[2]
     assert len(draws[1]) == 6
+
+
+def test_what_other_seeds_draw_is_what_their_runs_draw(files: Callable[..., TaskData], write_rows: WriteRows) -> None:
+    rows = [(f"text {n}", "xy"[n % 2]) for n in range(40)]
+    path = write_rows("rows.jsonl", [{"text": text, "label": label} for text, label in rows])
+    task = TaskSettings(labels=("x", "y"), fields={"text": "text"})
+    drawn = labeled_draws(task, DataSettings(train=path, examples_per_label=3), (1, 2))
+    assert drawn == [files(rows, seed=seed, examples_per_label=3).labeled for seed in (1, 2)]
+    assert labeled_draws(task, DataSettings(), (1, 2)) == [(), ()]
 
 
 def test_labels_come_from_the_whole_train_file_and_short_ones_are_said(files: Callable[..., TaskData]) -> None:

@@ -97,7 +97,7 @@ def test_what_would_shorten_it_most_comes_first() -> None:
     found = {saving.change: saving.seconds for saving in savings(WORK, RATES)}
     assert found == {
         "data.max_unlabeled=500": pytest.approx(500 * 0.060 + 500 * 0.010 + (800 - 510) * 0.01),
-        "run.baseline=false": pytest.approx(28.3),
+        "run.baseline=auto": pytest.approx(28.3 + (500 + 10 * 2.0 + 100 * 0.5) * 0.060),
         "distill.steps=25": pytest.approx(25 * (0.8 + 16 * 0.01)),
     }  # half the steps of the voters save 7.5 s, less than a twentieth
     assert list(found.values()) == sorted(found.values(), reverse=True)

@@ -135,12 +135,12 @@ def test_the_figures_and_labels_are_the_same_with_a_forecast(
 def test_what_there_is_to_say_in_lines() -> None:
     found = Forecast((StageForecast("voters", 2, 90.0),), memory=1_300_000_000, disk=98_000_000, finished=3)
     lines = outlook_lines(
-        Outlook(Path("runs/my"), found, (Saving("data.max_unlabeled=350", 62.0), Saving("run.baseline=false", 5.0)))
+        Outlook(Path("runs/my"), found, (Saving("data.max_unlabeled=350", 62.0), Saving("run.baseline=auto", 5.0)))
     )
     assert lines == [
         ("finished", "3 jobs, in runs/my"),
         ("memory", "1.3 GB at the peak"),
         ("disk", "98 MB in runs/my"),
         ("shorter", "--set data.max_unlabeled=350  saves 1 min 2 s, and may cost accuracy"),
-        ("shorter", "--set run.baseline=false  saves 5 s"),
+        ("shorter", "--set run.baseline=auto  saves 5 s"),
     ]

@@ -66,6 +66,13 @@ def test_bfloat16_is_taken_where_it_gives_the_same_labels(tried: Tried) -> None:
     assert scored == []  # a run that is started again does not try again
 
 
+def test_what_was_found_of_other_voters_does_not_count(tried: Tried) -> None:
+    assert tried()[2]
+    for settings in ("train.steps=3", "prompts.patterns=toy/colon"):
+        assert tried(settings)[2]
+        assert tried(settings)[2] == []
+
+
 def test_where_it_does_not_the_run_says_so(tried: Tried) -> None:
     found, said, _ = tried(differing=1)  # of 36 rows
     assert found.scoring == "fp32"

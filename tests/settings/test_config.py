@@ -334,6 +334,20 @@ def test_the_tables_handed_in_stay_as_they_are() -> None:
     assert tables == {"data": {"train": "t.csv"}, "prompts": {"patterns": ["a"]}}
 
 
+def test_other_settings_leave_the_rest_as_it_was_said_and_follow_from_a_preset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = RunConfig.from_mapping({"train": {"preset": "lora", "steps": 3}, "data": {"train": "/rows/t.csv"}})
+    other = config.with_registries(["mine"]).with_settings({"train": {"preset": "bitfit"}, "data": {"test": "e.csv"}})
+    assert (other.train.preset, other.train.steps, other.train.with_preset().weights) == ("bitfit", 3, "bitfit")
+    assert (other.data.train, other.data.test) == ("/rows/t.csv", str(tmp_path / "e.csv"))
+    assert other.prompts.registry == (str(tmp_path / "mine"),)
+    assert config.train.preset == "lora"
+    with pytest.raises(ConfigError, match=r"--axis: unknown key 'stepz' in \[train\]\. Did you mean steps"):
+        config.with_settings({"train": {"stepz": 1}}, "--axis")
+
+
 def test_descriptions_come_back_from_toml_as_they_were(tmp_path: Path) -> None:
     descriptions = {"Sci/Tech": 'chips, "smart" phones', "a.b": "x = y", "1": "one\nstar"}
     config = RunConfig.from_mapping({"task": {"labels": ["Sci/Tech", "a.b", 1], "descriptions": descriptions}})

@@ -45,6 +45,12 @@ class SentenceForm:
     lowercase: bool = False
     longest: int | None = None
 
+    def is_plain(self, max_length: int) -> bool:
+        """Return whether a vector is the mean of a row as a classifier reads it, at most `max_length` tokens of it."""
+        return (self.pooling, self.prefix, self.lowercase) == ("mean", "", False) and (
+            self.longest is None or self.longest >= max_length
+        )
+
     def read(self, text: str, first: bool = True) -> str:
         """Return a text as the encoder is given it; the prefix stands before the `first` segment alone."""
         return (self.prefix if first else "") + (text.lower() if self.lowercase else text)

@@ -78,7 +78,8 @@ class Trained:
     A group has `params`, and the `lr` and `weight_decay` of AdamW; `setting` is what its rate is called, if that is not
     learning_rate. `updated` hears the number of every update made, from 0 on, while the gradients are still there.
     `tensors` are all that trains, in the order in which their norms are added up (default: that of the groups).
-    `ends` says, after each update, given their number, whether that was enough.
+    `ends` says, after each update, given their number, whether that was enough; so does a mean loss of the updates of a
+    pass over the rows that is below `stop_loss`: nothing is left to learn from them.
     """
 
     modules: tuple[nn.Module, ...]
@@ -86,6 +87,7 @@ class Trained:
     updated: Callable[[int], None] = lambda _: None
     tensors: tuple[torch.Tensor, ...] = ()
     ends: Callable[[int], bool] = lambda _: False
+    stop_loss: float = 0.0
 
     def __post_init__(self) -> None:
         """Take the tensors of the groups where no others are named."""
@@ -170,7 +172,7 @@ def fit(
     rng: np.random.Generator,
     advance: Callable[[int], None] = lambda _: None,
 ) -> TrainLog:
-    """Train in place for `settings.steps` updates of `batch_size` rows out of n, or until `trained.ends`.
+    """Train in place for `settings.steps` updates of `batch_size` rows out of n, or until it `trained.ends`.
 
     `rng` decides the order of the rows and seeds torch (dropout). AdamW without decay on biases and norms, linear
     warm-up and decay, gradient clipping.
@@ -189,11 +191,12 @@ def fit(
         f"The loss became {{loss}} (gradient {{norm}}) at update {{update}} of {steps}: lower {trained.rates}, or set "
         'run.precision = "fp32".',
     )
+    a_pass = -(-n // settings.batch_size)
     batches = (np.split(rows, settings.accumulation) for rows in row_stream(n, settings.batch_size, rng))
     with trained.training(settings.gradient_checkpointing):
         for _ in loop.updates(Step(partial(_summands, loss, parts)) for parts in batches):
             advance(1)
-            if trained.ends(loop.progress.step):
+            if trained.ends(loop.progress.step) or loop.losses.mean_of_last(a_pass) < trained.stop_loss:
                 break
     return TrainLog(loop.losses.fetch())
 
@@ -295,6 +298,10 @@ class LossLog:
         self._waiting[update] = torch.stack([loss, norm.to(loss)])
         if len(self._waiting) == self.every:
             self.fetch()
+
+    def mean_of_last(self, updates: int) -> float:
+        """Return the mean loss of the last updates that were fetched; infinite before there are so many."""
+        return float(np.mean(self._seen[-updates:])) if len(self._seen) >= updates else float("inf")
 
     def fetch(self) -> tuple[float, ...]:
         """Fetch what still lies on the device; return the loss of every update.

@@ -1,6 +1,6 @@
 """Teaching a classifier: the sizes that come into question are trained, cheap ones first, and the best is kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from pathlib import Path
@@ -20,6 +20,7 @@ from pet.learners.students.classifier import TextClassifier
 from pet.learners.students.linear import LogisticClassifier, takes_mean
 from pet.learners.students.sizes import new_encoder
 from pet.learners.students.static import StaticClassifier
+from pet.learners.students.vectors import RowVectors
 from pet.seeding import derive_seed, rng_for
 from pet.settings.training import DistillSettings, StudentSize
 
@@ -27,14 +28,24 @@ FAITHFUL = 0.97
 """Where a cheap student agrees with the teacher on such a share of rows, no encoder is fine-tuned."""
 
 
-def close_enough(agreement: float, ceiling: float) -> bool:
-    """Say whether a student that agrees so far is not worth training for minutes.
+ERRORS = 2.0
+"""A share on few rows may be off by so many standard errors."""
 
-    It is where it agrees on as many rows as the teacher itself expects to have right: from there on it is the teacher's
-    mistakes that more training would teach. On trec6 (79 % of 90 %), tuning from there gave 8 points on 500 rows that
-    nothing was chosen by; on banking77 (64 % of 50 %) the logistic one is 7 points ahead of its teacher as it is.
+
+def close_enough(agreement: float, ceiling: float, held_out: int) -> bool:
+    """Say whether a student that agrees so far, on so many rows, is not worth training for minutes.
+
+    It is where it agrees, for all that these rows can tell, on as many as the teacher itself expects to have right:
+    from there on it is the teacher's mistakes that more training would teach. On trec6 (79 % of 90 %), tuning from
+    there gave 8 points on 500 rows that nothing was chosen by; on banking77 (64 % of 50 %) the logistic one is 7 points
+    ahead of its teacher as it is.
     """
-    return agreement >= min(FAITHFUL, ceiling)
+    return agreement + ERRORS * _error(agreement, held_out) >= min(FAITHFUL, ceiling)
+
+
+def _error(share: float, rows: int) -> float:
+    """Return the standard error of a share of so many rows."""
+    return sqrt(share * (1 - share) / rows)
 
 
 @dataclass(frozen=True)
@@ -48,12 +59,16 @@ class SoftRows:
 
 @dataclass(frozen=True)
 class Making:
-    """What students are made with: models to start from, what they read and say, where they compute, and the seed."""
+    """What students are made with: models to start from, what they read and say, where they compute, and the seed.
+
+    `vectors` are those of the rows by each of the models, where they are known.
+    """
 
     sources: tuple[ModelSource, ...]
     form: ClassifierForm
     machine: Machine
     seed: int
+    vectors: Mapping[ModelSource, RowVectors] = field(default_factory=dict)
 
 
 @dataclass
@@ -86,10 +101,10 @@ class Trials:
         if size == "static":
             self._static()
         elif size == "logistic":
-            self._logistic(size, self.making.sources)
+            self._logistic(size, self._with_mean or self.making.sources)
         elif size == "auto" and held:
             start = self._logistic("logistic", self._with_mean)
-            if not self._is_close:
+            if start is None:
                 self._static()
             if not self._is_close:
                 self._fine_tuned("same", start or self._plain("same"))
@@ -103,11 +118,13 @@ class Trials:
     def _is_close(self) -> bool:
         """Whether one of those tried is close enough to the teacher."""
         held, tried = self.rows.held_out, [one.fidelity for one, _ in self._tried if one.fidelity]
-        return held is not None and any(close_enough(one.agreement, held.ceiling) for one in tried)
+        return held is not None and any(close_enough(one.agreement, held.ceiling, len(held.probs)) for one in tried)
 
     @property
-    def _with_mean(self) -> tuple[ModelSource, ...]:
-        return tuple(source for source in self.making.sources if takes_mean(source.config))
+    def _with_mean(self) -> list[ModelSource]:
+        """The models to put a linear layer on: all whose vectors are known, else the first, which reads all rows."""
+        able = [source for source in self.making.sources if takes_mean(source.config)]
+        return [source for source in able if source in self.making.vectors] or able[:1]
 
     def _plain(self, size: StudentSize) -> TextClassifier:
         """Return an encoder with a head that knows nothing yet."""
@@ -115,15 +132,15 @@ class Trials:
         return new_encoder(size, made.sources[0], made.form, made.machine, derive_seed(made.seed, "distilling", "head"))
 
     def _logistic(self, size: StudentSize, sources: Sequence[ModelSource]) -> TextClassifier | None:
-        """Train the last layer on encoders until one is close enough; return the best, which may be tuned from there.
+        """Train the last layer on encoders; return the best, which may be tuned from there.
 
         Without rows held out, which would say which is best, that is the first.
         """
         made, found = self.making, []
-        for place, source in enumerate(sources if self.rows.held_out else sources[:1]):
-            if place and self._is_close:
-                break  # each costs a pass over the pool
-            student = LogisticClassifier.on(new_encoder(size, source, made.form, made.machine, seed=0))
+        for source in sources if self.rows.held_out else sources[:1]:
+            # Half of the layers make other vectors.
+            known = None if size == "small" else made.vectors.get(source)
+            student = LogisticClassifier.on(new_encoder(size, source, made.form, made.machine, seed=0), known)
             log = self._fit(student, self.settings, "logistic")
             found.append((self._take("logistic", source, student, log).rank, student.text))
         return max(found, key=lambda one: one[0])[1] if found else None
@@ -166,14 +183,15 @@ class Trials:
 
 
 def best_of(candidates: Sequence[Candidate], held_out: int) -> Candidate:
-    """Return the candidate of the highest rank, measured on so many rows; of equal ones the first, which is cheaper.
+    """Return the candidate of the highest rank, measured on so many rows.
 
-    A static one, which no stock library loads, has to be ahead by more than a standard error.
+    Of several that are all trained, or all not, it is the best; one that was trained for long, and follows the
+    teacher's mistakes more easily, has to be ahead of one that was not by more than a standard error.
     """
-    best = max(candidates, key=lambda one: one.rank)
-    stock = [one for one in candidates if one.size != "static"]
-    if best.size != "static" or not stock or best.fidelity is None:
+    fitted = [one for one in candidates if one.size == "logistic"]
+    best, *simpler = (max(some, key=lambda one: one.rank) for some in (candidates, fitted) if some)
+    if best.fidelity is None or best in simpler:
         return best
-    other = max(stock, key=lambda one: one.rank)
     share = best.fidelity.agreement
-    return best if share - other.rank[0] > sqrt(share * (1 - share) / held_out) else other
+    behind = [one for one in simpler if share - one.rank[0] <= _error(share, held_out)]
+    return behind[0] if behind else best

@@ -32,6 +32,7 @@ from pet.learners.models.training import TrainLog
 from pet.learners.students.base import PLAIN, ClassifierForm, HeldOut, Learning
 from pet.learners.students.classifier import TextClassifier, output_layer
 from pet.learners.students.fitting import Linear, SoftTargets, logistic_regression
+from pet.learners.students.vectors import RowVectors
 from pet.settings.training import OptimizerSettings
 
 SHAPES = frozenset({"bert", "camembert", "roberta", "xlm-roberta"})
@@ -58,19 +59,21 @@ class LogisticClassifier:
     """A stock classifier whose last layers are a logistic regression on mean-pooled vectors; it learns in seconds.
 
     `text` is the stock classifier: it may be fine-tuned from there (linear probing, then fine-tuning: 2202.10054).
+    Where the `vectors` of its rows by its encoder are known, it learns from them.
     """
 
     text: TextClassifier
+    vectors: RowVectors | None = None
 
     @classmethod
-    def on(cls, text: TextClassifier) -> "LogisticClassifier":
+    def on(cls, text: TextClassifier, vectors: RowVectors | None = None) -> "LogisticClassifier":
         """Put the layer that takes the mean on the encoder of a new classifier, in place.
 
         Raises `ModelError` if its layers are of another kind.
         """
         check_mean(text.backbone.source)
         _add_mean(text.backbone.model)
-        return cls(text)
+        return cls(text, vectors)
 
     @property
     def form(self) -> ClassifierForm:
@@ -97,19 +100,21 @@ class LogisticClassifier:
         rows to learn from where there are very many.
         """
         chosen = np.sort(rng.permutation(len(examples))[:MOST_ROWS])
-        states = self._states([examples[i] for i in chosen], advance)
+        known = self.vectors
+        if known:
+            states = _normalised(known.kept.take(known.learned[chosen]))
+        else:
+            states = self._states([examples[i] for i in chosen], advance)
         mean, scale = states.mean(axis=0), 1.0 / max(float((states - states.mean(axis=0)).std()), 1e-6)
         learned = SoftTargets(_pooled(states, mean, scale), targets[chosen], learning.temperature)
         held = learning.held_out
         if held is None:
             found, asked = logistic_regression(learned, USUAL_PENALTY), 0
         else:
-            found, asked = (
-                _nearest(learned, held, _pooled(self._states(held.examples), mean, scale)),
-                len(held.examples),
-            )
+            others = _normalised(known.kept.take(known.held)) if known else self._states(held.examples)
+            found, asked = _nearest(learned, held, _pooled(others, mean, scale)), len(others)
         self._write(mean, scale, found)
-        return TrainLog((), scored=len(chosen) + asked)
+        return TrainLog((), scored=0 if known else len(chosen) + asked)
 
     def probabilities(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
         """Return label probabilities, float32 [n, k], in the order of `examples`."""
@@ -166,6 +171,12 @@ def check_mean(source: ModelSource) -> None:
             f'size = "logistic" cannot be made of the {source.config.model_type!r} model {source.name}, expected one '
             f'of {sorted(SHAPES)}: use size = "same", or set distill.model to another.'
         )
+
+
+def _normalised(vectors: np.ndarray) -> np.ndarray:
+    """Return what the layer that takes the mean makes of mean vectors, float64 [n, h]."""
+    centred = vectors.astype(np.float64) - vectors.mean(axis=1, keepdims=True)
+    return np.asarray(centred / np.maximum(centred.std(axis=1, keepdims=True), 1e-9))
 
 
 def _pooled(states: np.ndarray, mean: np.ndarray, scale: float) -> np.ndarray:

@@ -107,22 +107,29 @@ class ContrastiveVoter:
             self.centre,
         )
         log = tuning.run(settings, rng, advance)
-        self._standing_for = Rows.standing_for(self._embed(lines, ("text",)), text_columns)
+        vectors = self.encoder.embed(lines, ("text",), self.max_length)
+        self._standing_for = Rows.standing_for(centred(vectors, self.centre), text_columns)
         self._learned = self._standing_for.take(np.empty(0, np.int64))
-        self.learn(rows)
+        self.learn(self.embed(rows), self._columns(rows))
         return log
 
-    def learn(self, rows: Sequence[Example]) -> None:
-        """Let the regression learn rows too that were kept from the encoder, which stays as it is."""
-        columns = self._columns(rows)
-        self._learned += Rows.of(self._embed(rows), columns)
+    def learn(self, vectors: np.ndarray, columns: np.ndarray) -> None:
+        """Let the regression learn more rows by their vectors, as of `embed`, and columns int64 [n].
+
+        Those that were kept from the encoder, too: it stays as it is.
+        """
+        self._learned += Rows.of(centred(vectors, self.centre), columns)
         k, (strength, scale) = len(self.texts), USUAL
         fitted = linear_voter(self._learned + self._standing_for, k, strength)
         self.linear = fitted.plus(cosines(self._standing_for, k), scale)
 
-    def scores(self, rows: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
-        """Return log-probabilities, float32 [n, k], in the order of `rows`; only a chunk is held as tokens."""
-        return self.linear.scores(self._embed(rows, advance=advance))
+    def embed(self, rows: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
+        """Return vectors by the tuned encoder, float32 [n, h], in the order of `rows`; a chunk is held as tokens."""
+        return self.encoder.embed(rows, self.fields, self.max_length, advance)
+
+    def scores(self, vectors: np.ndarray) -> np.ndarray:
+        """Return log-probabilities, float32 [n, k], of rows by their vectors, as of `embed`."""
+        return self.linear.scores(centred(vectors, self.centre))
 
     def save(self, folder: Path, source: ModelSource) -> None:
         """Write the tuned encoder as a stock folder; beside the weights all is as in the `source` it was tuned from."""
@@ -132,11 +139,6 @@ class ContrastiveVoter:
     def _columns(self, rows: Sequence[Example]) -> np.ndarray:
         numbers = {label: k for k, label in enumerate(self.texts)}
         return np.asarray([numbers[str(row.label)] for row in rows], np.int64)
-
-    def _embed(
-        self, rows: Sequence[Example], fields: tuple[str, ...] = (), advance: Advance = lambda _: None
-    ) -> np.ndarray:
-        return centred(self.encoder.embed(rows, fields or self.fields, self.max_length, advance), self.centre)
 
 
 @dataclass(frozen=True)

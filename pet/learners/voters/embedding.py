@@ -47,6 +47,10 @@ each label), and takes 1.3 on MR, which has two labels (3 samples).
 """
 
 _MOST_FOLDS = 5
+_NO_FAST_VOTER = (
+    'train.preset = "fast" does without patterns and leaves the voters on the vectors of an encoder, but there is '
+    "none: set [encoder] name and train.embedding = true, or leave it out."
+)
 
 
 @dataclass(frozen=True)
@@ -214,16 +218,20 @@ def embedding_specs(
 
     `encoder` is that of the run, for voters that name none; `counts` are the labeled rows of each label.
 
-    Raises `ConfigError` if a table has no encoder, or two of them are alike. Raises `ModelError` if a model that a
-    table names is not there, or is no encoder.
+    Raises `ConfigError` if a table has no encoder, two of them are alike, or a fast run has no other voters. Raises
+    `ModelError` if a model that a table names is not there, or is no encoder.
     """
     if not settings.voters:
+        if settings.is_fast and not (encoder and settings.embedding):
+            raise ConfigError(_NO_FAST_VOTER)
         wanted: list[Learner] = ["embedding"] if settings.embedding else []
         tuned = settings.contrastive is True or (
             settings.contrastive == "auto" and settings.embedding and tunes(counts)
         )
         wanted += ["contrastive"] if tuned else []
         return tuple(EmbeddingSpec(encoder, learner) for learner in wanted) if encoder else ()
+    if settings.is_fast and all(table.learner == "pvp" for table in settings.voters):
+        raise ConfigError(_NO_FAST_VOTER)
     found = []
     for table in settings.voters:
         if table.learner != "pvp":

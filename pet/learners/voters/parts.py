@@ -68,7 +68,8 @@ class Parts:
             group = {"params": vectors, "lr": rate or 1e-2, "weight_decay": 0.0, "setting": "prompt_learning_rate"}
             groups += (group,)
         modules: list[nn.Module] = [self.backbone.model, self.delta, self.output]
-        return Trained((*modules, *([self.prompt] if self.prompt else [])), groups, self.delta.updated)
+        modules += [self.prompt] if self.prompt else []
+        return Trained(tuple(modules), groups, self.delta.updated, stop_loss=settings.stop_loss)
 
     @contextmanager
     def during(self, batch: Batch) -> Iterator[None]:

@@ -111,8 +111,8 @@ def voter_specs(
     Raises `ConfigError` if a table has no pattern, or two of its voters have one name. Raises `PromptError` if a
     pattern or verbalizer does not fit the task.
     """
-    kinds = []
-    for table in [table for table in settings.voters or (VoterSettings(),) if table.learner == "pvp"]:
+    kinds, tables = [], settings.voters or (VoterSettings(),)
+    for table in [table for table in tables if table.learner == "pvp" and not settings.is_fast]:
         train = settings.of(table)
         variant = table.name or ("" if train.preset == "pet" else train.preset)
         scheduled = scheduled_voter(train, parameters)
@@ -167,7 +167,8 @@ def voter_notes(
         why = f"a row has {len(task.fields)} texts" if len(task.fields) > 1 else "train.descriptions is 0"
         notes += (f"no voter learns from the descriptions of the labels: {why}",)
     if unused:
-        notes += (f"in no [[train.voters]] table, so not used: {', '.join(unused)}",)
+        why = "in no [[train.voters]] table, so not used" if voters else "no voter has a pattern, so not used"
+        notes += (f"{why}: {', '.join(unused)}",)
     return notes
 
 

@@ -29,7 +29,7 @@ from pet.learners.voters.shared import SharedModel
 from pet.method.adapt import adapted_before
 from pet.method.jobs import Jobs, RunRows
 from pet.method.place import Place, RunPlace
-from pet.method.plan.plan import Plan, form_of, prepare, shared_parts
+from pet.method.plan.plan import Plan, form_of, prepare
 from pet.method.trial import earlier_scoring
 from pet.method.vote import vote_of
 from pet.runs.directory import RunDirectory
@@ -41,17 +41,24 @@ from pet.runs.log import RunLog
 from pet.runs.manifest import Manifest
 from pet.runs.progress import Relay, Stages
 from pet.runs.runner import JobRunner
+from pet.runs.shared import SharedJobs
 from pet.settings.config import RunConfig
 from pet.settings.toml import absolute, merged, overrides_as_tables
 
 
 @contextmanager
 def open_place(
-    plan: Plan, output_dir: str | Path | None, *, force: bool = False, quiet: bool = False, whole: bool = True
+    plan: Plan,
+    output_dir: str | Path | None,
+    *,
+    force: bool = False,
+    quiet: bool = False,
+    whole: bool = True,
+    shared: Path | None = None,
 ) -> Iterator[RunPlace]:
     """Open the directory of a run, find out how this machine does it best, and say what it will take.
 
-    Unless `whole`, the run stops once the pool is labeled.
+    Unless `whole`, the run stops once the pool is labeled. `shared` is where runs leave finished jobs for each other.
 
     Raises `PetError` if the directory holds something else, or another process works in it, or the model does not
     fit.
@@ -67,7 +74,8 @@ def open_place(
             log.say(f"the rows left out are in {directory.rejected_path}")
         history = RunLog(directory.log_path, io.StringIO())  # for the file alone
         history.say(f"started: {len(plan.voters)} voters, {len(plan.data.unlabeled)} rows to label")
-        store, model = directory.store(log), replace(plan.model, tokens=directory.tokens)
+        store = directory.store(log, SharedJobs(shared) if shared else None)
+        model = replace(plan.model, tokens=directory.tokens)
         trial = replace(plan.tried, model=model).trial(store, log)
         machine = replace(plan.machine, scoring=trial.scoring)
         work = replace(plan.workload, workers=trial.workers, gain=trial.gain or 1.0)
@@ -79,6 +87,17 @@ def open_place(
         config, processes = plan.config, partial(_processes, plan.config, plan.base, trial.workers)
         place = (directory, log, jobs, config.task, config.distill)
         yield RunPlace(*place, plan, processes, trial, watch, force)
+
+
+def shared_parts(config: RunConfig, base: Mapping[str, str], machine: Machine) -> dict[str, object]:
+    """Return what every job depends on; `base` are digests of what is read."""
+    return {
+        "base": dict(base),
+        "model": config.model.model_dump(mode="json", exclude={"name"}),
+        "machine": [machine.device.type, machine.precision, machine.inference],
+        "seed": config.run.seed,
+        "multi_token": config.prompts.multi_token,
+    }
 
 
 def _processes(

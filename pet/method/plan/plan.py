@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,12 @@ class Plan:
     def voters(self) -> tuple[AnySpec, ...]:
         """All voters, in the order of their votes."""
         return (*self.patterns, *self.embeddings)
+
+    @property
+    def quickest(self) -> "Plan | None":
+        """The plan of the voters that take seconds, where there are others: their labels are the first ones."""
+        quick = tuple(spec for spec in self.embeddings if spec.learner == "embedding")
+        return replace(self, patterns=(), embeddings=quick) if 0 < len(quick) < len(self.voters) else None
 
     @property
     def generations(self) -> int:
@@ -193,9 +199,10 @@ class Plan:
     @property
     def baselines(self) -> Baselines:
         """What the method is compared with; what needs labels only where there are some."""
-        wanted = bool(self.data.labeled) and self.config.run.baseline
-        settings = self.baseline if wanted else None
-        return Baselines(distinct_pvps(self.patterns), self.held_out, settings, refitted=self.generations > 1)
+        wanted, labeled = self.config.run.baseline, bool(self.data.labeled)
+        pvps, settings = (distinct_pvps(self.patterns), self.baseline) if wanted is True else ((), None)
+        on_vectors = labeled and (wanted is True or (wanted == "auto" and self.encoder is not None))
+        return Baselines(pvps, self.held_out, settings if labeled else None, on_vectors, self.generations > 1)
 
     @cached_property
     def rows(self) -> RunRows:
@@ -280,9 +287,8 @@ class Plan:
     @property
     def _encoders(self) -> tuple[EncoderLoad, ...]:
         """What embeds the rows, each with its voters."""
-        sources = {
-            source.digest: source for source in (self.encoder, *(spec.source for spec in self.embeddings)) if source
-        }
+        named = (self.encoder, *(spec.source for spec in self.embeddings))
+        sources = {source.digest: source for source in named if source}
         drawn = [int(self.drawing.growth.wanted(number).sum()) if number else 0 for number in range(self.generations)]
         learned = tuple(rows_learned(len(self.gold) + rows) for rows in drawn)
 
@@ -316,6 +322,7 @@ class Plan:
             embedded=min(pool, max(compared, EMBEDDED_ROWS)),
             generation_rows=tuple(self.drawing.labeled_rows(number, number) for number in range(self.generations)),
             baseline=self.baselines.settings is not None,
+            untrained=bool(self.baselines.pvps),
             folds=int(self.baselines.folds.max(initial=-1)) + 1 if self.baselines.refitted else 0,
             baseline_steps=self.baseline.steps or 0,
             distill_steps=0 if config.distill.size == "logistic" else round(cost * (self._student.steps or 0)),
@@ -327,17 +334,6 @@ class Plan:
             keep_models=config.run.keep_models,
             weighed=config.ensemble.weighting == "accuracy" and bool(self.data.labeled),
         )
-
-
-def shared_parts(config: RunConfig, base: Mapping[str, str], machine: Machine) -> dict[str, object]:
-    """Return what every job depends on; `base` are digests of what is read."""
-    return {
-        "base": dict(base),
-        "model": config.model.model_dump(mode="json", exclude={"name"}),
-        "machine": [machine.device.type, machine.precision, machine.inference],
-        "seed": config.run.seed,
-        "multi_token": config.prompts.multi_token,
-    }
 
 
 def form_of(config: RunConfig, data: TaskData) -> ClassifierForm:
@@ -362,6 +358,8 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     source = find_model(config.model.name, config.model.revision)
     masked_lm_config(source)
     encoder = find_encoder(config.encoder.name, config.encoder.revision) if config.encoder.wanted else None
+    if config.train.is_fast and config.distill.size == "auto" and encoder and takes_mean(encoder.config):
+        config = config.model_copy(update={"distill": config.distill.model_copy(update={"size": "logistic"})})
     check_student(config.distill, source, encoder)
     spoken = (verbalizer or Verbalizer.from_labels(data.task.labels)).for_labels(data.task.labels)
     voters = voter_specs(config.train, config.prompts, patterns, spoken, data.task, source.parameters)

@@ -92,7 +92,7 @@ def test_rows_of_a_label_come_together_and_words_stay(build: Build, rows: list[E
     assert sum(heard) == log.updates == updates_for(24) and log.last < log.losses[0]
     assert contrast(encoder.embed(rows, ("text",), 32), rows) > before + 0.1
     assert torch.equal(words, words_before)
-    unseen = voter.scores(rows[24:])
+    unseen = voter.scores(voter.embed(rows[24:]))
     assert unseen.shape == (8, 2) and unseen.dtype == np.float32
     assert np.exp(unseen).sum(axis=1) == pytest.approx(1.0, abs=1e-5)
     assert [list(TEXTS)[k] for k in unseen.argmax(axis=1)] == [row.label for row in rows[24:]]
@@ -111,21 +111,21 @@ def test_the_seed_decides_everything(build: Build, rows: list[Example]) -> None:
     for seed in (1, 1, 2):
         voter = build()
         voter.train(rows, FAST, generator(seed))
-        found.append(voter.scores(rows))
+        found.append(voter.scores(voter.embed(rows)))
     assert np.array_equal(found[0], found[1]) and not np.array_equal(found[0], found[2])
 
 
 def test_one_row_is_enough(build: Build, rows: list[Example]) -> None:
     voter = build()
     assert np.isfinite(voter.train(rows[:1], tuning_settings(1), generator()).losses).all()
-    assert np.isfinite(voter.scores(rows)).all()
+    assert np.isfinite(voter.scores(voter.embed(rows))).all()
 
 
 def test_rows_that_were_kept_from_the_encoder_are_learned_without_it(build: Build, rows: list[Example]) -> None:
     voter = build()
     voter.train([row for row in rows[:20] if row.label == "Tech"], FAST, generator())
-    vectors, kept = voter.encoder.embed(rows, ("text",), 32), [row for row in rows[:20] if row.label == "Sports"]
-    assert (voter.scores(rows[20:]).argmax(axis=1) == 1).all()
-    voter.learn(kept)
-    assert np.array_equal(voter.encoder.embed(rows, ("text",), 32), vectors)
+    vectors, kept = voter.embed(rows), voter.embed([row for row in rows[:20] if row.label == "Sports"])
+    assert (voter.scores(vectors[20:]).argmax(axis=1) == 1).all()
+    voter.learn(kept, np.zeros(len(kept), np.int64))
+    assert np.array_equal(voter.embed(rows), vectors)
     assert (voter.scores(kept).argmax(axis=1) == 0).all()
