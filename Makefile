@@ -2,11 +2,12 @@
 PYTHON ?= python3
 DEMO_ENV := .venv-demo
 TEST_ENV := .venv
+EXAMPLES ?= 20000
 ROWS ?= 1000 10000 100000 1000000
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := true
 
-.PHONY: demo test lint bench bench-model families time-to-labels two-skills wheel-test environments clean
+.PHONY: demo test lint fuzz bench bench-model families time-to-labels two-skills wheel-test environments clean
 
 demo: $(DEMO_ENV)/ready  ## the real pipeline on the bundled data
 	$(DEMO_ENV)/bin/pet run quickstart --output-dir runs/quickstart --force
@@ -19,6 +20,9 @@ lint: $(TEST_ENV)/ready
 	$(TEST_ENV)/bin/ruff check .
 	$(TEST_ENV)/bin/ruff format --check .
 	$(TEST_ENV)/bin/mypy
+
+fuzz: $(TEST_ENV)/ready  ## the corpus of awkward files, changed at random for some minutes: EXAMPLES=20000 files
+	PET_FUZZ_EXAMPLES=$(EXAMPLES) $(TEST_ENV)/bin/pytest --timeout=0 tests/corpus/test_fuzz.py
 
 bench: $(TEST_ENV)/ready  ## speed as ratios, results in bench/: DATA=folder for real texts, ROWS="..." for other pools
 	mkdir -p bench

@@ -15,6 +15,7 @@ Every message is one sentence that says what was found, what was expected and wh
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -102,3 +103,18 @@ def shown(value: object, limit: int = 60) -> str:
     """
     text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 4]}...{text[-1]}"
+
+
+# Control characters but the tab, half surrogates, ends of lines, marks of direction, and tags, which nobody sees.
+_STEERING = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u061c\u200e\u200f\u2066-\u2069\ufeff\U000e0000-\U000e007f]"
+)
+
+
+def visible(text: str) -> str:
+    r"""Return a text as one line that steers no terminal: signs that would are written as escapes.
+
+    >>> visible("\x1b[31mred\x07\nand \u202eback")
+    '\\x1b[31mred\\x07\\nand \\u202eback'
+    """
+    return _STEERING.sub(lambda found: repr(found[0])[1:-1], text)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pet.method.adapt import adapted
-from pet.method.compare import compare, quality_lines
+from pet.method.compare import compare, quality_line
 from pet.method.draw import first_sets, next_training_sets, rows_to_label
 from pet.method.ensemble import calibrate, weigh
 from pet.method.generation import Ensemble, Generation, accepted
@@ -47,6 +47,7 @@ def run(
     with open_place(prepare(config), output_dir, force=force, quiet=quiet, shared=shared) as place:
         place = adapted(place)
         generations = label_pool(place.plan, place)
+        place.tell_of_labels(accepted(generations)[-1])
         rows = place.labeled_rows()
         student = teach(rows, place.distill, place.jobs, place.tuned)
         summary = compare(place.plan.baselines, generations, student.says, place.jobs)
@@ -60,8 +61,8 @@ def label(
     with open_place(prepare(config), output_dir, force=force, quiet=quiet, whole=False) as place:
         place = adapted(place)
         last = accepted(label_pool(place.plan, place))[-1]
-        for line in quality_lines(last.ensemble, place.plan.data):
-            place.log.say(line)
+        place.tell_of_labels(last)
+        place.log.say(quality_line(last.ensemble, place.plan.data))
         return place.labeled(last.soft)
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pet.data.formats import Malformed, scan_file
+from pet.data.formats import scan_file
 from pet.data.hub import scan_data_set
 from pet.data.readers import ReadOptions, ReadResult
 from pet.data.readers import read_examples as read_source
+from pet.data.scanned import Malformed
 from pet.data.source import File, parse_source
 from pet.errors import DataError
 
@@ -33,4 +34,6 @@ def read_hub_rows(text: str, split: str) -> Iterator[tuple[int, Mapping[str, obj
     """Yield (number, row) of a folder or a data set of the hub."""
     source = parse_source(text)
     assert not isinstance(source, File)
-    return scan_data_set(source, split)
+    for number, row in scan_data_set(source, split):
+        assert not isinstance(row, Malformed)
+        yield number, row

@@ -298,3 +298,33 @@ def test_the_place_of_a_run_has_a_default(config: Config, tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     assert label(config(), quiet=True).directory == Path("runs") / "toy"
     assert (tmp_path / "runs" / "toy" / "pseudo_labels.parquet").is_file()
+
+
+@pytest.mark.parametrize("work", [pet.run, label])
+def test_one_label_for_all_is_told_of_a_run_without_generations(
+    work: Callable[..., pet.RunResult],
+    config: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    vote_with(monkeypatch, lambda asked: asked.only(1))
+    changes = ("ensemble.calibration=none", "run.baseline=false", "distill.steps=1")
+    work(config(*changes), tmp_path / "run")
+    told = capfd.readouterr().err
+    assert "labels given: Sports 0, Business 36, Tech 0; the voters differ on 0 of 36 rows" in told
+    assert "warning: the label 'Sports' has almost no rows (0.0%; 33% were expected); if the rows to label" in told
+
+
+@pytest.mark.parametrize("work", [pet.run, label])
+@pytest.mark.parametrize(
+    ("given", "way"), [("agnews", "from_toml"), ({"task": {}}, "from_mapping"), (None, "from_mapping")]
+)
+def test_what_is_no_config_is_told_how_to_make_one(work: Callable[..., pet.RunResult], given: Any, way: str) -> None:
+    with pytest.raises(pet.PetError, match=rf"Expected a RunConfig, found .*: make one with pet\.RunConfig\.{way}"):
+        work(given)
+
+
+def test_what_is_no_run_directory_is_told() -> None:
+    with pytest.raises(pet.PetError, match="Expected the path of a run directory, found 3"):
+        distill(3)  # type: ignore[arg-type]

@@ -1,12 +1,11 @@
 """Commands that show what there is and what a run would do: check, plan, explain-prompt, and the built-in lists."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from pet.cli.app import FAST_RUN, BadRow, Config, Fast, Name, NameOrGlob, OutputDir, Registry, Settings, app
-from pet.cli.terminal import aligned, load_config, print_table, run_place, say
+from pet.cli.terminal import aligned, load_config, note, print_table, run_place, say, say_json
 
 
 @app.command("check")
@@ -48,11 +47,11 @@ def plan_command(
     from pet.reports.outlook import outlook_lines, outlook_table
 
     plan = prepare(loaded)
-    for message in plan.data.messages:
-        _note(message)
+    for message in plan.messages:
+        note(message)
     outlook = foresee_run(plan, run_place(config, output_dir))
     if as_json:
-        say(json.dumps(outlook.as_json(), ensure_ascii=False, indent=2))
+        say_json(outlook.as_json())
     else:
         if outlook.forecast.stages:
             print_table(outlook_table(outlook))
@@ -81,13 +80,9 @@ def explain_prompt_command(
     from pet.reports.prompt import explain_prompt, prompt_lines, saved_voter
 
     plan = prepare(loaded if saved_voter(prompt) else loaded.with_pattern(prompt), words=False)
-    for message in plan.data.messages:
-        _note(message)
+    for message in plan.messages:
+        note(message)
     say(*prompt_lines(explain_prompt(prompt, row, plan.data, plan.patterns, plan.model)))
-
-
-def _note(message: str) -> None:
-    typer.echo(message, err=True)
 
 
 @app.command("patterns")

@@ -1,5 +1,6 @@
 """The command that makes a masked language model: pretrain."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -73,7 +74,7 @@ def pretrain_command(
 
     result = pretrain(config, out, force=force)
     curve, last = str(result.directory / "metrics.json"), result.curve[-1].line()
-    again = f"pet run CONFIG --set model.name={result.model}"
+    again = f"pet run CONFIG --set {shlex.quote(f'model.name={result.model}')}"
     say(*aligned({"model": str(result.model), "curve": curve, "at the end": last, "use it": again}.items()))
 
 

@@ -1,6 +1,7 @@
 """Commands that train: run, label, distill, ablate."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -49,9 +50,9 @@ def run_command(
         "labeled data set": str(result.pseudo_labels),
         "figures": str(result.directory / "metrics.json"),
         "classifier": str(result.model),
-        "label new texts": f"pet predict {result.directory} INPUT --output FILE",
+        "label new texts": f"pet predict {shlex.quote(str(result.directory))} INPUT --output FILE",
         "or from Python": python_call(str(result.model), tuple(result.columns), size),
-        "why a row has its label": f"pet explain {result.directory} ROW_ID",
+        "why a row has its label": f"pet explain {shlex.quote(str(result.directory))} ROW_ID",
     }
     say("", *aligned(places.items()))
 
@@ -89,8 +90,8 @@ def label_command(
     places = {
         "labeled data set": str(result.pseudo_labels),
         **({"as JSON lines": str(jsonl)} if jsonl else {}),
-        "a classifier of it": f"pet distill {result.directory}",
-        "why a row has its label": f"pet explain {result.directory} ROW_ID",
+        "a classifier of it": f"pet distill {shlex.quote(str(result.directory))}",
+        "why a row has its label": f"pet explain {shlex.quote(str(result.directory))} ROW_ID",
     }
     say(*([result.forecast] if result.forecast else []), *aligned(places.items()))
 
@@ -108,7 +109,7 @@ def distill_command(
     """
     from pet.pipeline import distill
 
-    changes = [*(settings or []), *([f"distill.model={json.dumps(model)}"] if model else [])]
+    changes = [*(settings or []), *([f"distill.model={json.dumps(model, ensure_ascii=False)}"] if model else [])]
     say(f"classifier        {distill(run, changes, output_dir)}")
 
 

@@ -4,9 +4,11 @@ Nothing heavy is imported here: it is loaded before ``pet --help`` answers.
 """
 
 import io
+import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from pet.errors import PetError
+from pet.errors import PetError, visible
 
 if TYPE_CHECKING:
     from pet.settings.config import RunConfig
@@ -48,7 +50,7 @@ class CommandGroup(TyperGroup):
         except Exception as error:
             if ctx.obj or isinstance(error, typer.Exit | typer.Abort | typer.TyperException):
                 raise
-            typer.echo(f"error: {_one_line(error)}", err=True)
+            note(f"error: {_one_line(error)}")
             raise typer.Exit(error.exit_code if isinstance(error, PetError) else 1) from None
 
 
@@ -73,13 +75,12 @@ def load_config(
 
     Raises `ConfigError` if there is no such pipeline, or a key or value is not known.
     """
-    from pet.library import pipeline_path
     from pet.settings.config import RunConfig
 
     given = [change for change, wanted in flags.items() if wanted]
     given += [f'data.on_bad_row="{on_bad_row}"'] if on_bad_row else []
     changes = [*(settings or []), *given]
-    return RunConfig.from_toml(pipeline_path(config), changes).with_registries(registry or [])
+    return RunConfig.from_toml(config, changes).with_registries(registry or [])
 
 
 def run_place(config: str, output_dir: Path | None) -> Path:
@@ -88,9 +89,21 @@ def run_place(config: str, output_dir: Path | None) -> Path:
 
 
 def say(*lines: str) -> None:
-    """Print lines to stdout as they are: nothing in them is read as markup."""
-    for line in lines:
-        typer.echo(line)
+    """Print lines to stdout: nothing in them is read as markup, and no sign of theirs steers the terminal."""
+    for line in chain.from_iterable(line.split("\n") for line in lines):
+        typer.echo(visible(line))
+
+
+def note(line: str) -> None:
+    """Print a line to stderr; no sign in it steers the terminal."""
+    typer.echo(visible(line), err=True)
+
+
+def say_json(value: object) -> None:
+    """Print a value as JSON; signs that would steer the terminal are escaped as JSON has it."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    # What else `visible` would change has another form there, which is no JSON.
+    say("".join(sign if sign == "\n" or visible(sign) == sign else json.dumps(sign)[1:-1] for sign in text))
 
 
 def print_table(table: Any) -> None:
@@ -99,6 +112,17 @@ def print_table(table: Any) -> None:
 
     # A pipe has no width: never fold the table there.
     Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def counted(counts: Mapping[str, int], most: int = 10) -> str:
+    """Return how many there are of each name, the most frequent ones first.
+
+    >>> counted({"a": 1, "b": 2, "c": 0}), counted({"a": 1, "b": 2, "c": 0}, 1)
+    ('b 2, a 1, c 0', 'b 2 and 2 more')
+    """
+    ranked = sorted(counts.items(), key=lambda pair: -pair[1])
+    more = f" and {len(ranked) - most} more" if len(ranked) > most else ""
+    return ", ".join(f"{name} {count}" for name, count in ranked[:most]) + more
 
 
 def aligned(rows: Iterable[tuple[str, str]]) -> list[str]:

@@ -1,13 +1,12 @@
 """Commands that use what a run has made: predict, evaluate, export, explain."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pet.cli.app import BadRow, Input, Model, app
-from pet.cli.terminal import say
+from pet.cli.terminal import counted, note, say, say_json
 
 if TYPE_CHECKING:
     from pet.data.readers import ReadResult
@@ -35,12 +34,12 @@ def predict_command(
     """
     from pet.using.predict import Wish, predict_file
 
-    found = predict_file(model, source, output, on_bad_row or "error", Wish(min_precision, abstain))
+    found = predict_file(model, source, output, on_bad_row or "error", Wish(min_precision, abstain), _warn)
     _tell_rejected(found.read)
     rows = len(found.read.examples)
-    typer.echo(f"{rows} rows labeled in {output}", err=True)
+    note(f"{rows} rows labeled in {output}: {counted(found.given)}")
     if found.accepted is not None:
-        typer.echo(f"{found.accepted} rows to accept, {rows - found.accepted} to review", err=True)
+        note(f"{found.accepted} rows to accept, {rows - found.accepted} to review")
 
 
 @app.command("evaluate")
@@ -51,14 +50,18 @@ def evaluate_command(model: Model, source: Input, on_bad_row: BadRow = None) -> 
     """
     from pet.using.predict import evaluate_file
 
-    evaluation, found = evaluate_file(model, source, on_bad_row or "error")
+    evaluation, found = evaluate_file(model, source, on_bad_row or "error", _warn)
     _tell_rejected(found)
-    say(json.dumps(evaluation.as_json(), ensure_ascii=False, indent=2))
+    say_json(evaluation.as_json())
+
+
+def _warn(line: str) -> None:
+    note(f"warning: {line}")
 
 
 def _tell_rejected(found: "ReadResult") -> None:
     for row in found.rejected:
-        typer.echo(f"warning: left out {row.file}, line {row.line}: {row.reason}", err=True)
+        _warn(f"left out {row.file}, line {row.line}: {row.reason}")
 
 
 @app.command("export")
@@ -80,7 +83,7 @@ def export_command(
     from pet.using.export import export_classifier
 
     exported = export_classifier(model, output_dir, int8=int8)
-    typer.echo(f"{exported}", err=True)
+    note(str(exported))
     say(f"{to:<17} {exported.folder}")
 
 
@@ -98,4 +101,7 @@ def explain_command(
     from pet.reports.explain_lines import explanation_lines
 
     found = explain(run, row_id)
-    say(*([json.dumps(found.as_json(), ensure_ascii=False, indent=2)] if as_json else explanation_lines(found)))
+    if as_json:
+        say_json(found.as_json())
+    else:
+        say(*explanation_lines(found))

@@ -1,7 +1,8 @@
 """Which columns of a file hold the fields of a task, its labels and its ids."""
 
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 
 from pet.data.formats import TEXT_COLUMN
 from pet.data.source import File, Source
@@ -25,6 +26,7 @@ def resolve_fields(
         return _inferred(source, columns, reserved)
     if len(fields) == 1 and isinstance(source, File) and source.suffix == ".txt":
         return dict.fromkeys(fields, TEXT_COLUMN)
+    fields = {name: same_column(column, columns) for name, column in fields.items()}
     for name, column in fields.items():
         if column not in columns:
             raise ColumnError(
@@ -36,7 +38,13 @@ def resolve_fields(
                 f"{source.text}: the field {name!r} is mapped to {shown(column)}, the column of the labels: "
                 "map another column in [task.fields], or name that of the labels in [task] label_column."
             )
-    return dict(fields)
+    return fields
+
+
+def same_column(name: str, columns: Iterable[str]) -> str:
+    """Return the column of a name: files may compose its letters in another way (NFC, NFD); else the name as it is."""
+    same = {unicodedata.normalize("NFC", column): column for column in columns}
+    return name if name in same.values() else same.get(unicodedata.normalize("NFC", name), name)
 
 
 def check_label_column(source: Source, columns: tuple[str, ...], label_column: str, mapped: bool = True) -> None:

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import chain
 
@@ -60,6 +61,7 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
     train, unlabeled, test = (reads[role].examples if role in reads else Rows.of(()) for role in _ROLES)
     drawn = sample_per_label(train, labels, data.examples_per_label, rng_for(seed, "sample", "train"))
     overlaps = find_overlaps(drawn, unlabeled, test)
+    drawn, shared = _with_own_ids(drawn, overlaps.ids)
     pool = unlabeled.take(overlaps.kept)
     if not pool:
         raise DataError(
@@ -77,9 +79,30 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
             *(() if task.labels else _doubtful_labels(train)),
             *_label_messages(labels, drawn, data),
             *_overlap_messages(overlaps, len(unlabeled)),
+            *shared,
         ),
         rejected=tuple(row for read in reads.values() for row in read.rejected),
     )
+
+
+def _with_own_ids(drawn: tuple[Example, ...], taken: Set[str]) -> tuple[tuple[Example, ...], list[str]]:
+    """Give each labeled row an id that no row of the pool has, since both are known by it; say which had another."""
+    shared = [row.id for row in drawn if row.id in taken]
+    if not shared:
+        return drawn, []
+    used, rows = {*taken, *(row.id for row in drawn)}, []
+    for row in drawn:
+        name = row.id
+        while row.id in taken and name in used:
+            name = f"train-{name}"
+        used.add(name)
+        rows.append(replace(row, id=name))
+    ids = f"{len(shared)} ids of labeled rows are" if len(shared) > 1 else "the id of a labeled row is"
+    called = next(row.id for row, before in zip(rows, drawn, strict=True) if row.id != before.id)
+    return tuple(rows), [
+        f"{ids} also of unlabeled ones ({_some([shown(name) for name in shared])}): the labeled rows are called by "
+        f"others, such as {shown(called)} for {shown(shared[0])}"
+    ]
 
 
 def load_test_rows(task: TaskSettings, data: DataSettings, seed: int) -> Rows:
@@ -160,6 +183,7 @@ def _read_messages(reads: Mapping[Role, ReadResult]) -> list[str]:
                 f"{len(read.rejected)} of {len(read.rejected) + len(read.examples)} {role} rows left out, "
                 f"such as number {first.line} of {first.file}: {first.reason}"
             )
+        messages += read.notes
         if role == "unlabeled" and read.labels_seen:
             messages.append("labels seen in the unlabeled file: ignored")
     return messages
@@ -170,7 +194,7 @@ _PLACEHOLDERS = frozenset({"nan", "none", "null", "n/a", "na", "#n/a", "nil", "?
 
 
 def _doubtful_labels(rows: Iterable[Example]) -> list[str]:
-    """Say which labels of a file may be others misspelled: one row has it, or another differs by case alone.
+    """Say which labels of a file may be others misspelled: one row has it, or another looks the same.
 
     Among many labels none is looked for: comparing each with each takes too long.
     """
@@ -185,11 +209,17 @@ def _doubtful_labels(rows: Iterable[Example]) -> list[str]:
             messages.append(f"the label {shown(label)} has {rows_of}: is it an empty cell?")
             continue
         others = [other for other in counts if (counts[other], other) > (count, label)]
-        same = [other for other in others if other.casefold() == label.casefold()]
+        same = [other for other in others if _outline(other) == _outline(label)]
         near = same or (get_close_matches(label, others, n=1, cutoff=0.7) if count == 1 else [])
         if near:
             messages.append(f"the label {shown(label)} has {rows_of}: is {shown(near[0])} meant?")
     return messages
+
+
+def _outline(label: str) -> str:
+    """Return a label without what is easily overlooked: case, blanks, signs without a width, forms of letters."""
+    letters = unicodedata.normalize("NFKC", label).casefold()
+    return "".join(sign for sign in letters if not sign.isspace() and unicodedata.category(sign) != "Cf")
 
 
 def _label_messages(labels: Sequence[str], drawn: Sequence[Example], data: DataSettings) -> list[str]:

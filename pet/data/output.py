@@ -1,14 +1,14 @@
 """Rows as columns of an output, piece by piece: id, fields under the user's column names, and the user's columns."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from pet.data.examples import Example
-from pet.data.formats import parquet_batches
+from pet.data.parquet import parquet_batches
 from pet.data.writers import write_pieces
 
 Columns = dict[str, list[Any]]
@@ -32,6 +32,10 @@ class OutputNames:
         fields = field_names(columns, reserved)
         extra = dict.fromkeys(name for example in examples for name in example.extra)
         return cls(fields, field_names({name: name for name in extra}, reserved, ("id", *fields.values())))
+
+    def without(self, column: str) -> "OutputNames":
+        """Return the names without one of the user's other columns."""
+        return replace(self, extras={name: kept for name, kept in self.extras.items() if name != column})
 
     def columns(self, examples: Sequence[Example]) -> Columns:
         """Return id, fields and the user's other columns of some rows."""

@@ -54,7 +54,7 @@ class Overlaps:
     """The texts that two sets share, and the unlabeled rows that repeat an earlier unlabeled row.
 
     `contradictions` are the labeled rows with the text of an earlier one and another label; `kept` int64 the places of
-    the unlabeled rows whose text stands in no other set.
+    the unlabeled rows whose text stands in no other set, `ids` those that one of these shares with a labeled row.
     """
 
     train_unlabeled: Overlap
@@ -63,18 +63,21 @@ class Overlaps:
     contradictions: Overlap
     unlabeled_duplicates: int
     kept: np.ndarray
+    ids: frozenset[str] = frozenset()
 
 
 def find_overlaps(train: Sequence[Example], unlabeled: Sequence[Example], test: Sequence[Example]) -> Overlaps:
     """Compare three sets by `normalise`; the unlabeled rows, of which there may be very many, are read once."""
-    of_train, of_test = _first_ids(train), _first_ids(test)
-    keys, in_train, in_test = bytearray(), array("q"), array("q")
+    of_train, of_test, ids = _first_ids(train), _first_ids(test), {example.id for example in train}
+    keys, in_train, in_test, shared = bytearray(), array("q"), array("q"), set[str]()
     for place, example in enumerate(unlabeled):
         key = _key(example)
         keys += key
         for first, places in ((of_train, in_train), (of_test, in_test)):
             if key in first:
                 places.append(place)
+        if example.id in ids and key not in of_train and key not in of_test:
+            shared.add(example.id)
     return Overlaps(
         train_unlabeled=_overlap(of_train, unlabeled, in_train),
         train_test=_overlap(of_train, test, [i for i, example in enumerate(test) if _key(example) in of_train]),
@@ -82,6 +85,7 @@ def find_overlaps(train: Sequence[Example], unlabeled: Sequence[Example], test: 
         contradictions=_contradictions(train),
         unlabeled_duplicates=len(repeats(keys)),
         kept=np.delete(np.arange(len(unlabeled)), np.concatenate([in_train, in_test])),
+        ids=frozenset(shared),
     )
 
 

@@ -33,6 +33,9 @@ def _packed_extra(extras: Sequence[Mapping[str, object]]) -> dict[str, Any]:
 
 
 def _any_array(values: list[object]) -> Any:
+    if any(getattr(value, "nanosecond", 0) for value in values):
+        # A timestamp of pandas; pyarrow would cut it to microseconds.
+        return pyarrow.array([None if value is None else str(value) for value in values], pyarrow.large_string())
     try:
         return pyarrow.array(values)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):

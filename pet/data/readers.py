@@ -4,19 +4,20 @@ import math
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Literal
 
-from pet.data.columns import check_label_column, resolve_fields
+from pet.data.columns import check_label_column, resolve_fields, same_column
 from pet.data.examples import Example
-from pet.data.formats import Malformed, Scanned, scan_file
+from pet.data.formats import scan_file
 from pet.data.hub import scan_data_set
 from pet.data.keys import first_of, key_of, repeats
 from pet.data.rows import Rows
+from pet.data.scanned import Malformed, Scanned
 from pet.data.source import File, Source
 from pet.errors import DataError, close_match, shown
-from pet.settings.task import number_as_word
+from pet.settings.task import label_word, number_as_word
 
 Role = Literal["train", "unlabeled", "test", "input"]
 
@@ -57,7 +58,7 @@ class ReadResult:
     """What was read; `fields` maps each field to the column it came from. `examples` lie in a file of their own.
 
     `labels_seen` says that labels stood in the file, also where the role has them dropped; `columns` are those of its
-    first rows.
+    first rows; `notes` say what is doubtful about the file.
     """
 
     examples: Rows
@@ -65,16 +66,18 @@ class ReadResult:
     labels_seen: bool
     fields: Mapping[str, str]
     columns: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def read_examples(source: Source, options: ReadOptions) -> ReadResult:
     """Read the rows of a source.
 
-    Labels are kept as words, save for the role "unlabeled", where they are dropped here. A row without an id
-    is named after its role and its number, such as ``"train-17"``. The other columns go to `Example.extra`.
+    Labels are kept as words, save for the role "unlabeled", where they are dropped here, and "input", where they are a
+    column like any other. A row without an id is named after its role and its number, such as ``"train-17"``. The other
+    columns go to `Example.extra`.
 
-    Raises `DataError` if the source cannot be read, a column is missing, two rows share an id or no row is left;
-    and, unless `options.on_bad_row` is "skip", if one row cannot be used.
+    Raises `DataError` if the source cannot be read, a column is missing, two rows share an id (but for the role
+    "input") or no row is left; and, unless `options.on_bad_row` is "skip", if one row cannot be used.
     """
     scanned = scan_file(source) if isinstance(source, File) else scan_data_set(source, _SPLITS[options.role])
     head = list(islice(scanned, HEAD_ROWS))
@@ -88,7 +91,7 @@ def read_examples(source: Source, options: ReadOptions) -> ReadResult:
     if not rows:
         reason = f"{source.unit} {rejected[0].line}: {rejected[0].reason}"
         raise DataError(f"{source.text}: none of its {len(rejected)} rows can be used; {reason}.")
-    return ReadResult(rows, tuple(rejected), reading.labels_seen, parser.fields, parser.columns)
+    return ReadResult(rows, tuple(rejected), reading.labels_seen, parser.fields, parser.columns, reading.notes)
 
 
 class _BadRowError(Exception):
@@ -116,7 +119,8 @@ class _RowParser:
             raise DataError(
                 f"{source.text}: none of its first rows can be read; {source.unit} {number}: {first.reason}."
             )
-        reserved = (options.label_column, options.id_column)
+        reserved = (same_column(options.label_column, columns), same_column(options.id_column, columns))
+        options = replace(options, label_column=reserved[0], id_column=reserved[1])
         fields = resolve_fields(source, columns, options.fields, reserved, options.mapped)
         if options.role in ("train", "test"):
             check_label_column(source, columns, options.label_column, options.mapped)
@@ -126,11 +130,14 @@ class _RowParser:
         """Return the example of one row, or raise `_BadRowError`."""
         _check_characters(row)
         options = self.options
-        used = {options.label_column, options.id_column, *self.fields.values()}
+        labeled = options.role in ("train", "test")
+        used = {options.id_column, *self.fields.values()}
+        if options.role != "input":  # there labels are nothing but another column of the user's
+            used.add(options.label_column)
         return Example(
             id=_as_word(row.get(options.id_column)) or f"{options.role}-{number}",
             fields=self._texts(row),
-            label=None if options.role == "unlabeled" else self._label(row),
+            label=self._label(row) if labeled else None,
             extra={column: value for column, value in row.items() if column not in used},
         )
 
@@ -147,15 +154,13 @@ class _RowParser:
             raise _BadRowError(f"only blank text in {', '.join(map(repr, self.fields.values()))}")
         return texts
 
-    def _label(self, row: Mapping[str, object]) -> str | None:
+    def _label(self, row: Mapping[str, object]) -> str:
         options = self.options
         value = row.get(options.label_column)
         if isinstance(value, list | dict | bytes):
             raise _BadRowError(f"the label is {shown(value)}, not one word")
-        label = _as_word(value)
-        if label is None:
-            if options.role == "input":
-                return None
+        label = "" if _is_missing(value) else label_word(value)
+        if not label:
             raise _BadRowError(f"no label in the column {options.label_column!r}")
         if options.labels is not None and label not in options.labels:
             known = ", ".join(map(shown, options.labels[:12])) + (", ..." if len(options.labels) > 12 else "")
@@ -184,6 +189,29 @@ class _Reading:
     rejected: list[RejectedRow] = field(default_factory=list)
     labels_seen: bool = False
     failure: DataError | None = None
+    long_cells: int = 0
+    first_long: tuple[int, int] = (0, 0)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is doubtful about the file as a whole."""
+        if not self.long_cells:
+            return ()
+        number, lines = self.first_long
+        cells = "a cell goes" if self.long_cells == 1 else f"{self.long_cells} cells go"
+        return (
+            f"{cells} over several lines in {self.parser.source.text}, such as the one that begins in line {number}, "
+            f"over {lines}: if its lines are rows, a quote is wrong there",
+        )
+
+    def _look_at_lines(self, number: int, example: Example) -> None:
+        """Note a cell of several lines where it is the only one of its row: nothing tells it from several rows."""
+        source, columns = self.parser.source, self.parser.columns
+        if len(columns) == 1 and isinstance(source, File) and source.suffix in (".csv", ".tsv"):
+            lines = len(next(iter(example.fields.values())).splitlines())
+            if lines > 1:
+                self.first_long = self.first_long if self.long_cells else (number, lines)
+                self.long_cells += 1
 
     def examples(self, scanned: Iterable[Scanned]) -> Iterator[Example]:
         """Yield the rows as examples, up to a `failure`; a row that cannot be used is left out."""
@@ -196,9 +224,11 @@ class _Reading:
                 except _BadRowError as bad:
                     self.rejected.append(self.parser.rejected(number, row, str(bad)))
                     continue
-                self.ids += key_of(example.id)
+                if self.parser.options.role != "input":  # nobody looks for one of its rows by the id
+                    self.ids += key_of(example.id)
                 self.numbers.append(number)
-                self.labels_seen |= _as_word(row.get(self.parser.options.label_column)) is not None
+                self.labels_seen |= is_given(row.get(self.parser.options.label_column))
+                self._look_at_lines(number, example)
                 yield example
         except DataError as error:
             self.failure = error
@@ -221,6 +251,11 @@ def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
+def is_given(value: object) -> bool:
+    """Say whether a cell holds anything: it is neither missing, nor blank, nor an empty list."""
+    return not (_is_missing(value) or value in ([], {}) or not str(value).strip())
+
+
 def _as_word(value: object) -> str | None:
     """Return a label or an id as text; None where there is nothing."""
     if _is_missing(value):
@@ -228,8 +263,14 @@ def _as_word(value: object) -> str | None:
     return number_as_word(value) if isinstance(value, int | float) else str(value).strip() or None
 
 
-def _check_characters(value: object) -> None:
-    """Refuse what no tokenizer and no file takes: half a surrogate pair, or a NUL, anywhere in a row."""
+_MOST_LEVELS = 64
+"""Lists and objects of a row may lie within each other so deep: formats and libraries have bounds of their own."""
+
+
+def _check_characters(value: object, level: int = 0) -> None:
+    """Refuse what no tokenizer and no file takes: half a surrogate pair, a NUL, or too many levels."""
+    if level > _MOST_LEVELS:
+        raise _BadRowError(f"more than {_MOST_LEVELS} lists or objects within each other")
     if isinstance(value, str):
         if "\0" in value:
             raise _BadRowError(f"a NUL character in {shown(value)}")
@@ -238,7 +279,7 @@ def _check_characters(value: object) -> None:
     elif isinstance(value, Mapping):
         for key, item in value.items():
             _check_characters(key)
-            _check_characters(item)
+            _check_characters(item, level + 1)
     elif isinstance(value, list):
         for item in value:
-            _check_characters(item)
+            _check_characters(item, level + 1)

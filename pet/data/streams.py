@@ -7,6 +7,7 @@ import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -59,11 +60,15 @@ def has_byte_order_mark(source: Source) -> bool:
 def text_lines(file: File) -> Iterator[tuple[int, str]]:
     r"""Yield (line number from 1, line with its ``\n``) of a UTF-8 file; a byte order mark is dropped.
 
+    Where a file has no ``\n`` at all, lines end in ``\r``.
+
     Raises `DataError` as `open_binary` does, and if a line is not UTF-8.
     """
     with open_binary(file) as stream:
-        _check_head(file.path, cast(io.BufferedReader, stream).peek(4096)[:4096])
-        for number, raw in enumerate(stream, start=1):
+        head = cast(io.BufferedReader, stream).peek(4096)[:4096]
+        _check_head(file.path, head)
+        old = b"\r" in head and b"\n" not in head and not _has_line_feed(file)
+        for number, raw in enumerate(_returned_lines(stream) if old else stream, start=1):
             if number == 1:
                 raw = raw.removeprefix(BOM_UTF8)
             try:
@@ -73,6 +78,21 @@ def text_lines(file: File) -> Iterator[tuple[int, str]]:
                     f"{file.path}, line {number}: byte 0x{raw[error.start]:02x} is not UTF-8; save the file "
                     "as UTF-8, for example with `iconv -f cp1252 -t utf-8`."
                 ) from None
+
+
+def _has_line_feed(file: File) -> bool:
+    with open_binary(file) as stream:
+        return any(b"\n" in chunk for chunk in iter(partial(stream.read, 2**20), b""))
+
+
+def _returned_lines(stream: BinaryIO) -> Iterator[bytes]:
+    r"""Yield the lines of a file as old Macs write it, which end in ``\r`` alone, with ``\n`` in its place."""
+    rest = b""
+    for chunk in iter(partial(stream.read, 2**20), b""):
+        *lines, rest = (rest + chunk).split(b"\r")
+        yield from (line + b"\n" for line in lines)
+    if rest:
+        yield rest
 
 
 class _CappedGzip(gzip.GzipFile):

@@ -70,8 +70,8 @@ def write_pieces(path: Path, pieces: Pieces, *, marked: bool = False) -> None:
 
     The file appears whole or not at all: it is written beside its place, flushed to the disk and moved there.
     The same pieces give the same bytes. Lists in a table cell are written as JSON, None as an empty cell; a
-    Parquet column of mixed kinds becomes one of text, and each piece a group of rows. A `marked` .csv or .tsv file
-    begins with a byte order mark, without which a spreadsheet may take UTF-8 for something else.
+    Parquet column of mixed kinds, or of one that Parquet lacks, becomes one of text, and each piece a group of rows. A
+    `marked` .csv or .tsv file begins with a byte order mark, by which spreadsheets know UTF-8.
 
     Raises `DataError` if the suffix is not known, the lengths differ, a cell cannot be written, or the place is not
     writable.
@@ -171,25 +171,20 @@ def _write_separated(stream: BinaryIO, pieces: Pieces, delimiter: str) -> None:
         for number, columns in enumerate(pieces()):
             for row in chain(() if number else (tuple(columns),), _rows(columns)):
                 cells = [_cell(value) for value in row]
-                # The csv module leaves a lone carriage return bare, and then refuses to read it.
-                (quoted if any("\r" in cell for cell in cells) else plain).writerow(cells)
+                # The csv module leaves a lone carriage return bare, and then refuses to read it. And a row over several
+                # lines with quotes around one cell alone may look like rows that a stray quote holds together.
+                (quoted if any("\r" in cell or "\n" in cell for cell in cells) else plain).writerow(cells)
     finally:
         text.detach()
 
 
 def write_parquet(stream: BinaryIO, pieces: Pieces) -> None:
-    """Write a table as Parquet, a group of rows per piece.
-
-    Raises `DataError` if Parquet has no way to hold the columns.
-    """
+    """Write a table as Parquet, a group of rows per piece; what Parquet has no way to hold becomes text."""
     texts: set[str] = set()
-    try:
-        while misfit := _attempt_parquet(stream, pieces, texts):
-            texts.add(misfit)
-            stream.seek(0)
-            stream.truncate()
-    except pyarrow.ArrowException as error:
-        raise DataError(f"The columns do not fit Parquet ({shown(str(error), 150)}): write .jsonl instead.") from None
+    while misfit := _attempt_parquet(stream, pieces, texts):
+        texts.add(misfit)
+        stream.seek(0)
+        stream.truncate()
 
 
 def _attempt_parquet(stream: BinaryIO, pieces: Pieces, texts: set[str]) -> str:
@@ -208,13 +203,22 @@ def _attempt_parquet(stream: BinaryIO, pieces: Pieces, texts: set[str]) -> str:
 
 
 def _schema(pieces: Pieces, texts: set[str]) -> Any:
-    """Return the types of the columns that hold what is in all pieces; `texts` names those that are text anyway."""
+    """Return types for the columns that hold what is in all pieces: text for `texts`, and where no other is fit."""
     types: dict[str, Any] = {}
     for columns in pieces():
         for name, values in columns.items():
             found = pyarrow.string() if name in texts else _arrow_array(values).type
             types[name] = _joined(types.get(name, pyarrow.null()), found)
-    return pyarrow.schema(list(types.items()))
+    return pyarrow.schema({name: kind if _is_held(kind) else pyarrow.string() for name, kind in types.items()})
+
+
+def _is_held(kind: Any) -> bool:
+    """Say whether Parquet holds values of a type: it has no place for objects without a key (`{}`), for instance."""
+    try:
+        pyarrow.parquet.ParquetWriter(io.BytesIO(), pyarrow.schema([("", kind)])).close()
+    except pyarrow.ArrowException:
+        return False
+    return True
 
 
 def _joined(one: Any, other: Any) -> Any:

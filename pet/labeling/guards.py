@@ -180,6 +180,16 @@ def one_sided(now: GenerationFigures, prior: np.ndarray, kl_before: float | None
     return None
 
 
+def uneven_labels(now: GenerationFigures, prior: np.ndarray) -> str | None:
+    """Return what is wrong with the ratio of labels given, also where rows are too few to say so of a generation."""
+    if found := one_sided(now, prior):
+        return found
+    pairs = zip(now.shares.items(), prior, strict=True)
+    none = [label for (label, share), expected in pairs if not share and expected * now.rows >= 1]
+    more = f" and {len(none) - 3} more labels" if len(none) > 3 else ""
+    return f"no row is given the label {', '.join(map(repr, none[:3]))}{more}" if none else None
+
+
 def rejection(
     now: GenerationFigures, earlier: GenerationFigures, prior: np.ndarray, trained: bool = True
 ) -> str | None:

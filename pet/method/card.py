@@ -1,5 +1,6 @@
 """The card that goes with a classifier."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,9 +28,10 @@ def python_call(model: str, fields: Sequence[str], size: object = "same") -> str
     """
     if size == "static":
         row = ", ".join('"..."' for _ in fields)
-        return f'pet.predict("{model}", [({row})])'
+        return f"pet.predict({json.dumps(model, ensure_ascii=False)}, [({row})])"
     row = '"..."' if len(fields) == 1 else '{"text": "...", "text_pair": "..."}'
-    return f'transformers.pipeline("text-classification", model="{model}")({row}, truncation=True)'
+    named = json.dumps(model, ensure_ascii=False)
+    return f'transformers.pipeline("text-classification", model={named})({row}, truncation=True)'
 
 
 def model_card(facts: CardFacts, figures: Mapping[str, Evaluation]) -> str:

@@ -259,14 +259,19 @@ def _own_embeddings(rows: np.ndarray, jobs: Jobs) -> Embeddings:
     return jobs.runner.run(jobs.runner.job("embeddings", compared=jobs.rows.compared.tolist()), Embeddings, work)
 
 
-def quality_lines(ensemble: Ensemble, data: TaskData) -> list[str]:
-    """Return what there is to say of the labels that an ensemble gave: how many of each, and how far to trust them."""
-    labels, hard = data.task.labels, ensemble.soft.hard()
+def given_line(ensemble: Ensemble) -> str:
+    """Say how many rows an ensemble gave each label, and on how many its voters differ."""
+    labels, hard = ensemble.soft.labels, ensemble.soft.hard()
     counts = np.bincount(hard, minlength=len(labels)).tolist()
     split = int((agreement(ensemble.votes, hard) < 1.0).sum())
     given = ", ".join(f"{label} {count}" for label, count in zip(labels, counts, strict=True))
-    lines = [f"labels given: {given}; the voters differ on {split} of {len(hard)} rows"]
+    return f"labels given: {given}; the voters differ on {split} of {len(hard)} rows"
+
+
+def quality_line(ensemble: Ensemble, data: TaskData) -> str:
+    """Say how far to trust the labels that an ensemble gave, by the test rows, if there are any."""
     if not data.test:
-        return [*lines, "nothing has measured these labels: give a test file, or look at some of them"]
+        return "nothing has measured these labels: give a test file, or look at some of them"
+    labels = data.task.labels
     found = evaluate(ensemble.on_test().argmax(axis=1), gold_columns(data.test, labels), labels)
-    return [*lines, f"the ensemble on the test rows: accuracy {found.accuracy:.1%}, macro-F1 {found.macro_f1:.1%}"]
+    return f"the ensemble on the test rows: accuracy {found.accuracy:.1%}, macro-F1 {found.macro_f1:.1%}"

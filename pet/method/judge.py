@@ -11,6 +11,9 @@ from pet.labeling.votes import Votes
 from pet.method.generation import Ensemble, Generation, TrainingSet
 from pet.runs.log import RunLog
 
+NAME_THE_RATIO = "if the rows to label are like that, name their ratio in [ensemble] prior"
+"""The way out where a generation looks one-sided and is not."""
+
 ENOUGH_ROWS = 500
 """A label that none of so many rows is given, or of half the pool, is not seen by the voters."""
 
@@ -116,4 +119,4 @@ def tell_of_generation(generation: Generation, prior: np.ndarray, log: RunLog) -
     elif uneven and number == 0:
         log.warn(f"generation 0 may be no start for others: {uneven}")
     if uneven and (generation.rejected or number == 0):
-        log.warn("if the rows to label are like that, name their ratio in [ensemble] prior")
+        log.warn(NAME_THE_RATIO)

@@ -12,14 +12,15 @@ import pyarrow
 import pyarrow.parquet as pq
 
 from pet.data.examples import Example
-from pet.data.formats import parquet_batches
 from pet.data.output import Columns, OutputNames, field_names, parquet_pieces, row_pieces
+from pet.data.parquet import parquet_batches
 from pet.data.rows import Rows
 from pet.data.scratch import told_if_full, unnamed_file
 from pet.data.writers import Pieces, write_parquet
 from pet.errors import DataError, near_matches
 from pet.labeling.ensemble import agreement
 from pet.labeling.votes import SoftLabels, Votes
+from pet.settings.task import label_word
 
 _OURS = frozenset({"id", "label", "confidence", "agreement", "generation", "training_sets", "source"})
 
@@ -207,10 +208,10 @@ def _tables(path: Path, columns: Sequence[str]) -> Iterator[Columns]:
 
 
 def _column(place: str, label: object, labels: Sequence[str]) -> int:
-    if str(label) not in labels:
-        hint = near_matches(str(label), labels)
+    if (word := label_word(label)) not in labels:
+        hint = near_matches(word, labels)
         raise DataError(f"{place}: the label is {label!r}, expected one of {list(labels)}.{hint}")
-    return list(labels).index(str(label))
+    return list(labels).index(word)
 
 
 def _text(path: Path, row: int, name: str, value: object) -> str:

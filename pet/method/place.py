@@ -1,5 +1,6 @@
 """Where a run lies, and what is kept of it: generations, the labeled data set, the classifier, the figures."""
 
+import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -12,14 +13,16 @@ from pet.data.writers import write_pieces
 from pet.errors import ConfigError, RunError
 from pet.forecast.footprint import footprint
 from pet.forecast.outlook import Watch
+from pet.labeling.guards import uneven_labels
 from pet.labeling.votes import SoftLabels
 from pet.learners.models.sources import ModelSource
 from pet.learners.students.choice import Choice
 from pet.learners.voters.embedding import AnySpec
 from pet.method.card import CardFacts
+from pet.method.compare import given_line
 from pet.method.generation import Ensemble, Generation, accepted
 from pet.method.jobs import Jobs
-from pet.method.judge import tell_of_generation
+from pet.method.judge import NAME_THE_RATIO, tell_of_generation
 from pet.method.labels import History, LabeledPool, LabeledRows, differs, read_labeled_rows
 from pet.method.metrics import evaluate, gold_columns
 from pet.method.plan.plan import Plan
@@ -140,6 +143,13 @@ class RunPlace(Place):
         if self.plan.generations > 1:
             tell_of_generation(generation, self.plan.prior, self.log)
 
+    def tell_of_labels(self, deciding: Generation) -> None:
+        """Tell how many rows got each label, and where that is not as expected."""
+        self.log.say(given_line(deciding.ensemble))
+        # Of several generations it was told as each came.
+        if self.plan.generations == 1 and (uneven := uneven_labels(deciding.figures, self.plan.prior)):
+            self.log.warn(f"{uneven}; {NAME_THE_RATIO}")
+
     def keep(self, generation: Generation) -> None:
         """Write down what a generation learned from and said; its jobs belong to the run."""
         self._tell_of_lost_weights(generation)
@@ -185,7 +195,7 @@ class RunPlace(Place):
         if not (self.force or directory.labels_are_ours()) and differs(directory.pseudo_labels, found.pieces):
             raise ConfigError(
                 f"{directory.pseudo_labels} has been changed since it was written: train on it as it is with "
-                f"`pet distill {directory.root}`, or add --force to undo the changes."
+                f"`pet distill {shlex.quote(str(directory.root))}`, or add --force to undo the changes."
             )
         if self.force and not directory.labels_are_ours():
             directory.tell_exports(self.log.warn)

@@ -102,6 +102,8 @@ def _of_rows(source: Source, columns: Sequence[str], say: Callable[[str], None])
         first, left_out = found.rejected[0], len(found.rejected)
         told = f"{left_out} of {left_out + len(found.examples)} rows of {source.text} left out"
         say(f"{told}, such as number {first.line}: {first.reason}")
+    for note in found.notes:
+        say(note)
     return (text for row in found.examples for text in row.fields.values())
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pet.errors import PromptError, near_matches
+from pet.settings.task import label_word
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,14 @@ class Verbalizer:
 
     def __post_init__(self) -> None:
         """Raise `PromptError` where there is no label, one has no words, or a word is empty, padded or used twice."""
+        named: dict[str, str] = {}
         for label, words in self.words.items():
             self._check_words(label, words)
-        object.__setattr__(self, "words", {label: tuple(words) for label, words in self.words.items()})
+            if (other := named.setdefault(label_word(label), label)) is not label:
+                raise PromptError(
+                    f"Verbalizer {self.name!r} has two entries for one label, {other!a} and {label!a}: join them."
+                )
+        object.__setattr__(self, "words", {label_word(label): tuple(words) for label, words in self.words.items()})
         if not self.words:
             raise PromptError(f"Verbalizer {self.name!r} has no labels: give each label of the task its words.")
         self._check_unique()
@@ -38,7 +44,7 @@ class Verbalizer:
         Hyphens, slashes and capitals stay: of these signs only an underscore is never part of a written word.
 
         >>> Verbalizer.from_labels(["sci_fi ", "Sci/Tech"]).words
-        {'sci_fi ': ('sci fi',), 'Sci/Tech': ('Sci/Tech',)}
+        {'sci_fi': ('sci fi',), 'Sci/Tech': ('Sci/Tech',)}
 
         Raises `PromptError` if two labels come to the same word, or one to none.
         """
@@ -58,10 +64,11 @@ class Verbalizer:
         wanted = tuple(labels)
         for label in wanted:
             if label not in self.words:
+                line = f'{json.dumps(label, ensure_ascii=False)} = ["WORD"]'
                 raise PromptError(
                     f"Verbalizer {self.name!r} has no words for the label {label!r} of the task: use its labels, or "
-                    f'write one of your own, with a line like {json.dumps(label)} = ["WORD"] for each label (see '
-                    f"the README, Add a pattern).{near_matches(label, self.words)}"
+                    f"write one of your own, with a line like {line} for each label (see the README, Add a "
+                    f"pattern).{near_matches(label, self.words)}"
                 )
         for label in self.words:
             if label not in wanted:

@@ -9,10 +9,10 @@ import numpy as np
 
 from pet.data.dataset import TaskData
 from pet.data.examples import Example
-from pet.errors import shown
+from pet.errors import shown, visible
 from pet.labeling.calibration import batch_calibrated
 from pet.learners.models.encoding import PatternEncoder
-from pet.learners.models.readability import Readability, readability
+from pet.learners.models.readability import OTHER_ENCODER, OTHER_MODEL, Readability, readability
 from pet.learners.models.sources import ModelSource, load_tokenizer
 from pet.learners.models.words import WordReport, word_reports
 from pet.learners.voters.parts import row_length
@@ -112,20 +112,16 @@ def _row_counts(data: TaskData) -> str:
 
 def _readings(model: SharedModel, encoder: ModelSource | None, pool: Sequence[Example]) -> tuple[Reading, ...]:
     own = readability(model.backbone.tokenizer, pool)
-    readings = [Reading(model.source.name, own, 'model.name = "xlm-roberta-base"')]
+    readings = [Reading(model.source.name, own, OTHER_MODEL)]
     if encoder is not None:
         found = readability(load_tokenizer(encoder.folder), pool)
-        readings.append(Reading(encoder.name, found, 'encoder.name = "e5-small"'))
+        readings.append(Reading(encoder.name, found, OTHER_ENCODER))
     return tuple(readings)
 
 
 def _unread(readings: Sequence[Reading]) -> list[str]:
     """Say so where a tokenizer does not know the words of the texts: they are of another language."""
-    return [
-        f"{problem}: take a model that reads their language, such as {reading.instead}."
-        for reading in readings
-        if (problem := reading.found.problem(reading.model))
-    ]
+    return [f"{line}." for reading in readings for line in reading.found.advice(reading.model, reading.instead)]
 
 
 def _pattern_report(data: TaskData, model: SharedModel, spec: VoterSpec, pool: Sequence[Example]) -> PatternReport:
@@ -231,5 +227,4 @@ def report_lines(report: CheckReport) -> list[str]:
 
 def _line(text: str) -> str:
     """Return a text as one line of a terminal: shortened, and no sign in it that steers the terminal."""
-    signs = text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}…"
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in signs)
+    return visible(text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}…")

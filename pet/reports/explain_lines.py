@@ -3,10 +3,10 @@
 Nothing in the texts of a row, its labels or ids is read as markup, and no character of theirs steers the terminal.
 """
 
-import unicodedata
 from collections.abc import Sequence
 
 from pet.data.examples import Example
+from pet.errors import visible
 from pet.prompts.patterns import Pattern
 from pet.reports.explain import MASK, Explanation, GenerationView, Learned
 
@@ -14,7 +14,6 @@ _TEXT = 200  # characters shown of a text
 _LABELS = 5  # columns of a table of votes
 _NAME = 16  # characters of the head of a column
 _VOTERS = 3  # who decided, by name
-_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def explanation_lines(found: Explanation) -> list[str]:
@@ -31,7 +30,7 @@ def explanation_lines(found: Explanation) -> list[str]:
         lines += _gold_lines(one) if found.is_gold else _votes(one, ranked[:_LABELS])
     if len(ranked) > _LABELS and not found.is_gold:
         lines += ["", f"The {_LABELS} most probable of {len(ranked)} labels are shown; --json shows all."]
-    return [_visible(line) for line in [*lines, "", *_clozes(found)]]
+    return [visible(line) for line in [*lines, "", *_clozes(found)]]
 
 
 def _head(found: Explanation, ranked: Sequence[str]) -> list[tuple[str, str]]:
@@ -131,10 +130,3 @@ def _short(text: str, limit: int = _TEXT) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _visible(line: str) -> str:
-    """Return a line without characters that steer a terminal or turn the direction of writing."""
-    return "".join(
-        "\ufffd" if unicodedata.category(sign) in ("Cc", "Cs") or sign in _TURNING else sign for sign in line
-    )

@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+from pet.errors import visible
+
 
 class RunLog:
     """Says messages on a stream and appends them with their time to a file.
@@ -22,13 +24,13 @@ class RunLog:
     def say(self, message: str) -> None:
         """Append ``<ISO time> message`` to the file as one line, and print the message."""
         time = datetime.now().astimezone().isoformat(timespec="seconds")
-        line = f"{time} {' '.join(message.splitlines())}\n"
+        line = f"{time} {visible(' '.join(message.splitlines()))}\n"
         with suppress(OSError), self.path.open("ab") as file:
             file.write(line.encode("utf-8", "backslashreplace"))
         # Looked up now: a progress display replaces it to keep its own lines below the messages.
         stream = sys.stderr if self.stream is None else self.stream
         with suppress(OSError, ValueError):
-            print(message, file=stream, flush=True)
+            print(*map(visible, message.splitlines()), sep="\n", file=stream, flush=True)
 
     def warn(self, message: str) -> None:
         """Say ``warning: message``."""

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pet.errors import ConfigError, shown
+from pet.library import pipeline_path
 from pet.settings.base import SettingsFile
 from pet.settings.pretraining import AdaptSettings
 from pet.settings.run import EnsembleSettings, IpetSettings, RefineSettings, RunSettings
@@ -38,14 +40,16 @@ class RunConfig(SettingsFile):
 
     @classmethod
     def from_toml(cls, path: str | Path, overrides: Sequence[str] = ()) -> "RunConfig":
-        """Read a pipeline file; `overrides` are ``"section.key=value"`` and win.
+        """Read a pipeline file, or a ready-made pipeline by its name; `overrides` are ``"section.key=value"`` and win.
 
         Relative paths in `[data]`, `[prompts] registry`, `[model]` and `[distill]` are resolved against the file's
         folder; those given as overrides are relative to the working directory.
 
         Raises `ConfigError` if the file is missing or no TOML, or a key or value is not known.
         """
-        path = Path(path)
+        if not isinstance(path, str | Path):
+            raise ConfigError(f"Expected the path or the name of a pipeline, found {shown(path)}.")
+        path = pipeline_path(str(path))
         changes = absolute(overrides_as_tables(overrides), Path.cwd())
         return cls.from_mapping(merged(absolute(read_toml(path), path.parent), changes), str(path), changes)
 
@@ -76,3 +80,11 @@ class RunConfig(SettingsFile):
     def absolute(self) -> "RunConfig":
         """Return this config with its relative paths resolved against the working directory."""
         return RunConfig.model_validate(absolute(self.model_dump(exclude_none=True), Path.cwd()))
+
+
+def checked_config(config: object) -> RunConfig:
+    """Return a config that is one; a ConfigError says how to make one of a name, a path or a mapping."""
+    if isinstance(config, RunConfig):
+        return config
+    way = "from_toml" if isinstance(config, str | Path) else "from_mapping"
+    raise ConfigError(f"Expected a RunConfig, found {shown(config)}: make one with pet.RunConfig.{way}(...).")

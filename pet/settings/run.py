@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from pet.settings.base import AutoOrNot, CountOrAuto, PositiveInt, Section
+from pet.settings.task import Label
 
 
 class EnsembleSettings(Section):
@@ -18,7 +19,7 @@ class EnsembleSettings(Section):
     mean: Literal["calibrated", "raw"] = "calibrated"
     weighting: Literal["auto", "uniform", "accuracy", "agreement"] = "auto"
     calibration: Literal["auto", "none", "batch", "contextual"] = "auto"
-    prior: Literal["none", "labels", "uniform"] | dict[str, float] = "none"
+    prior: Literal["none", "labels", "uniform"] | dict[Label, float] = "none"
 
     @field_validator("prior", mode="before")
     @classmethod

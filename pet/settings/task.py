@@ -1,6 +1,7 @@
 """What is labeled, from which files, with which patterns and which model."""
 
 import re
+import unicodedata
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
@@ -26,11 +27,30 @@ def number_as_word(value: float) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _label(value: Any) -> Any:
-    return number_as_word(value) if isinstance(value, int | float) else value
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
+"""Signs that say nothing: blanks and hyphens without a width. Joiners are letters' business in Persian and Indic."""
 
 
-Label = Annotated[str, BeforeValidator(_label)]
+def label_word(value: object) -> str:
+    r"""Return a label as text, the same whichever file, table or person it comes from.
+
+    Numbers and truths are as JSON has them, also where a table has written them as text; letters are composed (NFC).
+
+    >>> label_word(1.0), label_word("1.0"), label_word(True), label_word("True"), label_word(" cafe\u0301\u200b")
+    ('1', '1', 'true', 'true', 'café')
+    """
+    if isinstance(value, int | float):
+        return number_as_word(value)
+    text = unicodedata.normalize("NFC", str(value).translate(_INVISIBLE)).strip()
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    return str(int(text.partition(".")[0])) if _WHOLE.fullmatch(text) else text
+
+
+_WHOLE = re.compile(r"-?[0-9]{1,15}\.0+")
+Label = Annotated[
+    str, BeforeValidator(lambda value: label_word(value) if isinstance(value, str | int | float) else value)
+]
 
 _check_description = expecting(
     'a text that says what the label is about, such as "invoices, charges, refunds"',

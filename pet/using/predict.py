@@ -1,22 +1,25 @@
 """Labels for new texts from a finished classifier, and how good they are on labeled ones."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pet.data.columns import same_column
 from pet.data.examples import Example
 from pet.data.output import Columns, OutputNames, row_pieces
-from pet.data.readers import ReadOptions, ReadResult, Role, read_examples
+from pet.data.readers import ReadOptions, ReadResult, Role, is_given, read_examples
 from pet.data.rows import Rows
 from pet.data.source import parse_source
 from pet.data.streams import has_byte_order_mark
 from pet.data.writers import check_output, write_pieces
-from pet.errors import DataError, ModelError, UsageError
+from pet.errors import ModelError, UsageError, shown
 from pet.labeling.votes import SoftLabels
 from pet.learners.models.machine import Machine
+from pet.learners.models.readability import readability
 from pet.learners.models.sources import quiet_transformers
 from pet.learners.students.base import Classifier, ClassifierForm
 from pet.learners.students.classifier import TextClassifier
@@ -25,6 +28,13 @@ from pet.method.metrics import Evaluation, evaluate, gold_columns
 from pet.method.trial import AGREEMENT, PROBED_ROWS, tries_bfloat16
 from pet.runs.progress import stage_progress
 from pet.settings.run import RunSettings
+from pet.using.inputs import rows_of
+
+Texts = Iterable[str | Sequence[str] | Mapping[str, str]] | Mapping[str, Sequence[str]]
+"""Rows as Python code has them; tables of pandas and others are iterables of them, too."""
+
+ENOUGH_WORDS = 100
+"""Of fewer words the number of pieces says little."""
 
 _DIGITS = 6
 """A float32 has no more decimals to tell."""
@@ -55,7 +65,11 @@ class Wish:
         if self.min_precision is not None and self.abstain is not None:
             raise UsageError("Found both a minimal precision and a confidence to abstain below, expected one: choose.")
         for name, value in (("minimal precision", self.min_precision), ("confidence to abstain below", self.abstain)):
-            if value is not None and not 0.0 <= value <= 1.0:
+            if value is None:
+                continue
+            if not isinstance(value, int | float):
+                raise UsageError(f"The {name} is {shown(value)}, expected a number from 0 to 1, such as 0.95.")
+            if not 0.0 <= value <= 1.0:
                 raise UsageError(f"The {name} is {value:g}, expected a share from 0 to 1, such as 0.95.")
 
     def threshold(self, form: ClassifierForm) -> float | None:
@@ -107,28 +121,39 @@ def model_folder(model: str | Path) -> Path:
     return folder
 
 
+def _given(classifier: Classifier) -> Classifier:
+    """Return a classifier that is one."""
+    if not hasattr(classifier, "probabilities"):
+        found = shown(classifier)
+        raise ModelError(f"Expected a run directory, its model folder or a classifier, found {found}: give its path.")
+    return classifier
+
+
 def predict(
     model: str | Path | Classifier,
-    texts: Sequence[str | Sequence[str]],
+    texts: Texts,
     settings: RunSettings | None = None,
     *,
     min_precision: float | None = None,
     abstain: float | None = None,
 ) -> list[Prediction]:
-    """Label texts, or tuples of texts in the order of the task's fields. A folder is loaded anew by each call.
+    """Label texts. A folder is loaded anew by each call.
+
+    With several fields a row is a tuple of texts in their order, or a mapping. A table is read by its columns, whatever
+    library it is of: a frame, a data set, an Arrow table, a mapping of columns.
 
     With `min_precision` each says whether to accept it, so that so large a share of those accepted is expected to be
     right; with `abstain` those of a smaller confidence are not accepted.
 
     Raises `UsageError` if both are given, or the classifier does not reach the precision. Raises `ModelError` if there
     is no classifier, or it does not tell its precision. Raises `DataError` if a row does not have the classifier's
-    number of fields, or one of them is no text.
+    fields, or one of them is no text. Warns where its tokenizer does not know the words of the texts.
     """
-    if isinstance(texts, str):
-        raise DataError(f"Expected a list of texts, found one text: write [{texts[:40]!r}].")
-    classifier = load_classifier(model, settings) if isinstance(model, str | Path) else model
+    classifier = load_classifier(model, settings) if isinstance(model, str | Path) else _given(model)
     threshold = Wish(min_precision, abstain).threshold(classifier.form)
-    examples = _examples(texts, tuple(classifier.form.columns))
+    examples = rows_of(texts, classifier.form.columns)
+    for line in doubts(classifier, examples):
+        warnings.warn(line, stacklevel=2)
     soft = _soft_labels(classifier, examples)
     return [
         Prediction(
@@ -141,40 +166,30 @@ def predict(
     ]
 
 
-def _examples(texts: Sequence[str | Sequence[str]], names: Sequence[str]) -> list[Example]:
-    """Return texts as rows with the fields `names`; a DataError says which cannot be one."""
-    examples = []
-    for i, text in enumerate(texts):
-        values = (text,) if isinstance(text, str) else tuple(text)
-        if len(values) != len(names):
-            raise DataError(f"Row {i} has {len(values)} text(s), expected {len(names)}: {', '.join(names)}.")
-        if wrong := [value for value in values if not _is_text(value)]:
-            raise DataError(f"Row {i} holds {str(wrong[0])[:40]!a}, which is no text: leave it out.")
-        if not any(map(str.strip, values)):
-            raise DataError(f"Row {i} is blank: leave it out.")
-        examples.append(Example(str(i), dict(zip(names, values, strict=True))))
-    return examples
-
-
-def _is_text(value: object) -> bool:
-    """Say whether a tokenizer takes a value: it takes no half of a surrogate pair."""
-    return isinstance(value, str) and (value.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in value))
-
-
 @dataclass(frozen=True)
 class Labeled:
-    """What was read of a file that was labeled, and how many of its rows to accept (None: not asked)."""
+    """What was read of a file that was labeled, and how many of its rows to accept (None: not asked).
+
+    `given` says how many rows got each label.
+    """
 
     read: ReadResult
+    given: Mapping[str, int]
     accepted: int | None = None
 
 
 def predict_file(
-    model: str | Path, source: str, output: Path, on_bad_row: str = "error", wish: Wish | None = None
+    model: str | Path,
+    source: str,
+    output: Path,
+    on_bad_row: str = "error",
+    wish: Wish | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Labeled:
     """Label every row of a file and write it with columns label, confidence and prob_<label>; return what was read.
 
-    With a `wish` a column accept says of each row whether its label is sure enough.
+    With a `wish` a column accept says of each row whether its label is sure enough. What is doubtful about the file, or
+    about the classifier for it, is told to `say` before the work.
 
     Raises `UsageError` if the model or the file cannot be used, or the wish cannot be met.
     """
@@ -183,28 +198,51 @@ def predict_file(
     threshold = (wish or Wish()).threshold(classifier.form)
     parsed = parse_source(source)
     found = read_examples(parsed, _options(classifier, "input", on_bad_row))
+    _tell(found, classifier, say)
     soft = _soft_labels(classifier, found.examples)
     marked = has_byte_order_mark(parsed)
-    write_pieces(output, lambda: prediction_pieces(found.examples, found.fields, soft, threshold), marked=marked)
-    return Labeled(found, None if threshold is None else int((soft.confidence() >= threshold).sum()))
+    column = same_column(classifier.form.label_column, found.columns)
+    write_pieces(
+        output, lambda: prediction_pieces(found.examples, found.fields, soft, threshold, column), marked=marked
+    )
+    counts = np.bincount(soft.hard(), minlength=len(soft.labels)).tolist()
+    return Labeled(
+        read=found,
+        given=dict(zip(soft.labels, counts, strict=True)),
+        accepted=None if threshold is None else int((soft.confidence() >= threshold).sum()),
+    )
+
+
+def doubts(classifier: Classifier, rows: Sequence[Example]) -> tuple[str, ...]:
+    """Say so where the tokenizer of a classifier does not know the words of rows."""
+    found = readability(classifier.tokenizer, rows)
+    if found.words < ENOUGH_WORDS and not found.unreadable:
+        return ()
+    problem = found.problem("the classifier")
+    return (f"{problem}: take one that was made of a model that reads their language",) if problem else ()
 
 
 def prediction_pieces(
-    examples: Rows, columns: Mapping[str, str], soft: SoftLabels, threshold: float | None = None
+    examples: Rows,
+    columns: Mapping[str, str],
+    soft: SoftLabels,
+    threshold: float | None = None,
+    label_column: str = "label",
 ) -> Iterator[Columns]:
     """Yield id, fields and the user's columns, then label, confidence and prob_<label>, of some rows at a time.
 
-    A label that the input had is kept as ``input_label``. With a `threshold` a column accept follows the confidence.
+    What the input had in its `label_column` is kept as ``input_label``. With a `threshold` a column accept follows the
+    confidence.
     """
     asked = [] if threshold is None else ["accept"]
     probs = [f"prob_{label}" for label in soft.labels]
-    given = any(row.label for row in examples)
+    given = any(is_given(row.extra.get(label_column)) or row.extra.get(label_column) == [] for row in examples)
     reserved = {"id", "label", "confidence", *asked, *probs, *(["input_label"] if given else [])}
-    names = OutputNames.of(examples, columns, reserved.__contains__)
+    names = OutputNames.of(examples, columns, reserved.__contains__).without(label_column)
     for rows in row_pieces(len(examples)):
         part = examples[rows]
         found = SoftLabels(soft.ids[rows], soft.labels, soft.probs[rows])
-        table = names.columns(part) | ({"input_label": [row.label for row in part]} if given else {})
+        table = names.columns(part) | ({"input_label": [row.extra.get(label_column) for row in part]} if given else {})
         table["label"] = [found.labels[k] for k in found.hard()]
         shown = found.probs.astype(np.float64).round(_DIGITS)
         table["confidence"] = shown.max(axis=1).tolist()
@@ -213,8 +251,15 @@ def prediction_pieces(
         yield table | {name: shown[:, k].tolist() for k, name in enumerate(probs)}
 
 
-def evaluate_file(model: str | Path, source: str, on_bad_row: str = "error") -> tuple[Evaluation, ReadResult]:
-    """Compare a classifier with the labels of a file; return what was read, too.
+def _tell(found: ReadResult, classifier: Classifier, say: Callable[[str], None]) -> None:
+    for line in (*found.notes, *doubts(classifier, found.examples)):
+        say(line)
+
+
+def evaluate_file(
+    model: str | Path, source: str, on_bad_row: str = "error", say: Callable[[str], None] = lambda _: None
+) -> tuple[Evaluation, ReadResult]:
+    """Compare a classifier with the labels of a file; return what was read, too. `say` is as for `predict_file`.
 
     Raises `DataError` if a row has no label, or one that the classifier does not know.
     """
@@ -222,6 +267,7 @@ def evaluate_file(model: str | Path, source: str, on_bad_row: str = "error") -> 
     labels = classifier.form.labels
     options = _options(classifier, "test", on_bad_row)
     found = read_examples(parse_source(source), replace(options, labels=labels))
+    _tell(found, classifier, say)
     hard = _soft_labels(classifier, found.examples).hard()
     return evaluate(np.asarray(hard), gold_columns(found.examples, labels), labels), found
 

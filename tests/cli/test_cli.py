@@ -139,7 +139,10 @@ def test_label_writes_json_lines_too_and_distill_and_predict_go_on_from_it(toy_p
     rows = write_rows(tmp_path / "in.jsonl", rows_of("test", 4))
     predicted = command("predict", tmp_path / "run", rows, "--output", tmp_path / "out.csv")
     assert (predicted.exit_code, predicted.stdout) == (0, "")
-    assert predicted.stderr == f"12 rows labeled in {tmp_path / 'out.csv'}\n"
+    start = f"12 rows labeled in {tmp_path / 'out.csv'}: "
+    assert predicted.stderr.startswith(start)
+    given = [part.rsplit(" ", 1) for part in predicted.stderr.removeprefix(start).strip().split(", ")]
+    assert {name for name, _ in given} == set(LABELS) and sum(int(count) for _, count in given) == 12
     assert (
         (tmp_path / "out.csv")
         .read_text()

@@ -311,3 +311,46 @@ def test_the_digest_follows_the_order() -> None:
 def test_the_digest_is_the_same_on_every_machine() -> None:
     line = b'["1", {"a": "\\u00e9"}, "x"]\n'
     assert data_digest([Example("1", {"a": "é"}, "x")]) == hashlib.sha256(line).hexdigest()
+
+
+def test_labels_in_two_forms_of_unicode_are_one(files: Callable[..., TaskData]) -> None:
+    train = [("a", "caf\u00e9"), ("b", "cafe\u0301"), ("c", "hotel"), ("d", "ho\u200btel")]
+    data = files(train, test=[("t", "cafe\u0301")])
+    assert data.task.labels == ("caf\u00e9", "hotel")
+    assert [row.label for row in (*data.labeled, *data.test)] == ["caf\u00e9"] * 2 + ["hotel"] * 2 + ["caf\u00e9"]
+    assert data.messages == () == data.rejected
+
+
+def test_labels_that_look_the_same_are_told_of(files: Callable[..., TaskData]) -> None:
+    train = [("a", "sci fi"), ("b", "sci fi"), ("c", "sci\u00a0fi"), ("d", "x"), ("e", "x"), ("f", "x\u200d")]
+    messages = files(train).messages
+    assert messages == (
+        r"the label 'sci\xa0fi' has 1 row: is 'sci fi' meant?",
+        r"the label 'x\u200d' has 1 row: is 'x' meant?",
+    )
+
+
+def with_ids(names: Sequence[str], words: str) -> list[dict[str, object]]:
+    return [{"id": name, "text": f"{words} {n}", "label": "xy"[n % 2]} for n, name in enumerate(names)]
+
+
+def load_ids(write_rows: WriteRows, train: Sequence[str], unlabeled: Sequence[str], words: str = "u") -> TaskData:
+    labeled, pool = write_rows("a.jsonl", with_ids(train, "t")), write_rows("b.jsonl", with_ids(unlabeled, words))
+    return load_task_data(TaskSettings(), DataSettings(train=labeled, unlabeled=pool), 1)
+
+
+def test_a_labeled_row_with_the_id_of_an_unlabeled_one_gets_another(write_rows: WriteRows) -> None:
+    data = load_ids(write_rows, ["7", "8", "train-7", "9"], ["7", "train-7", "8", "c"])
+    assert ids(data.labeled) == ["train-train-7", "train-8", "train-train-train-7", "9"]
+    assert ids(data.unlabeled) == ["7", "train-7", "8", "c"]
+    assert any(
+        "3 ids of labeled rows are also of unlabeled ones ('7', '8', 'train-7')" in message
+        and "'train-train-7' for '7'" in message
+        for message in data.messages
+    )
+    assert len({*ids(data.labeled), *ids(data.unlabeled)}) == 8
+
+
+def test_the_same_row_in_both_files_keeps_its_id(write_rows: WriteRows) -> None:
+    data = load_ids(write_rows, ["1", "2"], ["1", "2", "3"], words="t")
+    assert (ids(data.labeled), ids(data.unlabeled)) == (["1", "2"], ["3"])

@@ -11,7 +11,11 @@ from data_files import Refused, Write
 from reading import read_examples, read_rows
 
 from pet.data.readers import ReadOptions
+from pet.data.writers import write_table
 from pet.settings.toml import DATA_SUFFIXES
+
+# Rows of two columns; a quote opens in the second one and closes in the fourth.
+STRAY = ["first one{}x", '"second one{}y', "third one{}x", 'fourth one"{}y', "fifth one{}x"]
 
 
 def rows(source: Path | str) -> list[tuple[int, Mapping[str, object]]]:
@@ -132,3 +136,93 @@ def test_a_column_of_the_header_is_shortened_in_a_message(write: Write, refused:
     source = write("b.csv", f'{"long " * 400},"{"x" * 500}\n y"\n1,2\n')
     with refused(source, "[task.fields]"):
         read_examples(source, ReadOptions("unlabeled"))
+
+
+def stray(mark: str, end: str = "\n") -> str:
+    return "".join(f"{line.format(mark)}{end}" for line in [f"text{mark}label", *STRAY])
+
+
+@pytest.mark.parametrize("mark", [",", ";"])
+def test_a_quote_that_holds_rows_together_is_refused_with_the_line_in_which_it_opens(
+    write: Write, refused: Refused, mark: str
+) -> None:
+    source = write("a.csv", stray(mark, "\r\n"))
+    with refused("line 3: a quote opens here and closes within 3 lines of which each looks like a row", "double"):
+        read_examples(source, ReadOptions("train"))
+    found = read_examples(source, ReadOptions("train", on_bad_row="skip"))
+    assert [row.fields["text"] for row in found.examples] == ["first one", "fifth one"]
+    ((line, text),) = [(row.line, row.row["line"]) for row in found.rejected]
+    assert (line, str(text).count("one")) == (3, 3)  # nothing of the three rows is lost
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["Dear all,\nthanks", "12 High St,\nLeeds", "a, b\nc, d", "one\ntwo,three", "\n", "a,b\n\nc,d"],
+)
+def test_a_text_of_several_lines_in_quotes_is_one_cell(write: Write, cell: str) -> None:
+    source = write("a.csv", f'text,label\n"{cell}",x\nb,y\n')
+    assert rows(source) == [
+        (2, {"text": cell, "label": "x"}),
+        (3 + cell.count("\n"), {"text": "b", "label": "y"}),
+    ]
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.tsv"])
+@pytest.mark.parametrize("cell", ["a,b\nc,d", "a\tb\nc\td", '"a\tb\n"c\td'])
+def test_a_text_that_looks_like_rows_comes_back_from_a_table_that_pet_has_written(
+    tmp_path: Path, name: str, cell: str
+) -> None:
+    write_table(tmp_path / name, {"text": [cell, "plain"], "label": ["x", "y"]})
+    assert [row["text"] for _, row in rows(tmp_path / name)] == [cell, "plain"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [stray("\t"), 'text\tlabel\n"Up" is good\tx\nsays "no\ty\n', 'text\tlabel\n"open\tx\nb\ty\n'],
+)
+def test_a_tsv_that_does_not_quote_is_read_as_it_stands(write: Write, text: str) -> None:
+    given = [line.split("\t")[0] for line in text.splitlines()[1:]]
+    assert [row["text"] for _, row in rows(write("a.tsv", text))] == given
+
+
+def test_a_tsv_that_quotes_is_read_by_its_quotes(write: Write) -> None:
+    source = write("a.tsv", 'text\tlabel\n"a ""b"""\tx\n"c\nd\te"\ty\n')
+    assert [row["text"] for _, row in rows(source)] == ['a "b"', "c\nd\te"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_the_line_ends_of_old_macs_are_line_ends(write: Write, name: str) -> None:
+    assert rows(write(name, "\ufefftext,label\rone,x\rtwo,y")) == [
+        (2, {"text": "one", "label": "x"}),
+        (3, {"text": "two", "label": "y"}),
+    ]
+
+
+def test_a_carriage_return_far_before_the_first_line_feed_is_text(write: Write) -> None:
+    text = "a\rb" + "c" * 5000
+    assert rows(write("a.txt", f"{text}\nd\n")) == [(1, {"text": text}), (2, {"text": "d"})]
+
+
+@pytest.mark.parametrize(
+    ("line", "mark"), [("sep=;", ";"), ('"sep=;"', ";"), ("SEP=,", ","), ("sep=|", "|"), ("sep=\t", "\t")]
+)
+def test_the_line_that_names_the_separator_is_no_header(write: Write, line: str, mark: str) -> None:
+    source = write("a.csv", f"{line}\r\ntext{mark}label\r\none{mark}x\r\n")
+    assert rows(source) == [(3, {"text": "one", "label": "x"})]
+
+
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        ('{"text": {"0": "a"}, "label": {"0": "x"}}', 'orient="records"'),
+        ('{"columns": ["text"], "index": [0], "data": [["a"]]}', 'orient="records"'),
+        ('{"version": 1, "data": [{"text": "a"}]}', "the list of 'data' has to stand alone in the file"),
+        ('{"text": "a", "label": "x"}', "put it into [ ]"),
+        ('"a"', "write an object per row"),
+        ("{}", "write an object per row"),
+    ],
+)
+def test_json_that_is_no_list_is_told_what_to_do(write: Write, refused: Refused, content: str, hint: str) -> None:
+    source = write("a.json", content)
+    with refused("expected a list of objects", hint):
+        rows(source)

@@ -4,12 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow
+import pyarrow.parquet
 import pytest
 from data_files import Refused
 from reading import read_examples, read_hub_rows
 
 from pet.data.readers import ReadOptions, Role
 from pet.data.source import File, Folder, Hub, parse_source
+from pet.errors import DataError
 
 
 @pytest.fixture(autouse=True)
@@ -182,3 +185,58 @@ def test_an_empty_folder_is_one_sentence(tmp_path: Path, refused: Refused) -> No
     (tmp_path / "empty").mkdir()
     with refused("empty", "check its files"):
         list(read_hub_rows(str(tmp_path / "empty"), "train"))
+
+
+@pytest.mark.parametrize("how", ["parquet", "folder of parquet", "saved"])
+def test_names_of_labels_are_those_of_the_data_set_in_each_of_its_forms(table: Any, tmp_path: Path, how: str) -> None:
+    place = tmp_path / "set"
+    if how == "saved":
+        table.save_to_disk(str(place))
+    else:
+        place.mkdir()
+        table.to_parquet(str(place / "train.parquet"))
+    source = place / "train.parquet" if how == "parquet" else place
+    with pytest.raises(DataError, match="row 3: no label in the column 'label'"):
+        read_examples(str(source), ReadOptions("train"))
+    found = read_examples(str(source), ReadOptions("train", on_bad_row="skip")).examples
+    assert [row.label for row in found] == ["neg", "pos"]
+    assert read_examples(str(source), ReadOptions("unlabeled")).labels_seen
+
+
+def test_a_number_of_a_label_that_has_no_name_is_a_bad_row(table: Any, tmp_path: Path) -> None:
+    table.to_parquet(str(tmp_path / "train.parquet"))
+    schema = pyarrow.parquet.read_schema(tmp_path / "train.parquet")
+    rows = pyarrow.table({"text": ["a", "b"], "label": pyarrow.array([1, 7])}).cast(schema)
+    pyarrow.parquet.write_table(rows, tmp_path / "train.parquet")
+    with pytest.raises(DataError, match=r"row 2: no label has the number 7, expected 0 to 1 \(neg to pos\)"):
+        read_examples(str(tmp_path / "train.parquet"), ReadOptions("train"))
+
+
+def test_several_labels_of_a_row_have_their_names(tmp_path: Path) -> None:
+    kind = datasets.ClassLabel(names=["neg", "pos"])
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.List(kind)})
+    several = datasets.Dataset.from_dict({"text": ["a"], "label": [[1, 0]]}, features=features)
+    several.to_parquet(str(tmp_path / "train.parquet"))
+    with pytest.raises(DataError, match=r"the label is \['pos', 'neg'\], not one word"):
+        read_examples(str(tmp_path / "train.parquet"), ReadOptions("train"))
+
+
+def test_shards_that_differ_are_told_in_one_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "set").mkdir()
+    for name, columns in (("train-1", {"text": ["a"]}), ("train-2", {"text": [{"b": 1}], "label": ["x"]})):
+        pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "set" / f"{name}.parquet")
+    with pytest.raises(DataError, match="could not be read"):
+        read_examples(str(tmp_path / "set"), ReadOptions("train"))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_tables_in_a_folder_are_read_as_single_ones_are(tmp_path: Path) -> None:
+    content = {"train-1": "text,label\na,None\nb,True\n", "train-2": 'text,label\n"c one,x\nd one",1.0\ne,1.0\n'}
+    (tmp_path / "set").mkdir()
+    for name, text in content.items():
+        (tmp_path / "set" / f"{name}.csv").write_text(text)
+    with pytest.raises(DataError, match="row 3: a quote opens here and closes within 2 lines"):
+        read_examples(str(tmp_path / "set"), ReadOptions("train"))
+    found = read_examples(str(tmp_path / "set"), ReadOptions("train", on_bad_row="skip"))
+    assert [row.label for row in found.examples] == ["None", "true", "1"]
+    assert [row.id for row in found.examples] == ["train-1", "train-2", "train-4"]

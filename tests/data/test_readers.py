@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -78,6 +79,15 @@ def test_a_text_file_serves_the_single_field_of_a_task_whatever_its_column(write
         (True, "true"),
         (False, "false"),
         (" x ", "x"),
+        ("True", "true"),
+        ("FALSE", "false"),
+        ("1.0", "1"),
+        ("-2.00", "-2"),
+        ("0.50", "0.50"),
+        ("v1.0", "v1.0"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("\ufeffx\u200b", "x"),
+        ("\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u200c\u062e"),
         (0, "0"),
     ],
 )
@@ -98,9 +108,11 @@ def test_labels_of_unlabeled_rows_are_dropped_and_reported(write: Write) -> None
     assert result.labels_seen
 
 
-@pytest.mark.parametrize("rows", [[{"text": "a"}], [{"text": "a", "label": None}], [{"text": "a", "label": " "}]])
-def test_an_empty_label_column_is_not_seen_as_labels(write_rows: WriteRows, rows: list[dict[str, str | None]]) -> None:
-    assert not read_examples(write_rows("rows.jsonl", rows), POOL).labels_seen
+@pytest.mark.parametrize(
+    "row", [{}, *({"label": label} for label in (None, " ", list[str](), dict[str, str](), float("nan")))]
+)
+def test_an_empty_label_column_is_not_seen_as_labels(write_rows: WriteRows, row: dict[str, object]) -> None:
+    assert not read_examples(write_rows("rows.jsonl", [{"text": "a"} | row]), POOL).labels_seen
 
 
 def test_labels_of_a_few_unlabeled_rows_are_seen_too(write_rows: WriteRows) -> None:
@@ -108,9 +120,16 @@ def test_labels_of_a_few_unlabeled_rows_are_seen_too(write_rows: WriteRows) -> N
     assert read_examples(write_rows("rows.jsonl", rows), POOL).labels_seen
 
 
-def test_input_rows_keep_labels_where_present_and_need_none(write_rows: WriteRows) -> None:
-    source = write_rows("rows.jsonl", [{"text": "a", "label": 1}, {"text": "b"}])
-    assert [e.label for e in read_examples(source, ReadOptions("input")).examples] == ["1", None]
+@pytest.mark.parametrize("label", [1, None, list[str](), ["x", "y"], {"x": 1}, "no label of the task", "\t"])
+def test_labels_of_input_rows_are_a_column_like_any_other(write_rows: WriteRows, label: Any) -> None:
+    source = write_rows("rows.jsonl", [{"text": "a", "label": label}, {"text": "b"}])
+    found = read_examples(source, ReadOptions("input", labels=("x", "y"))).examples
+    assert [(row.label, row.extra) for row in found] == [(None, {"label": label}), (None, {})]
+
+
+def test_input_rows_may_share_an_id(write_rows: WriteRows) -> None:
+    source = write_rows("rows.jsonl", [{"id": 1, "text": "a"}, {"id": 1, "text": "b"}])
+    assert [row.id for row in read_examples(source, ReadOptions("input")).examples] == ["1", "1"]
 
 
 def test_made_ids_name_role_and_line(write: Write) -> None:
@@ -164,3 +183,59 @@ anything = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_si
 def test_any_text_comes_back_as_it_was_written(tmp_path: Path, name: str, rows: list[str]) -> None:
     write_table(tmp_path / name, {"text": rows, "label": ["x"] * len(rows)})
     assert texts(read_examples(str(tmp_path / name), TRAIN)) == [{"text": text} for text in rows]
+
+
+TABLE = {"text": ["one", "two", "three"], "label": [True, False, True]}
+
+
+@pytest.mark.parametrize("kind", ["bool", "float", "int"])
+def test_a_table_gives_the_same_labels_in_every_format(tmp_path: Path, kind: str) -> None:
+    frame = pandas.DataFrame(TABLE).astype({"label": kind})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_csv(tmp_path / "t.tsv", index=False, sep="\t")
+    frame.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+    frame.to_json(tmp_path / "t.json", orient="records")
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.astype({"label": "category"}).to_parquet(tmp_path / "category.parquet")
+    frame.astype({"label": str}).to_parquet(tmp_path / "text.parquet")
+    found = {tuple(row.label for row in read_examples(str(path), TRAIN).examples) for path in tmp_path.iterdir()}
+    assert found == {("true", "false", "true") if kind == "bool" else ("1", "0", "1")}
+
+
+def test_a_column_of_composed_letters_is_found_in_a_file_of_decomposed_ones(write: Write) -> None:
+    source = write("r.csv", "cate\u0301gorie,ide\u0301,te\u0301xte\nx,7,one\n")
+    options = ReadOptions("train", {"text": "t\u00e9xte"}, label_column="cat\u00e9gorie", id_column="id\u00e9")
+    (found,) = read_examples(source, options).examples
+    assert (found.id, found.label, found.fields, found.extra) == ("7", "x", {"text": "one"}, {})
+
+
+def test_a_cell_of_several_lines_that_is_alone_in_its_row_is_told_of(write: Write) -> None:
+    source = write("new.tsv", 'text\n"a\nb\nc"\nd\n"e\nf"\n')
+    (note,) = read_examples(source, POOL).notes
+    assert "2 cells go over several lines" in note and "begins in line 2, over 3" in note
+    assert read_examples(write("r.csv", 'text,n\n"a\nb",1\n'), POOL).notes == ()
+
+
+def test_nested_values_have_a_bound(write: Write) -> None:
+    deep = "[" * 65 + "]" * 65
+    source = write("r.jsonl", f'{{"text": "a", "m": {deep[1:-1]}}}\n{{"text": "b", "m": {deep}}}\n')
+    found = read_examples(source, ReadOptions("unlabeled", on_bad_row="skip"))
+    assert (len(found.examples), found.rejected[0].reason) == (1, "more than 64 lists or objects within each other")
+
+
+def test_times_are_kept_to_the_nanosecond(tmp_path: Path) -> None:
+    times = pandas.to_datetime(["2020-01-02 03:04:05.123456789", "2020-01-02 03:04:05.5", None])
+    frame = pandas.DataFrame({"text": ["a", "b", "c"], "when": times})
+    frame.to_parquet(tmp_path / "ns.parquet")
+    found = [row.extra["when"] for row in read_examples(str(tmp_path / "ns.parquet"), POOL).examples]
+    assert found[0] == "2020-01-02 03:04:05.123456789" and str(found[1]).startswith("2020-01-02 03:04:05.5")
+    clock = pyarrow.table({"text": ["a"], "at": pyarrow.array([1], pyarrow.time64("ns"))})
+    pyarrow.parquet.write_table(clock, tmp_path / "clock.parquet")
+    assert read_examples(str(tmp_path / "clock.parquet"), POOL).examples[0].extra == {"at": "00:00:00.000000001"}
+
+
+def test_times_that_python_cannot_tell_are_text(tmp_path: Path) -> None:
+    far = pyarrow.table({"text": ["a"], "when": pyarrow.array([2**60], pyarrow.timestamp("us"))})
+    pyarrow.parquet.write_table(far, tmp_path / "far.parquet")
+    (found,) = read_examples(str(tmp_path / "far.parquet"), POOL).examples
+    assert isinstance(found.extra["when"], str)

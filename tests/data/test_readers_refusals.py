@@ -102,7 +102,7 @@ def test_of_several_texts_one_may_be_blank_and_none_missing(
     assert len(result.rejected) == bad
 
 
-@pytest.mark.parametrize("role", ["train", "test", "input"])
+@pytest.mark.parametrize("role", ["train", "test"])
 def test_a_label_outside_the_task_is_refused_with_the_near_one(write: Write, refused: Refused, role: Role) -> None:
     source = write("b.csv", "text,label\na,World\nb,Sport\n")
     options = ReadOptions(role, labels=("World", "Sports"))

@@ -135,9 +135,21 @@ def test_a_mixed_parquet_column_becomes_text(tmp_path: Path) -> None:
     assert table == {"a": ["1", "x", None, "[2]"], "big": [str(2**80), "1", "2", "3"]}
 
 
+@pytest.mark.parametrize("empty", [{}, [{}], {"a": {}}, {"a": [{}, {}]}])
+def test_objects_without_keys_which_parquet_cannot_hold_become_text(tmp_path: Path, empty: object) -> None:
+    pieces = [{"a": [empty, None]}, {"a": [empty]}]
+    write_pieces(tmp_path / "o.parquet", lambda: iter(pieces))
+    table = pyarrow.parquet.read_table(tmp_path / "o.parquet").to_pydict()
+    assert table == {"a": [json.dumps(empty), None, json.dumps(empty)]}
+
+
+def test_an_object_that_has_keys_in_other_rows_is_kept_as_it_is(tmp_path: Path) -> None:
+    pieces: list[dict[str, list[object]]] = [{"a": [{}]}, {"a": [{"k": 1}]}]
+    write_pieces(tmp_path / "o.parquet", lambda: iter(pieces))
+    assert pyarrow.parquet.read_table(tmp_path / "o.parquet").to_pydict() == {"a": [{"k": None}, {"k": 1}]}
+
+
 def test_what_parquet_cannot_hold_is_said(tmp_path: Path, refused: Refused) -> None:
-    with refused("Parquet", ".jsonl"):
-        write_table(tmp_path / "o.parquet", {"a": [{}]})
     with refused("o.parquet", "surrogate"):
         write_table(tmp_path / "o.parquet", {"a": ["\ud800"]})
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from pet.labeling.guards import FOLDS, GenerationFigures, HeldOut, gold_folds, held_out_mean, measure
+from pet.labeling.guards import FOLDS, GenerationFigures, HeldOut, gold_folds, held_out_mean, measure, uneven_labels
 from pet.labeling.votes import Votes
 
 ABC = ("a", "b", "c")
@@ -187,3 +187,20 @@ def test_the_mean_on_gold_rows_is_that_of_the_voters_kept_from_each() -> None:
 
 def test_the_mean_on_no_gold_rows_has_none() -> None:
     assert held_out_mean(np.empty((2, 0, 3)), np.array([0.5, 0.5]), np.empty((2, 0), np.bool_)).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("shares", "rows", "found"),
+    [
+        ((1.0, 0.0), 30, "the label 'b' has almost no rows (0.0%; 50% were expected)"),
+        ((1.0, 0.0), 4, "the label ratio left the prior (KL 0.69, bound 0.35)"),
+        ((0.5, 0.5), 30, None),
+        ((0.5, 0.5, 0.0), 6, "no row is given the label 'c'"),
+        ((0.5, 0.5, 0.0), 2, None),  # none was to be expected
+    ],
+)
+def test_a_ratio_of_labels_that_left_the_prior_is_told(shares: tuple[float, ...], rows: int, found: str | None) -> None:
+    prior = np.full(len(shares), 1 / len(shares))
+    kl = sum(share * np.log(share * len(shares)) for share in shares if share)
+    figures = GenerationFigures(dict(zip(ABC, shares, strict=False)), float(kl), 1.0, 0.0, rows)
+    assert uneven_labels(figures, prior) == found

@@ -203,3 +203,12 @@ def test_sample_lines_show_rows_of_the_pool_only_and_cut_long_texts(tmp_path: Pa
     assert first == "yes  0.82  1.00  first line two"
     assert second == f"no   0.75  0.50  {'x' * 19}…"
     assert len(sample_lines(path, {"text": "text"}, count=1)) == 1
+
+
+def test_a_correction_may_write_a_label_in_its_own_way(tmp_path: Path) -> None:
+    labels = ("caf\u00e9", "true")
+    table = columns_of() | {"label": ["cafe\u0301", "True", "caf\u00e9"]}
+    table |= {f"prob_{name}": table[f"prob_{old}"] for name, old in zip(labels, LABELS, strict=True)}
+    write_table(tmp_path / "pseudo_labels.parquet", table)
+    found = read_labeled_rows(tmp_path / "pseudo_labels.parquet", {"text": "text"}, labels)
+    assert found.probs.argmax(axis=1).tolist() == [0, 1, 0]

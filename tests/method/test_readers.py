@@ -1,6 +1,6 @@
 """Voters that cannot read the texts are left out of a run, where others can."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,16 @@ def test_where_none_can_read_a_sentence_says_so(tiny_model: Path) -> None:
         able_readers(readers(source), source, RUSSIAN)
 
 
-def test_a_single_family_stays_as_it_is(tiny_model: Path) -> None:
+def test_a_single_family_stays_as_it_is_and_what_it_cannot_read_is_said(tiny_model: Path) -> None:
     source = find_model(str(tiny_model))
     alone = Readers(readers(source).patterns, (), None)
-    assert able_readers(alone, source, RUSSIAN) == alone
+    assert able_readers(alone, source, ENGLISH) == alone
+    found = able_readers(alone, source, RUSSIAN)
+    assert replace(found, notes=()) == alone
+    (note,) = found.notes
+    assert "of the tokens of the texts are unknown to tiny-bert" in note and "model.name =" in note
+    (note,) = able_readers(replace(readers(source), patterns=()), source, RUSSIAN).notes
+    assert "are unknown to tiny-bert" in note and "encoder.name =" in note
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Verbalizers: their rules, label names as words, and fitting to a task."""
 
 import pickle
+import tomllib
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_it_is_a_value() -> None:
 def test_label_names_become_words() -> None:
     labels = ["Sci/Tech", "not_entailment", " padded ", "e-mail", "a__b_"]
     verbalizer = Verbalizer.from_labels(labels)
-    assert verbalizer.labels == tuple(labels)
+    assert verbalizer.labels == tuple(map(str.strip, labels))
     assert [words[0] for words in verbalizer.words.values()] == [
         "Sci/Tech",
         "not entailment",
@@ -79,3 +80,18 @@ def test_a_label_without_words_is_named() -> None:
 def test_words_for_an_unknown_label_are_named() -> None:
     with pytest.raises(PromptError, match=r"has words for 'neutral', which is no label .*Known: contradiction"):
         NLI.for_labels(("entailment", "contradiction"))
+
+
+def test_a_label_is_the_same_however_it_is_written() -> None:
+    found = Verbalizer("v", {"cafe\u0301": ("a",), "True": ("b",), "1.0": ("c",)})
+    assert found.for_labels(["caf\u00e9", "true", "1"]).labels == ("caf\u00e9", "true", "1")
+    with pytest.raises(PromptError, match=r"two entries for one label, 'caf\\xe9' and 'cafe\\u0301': join them"):
+        Verbalizer("v", {"caf\u00e9": ("a",), "cafe\u0301": ("b",)})
+
+
+def test_the_line_to_write_for_a_label_is_toml() -> None:
+    label = '\U0001f4e6 parcel "x"'
+    with pytest.raises(PromptError, match="with a line like") as caught:
+        Verbalizer("v", {"a": ("b",)}).for_labels(["a", label])
+    line = str(caught.value).partition("with a line like ")[2].partition(" for each")[0]
+    assert tomllib.loads(line) == {label: ["WORD"]}

@@ -103,12 +103,12 @@ def test_what_is_wrong_is_said_in_one_sentence_with_the_place(tmp_path: Path, te
 
 
 def test_a_missing_file_and_one_that_is_no_text(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="No pipeline file at"):
+    with pytest.raises(ConfigError, match="it is neither a file nor a ready-made one"):
         RunConfig.from_toml(tmp_path / "none.toml")
     (tmp_path / "latin.toml").write_bytes(b"[task]\nname = 'caf\xe9'")
     with pytest.raises(ConfigError, match="not a readable TOML file"):
         RunConfig.from_toml(tmp_path / "latin.toml")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="it is neither a file nor a ready-made one"):
         RunConfig.from_toml(tmp_path)
 
 
@@ -356,3 +356,25 @@ def test_descriptions_come_back_from_toml_as_they_were(tmp_path: Path) -> None:
         "2": "one",
         "true": "yes",
     }
+
+
+def test_a_ready_made_pipeline_is_known_by_its_name() -> None:
+    assert RunConfig.from_toml("agnews", ["train.steps=7"]).train.steps == 7
+    with pytest.raises(ConfigError, match="Did you mean agnews"):
+        RunConfig.from_toml("agnwes")
+    with pytest.raises(ConfigError, match="Expected the path or the name of a pipeline, found None"):
+        RunConfig.from_toml(None)  # type: ignore[arg-type]
+
+
+def test_labels_are_one_in_every_table_however_they_are_written() -> None:
+    found = RunConfig.from_mapping(
+        {
+            "task": {"labels": [True, "caf\u00e9", 1.0], "descriptions": {"cafe\u0301": "coffee", "True": "it is"}},
+            "ensemble": {"prior": {"true": 0.5, "cafe\u0301": 0.25, "1.0": 0.25}},
+        }
+    )
+    assert found.task.labels == ("true", "caf\u00e9", "1")
+    assert set(found.task.descriptions) == {"caf\u00e9", "true"}
+    assert found.ensemble.prior == {"true": 0.5, "caf\u00e9": 0.25, "1": 0.25}
+    with pytest.raises(ConfigError, match="two different labels"):
+        RunConfig.from_mapping({"task": {"labels": ["1", "1.0"]}})

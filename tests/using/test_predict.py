@@ -13,15 +13,18 @@ import torch
 from toy import LABELS, rows_of, write_rows, write_task
 
 import pet
+from pet.data.examples import Example
 from pet.data.writers import write_table
 from pet.errors import DataError, ModelError
 from pet.learners.models.machine import Machine
+from pet.learners.models.sources import find_model
 from pet.learners.students.classifier import TextClassifier
+from pet.learners.students.static import StaticClassifier
 from pet.method import trial
 from pet.pipeline import label
 from pet.settings.run import RunSettings
 from pet.using import predict as predictions
-from pet.using.predict import evaluate_file, load_classifier, predict_file
+from pet.using.predict import doubts, evaluate_file, load_classifier, predict_file
 
 TEXTS = ["team match won", "bank money shares", "robot code data"]
 
@@ -54,8 +57,8 @@ def test_texts_from_python(finished: pet.RunResult) -> None:
         ("one text", r"Expected a list of texts, found one text: write \['one text'\]"),
         (["a", ("b", "c")], r"Row 1 has 2 text\(s\), expected 1: text"),
         (["a", ("b", None)], "Row 1 has 2"),
-        ([("a",), (None,)], "Row 1 holds 'None', which is no text"),
-        ([(float("nan"),)], "Row 0 holds 'nan'"),
+        ([("a",), (None,)], "Row 1 holds None, which is no text"),
+        ([(float("nan"),)], "Row 0 holds nan"),
         (["good", " \n"], "Row 1 is blank: leave it out"),
         (["half \ud83d pair"], r"Row 0 holds 'half \\ud83d pair', which is no text"),
     ],
@@ -250,3 +253,40 @@ def test_an_output_that_is_the_input_or_cannot_be_written_is_refused_before_any_
     for name in ("out", "before"):
         with pytest.raises(DataError, match=rf"{name}\.csv cannot be written \(Permission denied\)"):
             predict_file(nothing, str(source), tmp_path / f"{name}.csv")
+
+
+@pytest.mark.parametrize("label", [[], ["Sports"], {"a": 1}, "Weather", 1.5])
+def test_what_stands_in_the_column_of_the_labels_is_carried_along(
+    finished: pet.RunResult, tmp_path: Path, label: object
+) -> None:
+    given = [{"id": 1, "text": "team match won", "label": label}, {"id": 1, "text": "robot code data", "label": label}]
+    found = predict_file(finished.directory, str(write_rows(tmp_path / "in.jsonl", given)), tmp_path / "out.jsonl")
+    assert sum(found.given.values()) == 2
+    assert [row["input_label"] for row in read_output(tmp_path / "out.jsonl")] == [label, label]
+    for name in ("out.parquet", "out.csv", "out.tsv"):
+        predict_file(finished.directory, str(tmp_path / "in.jsonl"), tmp_path / name)
+        assert "input_label" in read_output(tmp_path / name)[0]
+
+
+@pytest.mark.parametrize("empty", [{}, [{}], {"a": {}}])
+def test_a_column_that_parquet_cannot_hold_is_text_there(
+    finished: pet.RunResult, tmp_path: Path, empty: object
+) -> None:
+    source = write_rows(tmp_path / "in.jsonl", [{"text": "team match won", "meta": empty}])
+    predict_file(finished.directory, str(source), tmp_path / "out.parquet")
+    assert json.loads(read_output(tmp_path / "out.parquet")[0]["meta"]) == empty
+
+
+def test_what_is_doubtful_about_a_file_is_told_before_the_work(finished: pet.RunResult, tmp_path: Path) -> None:
+    source, told = tmp_path / "in.tsv", list[str]()
+    source.write_text('text\n"Ком\nда"\n', encoding="utf-8")
+    predict_file(finished.directory, str(source), tmp_path / "out.csv", say=told.append)
+    assert "a cell goes over several lines" in told[0] and "begins in line 2, over 2" in told[0]
+    assert "100% of the tokens of the texts are unknown to the classifier" in told[1]
+
+
+def test_a_static_classifier_knows_what_it_cannot_read(finished: pet.RunResult, tiny_model: Path) -> None:
+    form = load_classifier(finished.directory).form
+    static = StaticClassifier.from_source(find_model(str(tiny_model)), form)
+    assert doubts(static, [Example("1", {"text": "team match won"})]) == ()
+    assert "100% of the tokens" in doubts(static, [Example("1", {"text": "Где"})])[0]

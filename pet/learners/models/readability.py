@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from pet.data.examples import Example
 
@@ -19,16 +20,23 @@ _UNKNOWN, _PIECES = 0.1, 2.0
 
 # Scripts without blanks between words: Thai, Lao, Burmese, Khmer, kana, and Chinese characters.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+OTHER_MODEL, OTHER_ENCODER = 'model.name = "xlm-roberta-base"', 'encoder.name = "e5-small"'
+"""Settings of models that read a hundred languages."""
+
 _NO_WORDS = re.compile("[!-@\\[-`{-~\u2010-\u2027\u2030-\u205e\u3000-\u303f\uff01-\uff20]+")
 """Punctuation and digits, which take as many pieces in any language."""
 
 
 @dataclass(frozen=True)
 class Readability:
-    """How a tokenizer splits texts: the share of its tokens that are unknown ones, and its pieces per word."""
+    """How a tokenizer splits texts: the share of its tokens that are unknown ones, and its pieces per word.
+
+    So many `words` were looked at.
+    """
 
     unknown: float
     pieces_per_word: float
+    words: float = field(default=0.0, compare=False)
 
     @property
     def unreadable(self) -> bool:
@@ -48,6 +56,11 @@ class Readability:
             return f"{self.pieces_per_word:.1f} tokens of {model} make up a word of the texts, expected up to {_PIECES}"
         return ""
 
+    def advice(self, model: str, instead: str) -> tuple[str, ...]:
+        """Say what keeps a model from reading the texts, and what to set; nothing where it reads them."""
+        problem = self.problem(model)
+        return (f"{problem}: take a model that reads their language, such as {instead}",) if problem else ()
+
 
 def readability(tokenizer: Any, rows: Sequence[Example]) -> Readability:
     """Say how a tokenizer splits the texts of rows; of many, `SAMPLED_ROWS` at even distances are looked at.
@@ -59,9 +72,19 @@ def readability(tokenizer: Any, rows: Sequence[Example]) -> Readability:
     words = sum(map(word_count, texts))
     if not words:
         return Readability(0.0, 0.0)
-    ids = tokenizer(texts, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
-    tokens = np.concatenate([np.asarray(some, np.int64) for some in ids])
-    return Readability(float(np.mean(tokens == tokenizer.unk_token_id)), len(tokens) / words)
+    tokens, unknown = _tokens(tokenizer, texts)
+    return Readability(float(np.mean(tokens == unknown)), len(tokens) / words, words)
+
+
+def _tokens(tokenizer: Any, texts: list[str]) -> tuple[np.ndarray, int | None]:
+    """Return the ids of all tokens of texts, int64 [sum of t], and that of an unknown one."""
+    if isinstance(tokenizer, Tokenizer):
+        ids, model = [one.ids for one in tokenizer.encode_batch(texts, add_special_tokens=False)], tokenizer.model
+        unknown = getattr(model, "unk_id", None) or tokenizer.token_to_id(getattr(model, "unk_token", None) or "")
+    else:
+        found = tokenizer(texts, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        ids, unknown = found["input_ids"], tokenizer.unk_token_id
+    return np.concatenate([np.asarray(some, np.int64) for some in ids]), unknown
 
 
 def word_count(text: str) -> float:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from pet.errors import ModelError
 from pet.labeling.acceptance import AcceptanceCurve
 from pet.learners.models.inference import Advance
 from pet.learners.models.training import TrainLog
+from pet.settings.task import label_word
 from pet.settings.training import OptimizerSettings
 
 
@@ -47,6 +48,10 @@ class Classifier(Protocol):
     @property
     def form(self) -> ClassifierForm:
         """What it reads and says."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """What splits its texts: a tokenizer of transformers, or of the library `tokenizers`."""
 
     def probabilities(self, examples: Sequence[Example], advance: Advance = ...) -> np.ndarray:
         """Return label probabilities, float32 [n, k], in the order of `examples`."""
@@ -138,7 +143,7 @@ def read_form(folder: Path) -> ClassifierForm:
     """Return what a classifier in a folder reads and says, whatever its kind; a ModelError says that it is not ours."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        labels = tuple(label for _, label in sorted((int(i), name) for i, name in config["id2label"].items()))
+        labels = tuple(label_word(name) for _, name in sorted((int(i), name) for i, name in config["id2label"].items()))
         curve = config["pet"].get("acceptance")
         stored = {
             **config["pet"],

@@ -58,6 +58,11 @@ class TextClassifier:
         backbone = Backbone.classifier(ModelSource(str(folder), folder), form.labels, machine.device, seed=None)
         return cls(backbone, form, backbone.abilities.fit(machine))
 
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of its model."""
+        return self.backbone.tokenizer
+
     def fit(
         self,
         examples: Sequence[Example],

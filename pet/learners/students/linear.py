@@ -81,6 +81,11 @@ class LogisticClassifier:
         """What it reads and says."""
         return self.text.form
 
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of its model."""
+        return self.text.tokenizer
+
     def fit(
         self,
         examples: Sequence[Example],

@@ -15,7 +15,7 @@ from pet.data.dataset import TaskData, data_digest, load_test_rows
 from pet.data.examples import Task
 from pet.data.rows import Rows
 from pet.data.writers import write_rejected
-from pet.errors import ConfigError, DataError, RunError
+from pet.errors import ConfigError, DataError, RunError, shown
 from pet.forecast.footprint import disk_use
 from pet.forecast.forecast import Forecast
 from pet.forecast.outlook import Outlook, Watch, foresee
@@ -170,6 +170,8 @@ def reopen_place(
     Raises `ConfigError` if it is no run directory, an override is about anything else, or the target holds
     something. Raises `RunLocked` if another process works in it.
     """
+    if not isinstance(run_dir, str | Path):
+        raise ConfigError(f"Expected the path of a run directory, found {shown(run_dir)}.")
     directory = RunDirectory(Path(run_dir))
     target = Path(output_dir) if output_dir else directory.model
     if not directory.manifest_path.is_file():

@@ -44,7 +44,7 @@ from pet.runs.identity import code_digest
 from pet.runs.jobs import job_hash
 from pet.runs.manifest import ADDITIONS
 from pet.seeding import rng_for
-from pet.settings.config import RunConfig
+from pet.settings.config import RunConfig, checked_config
 from pet.settings.training import DistillSettings, OptimizerSettings
 
 MANY_GOLD = 100
@@ -348,9 +348,9 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     Unless `words` is false, the words of the labels and the templates are tried with the tokenizer, and voters that
     cannot read the texts are left out.
 
-    Raises `UsageError` if something in them is wrong.
+    Raises `UsageError` if something in them is wrong, or the config is none.
     """
-    config = config.absolute()
+    config = checked_config(config).absolute()
     folders, name = config.prompts.registry, config.prompts.verbalizer
     patterns, verbalizer = load_patterns(folders), load_verbalizers(folders).get(name) if name else None
     data = load_task_data(config.task, config.data, config.run.seed, verbalizer.labels if verbalizer else ())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pet.data.examples import Example
 from pet.errors import ConfigError
-from pet.learners.models.readability import Readability, readability
+from pet.learners.models.readability import OTHER_ENCODER, OTHER_MODEL, Readability, readability
 from pet.learners.models.sources import ModelSource, load_tokenizer
 from pet.learners.voters.embedding import EmbeddingSpec
 from pet.learners.voters.spec import VoterSpec
@@ -25,20 +25,20 @@ class Readers:
 def able_readers(all_of_them: Readers, model: ModelSource, rows: Sequence[Example]) -> Readers:
     """Return the voters without those of a family that cannot read the texts, where another one can.
 
-    A single family stays as it is: there is nobody else. One that knows the words, though in many pieces, stays where
-    the other does not know them at all.
+    A single family stays as it is, and what it cannot read is said: there is nobody else. One that knows the words,
+    though in many pieces, stays where the other does not know them at all.
 
     Raises `ConfigError` if two families were asked for and neither knows the words of the texts.
     """
     encoder = all_of_them.encoder
     if not (all_of_them.patterns and all_of_them.embeddings and encoder):
-        return all_of_them
+        return replace(all_of_them, notes=_alone(all_of_them, model, rows))
     own, other = _reading(model, rows), _reading(encoder, rows)
     problems = own.problem(Path(model.name).name), other.problem(Path(encoder.name).name)
     if own.unreadable and other.unreadable:
         raise ConfigError(
             f"No voter can read the texts ({'; '.join(problems)}): take models that read their language, such as "
-            'model.name = "xlm-roberta-base" and encoder.name = "e5-small".'
+            f"{OTHER_MODEL} and {OTHER_ENCODER}."
         )
     if problems[0] and (other.readable or own.unreadable):
         note = f"the voters with patterns are left out: {problems[0]}; another model.name could read them"
@@ -47,6 +47,15 @@ def able_readers(all_of_them: Readers, model: ModelSource, rows: Sequence[Exampl
         readable = tuple(spec for spec in all_of_them.embeddings if spec.source.digest != encoder.digest)
         return Readers(all_of_them.patterns, readable, None, (f"the voters on vectors are left out: {problems[1]}",))
     return replace(all_of_them, notes=tuple(filter(None, problems)))
+
+
+def _alone(family: Readers, model: ModelSource, rows: Sequence[Example]) -> tuple[str, ...]:
+    """Say which models of the one family of voters do not know the words of the texts."""
+    sources = {spec.source.digest: spec.source for spec in family.embeddings}
+    models = [(model, OTHER_MODEL)] if family.patterns else [(source, OTHER_ENCODER) for source in sources.values()]
+    return tuple(
+        line for source, instead in models for line in _reading(source, rows).advice(Path(source.name).name, instead)
+    )
 
 
 def _reading(source: ModelSource, rows: Sequence[Example]) -> Readability:
