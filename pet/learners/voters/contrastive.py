@@ -35,7 +35,7 @@ BATCH = 32
 LONGEST = 128
 """Tokens of a row that are learned from: an update holds what it computes of the whole batch at once."""
 
-PASSES, LEAST, MOST = 3, 20, 60
+PASSES, LEAST, MOST = 3, 12, 60
 """How often the rows are gone through, and the fewest and the most updates."""
 
 
@@ -43,7 +43,7 @@ def updates_for(rows: int) -> int:
     """Return the updates that an encoder is tuned for on so many rows; there is nothing to do without any.
 
     >>> [updates_for(rows) for rows in (0, 16, 385, 5000)]
-    [0, 20, 37, 60]
+    [0, 12, 37, 60]
     """
     return min(MOST, max(LEAST, -(-PASSES * rows // BATCH))) if rows else 0
 
@@ -52,7 +52,7 @@ def tuning_settings(rows: int) -> OptimizerSettings:
     """Return how an encoder is tuned on so many rows, at least one.
 
     >>> tuning_settings(16).steps, tuning_settings(16).batch_size
-    (20, 16)
+    (12, 16)
     """
     return OptimizerSettings(steps=updates_for(rows), batch_size=min(BATCH, rows), learning_rate=LEARNING_RATE)
 
@@ -61,7 +61,7 @@ def rows_learned(rows: int) -> int:
     """Return how many rows go through the encoder while it is tuned on so many, texts of labels aside.
 
     >>> rows_learned(16), rows_learned(385)
-    (320, 1184)
+    (192, 1184)
     """
     return updates_for(rows) * min(BATCH, rows)
 

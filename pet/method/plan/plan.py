@@ -312,7 +312,7 @@ class Plan:
         learned = pool + (len(self.data.labeled) if config.distill.gold_rows else 0)
         fitted = takes_mean(start.config) and config.distill.size != "static"
         return Workload(
-            voters=tuple(map(VoterLoad.of, self.patterns)),
+            voters=tuple(VoterLoad.of(spec, len(self.gold)) for spec in self.patterns),
             encoders=self._encoders,
             labels=len(self.data.task.labels),
             labeled=len(self.data.labeled),
