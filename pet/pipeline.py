@@ -69,7 +69,7 @@ def label(
 def label_pool(plan: Plan, place: RunPlace) -> list[Generation]:
     """Train generations of voters, and label the pool with the last one accepted; one generation is plain PET."""
     found: list[Generation] = []
-    if plan.quickest and not place.has_labels:
+    if plan.quickest and place.awaits_first_labels:
         place.write_first_labels(plan.quickest.voters, first_labels(plan.quickest, place))
     with place.processes(place.jobs) as processes:
         for number in range(plan.generations):
@@ -129,7 +129,6 @@ def distill(
     """
     with reopen_place(run_dir, overrides, output_dir, quiet=quiet) as (place, target):
         rows = place.labeled_rows()
-        if rows.corrected:
-            place.log.say(f"{rows.corrected} rows have a label that was set by hand")
+        place.tell_of_rows(rows)
         place.replace_model(teach(rows, place.distill, place.jobs, place.tuned), rows, target)
     return target

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,20 @@ def test_a_fast_run_of_patterns_alone_is_refused(planned: Config, change: str) -
         prepare(planned("train.preset=fast", change))
 
 
+def test_a_check_of_a_fast_run_reads_with_the_encoder_alone(both_pipeline: Path) -> None:
+    found = command("check", str(both_pipeline), "--fast")
+    assert found.exit_code == 0, found.output
+    assert re.findall(r"([\w-]+) reads the texts", found.output) == [VECTORS.partition("+")[2]]
+    assert "words" not in found.output.splitlines()
+
+
+def test_a_pattern_is_shown_though_a_fast_run_does_without(both_pipeline: Path) -> None:
+    asked = ("explain-prompt", "{text} {mask}", "--config", str(both_pipeline), "--set", "train.preset=fast")
+    found = command(*asked)
+    assert found.exit_code == 0, found.output
+    assert "mask" in found.output
+
+
 def test_a_table_of_voters_cannot_be_fast(planned: Config) -> None:
     with pytest.raises(ConfigError, match=r"train\.voters\.0\.preset"):
         planned('train.voters=[{preset="fast"}]')
@@ -88,12 +103,36 @@ def test_the_first_labels_are_there_while_the_others_vote(
     assert json.loads((root / "metrics.json").read_text())["preliminary"] == [VECTORS]
     distill(root, ["distill.size=logistic"], tmp_path / "early", quiet=True)  # they are of use as they are
     assert pet.predict(tmp_path / "early", ["the coach won the game"])
+    assert f"warning: the labels are the preliminary ones, by {VECTORS} alone" in (root / "run.log").read_text()
+    corrected = Path(shutil.copytree(root, tmp_path / "corrected"))
+    pq.write_table(pq.read_table(corrected / "pseudo_labels.parquet").slice(1), corrected / "pseudo_labels.parquet")
+    with monkeypatch.context() as patched:
+        patched.setattr("pet.pipeline.vote", interrupted)
+        with pytest.raises(ConfigError, match="has been changed since it was written"):  # before the others vote
+            pet.run(planned(), corrected, quiet=True)
+    assert asked == [1, 4, 1]
 
     label(planned(), root, quiet=True)
     assert len(votes_in(root / "pseudo_labels.parquet")) == 4
     assert not (root / "metrics.json").exists()
     log = (root / "run.log").read_text()
     assert len(re.findall("preliminary labels, by embedding", log)) == 1
+
+
+@pytest.mark.slow
+def test_first_labels_that_a_kill_left_are_nobodys_corrections(
+    planned: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: RunDirectory) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunDirectory, "labels_written", killed)
+        with pytest.raises(KeyboardInterrupt):
+            label(planned(), tmp_path / "run", quiet=True)
+    assert (tmp_path / "run" / "pseudo_labels.parquet").is_file()
+    done = label(planned(), tmp_path / "run", quiet=True)
+    assert len(votes_in(done.pseudo_labels)) == 4
 
 
 @pytest.mark.slow

@@ -10,13 +10,17 @@ from pet.cli.terminal import aligned, load_config, note, print_table, run_place,
 
 @app.command("check")
 def check_command(
-    config: Config, settings: Settings = None, registry: Registry = None, on_bad_row: BadRow = None
+    config: Config,
+    settings: Settings = None,
+    registry: Registry = None,
+    on_bad_row: BadRow = None,
+    fast: Fast = False,
 ) -> None:
     """Show what the model will read, how it splits the label words, and what to change.
 
     Example: `pet check my.toml`
     """
-    loaded = load_config(config, settings, registry, on_bad_row)
+    loaded = load_config(config, settings, registry, on_bad_row, {FAST_RUN: fast})
     from pet.method.plan.plan import prepare
     from pet.reports.check import check, report_lines
 

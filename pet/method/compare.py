@@ -33,6 +33,9 @@ R = TypeVar("R")
 EMBEDDED_ROWS = 2000
 """The classifiers on embeddings learn from so many rows of the pool."""
 
+LABELS_SHOWN = 10
+"""Of more labels those that are given most often are told of."""
+
 
 @dataclass(frozen=True)
 class Baselines:
@@ -262,10 +265,15 @@ def _own_embeddings(rows: np.ndarray, jobs: Jobs) -> Embeddings:
 def given_line(ensemble: Ensemble) -> str:
     """Say how many rows an ensemble gave each label, and on how many its voters differ."""
     labels, hard = ensemble.soft.labels, ensemble.soft.hard()
-    counts = np.bincount(hard, minlength=len(labels)).tolist()
     split = int((agreement(ensemble.votes, hard) < 1.0).sum())
-    given = ", ".join(f"{label} {count}" for label, count in zip(labels, counts, strict=True))
-    return f"labels given: {given}; the voters differ on {split} of {len(hard)} rows"
+    pairs = list(zip(labels, np.bincount(hard, minlength=len(labels)).tolist(), strict=True))
+    shown = pairs if len(pairs) <= LABELS_SHOWN else sorted(pairs, key=lambda pair: -pair[1])[:LABELS_SHOWN]
+    given = ", ".join(f"{label} {count}" for label, count in shown)
+    more = f" and {len(pairs) - len(shown)} more labels" if len(shown) < len(pairs) else ""
+    differ = "the voters differ"
+    if len(ensemble.votes) == 1 and split:
+        differ = "after the refinement the label is another than that of the one voter"
+    return f"labels given: {given}{more}; {differ} on {split} of {len(hard)} rows"
 
 
 def quality_line(ensemble: Ensemble, data: TaskData) -> str:

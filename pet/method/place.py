@@ -27,7 +27,13 @@ from pet.method.labels import History, LabeledPool, LabeledRows, differs, read_l
 from pet.method.metrics import evaluate, gold_columns
 from pet.method.plan.plan import Plan
 from pet.method.provenance import first_labeled, training_set_counts, write_generation
-from pet.method.publish import publish_model, remove_preliminary, replace_distilled, write_metrics
+from pet.method.publish import (
+    preliminary_voters,
+    publish_model,
+    remove_preliminary,
+    replace_distilled,
+    write_metrics,
+)
 from pet.method.summary import DISTILLED, Summary, verdict, weak_classifier
 from pet.method.teach import Taught
 from pet.method.trial import Trial
@@ -84,6 +90,14 @@ class Place:
         """
         data = self.jobs.rows.data
         return read_labeled_rows(self.directory.pseudo_labels, data.columns, data.task.labels)
+
+    def tell_of_rows(self, rows: LabeledRows) -> None:
+        """Tell how many labels were set by hand, and whether the labels are preliminary ones."""
+        if rows.corrected:
+            have = "1 row has" if rows.corrected == 1 else f"{rows.corrected} rows have"
+            self.log.say(f"{have} a label that was set by hand")
+        if voters := preliminary_voters(self.directory.metrics_path):
+            self.log.warn(f"the labels are the preliminary ones, by {', '.join(voters)} alone: the run is not finished")
 
     def replace_model(self, student: Taught, rows: LabeledRows, target: Path) -> None:
         """Put a classifier that was taught later into a place, with its test figures."""
@@ -157,16 +171,22 @@ class RunPlace(Place):
         write_generation(self.directory.generations, generation, self.plan.voters, self.plan.data)
 
     @property
-    def has_labels(self) -> bool:
-        """Whether there is a labeled data set, of an earlier start or a finished run."""
-        return self.directory.pseudo_labels.is_file()
+    def awaits_first_labels(self) -> bool:
+        """Whether there are no labels yet, or preliminary ones that a person may have changed."""
+        directory = self.directory
+        if not directory.pseudo_labels.is_file():
+            return True
+        return bool(preliminary_voters(directory.metrics_path)) and not directory.labels_are_ours()
 
     def write_first_labels(self, voters: Sequence[AnySpec], ensemble: Ensemble) -> None:
-        """Write the labels of the voters that take seconds, until those of all voters replace them."""
-        nothing = np.zeros(len(self.plan.data.unlabeled), np.int64)
-        self._write(ensemble, History(nothing, nothing))
-        names = [spec.name for spec in voters]
+        """Write the labels of the voters that take seconds, until those of all voters replace them.
+
+        Raises `ConfigError` if a person has changed them: the others would be trained in vain.
+        """
+        nothing, names = np.zeros(len(self.plan.data.unlabeled), np.int64), [spec.name for spec in voters]
+        # First, so that labels that a kill has left are known for what they are.
         write_json(self.directory.metrics_path, {**self.plan.facts, "preliminary": names})
+        self._write(ensemble, History(nothing, nothing))
         self.log.say(
             f"preliminary labels, by {', '.join(names)} alone, are in {self.directory.pseudo_labels}; those of all "
             "voters will replace them"
@@ -186,8 +206,8 @@ class RunPlace(Place):
                 f"The votes of {', '.join(missing)} are missing in {directory.jobs}: run the same command again."
             )
         pool, last = len(self.plan.data.unlabeled), deciding[-1]
-        self._write(last.ensemble, History(first_labeled(deciding, pool), training_set_counts(deciding, pool)))
         remove_preliminary(directory.metrics_path)
+        self._write(last.ensemble, History(first_labeled(deciding, pool), training_set_counts(deciding, pool)))
 
     def _write(self, ensemble: Ensemble, history: History) -> None:
         directory, data = self.directory, self.plan.data

@@ -41,11 +41,17 @@ def write_metrics(path: Path, facts: Mapping[str, Any], summary: Summary) -> Non
     write_json(path, {**facts, "summary": summary.as_json()})
 
 
+def preliminary_voters(path: Path) -> list[str]:
+    """Return the names of the voters whose preliminary labels a `metrics.json` is about; none where it is not."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return list(map(str, json.loads(path.read_bytes())["preliminary"]))
+    return []
+
+
 def remove_preliminary(path: Path) -> None:
     """Remove a `metrics.json` that is about preliminary labels."""
-    with suppress(OSError, ValueError):
-        if "preliminary" in json.loads(path.read_bytes()):
-            path.unlink()
+    if preliminary_voters(path):
+        path.unlink()
 
 
 def replace_distilled(path: Path, found: Evaluation | None, facts: Mapping[str, Any]) -> None:

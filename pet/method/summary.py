@@ -18,6 +18,9 @@ SIMPLER = frozenset(
 WORTH_TELLING = 0.01
 """A classifier whose accuracy is so much under that of the ensemble is told of."""
 
+FAITHFUL_SHARE = 0.75
+"""Without test rows, a classifier that agrees with its ensemble on no more of the pool is told of."""
+
 SIGMAS = 1.96
 """Half-width of the 95 % interval, in standard errors of the difference of two proportions."""
 
@@ -68,6 +71,8 @@ def verdict(summary: Summary) -> str | None:
     out: the ensemble.
     """
     lines = {row.name: row for row in summary.rows}
+    if not SIMPLER & set(lines):
+        return None
     if (ours := lines.get(DISTILLED)) and ours.test:
         n, rows = ours.test.n, "test rows"
         found = {row.name: row.test.accuracy for row in summary.rows if row.test}
@@ -94,16 +99,22 @@ def verdict(summary: Summary) -> str | None:
 
 
 def weak_classifier(summary: Summary) -> str | None:
-    """Say so where the classifier is more than a point under the ensemble on the test rows; None where it is not."""
-    found = summary.test_figures()
+    """Say so where the classifier is more than a point under the ensemble on the test rows; None where it is not.
+
+    Without such rows: where it says something else than the ensemble of a quarter of the pool.
+    """
+    found, nearer = summary.test_figures(), "more unlabeled rows, or another distill.model, bring it nearer"
+    agrees = next((row.agreement for row in summary.rows if row.name == DISTILLED), None)
     if not {"ensemble", DISTILLED} <= set(found):
-        return None
+        if agrees is None or agrees > FAITHFUL_SHARE:
+            return None
+        return f"the classifier agrees with the ensemble that taught it on {agrees:.1%} of the pool: {nearer}"
     ensemble, ours = found["ensemble"].accuracy, found[DISTILLED].accuracy
     if round(ensemble - ours, 6) <= WORTH_TELLING:
         return None
     return (
-        f"the classifier is right on {ours:.1%} of the test rows, the ensemble that taught it on {ensemble:.1%}: more "
-        "unlabeled rows, or another distill.model, bring it nearer"
+        f"the classifier is right on {ours:.1%} of the test rows, the ensemble that taught it on {ensemble:.1%}: "
+        f"{nearer}"
     )
 
 

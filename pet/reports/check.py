@@ -95,8 +95,8 @@ def check(
         for spec in specs:
             reports.append(_pattern_report(data, model, spec, pool))
             advance(1)
-    readings = _readings(model, encoder, pool)
-    said = model.backbone.abilities.said(model.source.name, model.machine)
+    readings = _readings(model if specs else None, encoder, pool)
+    said = model.backbone.abilities.said(model.source.name, model.machine) if specs else None
     advice, problems = (*_unread(readings), *_advice(data, reports)), _problems(reports)
     problems = problems or list(dict.fromkeys(map(str, model.misfits(specs))))  # which want the words of the labels
     found = (tuple(reports), (*notes, *filter(None, [said])), tuple(problems), advice, data.task.descriptions)
@@ -110,9 +110,11 @@ def _row_counts(data: TaskData) -> str:
     return f"{len(data.labeled)} labeled ({labels}{more}), {len(data.unlabeled)} unlabeled, {len(data.test)} test rows"
 
 
-def _readings(model: SharedModel, encoder: ModelSource | None, pool: Sequence[Example]) -> tuple[Reading, ...]:
-    own = readability(model.backbone.tokenizer, pool)
-    readings = [Reading(model.source.name, own, OTHER_MODEL)]
+def _readings(model: SharedModel | None, encoder: ModelSource | None, pool: Sequence[Example]) -> tuple[Reading, ...]:
+    """Say how the models of a run read its texts: that of the patterns, if there are any, and the encoder."""
+    readings = []
+    if model is not None:
+        readings.append(Reading(model.source.name, readability(model.backbone.tokenizer, pool), OTHER_MODEL))
     if encoder is not None:
         found = readability(load_tokenizer(encoder.folder), pool)
         readings.append(Reading(encoder.name, found, OTHER_ENCODER))
@@ -208,7 +210,7 @@ def report_lines(report: CheckReport) -> list[str]:
             lines.append(
                 f"  zero-shot on the labeled rows  {pattern.accuracy:.1%}, calibrated {pattern.calibrated:.1%}"
             )
-    lines += ["", "words"]
+    lines += ["", "words"] if report.patterns else []
     # A byte-level tokenizer splits a word in another way where the mask is glued to what stands before it.
     for word in dict.fromkeys(word for pattern in report.patterns for word in pattern.words):
         state = word.problem or ("ok" if len(word.pieces) == 1 else "ok, several tokens")

@@ -4,7 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
 from pet.errors import ConfigError, near_matches
 
@@ -54,6 +62,15 @@ class Section(BaseModel):
 
     # A number where a name belongs (`--set task.name=2024`) is that name; infinity and NaN are no settings.
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, made: ValidatorFunctionWrapHandler) -> Any:
+        """Refuse true and false where a number belongs: they would count as 1 and 0."""
+        found = made(value)
+        if isinstance(value, bool) and isinstance(found, int | float) and not isinstance(found, bool):
+            raise ValueError("expected a number")
+        return found
 
 
 class SettingsFile(Section):

@@ -72,7 +72,7 @@ class RunConfig(SettingsFile):
         """Return a config of one voter, under that pattern, as `[train]` has it."""
         sections = {
             "prompts": self.prompts.model_copy(update={"patterns": (pattern,)}),
-            "train": self.train.model_copy(update={"voters": ()}),
+            "train": self.train.model_copy(update={"voters": (), **({"preset": "pet"} if self.train.is_fast else {})}),
             "ipet": self.ipet.model_copy(update={"generations": 1}),
         }
         return self.model_copy(update=sections)

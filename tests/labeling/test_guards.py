@@ -204,3 +204,15 @@ def test_a_ratio_of_labels_that_left_the_prior_is_told(shares: tuple[float, ...]
     kl = sum(share * np.log(share * len(shares)) for share in shares if share)
     figures = GenerationFigures(dict(zip(ABC, shares, strict=False)), float(kl), 1.0, 0.0, rows)
     assert uneven_labels(figures, prior) == found
+
+
+def test_of_many_labels_some_have_no_row_by_chance() -> None:
+    labels, prior = [f"l{i}" for i in range(77)], np.full(77, 1 / 77)
+
+    def told(empty: int) -> str | None:
+        shares = dict.fromkeys(labels[:empty], 0.0) | dict.fromkeys(labels[empty:], 1 / (77 - empty))
+        return uneven_labels(GenerationFigures(shares, 0.1, 1.0, 0.0, 200), prior)
+
+    # Of 200 rows drawn at random, each of 77 labels gets none with a probability of 7 %: five or six do.
+    assert told(7) is None
+    assert told(20) == "no row is given the label 'l0', 'l1', 'l2' and 17 more labels"

@@ -112,6 +112,7 @@ NOT_MEASURED = (
         (measured(ensemble=0.1, distilled_classifier=0.9), None),  # nothing simpler was tried
         (measured(distilled_classifier=0.5, **{"generation_1": 0.9, "zero-shot_(calibrated)": 0.9}), None),
         (held_out(ensemble=0.1, distilled_classifier=0.9), None),
+        (Summary((SummaryRow("ensemble", 1.0, None),), 4), None),  # with test rows, too, there would be nothing
         (Summary((SummaryRow("ensemble", 1.0, None), SummaryRow("supervised baseline", 0.9, None)), 4), NOT_MEASURED),
     ],
 )
@@ -164,3 +165,11 @@ def test_a_classifier_under_its_ensemble_is_told_of() -> None:
     assert weak_classifier(measured(ensemble=0.65, distilled_classifier=0.64)) is None
     assert weak_classifier(measured(ensemble=0.65, distilled_classifier=0.9)) is None
     assert weak_classifier(held_out(ensemble=0.65)) is None
+
+
+def test_a_classifier_that_says_other_things_than_its_ensemble_is_told_of() -> None:
+    def said(agreement: float) -> str | None:
+        return weak_classifier(Summary((SummaryRow("distilled classifier", agreement, None),), 4))
+
+    assert str(said(0.0)).startswith("the classifier agrees with the ensemble that taught it on 0.0% of the pool")
+    assert said(0.9) is None

@@ -35,6 +35,8 @@ def write(folder: Path, text: str) -> Path:
         ("[train]\nbatch_size = 0", "train.batch_size: input should be greater than or equal to 1, found 0"),
         ("[train]\nlearning_rate = 0", "train.learning_rate: input should be greater than 0"),
         ("[train]\nlearning_rate = inf", "train.learning_rate: input should be a finite number"),
+        ("[train]\nstop_loss = true", "train.stop_loss: expected a number, found True"),
+        ("[distill]\nsteps = false", "distill.steps: expected a number, found False"),
         ("[train]\nlearning_rate = nan", "train.learning_rate: input should be a finite number"),
         ("[train]\nauxiliary_mlm = 1.0", "train.auxiliary_mlm: input should be less than 1"),
         ("[train]\naccumulation = 3", "accumulation = 3 does not divide batch_size = 16"),
