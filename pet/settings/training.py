@@ -33,7 +33,7 @@ Learner = Literal["pvp", "embedding", "contrastive"]
 FAST = "fast"
 """The preset of a run without patterns."""
 
-_check_fast_or_preset = expecting(f"{FAST}, or one of {', '.join(PRESETS)}", [FAST, *PRESETS].__contains__)
+_check_fast_or_preset = expecting(f"one of {', '.join(PRESETS)}, or {FAST}", [*PRESETS, FAST].__contains__)
 _check_name = expecting("letters, digits, '.', '_' and '-'", re.compile(r"[\w.-]*").fullmatch)
 
 

@@ -26,9 +26,10 @@ def command(*arguments: str | Path) -> Result:
         ([], []),
         (["--accept-all"], ["ipet.accept_all=true"]),
         (["--keep-models"], ["run.keep_models=true"]),
+        (["--fast"], ["train.preset=fast"]),
         (
             ["--keep-models", "--set", "ipet.accept_all=false", "--accept-all", "--on-bad-row", "skip"],
-            ["ipet.accept_all=false", 'data.on_bad_row="skip"', "ipet.accept_all=true", "run.keep_models=true"],
+            ["ipet.accept_all=false", "ipet.accept_all=true", "run.keep_models=true", 'data.on_bad_row="skip"'],
         ),
     ],
 )
