@@ -62,9 +62,10 @@ class Choice:
     def lines(self) -> list[str]:
         """Say what was chosen, by what, and what is to be expected of it."""
         if not self.held_out:
+            trained = "trained for a fixed number of steps, " if self.chosen.updates else ""
             return [
-                f"classifier: {self.chosen.told()}; the pool has too few rows to hold any out, so that it was trained "
-                "for a fixed number of steps, compared with no other and not calibrated"
+                f"classifier: {self.chosen.told()}; the pool has too few rows to hold any out, so that it was "
+                f"{trained}compared with no other and not calibrated"
             ]
         others = [one.told() for one in self.candidates if one != self.chosen]
         than = f"; others: {', '.join(others)}" if others else ""
