@@ -48,6 +48,12 @@ class RunRows:
         """The columns of the labeled rows, int64 [n]."""
         return gold_columns(self.data.labeled, self.data.task.labels)
 
+    @cached_property
+    def letters(self) -> float:
+        """The mean letters of a labeled row, or, without any, of the rows that are compared."""
+        rows = self.data.labeled or self.sample
+        return float(np.mean([sum(map(len, row.fields.values())) for row in rows])) if len(rows) else 0.0
+
     @property
     def content_free(self) -> list[Example]:
         """Inputs that say nothing, for contextual calibration (2102.09690, section 4)."""

@@ -19,7 +19,7 @@ from pet.learners.models.encoder import Encoder
 from pet.learners.models.sources import ModelSource
 from pet.learners.models.training import TrainLog
 from pet.learners.voters.base import Voter
-from pet.learners.voters.contrastive import ContrastiveVoter, tuning_settings, updates_for
+from pet.learners.voters.contrastive import ContrastiveVoter, tuning_settings
 from pet.learners.voters.embedding import AnySpec, EmbeddingSpec, LinearVoter, trained_voter
 from pet.learners.voters.embedding import Rows as VectorRows
 from pet.learners.voters.spec import VoterSpec
@@ -217,11 +217,12 @@ def contrastive_vote(
         kept = np.setdiff1d(np.arange(len(data.labeled)), training.gold)
         name = f"tuning and voting {spec.name}" + (f", generation {generation}" if generation else "")
         read = len(rows) + len(data.labeled) + sum(map(len, parts.values()))
-        with jobs.runner.stages.stage(name, updates_for(len(training)) + read) as advance:
+        settings = tuning_settings(len(training), jobs.rows.letters)
+        with jobs.runner.stages.stage(name, (settings.steps or 0) + read) as advance:
             encoder, form = Encoder.load(found.source, jobs.machine), jobs.rows.form
             voter = ContrastiveVoter(encoder, tuple(form.columns), form.max_length, jobs.rows.label_texts, found.mean)
             rng = rng_for(jobs.seed, "train", spec.kind, spec.seed_index, generation)
-            log = voter.train(training.examples(data), tuning_settings(len(training)), rng, advance)
+            log = voter.train(training.examples(data), settings, rng, advance)
             jobs.runner.note(f"{job.name}: tuned for {log.updates} updates, to a loss of {log.last:.3f}")
             labeled = voter.embed(data.labeled, advance)
             on_gold = voter.scores(labeled)

@@ -115,16 +115,14 @@ def test_families_count_alike_without_gold_rows_however_many_voters_they_have() 
     assert found.on_test() == pytest.approx(np.sqrt(0.5) * np.array([[0.5, 1.5], [3.0, 0.0]]), abs=1e-6)
 
 
-def test_a_tuned_encoder_counts_more_than_the_vectors_as_they_are() -> None:
+def test_a_tuned_encoder_votes_in_the_place_of_the_vectors_as_they_are() -> None:
     tuned = replace(VECTORS, learner="contrastive")
     voters = [FIRST, replace(SECOND, spec=VECTORS), replace(SECOND, spec=tuned)]
     found = together(voters, rules_of(AUTO, [[], [], []], np.empty(0, np.int64)))
-    assert found.weights == pytest.approx([0.5, 0.125, 0.375])
-    # On gold rows that only one of them has not learned from, it speaks for the family.
-    right = np.array([[3.0, 0.0], [0.0, 3.0]], np.float32)
-    voters = [scores_of(spec, SECOND.pool, right * sign) for spec, sign in ((VECTORS, -1), (tuned, 1))]
-    alone = together(voters, rules_of(AUTO, [[False, False], [True, True]]))
-    assert alone.weights == pytest.approx([0.25, 0.75])
+    assert found.weights == pytest.approx([0.5, 0.0, 0.5])
+    other = replace(tuned, source=ModelSource("other", Path("other")))
+    beside = together([FIRST, voters[1], replace(SECOND, spec=other)], rules_of(AUTO, [[]] * 3, np.empty(0, np.int64)))
+    assert beside.weights == pytest.approx([0.5, 0.25, 0.25])
 
 
 def test_a_family_weighs_what_its_mean_is_worth_on_the_rows_it_did_not_learn_from() -> None:

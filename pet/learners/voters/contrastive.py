@@ -38,32 +38,43 @@ LONGEST = 128
 PASSES, LEAST, MOST = 3, 12, 60
 """How often the rows are gone through, and the fewest and the most updates."""
 
+SHORT, MOST_OF_SHORT = 2000.0, 40
+"""Updates times the letters of a row are so many at least, but the updates on short rows no more than these.
 
-def updates_for(rows: int) -> int:
-    """Return the updates that an encoder is tuned for on so many rows; there is nothing to do without any.
+They cost little: from 12 to 20 and 40 updates of 48 questions of 50 letters, accuracy on train rows that were not drawn
+rose from 80.0 to 81.7 and 85.3 (TREC); news of 240 letters (AG News) had 85.7, 83.3 and 83.7.
+"""
 
-    >>> [updates_for(rows) for rows in (0, 16, 385, 5000)]
+
+def updates_for(rows: int, letters: float) -> int:
+    """Return the updates that an encoder is tuned for on so many rows, of so many letters in the mean.
+
+    >>> [updates_for(rows, 240) for rows in (0, 16, 385, 5000)]
     [0, 12, 37, 60]
+    >>> updates_for(48, 50), updates_for(48, 130)
+    (40, 15)
     """
-    return min(MOST, max(LEAST, -(-PASSES * rows // BATCH))) if rows else 0
+    least = min(MOST_OF_SHORT, max(LEAST, int(SHORT / max(1.0, letters))))
+    return min(MOST, max(least, -(-PASSES * rows // BATCH))) if rows else 0
 
 
-def tuning_settings(rows: int) -> OptimizerSettings:
-    """Return how an encoder is tuned on so many rows, at least one.
+def tuning_settings(rows: int, letters: float) -> OptimizerSettings:
+    """Return how an encoder is tuned on so many rows, at least one, of so many letters in the mean.
 
-    >>> tuning_settings(16).steps, tuning_settings(16).batch_size
+    >>> tuning_settings(16, 240).steps, tuning_settings(16, 240).batch_size
     (12, 16)
     """
-    return OptimizerSettings(steps=updates_for(rows), batch_size=min(BATCH, rows), learning_rate=LEARNING_RATE)
+    steps = updates_for(rows, letters)
+    return OptimizerSettings(steps=steps, batch_size=min(BATCH, rows), learning_rate=LEARNING_RATE)
 
 
-def rows_learned(rows: int) -> int:
+def rows_learned(rows: int, letters: float) -> int:
     """Return how many rows go through the encoder while it is tuned on so many, texts of labels aside.
 
-    >>> rows_learned(16), rows_learned(385)
+    >>> rows_learned(16, 240), rows_learned(385, 240)
     (192, 1184)
     """
-    return updates_for(rows) * min(BATCH, rows)
+    return updates_for(rows, letters) * min(BATCH, rows)
 
 
 @dataclass

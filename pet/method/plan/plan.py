@@ -290,7 +290,7 @@ class Plan:
         named = (self.encoder, *(spec.source for spec in self.embeddings))
         sources = {source.digest: source for source in named if source}
         drawn = [int(self.drawing.growth.wanted(number).sum()) if number else 0 for number in range(self.generations)]
-        learned = tuple(rows_learned(len(self.gold) + rows) for rows in drawn)
+        learned = tuple(rows_learned(len(self.gold) + rows, self.rows.letters) for rows in drawn)
 
         def load(source: ModelSource) -> EncoderLoad:
             own = [spec for spec in self.embeddings if spec.source.digest == source.digest]

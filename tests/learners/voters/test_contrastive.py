@@ -38,7 +38,7 @@ def build(tmp_path: Path, machine: Machine) -> Build:
     return voter
 
 
-FAST = tuning_settings(24).model_copy(update={"learning_rate": 1e-2})
+FAST = tuning_settings(24, 240).model_copy(update={"learning_rate": 1e-2})
 """What so small an encoder needs."""
 
 
@@ -75,12 +75,12 @@ def test_the_gradient_of_the_loss_is_finite() -> None:
 
 @pytest.mark.parametrize("rows", [1, 16, 48, 385, 10_000])
 def test_updates_lie_between_bounds(rows: int) -> None:
-    assert LEAST <= updates_for(rows) <= MOST
-    assert rows_learned(rows) == updates_for(rows) * min(rows, BATCH)
+    assert LEAST <= updates_for(rows, 240) <= MOST
+    assert rows_learned(rows, 240) == updates_for(rows, 240) * min(rows, BATCH)
 
 
 def test_nothing_is_learned_from_no_rows() -> None:
-    assert updates_for(0) == rows_learned(0) == 0
+    assert updates_for(0, 240) == rows_learned(0, 240) == 0
 
 
 def test_rows_of_a_label_come_together_and_words_stay(build: Build, rows: list[Example]) -> None:
@@ -89,7 +89,7 @@ def test_rows_of_a_label_come_together_and_words_stay(build: Build, rows: list[E
     before, words_before = contrast(encoder.embed(rows, ("text",), 32), rows), words.detach().clone()
     heard: list[int] = []
     log = voter.train(rows[:24], FAST, generator(), heard.append)
-    assert sum(heard) == log.updates == updates_for(24) and log.last < log.losses[0]
+    assert sum(heard) == log.updates == updates_for(24, 240) and log.last < log.losses[0]
     assert contrast(encoder.embed(rows, ("text",), 32), rows) > before + 0.1
     assert torch.equal(words, words_before)
     unseen = voter.scores(voter.embed(rows[24:]))
@@ -117,7 +117,7 @@ def test_the_seed_decides_everything(build: Build, rows: list[Example]) -> None:
 
 def test_one_row_is_enough(build: Build, rows: list[Example]) -> None:
     voter = build()
-    assert np.isfinite(voter.train(rows[:1], tuning_settings(1), generator()).losses).all()
+    assert np.isfinite(voter.train(rows[:1], tuning_settings(1, 240), generator()).losses).all()
     assert np.isfinite(voter.scores(voter.embed(rows))).all()
 
 
