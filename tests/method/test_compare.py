@@ -13,8 +13,10 @@ from stand_ins import Asked, Scores, truth
 from toy import THREE
 
 import pet
+from pet.labeling.votes import SoftLabels, Votes
 from pet.learners.students.classifier import TextClassifier
-from pet.method.compare import Embeddings, OnGold, compare, supervised
+from pet.method.compare import Embeddings, OnGold, compare, given_line, supervised
+from pet.method.generation import Ensemble
 from pet.method.jobs import Jobs
 from pet.method.plan.plan import Plan, prepare
 from pet.method.summary import Summary, SummaryRow
@@ -184,3 +186,15 @@ def test_a_generation_agrees_with_the_ensemble_on_the_rows_that_it_labeled(
     summary, _ = compared(larger(*THREE), voter)
     found = {row.name: row.agreement for row in summary.rows}
     assert [found[f"generation {number}"] for number in range(3)] == [0.75, 1.0, 1.0]
+
+
+def test_labels_given_are_told_in_short() -> None:
+    labels, ids = tuple(f"l{i:02}" for i in range(12)), tuple("abc")
+    scores, nothing = np.eye(12, dtype=np.float32)[[11, 11, 3]], np.empty((1, 0, 12))
+    votes, mean = Votes("t/p+v", 0, ids, labels, scores), SoftLabels(ids, labels, scores)
+    found = given_line(Ensemble((votes,), mean, nothing, nothing))
+    assert found.startswith("labels given: l11 2, l03 1, l00 0, ")
+    assert found.endswith(" and 2 more labels; the voters differ on 0 of 3 rows")
+    refined = SoftLabels(ids, labels, scores[[0, 0, 0]])
+    found = given_line(Ensemble((votes,), mean, nothing, nothing, refined=refined))
+    assert found.endswith("; after the refinement the label is another than that of the one voter on 1 of 3 rows")

@@ -130,7 +130,9 @@ def test_without_rows_held_out_it_trains_as_long_as_said(sources: dict[str, Mode
     student, choice = trials(rows, sources["bert"], held=False).run()
     assert sizes(choice) == ["same"] and choice.chosen.updates == 40
     assert student.form.acceptance is None
-    assert "too few rows to hold any out" in choice.lines()[0]
+    assert "too few rows to hold any out" in choice.lines()[0] and "a fixed number of steps" in choice.lines()[0]
+    _, choice = trials(rows, sources["bert"], size="logistic", held=False).run()
+    assert "a fixed number of steps" not in choice.lines()[0]
 
 
 def test_the_same_seed_gives_the_same_student(sources: dict[str, ModelSource], rows: list[Example]) -> None:
