@@ -86,8 +86,8 @@ def kept_if_sound(before: Generation, after: Generation, plain: RunPlace, taught
     """Return the place whose model has learned, unless the labels of its voters are worse than those `before`.
 
     They are if the accuracy on gold rows held out is lower, by however little, or `after` is rejected as a generation
-    that goes on from the other one would be. Without gold rows held out, the masked words of filled patterns that were
-    only measured on have to be told at least as well as before.
+    that goes on from the other one would be. Without gold rows held out, the loss of masked words must not be higher
+    than before, in filled patterns that were only measured on.
     """
     about = taught.adaptation[NAME]
     objection = after.rejected or _objection(before, after, about)
@@ -109,5 +109,5 @@ def _objection(before: Generation, after: Generation, about: Mapping[str, Any]) 
         rows, fell = len(now.correct), now.accuracy < was.accuracy
         how = f"the accuracy on {rows} gold rows held out fell from {was.accuracy:.1%} to {now.accuracy:.1%}"
         return how if fell else None
-    worse = about["accuracy_after"] < about["accuracy_before"]
-    return "fewer masked words of filled patterns are told" if worse else None
+    first, last = (about["curve"][place]["valid_loss"] for place in (0, -1))
+    return f"the loss of masked words rose from {first:.3f} to {last:.3f}" if last > first else None
