@@ -87,7 +87,7 @@ def check_commands(settings: pet.RunConfig, root: Path, announced: Announced) ->
         ADAPTED,
         WEIGHTED,
         (*ADAPTED, *WEIGHTED, "train.seeds=2"),
-        PROMPTED,
+        (*PROMPTED, *WEIGHTED),
         (*PROMPTED, *THREE, "ipet.accept_all=true"),
         ("ipet.held_out=true", "train.seeds=2"),  # a baseline for each fold
         (*WEIGHTED, "data.train=''"),  # nothing to weigh by

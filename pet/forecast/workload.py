@@ -160,6 +160,7 @@ class Workload:
         yield from self._embedding()
         if self.adaptation and self.first_votes:
             yield from self._patterns(0, self.first_votes)
+            yield from self._untrained() if self.weighed else ()
             yield self.adaptation
         yield from self._voting()
         if whole:
