@@ -11,15 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
+from pet.learners.voters.spec import distinct_pvps
 from pet.method.adapt import adapted
 from pet.method.compare import compare, quality_line
 from pet.method.draw import first_sets, next_training_sets, rows_to_label
 from pet.method.ensemble import calibrate, weigh
-from pet.method.generation import Ensemble, Generation, accepted
+from pet.method.generation import Ensemble, Generation, TrainingSet, accepted
+from pet.method.jobs import Jobs
 from pet.method.judge import judge
 from pet.method.place import RunPlace, RunResult
 from pet.method.plan.opening import open_place, reopen_place
 from pet.method.plan.plan import Plan, prepare
+from pet.method.prompted import kept_if_sound, prompted
 from pet.method.refine import refine
 from pet.method.teach import teach
 from pet.method.vote import vote
@@ -45,7 +48,7 @@ def run(
     """
     # All that is named is read, checked and tried; from here on nothing of it changes.
     with open_place(prepare(config), output_dir, force=force, quiet=quiet, shared=shared) as place:
-        place = adapted(place)
+        place = begin(place.plan, place)
         generations = label_pool(place.plan, place)
         place.tell_of_labels(accepted(generations)[-1])
         rows = place.labeled_rows()
@@ -59,27 +62,46 @@ def label(
 ) -> RunResult:
     """Label the pool and stop at `pseudo_labels.parquet`; `run` on the same directory goes on from there."""
     with open_place(prepare(config), output_dir, force=force, quiet=quiet, whole=False) as place:
-        place = adapted(place)
+        place = begin(place.plan, place)
         last = accepted(label_pool(place.plan, place))[-1]
         place.tell_of_labels(last)
         place.log.say(quality_line(last.ensemble, place.plan.data))
         return place.labeled(last.soft)
 
 
+def begin(plan: Plan, place: RunPlace) -> RunPlace:
+    """Write the labels that take seconds, and let the model read the pool as `[adapt]` says, once for all that follows.
+
+    For "pcp" generation 0 votes, fills the patterns that the model then reads, and votes anew.
+    """
+    if plan.quickest and place.awaits_first_labels:
+        place.write_first_labels(plan.quickest.voters, first_labels(plan.quickest, place))
+    if plan.config.adapt.method != "pcp":
+        return adapted(plan.config.adapt, place)
+    before = first_generation(plan, place)
+    taught = prompted(before, distinct_pvps(plan.patterns), plan.config.adapt, place)
+    return kept_if_sound(before, first_generation(plan, taught, [before]), place, taught)
+
+
+def first_generation(plan: Plan, place: RunPlace, kept: Sequence[Generation] = ()) -> Generation:
+    """Return what generation 0 says, judged as one that goes on from those that were kept."""
+    sets, rows = first_sets(plan.drawing), rows_to_label(0, None, plan.drawing)
+    with place.processes(place.jobs) as processes:
+        ensemble = ask(plan, sets, rows, 0, place.jobs, processes)
+    # What the model has read is no generation: whether to keep it is not asked of `accept_all`.
+    return judge(0, sets, rows, ensemble, kept, replace(plan.guards, accept_all=False) if kept else plan.guards)
+
+
 def label_pool(plan: Plan, place: RunPlace) -> list[Generation]:
     """Train generations of voters, and label the pool with the last one accepted; one generation is plain PET."""
     found: list[Generation] = []
-    if plan.quickest and place.awaits_first_labels:
-        place.write_first_labels(plan.quickest.voters, first_labels(plan.quickest, place))
     with place.processes(place.jobs) as processes:
         for number in range(plan.generations):
             kept = accepted(found)
             source = kept[-1] if kept else None
             sets = next_training_sets(source, number, plan.drawing, place.log) if source else first_sets(plan.drawing)
             rows = rows_to_label(number, source, plan.drawing)
-            scores = vote(plan.voters, sets, rows, number, place.jobs, processes)
-            ensemble = weigh(calibrate(scores, plan.rules), rows, plan.rules, place.jobs)
-            ensemble = refine(ensemble, rows, plan.refinement, place.jobs)
+            ensemble = ask(plan, sets, rows, number, place.jobs, processes)
             found.append(judge(number, sets, rows, ensemble, kept, plan.guards))
             place.tell_of(found[-1])
             place.keep(found[-1])
@@ -88,12 +110,24 @@ def label_pool(plan: Plan, place: RunPlace) -> list[Generation]:
     return found
 
 
+def ask(
+    plan: Plan,
+    sets: Sequence[TrainingSet],
+    rows: np.ndarray,
+    number: int,
+    jobs: Jobs,
+    processes: Processes | None = None,
+) -> Ensemble:
+    """Train the voters of a generation on their sets, and return what they say together of pool rows (int64 [n])."""
+    scores = vote(plan.voters, sets, rows, number, jobs, processes)
+    ensemble = weigh(calibrate(scores, plan.rules), rows, plan.rules, jobs)
+    return refine(ensemble, rows, plan.refinement, jobs)
+
+
 def first_labels(quickest: Plan, place: RunPlace) -> Ensemble:
     """Label the pool by the voters that take seconds, for whoever does not want to wait for the others."""
     pool = np.arange(len(quickest.data.unlabeled))
-    scores = vote(quickest.voters, first_sets(quickest.drawing), pool, 0, place.jobs)
-    ensemble = weigh(calibrate(scores, quickest.rules), pool, quickest.rules, place.jobs)
-    return refine(ensemble, pool, quickest.refinement, place.jobs)
+    return ask(quickest, first_sets(quickest.drawing), pool, 0, place.jobs)
 
 
 def over_whole_pool(
@@ -105,9 +139,7 @@ def over_whole_pool(
         return found
     place.log.say(f"generation {last.number} labels the whole pool")
     place.jobs.runner.stages.total += len(plan.voters)
-    scores = vote(plan.voters, last.sets, pool, last.number, place.jobs, processes)
-    ensemble = weigh(calibrate(scores, plan.rules), pool, plan.rules, place.jobs)
-    ensemble = refine(ensemble, pool, plan.refinement, place.jobs)
+    ensemble = ask(plan, last.sets, pool, last.number, place.jobs, processes)
     whole = judge(last.number, last.sets, pool, ensemble, (), plan.guards)
     figures = replace(whole.figures, changed=last.figures.changed)
     whole = replace(whole, step=last.step, continues=last.continues, figures=figures)

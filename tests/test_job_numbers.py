@@ -21,6 +21,7 @@ Config = Callable[..., pet.RunConfig]
 
 QUICK = ("train.steps=1", "distill.steps=1")
 ADAPTED = ("adapt.method=mlm", "adapt.steps=1")
+PROMPTED = ("adapt.method=pcp", "adapt.steps=1")
 WEIGHTED = ("ensemble.weighting=accuracy",)
 # The first two generations label 24 and 60 of 120 rows.
 GROWN = (*THREE, "ipet.growth=1.5", "data.examples_per_label=4")
@@ -86,6 +87,8 @@ def check_commands(settings: pet.RunConfig, root: Path, announced: Announced) ->
         ADAPTED,
         WEIGHTED,
         (*ADAPTED, *WEIGHTED, "train.seeds=2"),
+        (*PROMPTED, *WEIGHTED),
+        (*PROMPTED, *THREE, "ipet.accept_all=true"),
         ("ipet.held_out=true", "train.seeds=2"),  # a baseline for each fold
         (*WEIGHTED, "data.train=''"),  # nothing to weigh by
         ("run.baseline=false", "distill.size=static"),
@@ -124,6 +127,7 @@ def test_voters_that_label_the_whole_pool_in_the_end_are_counted_too(
         (),
         ("ipet.generations=2", "ipet.growth=2", "ipet.accept_all=true"),
         ("data.train=''",),
+        PROMPTED,
         ("train.embedding=false",),
         (*WEIGHTED, "refine.method=none"),
     ],

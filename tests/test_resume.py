@@ -140,6 +140,11 @@ def test_kills_amid_generations_change_no_byte(
         kill_at_random(server, whole, tmp_path, KILLS // 3)
 
 
+def test_kills_of_a_run_that_reads_filled_patterns_change_no_byte(toy_pipeline: Path, tmp_path: Path) -> None:
+    with serving(Server(tmp_path, toy_pipeline, ("adapt.method=pcp", "distill.steps=3"))) as server:
+        kill_at_random(server, uninterrupted(server, tmp_path / "whole" / "run"), tmp_path, KILLS // 4)
+
+
 def test_kills_of_a_run_of_both_families_change_no_byte(both_pipeline: Path, tmp_path: Path) -> None:
     with serving(Server(tmp_path, both_pipeline, ("distill.steps=3",))) as server:
         kill_at_random(server, uninterrupted(server, tmp_path / "whole" / "run"), tmp_path, KILLS // 2)

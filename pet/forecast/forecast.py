@@ -126,7 +126,7 @@ def forecast(work: Workload, rates: Rates, done: Counter[str] | None = None, who
 
 def _score_bytes(work: Workload) -> int:
     """Return the bytes of all voters' scores of all generations."""
-    return FLOAT * work.labels * len(work.voters) * sum(work.generation_rows)
+    return FLOAT * work.labels * len(work.voters) * work.scored_rows
 
 
 def _disk(work: Workload, rates: Rates, whole: bool) -> int:
@@ -137,7 +137,8 @@ def _disk(work: Workload, rates: Rates, whole: bool) -> int:
     per_row = TEXT_SHARE * rates.row + FLOAT * (work.labels + 4) + TOKEN_LISTS * FLOAT * rates.tokens[NO_PATTERN]
     size = 2 * _score_bytes(work) + per_row * (work.pool + work.labeled)
     if work.keep_models:
-        size += len(work.generation_rows) * sum(_kept(voter.variant, rates) for voter in work.voters)
+        times = len(work.generation_rows) + (work.first_votes > 0)
+        size += times * sum(_kept(voter.variant, rates) for voter in work.voters)
     if work.adaptation:
         size += FLOAT * rates.weights + rates.tokenizer
     for encoder in work.encoders:

@@ -22,6 +22,9 @@ NO_PATTERN = ""
 MOST_STEPS, MOST_PASSES = 200, 4
 """Without a limit an adaptation ends after so many steps, or so many times the text: whichever comes first."""
 
+MOST_FILLED = 20_000
+"""A pattern is filled with so many pool rows at most: more than are read in the most steps without a limit."""
+
 
 @dataclass(frozen=True)
 class VoterLoad:
@@ -152,9 +155,13 @@ class Workload:
 
     def jobs(self, whole: bool = True) -> Iterator[JobLoad]:
         """Yield the jobs; only those that the labels need unless `whole`."""
-        if self.adaptation:
+        if self.adaptation and not self.first_votes:
             yield self.adaptation
         yield from self._embedding()
+        if self.adaptation and self.first_votes:
+            yield from self._patterns(0, self.first_votes)
+            yield from self._untrained() if self.weighed else ()
+            yield self.adaptation
         yield from self._voting()
         if whole:
             yield from self._comparing()
@@ -177,18 +184,35 @@ class Workload:
         rounds = -(-len(self.voters) // self.workers)
         return self.gain * rounds / len(self.voters) if self.workers > 1 else 1.0
 
+    @property
+    def first_votes(self) -> int:
+        """The pool rows that the patterns of generation 0 label once more, for an adaptation that reads labels."""
+        return self.generation_rows[0] if self.adaptation and self.adaptation.pattern != NO_PATTERN else 0
+
+    @property
+    def scored_rows(self) -> int:
+        """The pool rows that each voter with a pattern scores, in all generations."""
+        return self.first_votes + sum(self.generation_rows)
+
+    def _stage(self, number: int) -> str:
+        return f"generation {number}" if len(self.generation_rows) > 1 else "voters"
+
+    def _patterns(self, number: int, rows: int) -> Iterator[JobLoad]:
+        parts, prefix = self._asked(rows), f"generation-{number}/" if number else ""
+        for voter in self.voters:
+            # Without a row to learn from the first voters are the pretrained model as it is.
+            learns = number > 0 or self.labeled > 0 or voter.explained
+            name, steps = f"{prefix}voter/{voter.name}", voter.steps * voter.restarts if learns else 0
+            variant = voter.variant if learns else ""
+            yield JobLoad(self._stage(number), name, voter.pattern, parts, variant, steps, share=self._share)
+
+    def _asked(self, rows: int) -> dict[str, int]:
+        return {"pool": rows, "labeled": self.labeled, "test": self.test}
+
     def _voting(self) -> Iterator[JobLoad]:
-        several = len(self.generation_rows) > 1
         for number, rows in enumerate(self.generation_rows):
-            parts = {"pool": rows, "labeled": self.labeled, "test": self.test}
-            stage = f"generation {number}" if several else "voters"
-            prefix = f"generation-{number}/" if number else ""
-            for voter in self.voters:
-                # Without a row to learn from the first voters are the pretrained model as it is.
-                learns = number > 0 or self.labeled > 0 or voter.explained
-                name, steps = f"{prefix}voter/{voter.name}", voter.steps * voter.restarts if learns else 0
-                variant = voter.variant if learns else ""
-                yield JobLoad(stage, name, voter.pattern, parts, variant, steps, share=self._share)
+            yield from self._patterns(number, rows)
+            parts, stage, prefix = self._asked(rows), self._stage(number), f"generation-{number}/" if number else ""
             for encoder in self.encoders:
                 for voter_name in encoder.voters:
                     yield JobLoad(stage, f"{prefix}voter/{voter_name}", NO_PATTERN, {})
@@ -239,18 +263,21 @@ def variant_of(spec: VoterSpec) -> str:
     return spec.train.model_dump_json(exclude=others, exclude_none=True)
 
 
-def adaptation_load(settings: AdaptSettings, max_length: int, pool: int) -> JobLoad | None:
-    """Count what the model reads of a pool before any voter is trained; None where it reads nothing."""
+def adaptation_load(settings: AdaptSettings, max_length: int, pool: int, filled: Mapping[str, int]) -> JobLoad | None:
+    """Count what the model reads: the rows of a pool, or patterns `filled` with so many of them; None if nothing."""
     if settings.method == "none":
         return None
+    pattern, texts = NO_PATTERN, pool
+    if settings.method == "pcp":
+        pattern, texts = next(iter(filled)), sum(min(rows, MOST_FILLED) for rows in filled.values())
     limited = settings.is_limited
     passes, steps = (math.inf, settings.steps or math.inf) if limited else (MOST_PASSES, MOST_STEPS)
     tokens = min(steps * settings.batch_size * max_length, settings.tokens or math.inf)
     return JobLoad(
         stage="adapting",
         name="adapt",
-        pattern=NO_PATTERN,
-        rows={"pool": LEARNED * passes * pool},
+        pattern=pattern,
+        rows={"pool": LEARNED * passes * texts},
         most_tokens=LEARNED * tokens,
         most_seconds=60.0 * (settings.minutes or math.inf),
     )

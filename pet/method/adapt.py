@@ -1,15 +1,19 @@
-"""Adaptation: before anything is trained on labels, the model reads the texts of the pool as it was pretrained.
+"""Adaptation: before the voters are trained, the model reads the pool as it was pretrained.
 
 The paper's figure 5 (2001.07676) and 2004.10964: text of the domain helps, and that adds to what patterns do. It is one
-job, done once for all voters; every other job of the run starts from the weights that it leaves.
+job, done once for all voters; every other job of the run starts from the weights that it leaves. What is read are the
+texts of the pool, or patterns filled with them and their labels (see `pet.method.prompted`).
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import compress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pet.data.rows import Rows
 from pet.errors import ModelError, RunError
@@ -28,7 +32,9 @@ from pet.runs.results import Work
 from pet.seeding import derive_seed
 from pet.settings.pretraining import AdaptSettings, LimitSettings, MaskingSettings, UpdateSettings
 
-_NAME = "adapt"
+NAME = "adapt"
+"""The name of the job."""
+
 _MODEL, _FIGURES = "model", "training.json"
 
 _HELD_OUT = 20
@@ -37,20 +43,43 @@ _HELD_OUT = 20
 _MEASURED_TOKENS, _MEASUREMENTS = 16_384, 4
 
 
-def adapted(place: RunPlace) -> RunPlace:
-    """Return a place whose model has read the pool as the settings say; the same one for the method "none".
+Texts = Callable[[InitialModel], tuple[Corpus, Corpus]]
+"""Makes, for the model that is to read them, the rows that it learns from and those that are only measured on."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a model reads: `what` it is, for people; its `texts`, and what they depend on, as plain values by name.
+
+    The weights that are kept are `trained_share` of the trained ones and, for the rest, those of the start.
+    """
+
+    what: str
+    texts: Texts
+    depends: Mapping[str, object] = field(default_factory=dict)
+    trained_share: float = 1.0
+
+
+def adapted(settings: AdaptSettings, place: RunPlace) -> RunPlace:
+    """Return a place whose model has read the texts of the pool; the same one but for the method "mlm".
 
     Raises `ModelError` if the model has no trained masked-LM head.
     """
-    settings, jobs = place.plan.config.adapt, place.jobs
-    if settings.method == "none":
-        return place
+    return read(Reading("the pool", partial(_pool, place.jobs)), settings, place) if settings.method == "mlm" else place
+
+
+def read(reading: Reading, settings: AdaptSettings, place: RunPlace) -> RunPlace:
+    """Return a place whose model has read something, as a job; all of its jobs start from there.
+
+    Raises `ModelError` if the model has no trained masked-LM head.
+    """
+    jobs, what = place.jobs, reading.what
     defaults = [] if settings.is_limited else [MOST_STEPS, MOST_PASSES]
-    job = jobs.runner.job(_NAME, settings=settings.model_dump(mode="json"), defaults=defaults)
+    job = jobs.runner.job(NAME, settings=settings.model_dump(mode="json"), defaults=defaults, **reading.depends)
     jobs.model.unload()
-    folder = jobs.runner.folder(job, lambda folder: _read_pool(folder, settings, jobs))
+    folder = jobs.runner.folder(job, lambda folder: _read(folder, reading, settings, jobs))
     curve = json.loads((folder / _FIGURES).read_text(encoding="utf-8"))["curve"]
-    jobs.runner.journal.keys[_NAME] = job.key
+    jobs.runner.journal.keys[NAME] = job.key
     jobs.runner.journal.work[job.key] = Work(steps=curve[-1]["step"])
     facts = {
         "steps": curve[-1]["step"],
@@ -60,17 +89,17 @@ def adapted(place: RunPlace) -> RunPlace:
         "curve": curve,
     }
     place.log.say(
-        f"adapted to the pool in {facts['steps']} steps: masked accuracy {facts['accuracy_before']:.1%} before, "
+        f"adapted to {what} in {facts['steps']} steps: masked accuracy {facts['accuracy_before']:.1%} before, "
         f"{facts['accuracy_after']:.1%} after on texts held out of it"
     )
-    return replace(place, jobs=jobs.on(folder / _MODEL, adapt=job.key), adaptation={_NAME: facts})
+    return replace(place, jobs=jobs.on(folder / _MODEL, adapt=job.key), adaptation={NAME: facts})
 
 
-def _read_pool(folder: Path, settings: AdaptSettings, jobs: Jobs) -> None:
-    """Train the model on the pool, and show how far it is."""
+def _read(folder: Path, reading: Reading, settings: AdaptSettings, jobs: Jobs) -> None:
+    """Train the model on what it reads, and show how far it is."""
     jobs.model.load()  # so that a voter that does not fit it is refused before minutes of work
     jobs.model.unload()
-    with jobs.runner.stages.stage("adapting the model to the pool", 100) as advance:
+    with jobs.runner.stages.stage(f"adapting the model to {reading.what}", 100) as advance:
         shown = 0
 
         def show(done: float, _rate: float) -> None:
@@ -78,7 +107,8 @@ def _read_pool(folder: Path, settings: AdaptSettings, jobs: Jobs) -> None:
             advance(int(100 * done) - shown)
             shown = int(100 * done)
 
-        _train(folder, jobs, settings, Callbacks(_MEASUREMENTS, lambda point: jobs.runner.note(point.line()), show))
+        callbacks = Callbacks(_MEASUREMENTS, lambda point: jobs.runner.note(point.line()), show)
+        _train(folder, reading, settings, jobs, callbacks)
 
 
 def adapted_before(jobs: Jobs, directory: RunDirectory) -> Jobs:
@@ -104,10 +134,10 @@ def adapted_model(directory: RunDirectory) -> Path | None:
 
 def _adapted_key(directory: RunDirectory) -> str | None:
     manifest = Manifest.from_file(directory.manifest_path)
-    return manifest.jobs.get(_NAME) if manifest else None
+    return manifest.jobs.get(NAME) if manifest else None
 
 
-def _train(folder: Path, jobs: Jobs, settings: AdaptSettings, callbacks: Callbacks) -> None:
+def _train(folder: Path, reading: Reading, settings: AdaptSettings, jobs: Jobs, callbacks: Callbacks) -> None:
     """Train, and leave a stock model folder and the curve."""
     source = jobs.model.source
     start = InitialModel.from_model(source, jobs.seed)
@@ -116,27 +146,31 @@ def _train(folder: Path, jobs: Jobs, settings: AdaptSettings, callbacks: Callbac
             f"{source.name} has no masked-LM head: patterns need the head that the model was pretrained with; "
             "choose the masked-LM version of this model."
         )
-    data = _data(jobs, start)
+    data = _data(reading.texts, start, jobs)
     masking, updates = MaskingSettings(rate=settings.rate), _updates(settings, int(data.corpus.tokens.sum()))
     start = start.on(jobs.machine.device)
     machine = start.abilities(source.name).fit(jobs.machine)
     training = Pretraining(start, data, masking, updates, machine)
     training.train(callbacks)
+    if reading.trained_share < 1.0:
+        first = InitialModel.from_model(source, jobs.seed).on(machine.device)
+        training.average(first.model, reading.trained_share, callbacks.measured)
     start.model.save_pretrained(folder / _MODEL)
     start.tokenizer.save_pretrained(folder / _MODEL)
     curve = [{**asdict(point), "seconds": None} for point in training.progress.curve]
     (folder / _FIGURES).write_text(json.dumps({"curve": curve}), encoding="utf-8")
 
 
-def _data(jobs: Jobs, start: InitialModel) -> PretrainingData:
-    length = min(jobs.model.settings.max_length, longest_input(start.model.config, start.tokenizer))
-    pool = jobs.rows.data.unlabeled
-    texts, held_out = (
-        Corpus.from_documents({"pool": _texts(pool, held_out)}, start.tokenizer, length) for held_out in (False, True)
-    )
+def _data(texts: Texts, start: InitialModel, jobs: Jobs) -> PretrainingData:
+    length, (learned, held_out) = _length(jobs, start), texts(start)
     budget = jobs.machine.token_budget.tokens
     measured = held_out_batches(held_out, start.tokenizer, length, _MEASURED_TOKENS, budget)
-    return PretrainingData(texts, mixed_shares(texts.tokens, [None]), length, derive_seed(jobs.seed, _NAME), measured)
+    shares = mixed_shares(learned.tokens, [None])
+    return PretrainingData(learned, shares, length, derive_seed(jobs.seed, NAME), measured)
+
+
+def _length(jobs: Jobs, start: InitialModel) -> int:
+    return min(jobs.model.settings.max_length, longest_input(start.model.config, start.tokenizer))
 
 
 def _updates(settings: AdaptSettings, tokens: int) -> UpdateSettings:
@@ -146,7 +180,21 @@ def _updates(settings: AdaptSettings, tokens: int) -> UpdateSettings:
     return UpdateSettings(batch_size=settings.batch_size, learning_rate=settings.learning_rate, **limits)
 
 
-def _texts(pool: Rows, held_out: bool) -> Iterator[str]:
-    """Yield the texts of the pool that are measured on, or the others."""
-    chosen = ((i % _HELD_OUT == 0) == held_out for i in range(len(pool)))
-    return (text for row in compress(pool, chosen) for text in row.fields.values())
+def measured_on(count: int) -> np.ndarray:
+    """Say which of so many rows are only measured on, bool [n]: one in `_HELD_OUT`, the first among them."""
+    return np.asarray(np.arange(count) % _HELD_OUT == 0)
+
+
+def _pool(jobs: Jobs, start: InitialModel) -> tuple[Corpus, Corpus]:
+    """Return the texts of the pool, cut into rows."""
+    pool, length = jobs.rows.data.unlabeled, _length(jobs, start)
+    apart = measured_on(len(pool))
+    learned, held_out = (
+        Corpus.from_documents({"pool": _texts(pool, chosen)}, start.tokenizer, length) for chosen in (~apart, apart)
+    )
+    return learned, held_out
+
+
+def _texts(pool: Rows, chosen: np.ndarray) -> Iterator[str]:
+    """Yield the texts of the chosen rows (bool [n]) of the pool."""
+    return (text for row in compress(pool, chosen.tolist()) for text in row.fields.values())

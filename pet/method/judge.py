@@ -56,7 +56,7 @@ def judge(
     figures = measure(ensemble.votes, guards.prior, before, _on_held_out(ensemble, guards))
     step, continues = (source.step + 1, source.number) if source else (0, None)
     now = Generation(number, step, tuple(sets), rows, ensemble, figures, continues)
-    if number == 0:
+    if number == 0 and source is None:
         _refuse_unseen_labels(now, guards)
     if source is None or guards.accept_all:
         return now

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -150,7 +151,7 @@ class RunPlace(Place):
     trial: Trial
     watch: Watch
     force: bool
-    adaptation: Mapping[str, object] = field(default_factory=dict)
+    adaptation: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def tell_of(self, generation: Generation) -> None:
         """Tell how a generation went, where there are several."""

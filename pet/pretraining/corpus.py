@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
 from pet.errors import DataError
+from pet.learners.models.splicing import Encoded
 from pet.learners.models.tokens import Layout, keep_specials_apart
 
 _AT_ONCE = 1000
@@ -25,13 +26,15 @@ _AT_ONCE = 1000
 class Corpus:
     """Rows of token ids one after the other: row i is ``ids[starts[i]:starts[i + 1]]``, special tokens included.
 
-    `ids` uint16 or int32 [t]; `starts` int64 [n + 1]; `sources` int32 [n], places in `names`.
+    `ids` uint16 or int32 [t]; `starts` int64 [n + 1]; `sources` int32 [n], places in `names`; `types` uint8 [t] are
+    token types (None: all are 0, or the model reads none).
     """
 
     ids: np.ndarray
     starts: np.ndarray
     sources: np.ndarray
     names: tuple[str, ...]
+    types: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -53,13 +56,24 @@ class Corpus:
 
     def batch(self, rows: np.ndarray, pad_id: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Return rows int64 [b] padded to a width: their ids int64 [b, t], and which are real, bool [b, t]."""
-        columns = np.arange(width)
-        real = columns < self.lengths[rows][:, None]
-        places = np.minimum(self.starts[rows][:, None] + columns, len(self.ids) - 1)
+        places, real = self._places(rows, width)
         return np.where(real, self.ids[places], pad_id).astype(np.int64), real
 
+    def batch_types(self, rows: np.ndarray, width: int) -> np.ndarray | None:
+        """Return the token types of rows int64 [b], padded with 0: int64 [b, t]; None where none are kept."""
+        if self.types is None:
+            return None
+        places, real = self._places(rows, width)
+        return np.where(real, self.types[places], 0).astype(np.int64)
+
+    def _places(self, rows: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the tokens of rows stand in `ids`, int64 [b, t], and which of them are real, bool [b, t]."""
+        columns = np.arange(width)
+        real = columns < self.lengths[rows][:, None]
+        return np.minimum(self.starts[rows][:, None] + columns, len(self.ids) - 1), real
+
     def save(self, path: Path) -> None:
-        """Write the rows as safetensors."""
+        """Write the rows, which have no token types, as safetensors."""
         arrays = {"ids": self.ids, "starts": self.starts, "sources": self.sources}
         save_file(arrays, path, metadata={"names": json.dumps(self.names)})
 
@@ -71,6 +85,20 @@ class Corpus:
             return cls(**arrays, names=tuple(json.loads(file.metadata()["names"])))
 
     @classmethod
+    def from_rows(cls, name: str, rows: Iterable[Encoded], tokenizer: Any, types: bool) -> "Corpus":
+        """Take rows as they are, as one source; with their token types where the model reads `types`.
+
+        Raises `DataError` if there is no row.
+        """
+        dtype = _dtype(tokenizer)
+        parts = [(row.input_ids.astype(dtype), row.segment_ids.astype(np.uint8)) for row in rows]
+        if not parts:
+            raise DataError(f"The source {name} has no row to learn from or to measure on: give more rows.")
+        ids, segments = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        starts = np.cumsum([0, *(len(own) for own, _ in parts)], dtype=np.int64)
+        return cls(ids, starts, np.zeros(len(parts), np.int32), (name,), segments if types else None)
+
+    @classmethod
     def from_documents(cls, sources: Mapping[str, Iterable[str]], tokenizer: Any, length: int) -> "Corpus":
         """Tokenize documents, and cut each into as many rows of like length as it needs; none is mixed with another.
 
@@ -79,7 +107,7 @@ class Corpus:
         Raises `DataError` if a source has no text.
         """
         layout = Layout.of(tokenizer, pair=False)
-        dtype = np.uint16 if len(tokenizer) <= 2**16 else np.int32
+        dtype = _dtype(tokenizer)
         parts: list[np.ndarray] = [np.empty(0, dtype)]
         lengths: list[int] = []
         owners: list[int] = []
@@ -93,6 +121,11 @@ class Corpus:
                 raise DataError(f"The source {name} has no text: give a file with at least one document, one a line.")
         starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return cls(np.concatenate(parts), starts, np.asarray(owners, np.int32), tuple(sources))
+
+
+def _dtype(tokenizer: Any) -> Any:
+    """Return the smallest type that holds the ids of a tokenizer."""
+    return np.uint16 if len(tokenizer) <= 2**16 else np.int32
 
 
 def plain_tokens(tokenizer: Any, texts: Iterable[str]) -> Iterator[np.ndarray]:

@@ -75,6 +75,8 @@ class Masker:
         whole = max(1, len(rows) // EMBEDDED_PART) if self.settings.keep_embeddings else 0
         weights = mean_weights(self._plain[ids[:whole]] & real[:whole], real[:whole])
         inputs = {"input_ids": np.concatenate([masked, ids[:whole]])}
+        if (types := corpus.batch_types(rows, width)) is not None:
+            inputs["token_type_ids"] = np.concatenate([types, types[:whole]])
         if not real.all():  # without padding, attention needs no mask, and is faster
             inputs["attention_mask"] = np.concatenate([real, real[:whole]]).astype(np.int64)
         return MaskedBatch(

@@ -125,13 +125,17 @@ class OutputSettings(Section):
 
 
 class AdaptSettings(LimitSettings):
-    """`[adapt]`: read the texts of the pool as in pretraining, once for all voters, before they are trained.
+    """`[adapt]`: read the pool as in pretraining, once for all voters, before they are trained.
 
-    Without a limit it reads the pool 4 times, in at most 200 steps: on short texts, held-out accuracy rises no more
+    "mlm" reads its texts. "pcp" (2305.01711) reads the patterns, filled with the texts and the words of the labels that
+    a first generation 0 gives: its voters vote twice, the second time from the mean of the weights before and after,
+    which the run goes on from, all generations of it, unless the gold rows held out tell against them.
+
+    Without a limit it reads all of it 4 times, in at most 200 steps: on short texts, held-out accuracy rises no more
     after that. A step has as many tokens as `batch_size` rows of `model.max_length`; a `rate` of them is to be told.
     """
 
-    method: Literal["none", "mlm"] = "none"
+    method: Literal["none", "mlm", "pcp"] = "none"
     batch_size: PositiveInt = 16
     learning_rate: PositiveFloat = 1e-4
     rate: MaskRate = 0.15

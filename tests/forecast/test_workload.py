@@ -15,6 +15,7 @@ import pet
 from pet.forecast.forecast import Rates
 from pet.forecast.workload import (
     LEARNED,
+    MOST_FILLED,
     NO_PATTERN,
     STUDENT,
     EncoderLoad,
@@ -182,7 +183,7 @@ def test_a_smaller_pool_is_smaller_everywhere() -> None:
 )
 def test_an_adaptation_takes_what_its_limits_allow(config: Config, limit: tuple[str, ...], tokens: float) -> None:
     pipeline = config("adapt.method=mlm", *limit)
-    job = adaptation_load(pipeline.adapt, pipeline.model.max_length, pool=360)
+    job = adaptation_load(pipeline.adapt, pipeline.model.max_length, pool=360, filled={})
     assert job is not None
     rates = Rates(token=0.01, tokens={NO_PATTERN: 10.0}, relative={})
     assert rates.seconds(job) == pytest.approx(0.01 * LEARNED * tokens)
@@ -198,3 +199,21 @@ def test_an_adaptation_is_counted_until_it_is_done(config: Config) -> None:
     smaller = work.with_pool(work.pool // 2).adaptation
     assert smaller is not None
     assert smaller.rows["pool"] == pytest.approx(LEARNED * 4 * work.pool / 2)
+
+
+def test_a_run_that_reads_filled_patterns_votes_once_more(larger: Config) -> None:
+    settings = ("adapt.method=pcp", *THREE)
+    work, plain = prepare(larger(*settings)).workload, prepare(larger(*THREE)).workload
+    first = list(plain.jobs())[: len(work.voters)]
+    assert work.adaptation is not None
+    assert list(work.jobs()) == [*first, work.adaptation, *plain.jobs()]
+    # Each of two patterns is filled with each row that the first generation labels, and read four times.
+    assert work.generation_rows[0] < work.pool
+    assert work.adaptation.rows["pool"] == LEARNED * 4 * 2 * work.generation_rows[0]
+    assert work.adaptation.pattern == work.voters[0].pattern
+    assert work.scored_rows == work.generation_rows[0] + plain.scored_rows
+
+
+def test_no_pattern_is_filled_with_more_rows_than_are_read(config: Config) -> None:
+    job = adaptation_load(config("adapt.method=pcp").adapt, 32, 10**6, {"a": 10**6, "b": 10**6})
+    assert job is not None and job.rows["pool"] == LEARNED * 4 * 2 * MOST_FILLED

@@ -12,6 +12,7 @@ from toy_text import LENGTH, made_up
 from pet.errors import DataError
 from pet.learners.models.batching import ahead, padded
 from pet.learners.models.sources import stock_tokenizer
+from pet.learners.models.splicing import Encoded
 from pet.pretraining.corpus import Corpus
 from pet.pretraining.masking import Masker, held_out_batches
 from pet.pretraining.mixing import mixed_shares, row_batches
@@ -104,6 +105,25 @@ def test_what_is_masked(corpus: Corpus) -> None:
     assert abs(masked - 0.5) < 0.05 and abs(kept - 0.25) < 0.05
     weights = batch.weights.numpy()
     assert np.allclose(weights.sum(1), 1.0) and (weights[~real[:75]] == 0).all()
+
+
+def test_rows_are_taken_as_they_are_and_no_word_of_them_is_masked_more_often() -> None:
+    ids, types = np.array([2, 40, 41, 42, 3], np.int32), np.array([0, 0, 0, 1, 1], np.int32)
+    row = Encoded(ids, types, np.empty(0, np.int64), np.zeros(5, np.bool_))
+    short = Encoded(ids[:3], types[:3], np.empty(0, np.int64), np.zeros(3, np.bool_))
+    corpus = Corpus.from_rows("a", [*[row] * 4000, short], TOKENIZER, types=True)
+    assert corpus.tokens.tolist() == [20_003] and corpus.names == ("a",)
+    batch = Masker(TOKENIZER, MaskingSettings(rate=0.15), LENGTH).batch(corpus, np.arange(4001), rng_for(0, "masks"))
+    assert batch.inputs["token_type_ids"][[0, 4000]].tolist() == [[0, 0, 0, 1, 1, 0, 0, 0], [0] * 8]
+    width = batch.inputs["input_ids"].shape[1]
+    times = np.bincount(batch.places.numpy() % width, minlength=width)
+    assert (times[[0, 4, 5, 6, 7]] == 0).all()  # special tokens and padding
+    assert (abs(times[1:4] / 4000 - 0.15) < 0.02).all()
+    plain = Corpus.from_rows("a", [row], TOKENIZER, types=False)
+    batch = Masker(TOKENIZER, MaskingSettings(), LENGTH).batch(plain, np.arange(1), rng_for(0, "masks"))
+    assert "token_type_ids" not in batch.inputs
+    with pytest.raises(DataError, match="The source a has no row to learn from or to measure on: give more rows"):
+        Corpus.from_rows("a", [], TOKENIZER, types=True)
 
 
 def test_held_out_rows_and_masks_are_the_same_each_time(corpus: Corpus) -> None:

@@ -26,6 +26,12 @@ class LabelWords:
         """The number of mask tokens, p: the pieces of the longest word."""
         return int(self.ids.shape[2])
 
+    def drawn(self, column: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw one of a label's words, each as likely: its tokens, int64 [p]."""
+        spellings = self.ids[column][self.ids[column, :, 0] >= 0]
+        word: np.ndarray = spellings[rng.integers(len(spellings))]
+        return word[word >= 0]
+
 
 @dataclass(frozen=True)
 class WordReport:

@@ -33,7 +33,7 @@ from pet.method.ensemble import Rules
 from pet.method.jobs import RunRows
 from pet.method.judge import Guards
 from pet.method.metrics import gold_columns
-from pet.method.plan.readers import Readers, able_readers
+from pet.method.plan.readers import Readers, able_readers, check_adaptation
 from pet.method.refine import Refinement
 from pet.method.schedule import Schedule, plan_prior
 from pet.method.trial import Tried
@@ -311,6 +311,7 @@ class Plan:
         cost = token_cost(start.config) / token_cost(self.source.config)
         learned = pool + (len(self.data.labeled) if config.distill.gold_rows else 0)
         fitted = takes_mean(start.config) and config.distill.size != "static"
+        filled = dict.fromkeys((spec.pvp.name for spec in self.patterns), self.drawing.labeled_rows(0, 0))
         return Workload(
             voters=tuple(VoterLoad.of(spec, len(self.gold)) for spec in self.patterns),
             encoders=self._encoders,
@@ -329,7 +330,7 @@ class Plan:
             distill_embedded=round(cost * min(learned, MOST_ROWS)) if fitted else 0,
             distill_batch=config.distill.batch_size,
             distill_size=config.distill.size,
-            adaptation=adaptation_load(config.adapt, config.model.max_length, pool),
+            adaptation=adaptation_load(config.adapt, config.model.max_length, pool, filled),
             gold_rows=config.distill.gold_rows,
             keep_models=config.run.keep_models,
             weighed=config.ensemble.weighting == "accuracy" and bool(self.data.labeled),
@@ -368,6 +369,7 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     able = Readers(voters, specs, encoder)
     if words:
         able = able_readers(able, source, data.unlabeled)
+    check_adaptation(config.adapt, able)
     schedule = Schedule(config.ipet, config.ensemble.prior, data, len(able.patterns) + len(able.embeddings))
     asked = voter_notes(config.prompts, patterns, voters, data.task, source.parameters)
     plan = Plan(

@@ -10,6 +10,7 @@ from pet.learners.models.readability import OTHER_ENCODER, OTHER_MODEL, Readabil
 from pet.learners.models.sources import ModelSource, load_tokenizer
 from pet.learners.voters.embedding import EmbeddingSpec
 from pet.learners.voters.spec import VoterSpec
+from pet.settings.pretraining import AdaptSettings
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,16 @@ def able_readers(all_of_them: Readers, model: ModelSource, rows: Sequence[Exampl
         readable = tuple(spec for spec in all_of_them.embeddings if spec.source.digest != encoder.digest)
         return Readers(all_of_them.patterns, readable, None, (f"the voters on vectors are left out: {problems[1]}",))
     return replace(all_of_them, notes=tuple(filter(None, problems)))
+
+
+def check_adaptation(settings: AdaptSettings, voters: Readers) -> None:
+    """Raise a `ConfigError` if the model is to read patterns, and no voter has one."""
+    if settings.method == "pcp" and not voters.patterns:
+        raise ConfigError(
+            'adapt.method = "pcp" reads patterns that are filled with labels, and no voter of this run has a pattern: '
+            'take "none", or voters with patterns (a preset other than "fast", and a model that knows the words of the '
+            "texts)."
+        )
 
 
 def _alone(family: Readers, model: ModelSource, rows: Sequence[Example]) -> tuple[str, ...]:
