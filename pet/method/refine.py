@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pet.labeling.calibration import at_temperature, fitted_temperature
 from pet.labeling.guards import held_out_mean
 from pet.labeling.neighbours import CORE_ROWS, NEIGHBOURS, neighbour_graph
 from pet.labeling.refinement import beside, objection, refined
@@ -33,7 +34,11 @@ class Refinement:
 
 
 def refine(ensemble: Ensemble, rows: np.ndarray, how: Refinement, jobs: Jobs) -> Ensemble:
-    """Return an ensemble whose labels of pool rows (int64 [n]) are refined, where nothing tells against it."""
+    """Return an ensemble whose labels of pool rows (int64 [n]) are refined, where nothing tells against it.
+
+    Neighbours and clusters that agree make labels surer than they are right: a temperature of at least 1 that fits the
+    gold rows held out takes that back.
+    """
     count, first = len(rows), ensemble.mean
     if how.settings.method == "none" or how.encoder is None or count < 2:
         return ensemble
@@ -41,12 +46,23 @@ def refine(ensemble: Ensemble, rows: np.ndarray, how: Refinement, jobs: Jobs) ->
     core = np.sort(rng_for(jobs.seed, "core").choice(count, CORE_ROWS, replace=False)) if count > CORE_ROWS else None
     most = how.settings.neighbours or int(np.clip(count // (ROWS_PER_LABEL * len(first.labels)), 1, NEIGHBOURS))
     graph = neighbour_graph(found.pool if count == len(found.pool) else found.pool[rows], most, core)
-    probs, known = refined(first.probs, graph), how.out_of_fold.any(axis=0)
+    probs, known, temperature = refined(first.probs, graph), how.out_of_fold.any(axis=0), 1.0
     if how.settings.method == "auto":
         before = softmax(held_out_mean(ensemble.gold, ensemble.weights, how.out_of_fold)[known])
         after = beside(before, found.labeled[known], graph, probs)
         if why := objection(first.hard(), graph, before, after, how.gold[known]):
             jobs.runner.note(f"the labels are not refined on the pool: {why}")
             return ensemble
-    on_test = beside(softmax(ensemble.on_test()), found.test, graph, probs)
+        temperature = max(1.0, fitted_temperature(_logs(after), how.gold[known]))
+    on_test = _at(beside(softmax(ensemble.on_test()), found.test, graph, probs), temperature)
+    probs = _at(probs, temperature)
     return replace(ensemble, graph=graph, refined=SoftLabels(first.ids, first.labels, probs), refined_test=on_test)
+
+
+def _logs(probs: np.ndarray) -> np.ndarray:
+    return np.log(np.clip(np.asarray(probs, np.float64), 1e-9, None))
+
+
+def _at(probs: np.ndarray, temperature: float) -> np.ndarray:
+    """Return probabilities float32 [n, k] at a temperature; as they are at 1."""
+    return probs if temperature == 1.0 else np.exp(at_temperature(_logs(probs), temperature))

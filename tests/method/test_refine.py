@@ -104,6 +104,19 @@ def test_test_rows_are_refined_beside_the_pool_and_none_moves_another(toy: Toy) 
     assert found.on_test()[3] == pytest.approx(alone[0], abs=1e-6)
 
 
+def test_labels_are_as_sure_as_gold_rows_held_out_let_them_be(toy: Toy) -> None:
+    plain = toy.refine(toy.ensemble(), toy.refinement())
+    third = np.arange(GOLD_ROWS) % 3 == 0
+    contradicted = replace(toy.refinement(), gold=np.where(third, 1 - toy.gold, toy.gold))
+    found = toy.refine(toy.ensemble(), contradicted)
+    assert np.array_equal(found.soft.hard(), plain.soft.hard())
+    assert plain.soft.confidence().mean() > 0.95 > found.soft.confidence().mean() > 0.6
+    assert found.on_test().max(axis=1).mean() < plain.on_test().max(axis=1).mean()
+    assert found.on_test().sum(axis=1) == pytest.approx(np.ones(TEST_ROWS), abs=1e-5)
+    # It takes back what was too sure, and never adds to it.
+    assert plain.soft.probs == pytest.approx(refined(plain.mean.probs, neighbour_graph(toy.found.pool, 10)))
+
+
 def test_a_part_of_the_pool_is_refined_by_itself(toy: Toy) -> None:
     rows = np.arange(0, ROWS, 3)
     whole = toy.ensemble()
