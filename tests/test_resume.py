@@ -166,7 +166,7 @@ def kill_at_random(server: Server, whole: tuple[Path, float], tmp_path: Path, wa
             if server.wait(pid) != -signal.SIGKILL:
                 break
             kills += 1
-            unfinished += not (root / "metrics.json").exists()
+            unfinished += not (root / "model").exists()
         server.complete(root)
         assert content(root) == expected
         assert predictions(root) == said

@@ -114,7 +114,8 @@ class Workload:
     the labeled rows too, and `distill_embedded` how many rows its last layer is fitted to before all of it trains.
     `workers` processes do the voters side by side, and all threads in one process are `gain` times as fast as one
     thread. `folds` are the baselines that leave a fold out; without `baseline` there is none. `encoders` embed the
-    whole pool. What `untrained` patterns say is compared; where voters are `weighed` by it, the labels need it.
+    whole pool; where a run gives it `first_labels`, their voters label all of it. What `untrained` patterns say is
+    compared; where voters are `weighed` by it, the labels need it.
     """
 
     voters: tuple[VoterLoad, ...]
@@ -137,6 +138,7 @@ class Workload:
     keep_models: bool = False
     weighed: bool = False
     untrained: bool = True
+    first_labels: bool = False
     workers: int = 1
     gain: float = 1.0
     encoders: tuple[EncoderLoad, ...] = ()
@@ -226,6 +228,9 @@ class Workload:
         parts = {"pool": self.pool, "labeled": self.labeled, "test": self.test}
         for encoder in self.encoders:
             yield JobLoad("embeddings", f"embeddings/{encoder.name}", NO_PATTERN, encoder.times(parts))
+        if self.first_labels and self.generation_rows[0] < self.pool:  # else they are those of generation 0
+            for encoder in self.encoders:
+                yield from (JobLoad("embeddings", f"voter/{name}", NO_PATTERN, {}) for name in encoder.voters)
 
     def _comparing(self) -> Iterator[JobLoad]:
         asked = {"pool": self.compared, "test": self.test}

@@ -188,6 +188,8 @@ class RunPlace(Place):
         # First, so that labels that a kill has left are known for what they are.
         write_json(self.directory.metrics_path, {**self.plan.facts, "preliminary": names})
         self._write(ensemble, History(nothing, nothing))
+        # The labels that come after them rest on what is voted then, in its order.
+        self.jobs.runner.journal.keys.clear()
         self.log.say(
             f"preliminary labels, by {', '.join(names)} alone, are in {self.directory.pseudo_labels}; those of all "
             "voters will replace them"

@@ -324,6 +324,7 @@ class Plan:
             generation_rows=tuple(self.drawing.labeled_rows(number, number) for number in range(self.generations)),
             baseline=self.baselines.settings is not None,
             untrained=bool(self.baselines.pvps),
+            first_labels=self.quickest is not None,
             folds=int(self.baselines.folds.max(initial=-1)) + 1 if self.baselines.refitted else 0,
             baseline_steps=self.baseline.steps or 0,
             distill_steps=0 if config.distill.size == "logistic" else round(cost * (self._student.steps or 0)),
