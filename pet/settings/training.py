@@ -99,8 +99,8 @@ class VoterSettings(VariantSettings):
 class TrainSettings(OptimizerSettings, VariantSettings):
     """`[train]`: how one voter (a pattern with a seed) is trained, and what of it; `voters` mix variants.
 
-    Beside the patterns an `embedding` voter votes, and a `contrastive` one ("auto": with 3 labels and 8 labeled rows of
-    each, or with 20 labels), unless there are tables of `voters`, which name all there are.
+    Beside the patterns an `embedding` voter votes, and in its place a `contrastive` one ("auto": with 3 labels and 8
+    labeled rows of each, or with 20 labels), unless there are tables of `voters`, which name all there are.
     `descriptions` weighs the loss on rows that are made of the descriptions of the labels, beside that on labeled rows.
     `steps` are the most: training ends once the mean loss of a pass over the rows is below `stop_loss` (0: never).
     With the `preset` "fast" no pattern votes, and the classifier is fitted in seconds.
@@ -173,7 +173,8 @@ class TrainSettings(OptimizerSettings, VariantSettings):
 class DistillSettings(OptimizerSettings):
     """`[distill]`: the final classifier. `model` is what it starts from.
 
-    "same" is the voters' model; "auto" the run's encoder or the voters' model, whichever learns the labels better.
+    "same" is the voters' model; "auto" the run's encoder, as it is or tuned by a voter, whichever learns the labels
+    better; without one the voters' model.
 
     `size` is how much of it: all, fine-tuned ("same"), half of its layers ("small"), its word embeddings alone
     ("static"), or all, with only its last layer trained ("logistic"). "auto" keeps what agrees best with the ensemble
