@@ -1,7 +1,7 @@
 """The final classifier in its sizes, made new or read from its folder.
 
 "same" is the encoder it starts from, "small" every other layer of it, "static" the mean of its token vectors,
-"logistic" the encoder as it is under a linear layer; "auto" begins with that one and trains more where it is not enough.
+"logistic" the encoder as it is under a linear layer; "auto" begins with that one, and trains more where needed.
 """
 
 import json
