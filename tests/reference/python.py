@@ -1,9 +1,10 @@
 """The page of what `import pet` offers, from its docstrings."""
 
+import dataclasses
 import inspect
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pet
 
@@ -12,6 +13,9 @@ _ABOUT = """\
 
 What `import pet` offers, with what the code says of it. How it is used: [From Python](../python.md).
 """
+
+_MODULES = re.compile(r"(?:\w+\.)+(?=\w)")
+"""What stands before a name in a type."""
 
 
 def python_page() -> str:
@@ -28,26 +32,32 @@ def _described(name: str, thing: Any) -> Iterator[str]:
         yield f"```python\n{_call(name, thing)}\n```\n"
     yield _plain(inspect.getdoc(thing) or "") + "\n"
     if inspect.isclass(thing):
+        fields = dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ()
+        yield from (f"- `{field.name}`: {_named(field.type)}" for field in fields)
         yield from (f"- {line}" for line in _members(thing))
         yield ""
 
 
+def _named(kind: Any) -> str:
+    """Return the type of a field as the code writes it, without modules."""
+    text = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+    return f"`{_MODULES.sub('', text)}`"
+
+
 def _members(kind: type) -> Iterator[str]:
-    """Yield a line for each method and property of a class, and for each field of a result, in their order."""
-    for name, value in vars(kind).items():
-        if name.startswith("_") or not (inspect.isroutine(value) or isinstance(value, property | classmethod)):
-            continue
-        text = " ".join(_plain(inspect.getdoc(value) or "").partition("\n\n")[0].split())
-        function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
-        code = name if isinstance(value, property) else _call(name, function).replace("self, ", "").replace("self", "")
-        yield f"`{' '.join(code.replace('cls, ', '').split())}`: {text}"
+    """Yield a line for each method and property of a class and of its bases in pet."""
+    bases = [base for base in kind.__mro__ if base.__module__.startswith("pet.")]
+    members = {name: value for base in reversed(bases) for name, value in vars(base).items() if name[0] != "_"}
+    for name, value in members.items():
+        if isinstance(value, property | classmethod) or inspect.isroutine(value):
+            text = " ".join(_plain(inspect.getdoc(value) or "").partition("\n\n")[0].split())
+            yield f"`{name}{'' if isinstance(value, property) else '()'}`: {text}"
 
 
 def _call(name: str, function: Any) -> str:
     """Return the signature of a function, an argument a line where it is long."""
-    signature = inspect.signature(function)
-    code = f"{name}{signature}".replace("'", "")
-    code = re.sub(r"(?:\w+\.)+(\w+)", r"\1", code)
+    signature = re.sub(r"(?<=: |> )'([^']*)'", r"\1", str(inspect.signature(function)))
+    code = _MODULES.sub("", f"{name}{signature}")
     if len(code) <= 100:
         return code
     arguments, _, returned = code.partition("(")[2].rpartition(")")
@@ -57,6 +67,5 @@ def _call(name: str, function: Any) -> str:
 
 def _plain(text: str) -> str:
     """Return a docstring as Markdown: literals in single backticks, examples in a block."""
-    return re.sub(r"^>>>.*(?:\n.+)*", r"```python\n\g<0>\n```", text, flags=re.MULTILINE).replace("``", "`").replace(
-        "``python", "```python"
-    )
+    text = re.sub(r"(?<!`)``(?!`)", "`", text)
+    return re.sub(r"^>>>.*(?:\n.+)*", r"```python\n\g<0>\n```", text, flags=re.MULTILINE)
