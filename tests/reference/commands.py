@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from pet.cli import app
+from pet.cli.order import GROUPS
 
 _ABOUT = """\
 # Every command
@@ -29,8 +30,11 @@ def _sections() -> Iterator[str]:
     assert isinstance(group, TyperGroup)
     context = typer.Context(group, info_name="pet")
     names = group.list_commands(context)
-    yield from (f"- [`pet {name}`](#pet-{name}): {_summary(group, name)}" for name in names)
-    yield ""
+    for heading, members in GROUPS.items():
+        if inside := [name for name in names if name in members]:
+            yield f"{heading}:\n"
+            yield from (f"- [`pet {name}`](#pet-{name}): {_summary(group, name)}" for name in inside)
+            yield ""
     for name in names:
         command = group.get_command(context, name)
         assert command is not None
