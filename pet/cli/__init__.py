@@ -1,12 +1,11 @@
 """The command: parse, call one function, print. Data goes to stdout, messages to stderr.
 
-Nothing heavy is imported before a command needs it, so that ``pet --help`` answers at once.
+Nothing heavy is imported before a command needs it, so that ``pet --help`` answers at once. The commands are listed in
+the order that `pet.cli.order` gives them.
 """
 
 # isort: off
 from pet.cli.app import app
 from pet.cli import running, using, looking, pretraining
-from pet.cli.order import arrange
 
-arrange(app)
 __all__ = ["app", "looking", "pretraining", "running", "using"]

@@ -1,8 +1,7 @@
 """The order of the commands in ``pet --help`` and in the reference: as a person comes to need them."""
 
 from collections.abc import Mapping
-
-import typer
+from typing import TypeVar
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Start": ("init", "check", "plan", "pipelines", "patterns", "verbalizers", "explain-prompt"),
@@ -16,9 +15,18 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 _GROUP_OF = {name: group for group, names in GROUPS.items() for name in names}
 _PLACE = {name: place for place, name in enumerate(_GROUP_OF)}
 
+Command = TypeVar("Command")
 
-def arrange(app: typer.Typer) -> None:
-    """Put the commands of an app into their order, and each under the heading of its group."""
-    for command in app.registered_commands:
-        command.rich_help_panel = _GROUP_OF.get(str(command.name), "Others")
-    app.registered_commands.sort(key=lambda command: _PLACE.get(str(command.name), len(_PLACE)))
+
+def group_of(name: str) -> str:
+    """Return the heading under which a command stands."""
+    return _GROUP_OF.get(name, "Others")
+
+
+def in_order(commands: Mapping[str, Command]) -> dict[str, Command]:
+    """Return commands by name, in their order.
+
+    >>> list(in_order({"dream": 1, "pretrain": 2, "run": 3, "check": 4}))
+    ['check', 'run', 'pretrain', 'dream']
+    """
+    return dict(sorted(commands.items(), key=lambda pair: _PLACE.get(pair[0], len(_PLACE))))
