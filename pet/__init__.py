@@ -13,6 +13,7 @@ from pet.errors import PetError
 if TYPE_CHECKING:
     from pet.ablation.ablate import ablate
     from pet.ablation.result import AblationResult
+    from pet.method.callbacks import Callback
     from pet.method.place import RunResult
     from pet.pipeline import distill, label, run
     from pet.settings.config import RunConfig
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AblationResult",
+    "Callback",
     "PetError",
     "Prediction",
     "RunConfig",
@@ -37,6 +39,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "AblationResult": "pet.ablation.result",
     "ablate": "pet.ablation.ablate",
+    "Callback": "pet.method.callbacks",
     "RunConfig": "pet.settings.config",
     "RunResult": "pet.method.place",
     "distill": "pet.pipeline",

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from pet.settings.base import AutoOrNot, CountOrAuto, PositiveInt, Section
+from pet.settings.base import AsList, AutoOrNot, CountOrAuto, PositiveInt, Section
 from pet.settings.task import Label
 
 
@@ -82,8 +82,10 @@ class RunSettings(PlaceSettings):
     `workers` processes do voters side by side; "auto" finds out whether that is faster than one with more threads.
     The method is compared with what costs seconds beside it, classifiers on the vectors of the encoder; with `baseline`
     true also with a classifier trained on the labeled rows and with untrained patterns, which take a sixth of a run.
+    Trackers in `report_to` get losses and figures, and no text.
     """
 
     baseline: AutoOrNot = "auto"
     keep_models: bool = False
     workers: CountOrAuto = "auto"
+    report_to: Annotated[tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...], AsList] = ()
