@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pet.method.callbacks import Callback
     from pet.method.place import RunResult
     from pet.pipeline import distill, label, run
+    from pet.reports.frames import Run, read_run
     from pet.settings.config import RunConfig
     from pet.using.predict import Prediction, predict
 
@@ -24,6 +25,7 @@ __all__ = [
     "Callback",
     "PetError",
     "Prediction",
+    "Run",
     "RunConfig",
     "RunResult",
     "__version__",
@@ -31,6 +33,7 @@ __all__ = [
     "distill",
     "label",
     "predict",
+    "read_run",
     "run",
 ]
 
@@ -45,6 +48,8 @@ _LAZY = {
     "distill": "pet.pipeline",
     "label": "pet.pipeline",
     "run": "pet.pipeline",
+    "Run": "pet.reports.frames",
+    "read_run": "pet.reports.frames",
     "Prediction": "pet.using.predict",
     "predict": "pet.using.predict",
 }
