@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pet.errors import PetError
 
 if TYPE_CHECKING:
+    from pet import plot
     from pet.ablation.ablate import ablate
     from pet.ablation.result import AblationResult
     from pet.method.callbacks import Callback
@@ -32,6 +33,7 @@ __all__ = [
     "ablate",
     "distill",
     "label",
+    "plot",
     "predict",
     "read_run",
     "run",
@@ -50,6 +52,7 @@ _LAZY = {
     "run": "pet.pipeline",
     "Run": "pet.reports.frames",
     "read_run": "pet.reports.frames",
+    "plot": "pet.plot",
     "Prediction": "pet.using.predict",
     "predict": "pet.using.predict",
 }
@@ -59,4 +62,5 @@ def __getattr__(name: str) -> Any:
     """Import the heavy parts when they are asked for: `import pet` loads neither torch nor transformers."""
     if name not in _LAZY:
         raise AttributeError(f"module 'pet' has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
+    found = importlib.import_module(_LAZY[name])
+    return found if _LAZY[name] == f"pet.{name}" else getattr(found, name)

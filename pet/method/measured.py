@@ -47,7 +47,7 @@ def write_measured(path: Path, rows: Sequence[Example], labels: Sequence[str], s
 
 
 def replace_measured(path: Path, probs: np.ndarray, labels: Sequence[str]) -> None:
-    """Put what another distilled classifier says, probabilities float32 [r, k] of the test rows, in the old one's place.
+    """Put what another distilled classifier says of the test rows, probabilities float32 [r, k], into its place.
 
     Without such a file, or where it is about other rows, nothing is done.
     """

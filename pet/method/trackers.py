@@ -45,7 +45,7 @@ class Tracking(Callback):
     @classmethod
     def start(cls, name: str, task: str, folder: Path, settings: Mapping[str, object]) -> "Tracking":
         """Start a tracker that keeps what it gets below `folder`; `settings` are told to it as they are, flat."""
-        from accelerate import PartialState, tracking
+        from accelerate import PartialState, tracking  # type: ignore[import-untyped]
 
         PartialState()  # without it the trackers' own log refuses to speak
         folder.mkdir(parents=True, exist_ok=True)

@@ -104,7 +104,11 @@ def compare_runs(first: Path, second: Path) -> Comparison:
 
 def comparison_lines(found: Comparison) -> list[str]:
     """Return what differs in what was asked for, and how far the labels of the pool agree."""
-    said = {"data": "other rows (the files, or what run.seed drew of them)", "model": "another model", "code": "another version of pet or its libraries"}
+    said = {
+        "data": "other rows (of other files, or of another run.seed)",
+        "model": "another model",
+        "code": "another version of pet",
+    }
     lines = [f"{name}: {shown(old)} and {shown(new)}" for name, old, new in found.settings]
     lines += [f"made of {said[name]}" if name != "code" else f"made by {said[name]}" for name in found.others]
     lines = lines or ["settings, data, model and code are the same"]
@@ -161,10 +165,10 @@ def _lines(first: RunDirectory, second: RunDirectory) -> tuple[ComparedLine, ...
     rows = _same_rows(*tables)
     lines = []
     for name in (name for name in figures[0] if name in figures[1]):
-        accuracies = [found[name]["test"]["accuracy"] if found[name]["test"] else None for found in figures]
+        before, after = (found[name]["test"]["accuracy"] if found[name]["test"] else None for found in figures)
         right = [_right(table, name, places) for table, places in zip(tables, rows, strict=True)]
         known = [one for one in right if one is not None and len(one)]
-        lines.append(ComparedLine(name, *accuracies, PairedRows.of(*known) if len(known) == 2 else None))
+        lines.append(ComparedLine(name, before, after, PairedRows.of(*known) if len(known) == 2 else None))
     return tuple(lines)
 
 

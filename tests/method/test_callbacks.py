@@ -107,9 +107,7 @@ def stub(name: str, log: Log) -> ModuleType:
         setattr(module, method, log.taker(method, "1"))
     module.search_experiments = log.taker("search", [])
     module.log_metrics = log.taker("log")
-    module.utils = SimpleNamespace(
-        validation=SimpleNamespace(MAX_PARAM_VAL_LENGTH=500, MAX_PARAMS_TAGS_PER_BATCH=100)
-    )
+    module.utils = SimpleNamespace(validation=SimpleNamespace(MAX_PARAM_VAL_LENGTH=500, MAX_PARAMS_TAGS_PER_BATCH=100))
     return module
 
 

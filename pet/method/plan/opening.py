@@ -84,7 +84,7 @@ def open_place(
         work = replace(plan.workload, workers=trial.workers, gain=trial.gain or 1.0)
         probe = replace(plan.probe, model=model, machine=machine)
         watch = Watch.start(work, probe, store.finished(), log.say, whole=whole)
-        stages = Stages(len(list(work.jobs(whole))))
+        stages = Stages(len(list(work.jobs(whole))), enabled=False if quiet else None)
         runner = JobRunner(store, shared_parts(plan.config, plan.base, machine), stages, history.say)
         jobs = Jobs(plan.rows, model, machine, runner, plan.seed, plan.config.run.keep_models, plan.encoder)
         config, processes = plan.config, partial(_processes, plan.config, plan.base, trial.workers)
