@@ -133,6 +133,7 @@ class PetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises `NotFittedError` before `fit`, `InputError` (a `ValueError`) if the texts cannot be used.
         """
+        check_is_fitted(self, "classes_")
         found: np.ndarray = self.classes_[self.predict_proba(X).argmax(axis=1)]
         return found
 
