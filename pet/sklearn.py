@@ -120,7 +120,7 @@ class PetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         place = _Place(folder, rows, names)
         result = place.run(self._tables(words, seed), self.settings, quiet=not self.verbose)
         self.run_directory_, self._model = result.directory, result.directory / "model"
-        self._loaded: Classifier | None = None
+        self._loaded: list[Classifier] = []  # filled by the first prediction, which may change no attribute
         given = place.labels(result)
         self.transduction_ = np.array(
             [self.classes_[words.index(given[i])] if label is None else label for i, label in enumerate(labels)],
@@ -143,11 +143,11 @@ class PetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises `NotFittedError` before `fit`, `InputError` (a `ValueError`) if the texts cannot be used.
         """
         check_is_fitted(self, "classes_")
-        if self._loaded is None:
-            self._loaded = load_classifier(self._model)
-        form = self._loaded.form
+        if not self._loaded:
+            self._loaded.append(load_classifier(self._model))
+        form = self._loaded[0].form
         rows = _examples(_texts_of(X), None, form.columns)
-        probs = self._loaded.probabilities(Rows.of(rows))
+        probs = self._loaded[0].probabilities(Rows.of(rows))
         order = [form.labels.index(word) for word in _words_of(self.classes_)]
         found = probs[:, order].astype(np.float64)
         shares: np.ndarray = found / found.sum(axis=1, keepdims=True)
@@ -179,7 +179,7 @@ class PetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         super().__setstate__({name: value for name, value in state.items() if name != "_files"})
         if files is not None:
             self._model = self._temporary() / "model"
-            self._loaded = None
+            self._loaded = []
             for name, content in files.items():
                 (self._model / name).parent.mkdir(parents=True, exist_ok=True)
                 (self._model / name).write_bytes(content)

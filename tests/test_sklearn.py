@@ -102,10 +102,7 @@ class Numbers(PetClassifier):
 
 
 UNLABELED = "-1 stands for no label, as everywhere in scikit-learn's semi-supervised estimators"
-EXPECTED = {
-    "check_classifiers_classes": UNLABELED,
-    "check_classifiers_train": UNLABELED,
-}
+EXPECTED = {"check_classifiers_classes": UNLABELED}
 
 
 @pytest.mark.usefixtures("quick")
@@ -118,7 +115,7 @@ def test_the_checks_of_scikit_learn_pass_on_rows_of_numbers_written_as_texts() -
         by_status.setdefault(str(one["status"]), []).append(f"{one['check_name']}: {one['exception']}")
     print({status: len(names) for status, names in by_status.items()}, *by_status.get("skipped", ()), sep="\n")
     assert by_status.get("failed", []) == []
-    assert len(by_status["passed"]) > 40
+    assert len(by_status["passed"]) > 40 and len(by_status["xfail"]) == 1
 
 
 def test_texts_are_what_it_reads_by_its_tags() -> None:
