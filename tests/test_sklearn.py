@@ -23,7 +23,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import check_estimator
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 from toy import rows_of
 
 import pet
@@ -89,7 +89,7 @@ class Numbers(PetClassifier):
         return super().fit(self._texts(X), y)
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        pet.sklearn.check_is_fitted(self, "classes_")
+        check_is_fitted(self, "classes_")
         return super().predict_proba(self._texts(validate_data(self, X, reset=False)))
 
     def __sklearn_tags__(self) -> Any:

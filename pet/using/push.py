@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import pyarrow.parquet as pq
 from huggingface_hub import DatasetCardData, EvalResult, HfApi, ModelCard, ModelCardData, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from pet.errors import ConfigError, DataError, RunError
 from pet.learners.students.base import read_form
@@ -28,17 +28,13 @@ PRECISIONS = (0.99, 0.95, 0.9, 0.8)
 class HubClient(Protocol):
     """What is asked of the hub: huggingface_hub's `HfApi`, or what stands in for it."""
 
-    def create_repo(
-        self, repo_id: str, *, repo_type: str, private: bool | None, exist_ok: bool, **others: Any
-    ) -> object:
+    def create_repo(self, repo_id: str, *, repo_type: str, private: bool | None, exist_ok: bool) -> object:
         """Make a repository, if it is not there yet."""
 
     def repo_info(self, repo_id: str, *, repo_type: str) -> Any:
         """Tell of a repository, whether it is `private` among other things."""
 
-    def upload_folder(
-        self, *, repo_id: str, repo_type: str, folder_path: str | Path, commit_message: str, **others: Any
-    ) -> object:
+    def upload_folder(self, *, repo_id: str, repo_type: str, folder_path: str | Path, commit_message: str) -> object:
         """Send all files of a folder as one commit."""
 
 
@@ -94,7 +90,7 @@ def push(parcel: Parcel, client: HubClient | None = None) -> str:
     if client is None:
         if get_token() is None:
             raise ConfigError("No token of the Hugging Face hub was found: `hf auth login`, then push again.")
-        client = HfApi()
+        client = cast(HubClient, HfApi())
     try:
         client.create_repo(parcel.repo, repo_type=parcel.kind, private=parcel.private, exist_ok=True)
         # One that was there before stays as visible as it was.
@@ -121,7 +117,7 @@ def _pack_model(run: RunDirectory, folder: Path, repo: str, licence: str | None)
     written = (source / "README.md").read_text(encoding="utf-8") if (source / "README.md").is_file() else f"# {repo}\n"
     card = ModelCard(written)
     data: dict[str, Any] = {
-        **card.data.to_dict(),
+        **card.data.to_dict(),  # type: ignore[no-untyped-call]
         "license": licence,
         "model_name": repo.rpartition("/")[2],
         "eval_results": _results(metrics) or None,

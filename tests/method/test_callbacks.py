@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 import pet
 from pet.errors import ConfigError
@@ -37,8 +37,8 @@ class Heard(Callback):
         self.ends.append(end)
 
 
-class Broken:
-    """Offers one method alone, which fails."""
+class Broken(Callback):
+    """Fails when it is told of a voter."""
 
     def __init__(self) -> None:
         self.calls = 0

@@ -38,7 +38,8 @@ def test_the_state_of_a_run_is_read_from_its_folder(copied: Path) -> None:
         assert state(copied) == "running" and removable(RunDirectory(copied)) == []
     with pytest.raises(ValueError, match="no"), failures_logged(copied / "run.log"):
         raise ValueError("no\nroom")
-    assert RunState.of(RunDirectory(copied)) == RunState("failed", "ValueError: no room", pytest.approx(0, abs=1e12))
+    found = RunState.of(RunDirectory(copied))
+    assert (found.state, found.why) == ("failed", "ValueError: no room") and found.written > 1e9
     with (copied / "run.log").open("a") as log:
         log.write("2026-01-01T00:00:00+00:00 started: 2 voters, 36 rows to label\n")
     (copied / "metrics.json").unlink()
