@@ -90,7 +90,7 @@ def _of_file(table: VotesSettings, data: TaskData, task: TaskSettings) -> Outsid
     strange = next((name for name in places if name not in known), "")
     if found.unknown == len(places):
         raise DataError(
-            f"{path}: none of its {len(places)} ids, such as {shown(strange)}, is one of a labeled or an unlabeled row, "
+            f"{path}: none of its {len(places)} ids, such as {shown(strange)}, is one of a labeled or unlabeled row, "
             f"such as {shown(data.unlabeled[0].id)}: give each vote the id of its row."
         )
     return found.votes(on(row.id for row in data.labeled), on(data.unlabeled.ids), tests, data)

@@ -27,7 +27,7 @@ def vote_scores(probs: np.ndarray, accuracy: float | None = None) -> np.ndarray:
 
     With an `accuracy` the votes are labels: the most probable one has that probability, and the others share the rest.
 
-    >>> np.exp(vote_scores(np.array([[1.0, 0.0, 0.0]]), 0.8)).round(3).tolist()
+    >>> np.exp(vote_scores(np.array([[1.0, 0.0, 0.0]]), 0.8)).astype(float).round(3).tolist()
     [[0.8, 0.1, 0.1]]
     >>> np.exp(vote_scores(np.array([[3.0, 1.0], [np.nan, np.nan]]))).round(3).tolist()
     [[0.75, 0.25], [nan, nan]]
@@ -41,4 +41,4 @@ def vote_scores(probs: np.ndarray, accuracy: float | None = None) -> np.ndarray:
     else:
         shares[voted] = (1.0 - accuracy) / (wide.shape[1] - 1)
         shares[np.flatnonzero(voted), wide[voted].argmax(axis=1)] = accuracy
-    return np.log(shares).astype(np.float32)
+    return np.asarray(np.log(shares), np.float32)

@@ -71,7 +71,8 @@ def select(
     """Draw the pseudo-labeled rows of a voter's next training set from the votes of the others.
 
     A random share of the other voters (at least one) label the rows by the weighted mean of their scores; those who
-    need not vote on every row have a say wherever they do. Of each label, `wanted` [k] rows are drawn without replacement, with probability proportional to confidence, but for what
+    need not vote on every row have a say wherever they do. Of each
+    label, `wanted` [k] rows are drawn without replacement, with probability proportional to confidence, but for what
     the rule leaves out; no row is drawn twice. A label that fewer rows have than its floor is filled from those
     that score highest for it. With a `graph` of the same rows what the deciders say is refined first; confidence by
     "neighbourhood" needs it.

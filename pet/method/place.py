@@ -27,7 +27,7 @@ from pet.method.judge import NAME_THE_RATIO, tell_of_generation
 from pet.method.labels import History, LabeledPool, LabeledRows, differs, read_labeled_rows
 from pet.method.metrics import evaluate, gold_columns
 from pet.method.plan.plan import Plan
-from pet.method.provenance import first_labeled, training_set_counts, write_generation
+from pet.method.provenance import first_labeled, outside_facts, training_set_counts, write_generation
 from pet.method.publish import (
     preliminary_voters,
     publish_model,
@@ -244,6 +244,7 @@ class RunPlace(Place):
             "precision": machine.precision,
             "scoring": machine.inference,
             "students": student.choice.as_json(),
+            "votes": outside_facts(self.plan.outside, accepted(generations)[-1].ensemble),
         }
         write_metrics(self.directory.metrics_path, {**self.plan.facts, **measured, **self.adaptation}, summary)
         done = self.labeled(accepted(generations)[-1].soft)

@@ -27,7 +27,12 @@ def workbook(path: Path, *rows: list[Any]) -> Path:
 def test_the_first_sheet_is_read_with_the_numbers_of_its_rows(tmp_path: Path) -> None:
     day = datetime.datetime(2025, 1, 31)
     path = workbook(
-        tmp_path / "a.xlsx", [], ["Nr", "Text", "Kategorie", "am", None], [7, "ein Text", "x", day], [], [8, "zwei", 1.0]
+        tmp_path / "a.xlsx",
+        [],
+        ["Nr", "Text", "Kategorie", "am", None],
+        [7, "ein Text", "x", day],
+        [],
+        [8, "zwei", 1.0],
     )
     options = ReadOptions("train", {"text": "Text"}, "Kategorie", "Nr")
     first, second = read_examples(str(path), options).examples

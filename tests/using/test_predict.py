@@ -152,7 +152,10 @@ def test_a_german_table_comes_back_as_it_was_with_columns_of_ours_behind(
     predict_file(finished.directory, str(source), tmp_path / "out.csv")
     first, second, third = (tmp_path / "out.csv").read_text("utf-8").splitlines()
     assert first.startswith("\ufeffid;Nr;text;PLZ;Betrag;'=x;label;confidence;prob_Sports")
-    assert (second[:45], third[:32]) == ("input-2;7;team match won;01067;12,5;'=1+1;Spo", "input-3;8;robot code;1;3;-2;Tech")
+    assert (second[:45], third[:32]) == (
+        "input-2;7;team match won;01067;12,5;'=1+1;Spo",
+        "input-3;8;robot code;1;3;-2;Tech",
+    )
     predict_file(finished.directory, str(source), tmp_path / "out.parquet")
     row = read_output(tmp_path / "out.parquet")[0]
     assert {name: row[name] for name in ("Nr", "PLZ", "Betrag", "=x")} == {
