@@ -207,8 +207,12 @@ class Plan:
 
         Paths are left out of the settings, for files count by what is in them, and so is what no job depends on.
         """
-        left_out: dict[str, Any] = {"train": {"voters": {"__all__": {"model"}}}, "votes": True}
-        paths = ("data.train", "data.unlabeled", "data.test", "model.name", "encoder.name", "prompts.registry")
+        left_out: dict[str, Any] = {
+            "train": {"voters": {"__all__": {"model"}}},
+            "data": {*self.config.data.SOURCES},
+            "votes": True,
+        }
+        paths = ("model.name", "encoder.name", "prompts.registry")
         for section, key in (name.split(".") for name in (*paths, *ADDITIONS) if "." in name):
             left_out.setdefault(section, set()).add(key)
         data, settings = self.data, self.config.model_dump(mode="json", exclude=left_out)
