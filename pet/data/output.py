@@ -12,7 +12,6 @@ from pet.data.examples import Example
 from pet.data.numbers import Number, as_numbers, joined
 from pet.data.parquet import parquet_batches
 from pet.data.readers import ReadResult
-from pet.data.writers import write_pieces
 
 Columns = dict[str, list[Any]]
 
@@ -121,8 +120,3 @@ def parquet_pieces(path: Path, columns: Sequence[str] | None = None) -> Iterator
             yield batch.to_pydict()
         if not file.metadata.num_rows:
             yield {name: [] for name in columns or file.schema_arrow.names}
-
-
-def export_jsonl(labeled: Path, output: Path) -> None:
-    """Write a labeled data set as JSON lines too (or any format of `write_pieces`)."""
-    write_pieces(output, lambda: parquet_pieces(labeled))

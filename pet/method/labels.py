@@ -224,6 +224,16 @@ def _text(path: Path, row: int, name: str, value: object) -> str:
     return value
 
 
+def pool_id(labeled: Path) -> str:
+    """Return the id of the first row of the pool in a labeled data set."""
+    rows = (
+        (name, source)
+        for table in _tables(labeled, ["id", "source"])
+        for name, source in zip(*table.values(), strict=True)
+    )
+    return next((str(name) for name, source in rows if source == "pseudo"), "ROW_ID")
+
+
 def sample_lines(labeled: Path, columns: Mapping[str, str], count: int = 5, width: int = 88) -> list[str]:
     """Return some pseudo-labeled rows for a terminal, spread over the file: label, confidence, agreement, text."""
     names = field_names(columns, is_ours)
