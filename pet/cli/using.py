@@ -113,6 +113,9 @@ def import_command(
     run: Annotated[
         Path | None, typer.Option(metavar="RUN", help="The run whose rows they are: ids and labels are checked.")
     ] = None,
+    unchanged: Annotated[
+        bool, typer.Option("--unchanged", help="Of doccano: count labels as pet gave them, if people approved all.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write it anew where there is one.")] = False,
 ) -> None:
     """Read what people have labeled in another tool, and write it as a review.csv.
@@ -121,7 +124,7 @@ def import_command(
     """
     from pet.using.formats.importing import import_reviews
 
-    note(str(import_reviews(source, tool, output, run, force=force)))
+    note(str(import_reviews(source, tool, output, run, unchanged=unchanged, force=force)))
     say(f"{'labels':<17} {output}")
 
 

@@ -202,11 +202,12 @@ def _of_json(text: str) -> str | None:
     """Return the label of an answer that is a JSON object, or a fenced one."""
     found = re.search(r"\{.*?\}", text, flags=re.DOTALL)
     try:
-        value = json.loads(found[0]) if found else None
+        value: Any = json.loads(found[0]) if found else None
     except ValueError:
         return None
-    keys = [key for key in ("label", "answer", "class", "category") if isinstance(value, Mapping) and key in value]
-    return str(value[keys[0]]) if keys else None
+    given = value if isinstance(value, Mapping) else {}
+    keys = [key for key in ("label", "answer", "class", "category") if key in given]
+    return str(given[keys[0]]) if keys else None
 
 
 def _plain(text: str) -> str:

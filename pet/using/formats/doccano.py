@@ -16,12 +16,16 @@ LABEL_KEYS = ("label", "labels", "cats")
 
 
 def write_doccano(labeled: LabeledSet, file: Path) -> None:
-    """Write a line per row: its texts as one, its label in a list; what else is there doccano keeps beside the text."""
+    """Write a line per row: its texts as one, its label in a list; what else is there doccano keeps beside the text.
+
+    doccano does not tell a label that it was given from one that a person gives: `pet_label` does, once it comes back.
+    """
     rows = labeled.given_rows()
     table: dict[str, list[Any]] = {
         "text": ["\n".join(row.fields.values()) for row in rows],
         "label": [[row.label] for row in rows],
         "pet_id": [row.id for row in rows],
+        "pet_label": [row.label for row in rows],
         "pet_run": [labeled.run for row in rows],
         "confidence": [row.confidence for row in rows],
         "source": ["gold" if row.gold else "pseudo" for row in rows],
@@ -36,4 +40,5 @@ def said_in_line(row: Mapping[str, Any]) -> Said:
     """
     found: Any = next((row[key] for key in LABEL_KEYS if key in row), [])
     labels = [found] if isinstance(found, str) else list(found or [])
-    return Said({**row.get("meta", {}), **row}, [str(label) for label in labels], [""] * len(labels))
+    data = {**row.get("meta", {}), **row}
+    return Said(data, [str(label) for label in labels], [""] * len(labels), data.get("pet_label"))

@@ -32,10 +32,14 @@ TOOLS = (*_READERS, "csv")
 
 @dataclass(frozen=True)
 class Imported:
-    """The labels of people; so many rows `without` one, and the ids of those on whose label people `differ`."""
+    """The labels of people; so many rows `without` one, and the ids of those on whose label people `differ`.
+
+    So many rows are `unchanged`: nothing tells whether a person has looked at the label that they were given with.
+    """
 
     reviews: tuple[Review, ...]
     without: int = 0
+    unchanged: int = 0
     differ: tuple[str, ...] = field(default_factory=tuple)
 
     def __str__(self) -> str:
@@ -44,16 +48,26 @@ class Imported:
             f"{name} {n}" for name, n in counts.most_common(10)
         )
         said += f"; {self.without} rows without one" if self.without else ""
+        if self.unchanged:
+            said += f"; {self.unchanged} rows are left out, for they have the label that pet gave them (--unchanged)"
         some = ", ".join(self.differ[:5]) + (" and others" if len(self.differ) > 5 else "")
         return said + (f"; left out, since no label has a majority: {some}" if self.differ else "")
 
 
 def import_reviews(
-    file: Path, tool: str, output: Path, run: str | Path | None = None, *, force: bool = False
+    file: Path,
+    tool: str,
+    output: Path,
+    run: str | Path | None = None,
+    *,
+    unchanged: bool = False,
+    force: bool = False,
 ) -> Imported:
     """Read what people have labeled in a tool, and write it as a `review.csv`; with a `run` it is checked against it.
 
     Of several annotations of a row the majority counts; those that were cancelled, and suggestions of a model, do not.
+    Where a tool does not tell these from what a person says, a label counts that is another one than the row came with,
+    or each, if those that are `unchanged` were looked at.
 
     Raises `ConfigError` if there is no such tool, or the output exists and `force` is not given. Raises `DataError` if
     the file cannot be read, is of another form, or has no label; and with a `run` if an id or a label is not of it.
@@ -63,11 +77,11 @@ def import_reviews(
     check_output(output, file)
     if os.path.lexists(output) and not force:
         raise ConfigError(f"{output} exists already: give another --output, or add --force to write it anew.")
-    found = Imported(tuple(read_reviews(file))) if tool == "csv" else _read(file, tool)
+    found = Imported(tuple(read_reviews(file))) if tool == "csv" else _read(file, tool, unchanged)
     if not found.reviews:
         raise DataError(
-            f"{file} has no row with a label of a person ({found.without} rows without one, {len(found.differ)} on "
-            "which people differ): label some, and export again."
+            f"{file} has no row with a label of a person ({found.without} rows without one, {found.unchanged} with the "
+            f"label that pet gave them, {len(found.differ)} on which people differ): label some, and export again."
         )
     if run is not None:
         _check(found.reviews, LabeledSet.of(run), file)
@@ -75,8 +89,8 @@ def import_reviews(
     return found
 
 
-def _read(file: Path, tool: str) -> Imported:
-    reviews, without, differ = dict[str, Review](), 0, list[str]()
+def _read(file: Path, tool: str, count_unchanged: bool) -> Imported:
+    reviews, without, differ, unchanged = dict[str, Review](), 0, list[str](), 0
     for place, row in _rows(file):
         try:
             said = _READERS[tool](row)
@@ -88,12 +102,14 @@ def _read(file: Path, tool: str) -> Imported:
         label = said.label
         if label is None:
             without, differ = without + (not said.labels), [*differ, *([name] if said.labels else [])]
+        elif label == said.before and not count_unchanged:
+            unchanged += 1
         elif name in reviews:
             raise DataError(f"{place}: the row {shown(name)} stands in {file} twice: keep one of them.")
         else:
             texts = {key: text for key, text in _texts(row).items() if isinstance(text, str)}
             reviews[name] = Review(name, label_word(label), said.reviewer, str(said.data.get("pet_run") or ""), texts)
-    return Imported(tuple(reviews.values()), without, tuple(differ))
+    return Imported(tuple(reviews.values()), without, unchanged, tuple(differ))
 
 
 def _rows(file: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -8,11 +8,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Said:
-    """The `data` of a row, the labels that people gave it (None: several at once), and who they are, in this order."""
+    """The `data` of a row, the labels that people gave it (None: several at once), and who they are, in this order.
+
+    `before` is the label that it was given to the tool with, where the tool does not keep that apart.
+    """
 
     data: Mapping[str, Any]
     labels: Sequence[str | None]
     people: Sequence[str]
+    before: str | None = None
 
     @property
     def label(self) -> str | None:
