@@ -20,8 +20,13 @@ class VotesSettings(Section):
     """
 
     file: str | None = None
+    """A file with the ids of rows, and labels or columns prob_LABEL; relative to the pipeline."""
+
     column: str | None = None
+    """A column of the unlabeled and the labeled rows that has labels."""
+
     name: Annotated[str, AfterValidator(_check_name)] = ""
+    """What the votes are called."""
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
