@@ -29,7 +29,7 @@ from pet.method.labels import History, LabeledPool, LabeledRows, differs, read_l
 from pet.method.measured import replace_measured, write_measured
 from pet.method.metrics import evaluate, gold_columns
 from pet.method.plan.plan import Plan
-from pet.method.provenance import first_labeled, training_set_counts, write_generation
+from pet.method.provenance import first_labeled, outside_facts, training_set_counts, write_generation
 from pet.method.publish import (
     preliminary_voters,
     publish_model,
@@ -250,6 +250,7 @@ class RunPlace(Place):
             "precision": machine.precision,
             "scoring": machine.inference,
             "students": student.choice.as_json(),
+            "votes": outside_facts(self.plan.outside, accepted(generations)[-1].ensemble),
         }
         data = self.plan.data
         write_measured(self.directory.measured_path, data.test, data.task.labels, summary)

@@ -14,8 +14,9 @@ from pet.runs.manifest import Manifest, setting_changes
 from pet.runs.shared import SharedJobs
 from pet.runs.storage import storage_errors
 
-# What the final classifier is exported to.
+# What the final classifier is exported to, and the labels.
 _EXPORTS = ("onnx", "onnx-int8")
+_LABEL_EXPORTS = ("label-studio", "doccano.jsonl", "argilla.json", "cleanlab", "hub")
 RESULTS = (
     "jobs",
     "tokens",
@@ -23,6 +24,7 @@ RESULTS = (
     "generations",
     "model",
     *_EXPORTS,
+    *_LABEL_EXPORTS,
     "pseudo_labels.parquet",
     "metrics.json",
     "test_labels.parquet",

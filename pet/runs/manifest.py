@@ -9,7 +9,7 @@ from typing import Any
 
 from pet.runs.atomic import write_json
 
-ADDITIONS = ("run.keep_models", "run.workers", "run.report_to", "ipet.accept_all")
+ADDITIONS = ("run.keep_models", "run.workers", "run.report_to", "ipet.accept_all", "votes")
 """Settings that may be changed while a run is under way: no job is named by them.
 
 With other workers, so with other threads, sums are rounded otherwise: the last bits of what is computed from then on
