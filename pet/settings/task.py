@@ -128,12 +128,22 @@ class DataSettings(Section):
 
 
 class PromptSettings(Section):
-    """`[prompts]`: which patterns, and the words of the labels (default: the label names)."""
+    """`[prompts]`: which patterns, and the words of the labels (default: the label names).
+
+    The words are those of a `verbalizer`, or stand in `words`.
+    """
 
     patterns: Texts = ()
     verbalizer: str | None = None
+    words: dict[Label, Texts] = Field(default_factory=dict)
     registry: Texts = ()
     multi_token: bool = False
+
+    @model_validator(mode="after")
+    def _words_stand_once(self) -> Self:
+        if self.words and self.verbalizer:
+            raise ValueError(f"words stand beside the verbalizer {self.verbalizer}: name either")
+        return self
 
 
 class EncoderSettings(Section):

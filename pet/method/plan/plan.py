@@ -38,7 +38,7 @@ from pet.method.refine import Refinement
 from pet.method.schedule import Schedule, plan_prior
 from pet.method.trial import Tried
 from pet.prompts.descriptions import label_texts
-from pet.prompts.registry import load_patterns, load_verbalizers
+from pet.prompts.registry import find_verbalizer, load_patterns
 from pet.prompts.verbalizers import Verbalizer
 from pet.runs.identity import code_digest
 from pet.runs.jobs import job_hash
@@ -353,8 +353,8 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     Raises `UsageError` if something in them is wrong, or the config is none.
     """
     config = checked_config(config).absolute()
-    folders, name = config.prompts.registry, config.prompts.verbalizer
-    patterns, verbalizer = load_patterns(folders), load_verbalizers(folders).get(name) if name else None
+    prompts = config.prompts
+    patterns, verbalizer = load_patterns(prompts.registry), find_verbalizer(prompts)
     data = load_task_data(config.task, config.data, config.run.seed, verbalizer.labels if verbalizer else ())
     quiet_transformers()
     source = find_model(config.model.name, config.model.revision)
