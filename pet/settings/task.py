@@ -52,6 +52,17 @@ Label = Annotated[
     str, BeforeValidator(lambda value: label_word(value) if isinstance(value, str | int | float) else value)
 ]
 
+def _keeps_ascii(encoding: str) -> bool:
+    try:
+        return _MARKS.encode(encoding) == _MARKS.encode("ascii")
+    except LookupError:
+        return False
+
+
+_MARKS = "\r\n\t,;\"{}az09"
+_check_encoding = expecting(
+    'an encoding that Python knows and that has ASCII as it is, such as "cp1252" or "utf-8"', _keeps_ascii
+)
 _check_description = expecting(
     'a text that says what the label is about, such as "invoices, charges, refunds"',
     lambda text: any(map(str.isalpha, text)),
@@ -89,7 +100,8 @@ class TaskSettings(Section):
 class DataSettings(Section):
     """`[data]`: the files, or hub data sets such as ``"owner/name:split"``.
 
-    `rows` stands for both `train` and `unlabeled`: of its rows those without a label are the unlabeled ones.
+    `rows` stands for both `train` and `unlabeled`: of its rows those without a label are the unlabeled ones. Files that
+    are text have the `encoding`.
     """
 
     SOURCES: ClassVar = ("train", "unlabeled", "rows", "test")
@@ -98,6 +110,7 @@ class DataSettings(Section):
     unlabeled: str | None = None
     rows: str | None = None
     test: str | None = None
+    encoding: Annotated[str, AfterValidator(_check_encoding)] = "utf-8"
     examples_per_label: PositiveInt | None = None
     max_unlabeled: PositiveInt | None = None
     max_test: PositiveInt | None = None
