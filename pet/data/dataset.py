@@ -5,7 +5,7 @@ import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import chain
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from pet.data.examples import Example, Task
 from pet.data.labels import ONE_LABEL, joined_labels
+from pet.data.numbers import Number, joined
 from pet.data.overlap import Overlap, Overlaps, find_overlaps
 from pet.data.readers import ReadOptions, ReadResult, RejectedRow, Role, read_examples
 from pet.data.rows import Rows
@@ -31,7 +32,8 @@ class TaskData:
     """A task with its three sets of rows; the unlabeled ones, the pool, and the test rows lie in files.
 
     `columns` maps each field to the column of the file it was first found in; `messages` are sentences for
-    the log; `rejected` are the rows that were left out because they could not be used.
+    the log; `rejected` are the rows that were left out because they could not be used. `numbers` are the other columns
+    of the labeled rows and the pool whose cells are text and mean numbers.
     """
 
     task: Task
@@ -41,6 +43,7 @@ class TaskData:
     columns: Mapping[str, str]
     messages: tuple[str, ...]
     rejected: tuple[RejectedRow, ...]
+    numbers: Mapping[str, Number] = field(default_factory=dict)
 
 
 def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labels: tuple[str, ...] = ()) -> TaskData:
@@ -83,6 +86,7 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
             *shared,
         ),
         rejected=tuple(row for read in reads.values() for row in read.rejected),
+        numbers=joined(read.numbers for role, read in reads.items() if role != "test"),
     )
 
 
