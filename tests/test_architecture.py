@@ -27,6 +27,7 @@ ROOMS = (
     ("forecast",),
     ("method",),
     ("reports",),
+    ("starting",),
     ("using",),
     ("pipeline",),
     ("ablation",),
