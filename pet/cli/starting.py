@@ -99,7 +99,7 @@ def _write(proposal: "Proposal", name: str, target: Path) -> None:
     say(text.rstrip(), "")
     for message in data.messages:
         note(f"note: {message}")
-    for doubt in filter(None, [proposal.kind.doubt]):
+    for doubt in filter(None, [proposal.kind.doubt, proposal.unread]):
         note(f"note: {doubt}")
     place = shlex.quote(str(target))
     say(

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pet.errors import ColumnError, close_match, shown
+from pet.errors import ColumnError, DataError, close_match, shown
+from pet.settings.task import label_word
 from pet.starting.survey import Column
 
 LABEL_NAMES = (
@@ -91,7 +92,7 @@ def _label(
     if given.label:
         return given.label, "as you said"
     free = [column for column in columns.values() if column.name not in (*given.texts, *pair, given.id)]
-    fitting = [column for column in free if not labels or set(column.values) <= set(labels)]
+    fitting = [column for column in free if not labels or _holds_only(column, labels, source)]
     for name in LABEL_NAMES:
         for column in fitting:
             if column.name.casefold() == name and column.filled and column.distinct < MOST_LABELS:
@@ -115,6 +116,18 @@ def _label(
 
 
 MOST_LABELS = 1000
+
+
+def _holds_only(column: Column, labels: Collection[str], source: str) -> bool:
+    """Say whether a column holds no other labels; one with some of them and others is refused."""
+    values = {label_word(value) for value in column.values}
+    others = sorted(values.difference(labels))
+    if others and len(others) < len(values):
+        raise DataError(
+            f"{source}: the column {shown(column.name)} has labels that --labels does not name, such as "
+            f"{shown(others[0])}: name them all, or another column with --label-column.{close_match(others[0], labels)}"
+        )
+    return bool(values) and not others
 
 
 def _texts(free: Sequence[Column], given: Given, source: str, pair: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
@@ -173,7 +186,8 @@ def _reads_like_labels(column: Column) -> bool:
 
 
 def _length(column: Column) -> str:
-    return f"{column.mean(column.words):.0f} words in the mean"
+    words = column.mean(column.words)
+    return f"{words:.0f} words in the mean" if words >= 2 else f"{column.mean(column.characters):.0f} signs in the mean"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -207,7 +207,10 @@ def _numbered(labels: Sequence[str], columns: Sequence[str], label_column: str, 
 def _plain(labels: Sequence[str], label_column: str, wanted: str) -> Kind:
     """Return intents or topics, of which the label names are the words."""
     names = [name_as_words(label).casefold().split() for label in labels]
-    doubt = f"the labels are numbers, which say nothing to a pattern: {NAME_WORDS}" if _are_numbers(labels) else ""
+    again = "; or begin again with such as --labels 0=bad,1=good"
+    doubt = (
+        f"the labels are numbers, which say nothing to a pattern: {NAME_WORDS}{again}" if _are_numbers(labels) else ""
+    )
     if wanted:
         return Kind(wanted, f"{wanted}/*", "as you said", doubt=doubt)
     if label_column.casefold() in ("intent", "intents"):
@@ -232,8 +235,14 @@ def _with_built_in(kind: Kind, labels: Sequence[str], built_in: Registry[Verbali
                 return Kind(kind.name, f"{family}/*", kind.why, verbalizer.name, doubt=kind.doubt)
     if kind.words or all(name_as_words(label) == " ".join(label.replace("_", " ").split()) for label in labels):
         return kind
-    words = {label: (name_as_words(label),) for label in labels}
+    words = {label: (_as_word(label),) for label in labels}
     return Kind(kind.name, kind.patterns, kind.why, words=words, doubt=kind.doubt)
+
+
+def _as_word(label: str) -> str:
+    """Return a label name as words; the capitals of one such as orderStatus only tell where the next word begins."""
+    name = name_as_words(label)
+    return name.lower() if label[:1].islower() else name
 
 
 def _are_numbers(labels: Sequence[str]) -> bool:

@@ -12,18 +12,14 @@ _LABELS_SHOWN, _WORD_LINES = 8, 10
 
 def pipeline_text(proposal: Proposal, name: str, command: str) -> str:
     """Return the pipeline of a proposal, called `name`, which `command` has made."""
-    lines = [
-        f"# Written by `{visible(command)}`: what it found, and why. Change what is wrong.",
-        *_task(proposal, name),
-        *_data(proposal),
-        *_prompts(proposal),
-    ]
-    if not proposal.sources.train and not proposal.sources.rows:
-        lines += [
-            "",
-            "[ipet]",
-            _line("generations", "auto", "no row is labeled: the surest ones train the next voters"),
-        ]
+    head = f"# Written by `{visible(command)}`: what it found, and why. Change what is wrong."
+    lines = list[str]()
+    for most in (_WORD_LINES, 0):  # the words of many labels share a line
+        lines = [head, *_task(proposal, name), *_data(proposal), *_model(proposal), *_prompts(proposal, most)]
+        if not proposal.sources.train and not proposal.sources.rows:
+            lines += ["", "[ipet]", _line("generations", "auto", "no row is labeled: sure ones train the next voters")]
+        if len(lines) <= MOST_LINES:
+            break
     return "\n".join(lines) + "\n"
 
 
@@ -45,6 +41,8 @@ def _task(proposal: Proposal, name: str) -> Iterator[str]:
     yield from ("", "[task.fields]")
     for field, column in zip(proposal.kind.fields, columns.texts, strict=True):
         yield _line(field, column, columns.why_texts)
+    if proposal.others:
+        yield f"# other columns are kept as they are: {visible(', '.join(proposal.others[:_LABELS_SHOWN]))}"
 
 
 def _data(proposal: Proposal) -> Iterator[str]:
@@ -63,7 +61,13 @@ def _data(proposal: Proposal) -> Iterator[str]:
         yield _line("encoding", proposal.encoding, f"not UTF-8; as this, a word of it is {visible(proposal.sample)}")
 
 
-def _prompts(proposal: Proposal) -> Iterator[str]:
+def _model(proposal: Proposal) -> Iterator[str]:
+    yield from ("", "[model]")
+    unread = f"{proposal.unread}: a run leaves the patterns out; xlm-roberta-base reads a hundred languages"
+    yield _line("name", proposal.model, unread if proposal.unread else "it knows the words of the texts")
+
+
+def _prompts(proposal: Proposal, most: int) -> Iterator[str]:
     kind, words = proposal.kind, proposal.words
     yield from ("", "[prompts]", _line("patterns", [kind.patterns], f"{kind.name}: {kind.why}"))
     if words.multi_token:
@@ -79,13 +83,13 @@ def _prompts(proposal: Proposal) -> Iterator[str]:
         dropped = f"; left out, for the model does not have them as one token: {', '.join(words.dropped)}" * bool(
             words.dropped
         )
-        yield from _own_words(own, f"what stands at the mask for each label{visible(dropped)}")
+        yield from _own_words(own, most, f"what stands at the mask for each label{visible(dropped)}")
 
 
-def _own_words(words: Mapping[str, Sequence[str]], why: str) -> Iterator[str]:
-    """Yield a line for each label, or one for all where there are many."""
+def _own_words(words: Mapping[str, Sequence[str]], most: int, why: str) -> Iterator[str]:
+    """Yield a line for each label, or one for all where there are more than `most`."""
     pairs = [f"{_value(label)} = {_value(list(own))}" for label, own in words.items()]
-    if len(pairs) > _WORD_LINES:
+    if len(pairs) > most:
         yield f"words = {{ {', '.join(pairs)} }}  # {why}"
     else:
         yield from ("", f"[prompts.words]  # {why}", *pairs)

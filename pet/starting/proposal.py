@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pet.data.examples import Example
 from pet.data.labels import ONE_LABEL, joined_labels
 from pet.errors import ConfigError, DataError, PromptError, shown
-from pet.learners.models.sources import ModelSource, find_model, quiet_transformers
+from pet.learners.models.readability import readability
+from pet.learners.models.sources import ModelSource, find_model, load_tokenizer, quiet_transformers
 from pet.prompts.patterns import Pattern
 from pet.prompts.registry import Registry, load_patterns, load_verbalizers
 from pet.prompts.verbalizers import Verbalizer
@@ -66,6 +68,11 @@ class Proposal:
     """Whether the labels were named, and are not those of a column."""
     own_words: Words
     """The words that are written down; empty: they are those of the kind's verbalizer, or the label names."""
+    model: str
+    unread: str
+    """What keeps the model from reading the texts; empty: nothing."""
+    others: tuple[str, ...]
+    """The columns that nothing is read from."""
 
 
 def parse_labels(text: str) -> dict[str, tuple[str, ...]]:
@@ -98,11 +105,33 @@ def propose(wish: Wish) -> Proposal:
     sources = _sources(wish, first, columns)
     labels = _labels(wish, first, columns)
     verbalizers = load_verbalizers()
-    kind = kind_of(tuple(labels), columns.texts, columns.label, verbalizers, wish.kind)
+    names = tuple((wish.labels.get(label) or (label,))[0] for label in labels)  # 0=bad tells what 0 means
+    kind = kind_of(names, columns.texts, columns.label, verbalizers, wish.kind)
+    if names != tuple(labels):
+        kind = replace(kind, verbalizer="", words={}, doubt="")
     patterns = load_patterns()
     own, words = _words(wish, labels, kind, verbalizers, _first_pattern(kind, patterns))
     encoding, sample = _encoding(first, [survey(name) for name in (wish.unlabeled, wish.test) if name])
-    return Proposal(sources, columns, labels, kind, words, encoding, sample, bool(wish.labels), own)
+    return Proposal(
+        sources=sources,
+        columns=columns,
+        labels=labels,
+        kind=kind,
+        words=words,
+        encoding=encoding,
+        sample=sample,
+        named=bool(wish.labels),
+        own_words=own,
+        model=wish.model,
+        unread=_unread(first, columns, wish.model),
+        others=tuple(name for name in first.columns if name not in (*columns.texts, columns.label, columns.id)),
+    )
+
+
+def _unread(first: Survey, columns: Chosen, model: str) -> str:
+    """Say what keeps a model from reading some of the texts (empty: nothing)."""
+    texts = [Example("", {"text": text}) for column in columns.texts for text in first.columns[column].values]
+    return readability(load_tokenizer(_model(model).folder), texts).problem(model)
 
 
 def _sources(wish: Wish, first: Survey, columns: Chosen) -> Sources:
