@@ -28,6 +28,7 @@ def init_command(
     label_column: Annotated[str, typer.Option(metavar="COLUMN", help="The column of the labels.")] = "",
     id_column: Annotated[str, typer.Option(metavar="COLUMN", help="The column of the ids.")] = "",
     kind: Annotated[KindName | None, typer.Option(help="The kind of task, which decides on patterns.")] = None,
+    model: Annotated[str, typer.Option(metavar="MODEL", help="The masked LM, which tries the words.")] = "pet-mini",
     output: Annotated[Path | None, typer.Option(help="Where to write the pipeline (default: TRAIN as .toml).")] = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Take what is proposed; without a terminal nobody is asked.")
@@ -44,7 +45,7 @@ def init_command(
     target = output or Path(f"{task_name(train)}.toml")
     _check_target(target, force)
     given = Given(tuple(text or ()), label_column, id_column)
-    wish = Wish(train, unlabeled, test, given, parse_labels(labels) if labels else {}, kind or "")
+    wish = Wish(train, unlabeled, test, given, parse_labels(labels) if labels else {}, kind or "", model)
     proposal = propose(wish)
     if not yes and sys.stdin.isatty():
         proposal = _asked(wish, proposal)

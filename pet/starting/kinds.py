@@ -131,6 +131,12 @@ _SCALES: Mapping[int, tuple[tuple[str, ...], ...]] = {
 }
 
 
+_NUMBERS = (
+    f"the labels are numbers, which say nothing to a pattern: {NAME_WORDS}; or begin again with such as --labels "
+    "0=bad,1=good"
+)
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of task: patterns, a built-in `verbalizer` or `words` where the label names will not do, and why.
@@ -207,10 +213,7 @@ def _numbered(labels: Sequence[str], columns: Sequence[str], label_column: str, 
 def _plain(labels: Sequence[str], label_column: str, wanted: str) -> Kind:
     """Return intents or topics, of which the label names are the words."""
     names = [name_as_words(label).casefold().split() for label in labels]
-    again = "; or begin again with such as --labels 0=bad,1=good"
-    doubt = (
-        f"the labels are numbers, which say nothing to a pattern: {NAME_WORDS}{again}" if _are_numbers(labels) else ""
-    )
+    doubt = _NUMBERS if _are_numbers(labels) else ""
     if wanted:
         return Kind(wanted, f"{wanted}/*", "as you said", doubt=doubt)
     if label_column.casefold() in ("intent", "intents"):

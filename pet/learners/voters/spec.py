@@ -171,7 +171,8 @@ def voter_notes(
         notes += (f"the labels {', '.join(numbers)} are numbers, which say nothing at a mask: {NAME_WORDS}",)
     if unused:
         why = "in no [[train.voters]] table, so not used" if voters else "no voter has a pattern, so not used"
-        notes += (f"{why}: {', '.join(unused)}",)
+        more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
+        notes += (f"{why}: {', '.join(unused[:3])}{more}",)
     return notes
 
 
