@@ -1,7 +1,7 @@
 """The command: parse, call one function, print. Data goes to stdout, messages to stderr.
 
 Nothing heavy is imported before a command needs it, so that ``pet --help`` answers at once. The commands are listed in
-the order in which their modules are imported.
+the order that `pet.cli.order` gives them.
 """
 
 # isort: off
