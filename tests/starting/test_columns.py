@@ -13,6 +13,7 @@ UNSPACED = [f"この映画はとても良かったと思います{n}" for n in r
 LABEL = ["x", "y", ""] * 4
 SHORT = [f"title {n}" for n in range(12)]
 IDS = list(range(12))
+LABELED: dict[str, Sequence[object]] = {"text": TEXT, "label": LABEL}
 
 
 def columns(**cells: Sequence[object]) -> dict[str, Column]:
@@ -24,7 +25,7 @@ def columns(**cells: Sequence[object]) -> dict[str, Column]:
     return found
 
 
-def chosen(given: Given | None = None, labels: tuple[str, ...] = (), **cells: Sequence[object]) -> Chosen:
+def chosen(cells: Mapping[str, Sequence[object]], given: Given | None = None, labels: tuple[str, ...] = ()) -> Chosen:
     return choose_columns(columns(**cells), given or Given(), "t.csv", labels)
 
 
@@ -54,13 +55,14 @@ def chosen(given: Given | None = None, labels: tuple[str, ...] = (), **cells: Se
 def test_columns_are_told_by_name_and_content(
     cells: Mapping[str, Sequence[object]], expected: tuple[tuple[str, ...], str, str]
 ) -> None:
-    found = chosen(**cells)
+    found = chosen(cells)
     assert (found.texts, found.label, found.id) == expected
     assert found.why_texts and found.why_label and bool(found.why_id) == bool(found.id)
 
 
 def test_what_a_person_says_wins() -> None:
-    found = chosen(Given(("note",), "kind", "key"), text=TEXT, note=SHORT, label=LABEL, kind=LABEL, key=[1] * 12)
+    cells: dict[str, Sequence[object]] = {"text": TEXT, "note": SHORT, "label": LABEL, "kind": LABEL, "key": [1] * 12}
+    found = chosen(cells, Given(("note",), "kind", "key"))
     assert (found.texts, found.label, found.id) == (("note",), "kind", "key")
     assert {found.why_texts, found.why_label, found.why_id} == {"as you said"}
 
@@ -76,19 +78,19 @@ def test_what_a_person_says_wins() -> None:
 )
 def test_what_cannot_be_told_is_asked_for(cells: Mapping[str, Sequence[object]], words: tuple[str, ...]) -> None:
     with pytest.raises(ColumnError) as caught:
-        chosen(**cells)
+        chosen(cells)
     assert all(word in str(caught.value) for word in words)
 
 
 def test_a_column_that_is_not_there_is_refused() -> None:
     with pytest.raises(ColumnError, match=r"no column 'lable'; found 'text', 'label'\. Did you mean label\?"):
-        chosen(Given(label="lable"), text=TEXT, label=LABEL)
+        chosen(LABELED, Given(label="lable"))
 
 
 def test_with_labels_a_column_holds_these_or_is_none() -> None:
-    assert chosen(labels=("x", "y"), text=TEXT, label=LABEL).label == "label"
-    assert chosen(labels=("1", "0"), text=TEXT, label=[1.0, 0.0, None] * 4).label == "label"
-    assert chosen(labels=("k", "l"), text=TEXT, label=LABEL).label == ""
-    assert chosen(labels=("k", "l"), text=TEXT).label == ""
+    assert chosen(LABELED, labels=("x", "y")).label == "label"
+    assert chosen({"text": TEXT, "label": [1.0, 0.0, None] * 4}, labels=("1", "0")).label == "label"
+    assert chosen(LABELED, labels=("k", "l")).label == ""
+    assert chosen({"text": TEXT}, labels=("k", "l")).label == ""
     with pytest.raises(DataError, match=r"labels that --labels does not name, such as 'y'"):
-        chosen(labels=("x", "z"), text=TEXT, label=LABEL)
+        chosen(LABELED, labels=("x", "z"))
