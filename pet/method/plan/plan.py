@@ -39,7 +39,7 @@ from pet.method.refine import Refinement
 from pet.method.schedule import Schedule, plan_prior
 from pet.method.trial import Tried
 from pet.prompts.descriptions import label_texts
-from pet.prompts.registry import load_patterns, load_verbalizers
+from pet.prompts.registry import find_verbalizer, load_patterns
 from pet.prompts.verbalizers import Verbalizer
 from pet.runs.identity import code_digest
 from pet.runs.jobs import job_hash
@@ -346,8 +346,8 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     Raises `UsageError` if something in them is wrong, or the config is none.
     """
     config = checked_config(config).absolute()
-    folders, name = config.prompts.registry, config.prompts.verbalizer
-    patterns, verbalizer = load_patterns(folders), load_verbalizers(folders).get(name) if name else None
+    prompts = config.prompts
+    patterns, verbalizer = load_patterns(prompts.registry), find_verbalizer(prompts)
     data = load_task_data(config.task, config.data, config.run.seed, verbalizer.labels if verbalizer else ())
     outside = tuple(OutsideSpec(votes) for votes in load_votes(config.votes, data, config.task))
     quiet_transformers()
