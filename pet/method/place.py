@@ -19,6 +19,7 @@ from pet.labeling.votes import SoftLabels
 from pet.learners.models.sources import ModelSource
 from pet.learners.students.choice import Choice
 from pet.learners.voters.embedding import AnySpec
+from pet.method.analysis import Asked, analysis, classifier_figures
 from pet.method.callbacks import GenerationEnd, RunEnd
 from pet.method.card import CardFacts
 from pet.method.compare import given_line
@@ -112,6 +113,7 @@ class Place:
         if target == self.directory.model:
             self.directory.tell_exports(self.log.warn)
             told = {"distill": self.distill.model_dump(mode="json"), "students": student.choice.as_json()}
+            told |= {"classifier": classifier_figures(student.says.test, data)}
             replace_distilled(self.directory.metrics_path, found, told)
             replace_measured(self.directory.measured_path, student.says.test, labels)
         if found:
@@ -251,6 +253,9 @@ class RunPlace(Place):
             "scoring": machine.inference,
             "students": student.choice.as_json(),
             "votes": outside_facts(self.plan.outside, accepted(generations)[-1].ensemble),
+            "verdict": verdict(summary),
+            "analysis": self._analysis(accepted(generations)[-1]),
+            "classifier": classifier_figures(student.says.test, self.plan.data),
         }
         data = self.plan.data
         write_measured(self.directory.measured_path, data.test, data.task.labels, summary)
@@ -274,6 +279,10 @@ class RunPlace(Place):
         self.jobs.callbacks.end(RunEnd(directory.root, summary))
         columns = self.jobs.rows.data.columns
         return RunResult(directory.root, directory.pseudo_labels, columns, soft, forecast=predicted)
+
+    def _analysis(self, last: Generation) -> Mapping[str, Any]:
+        plan = self.plan
+        return analysis(last, Asked(plan.voters, plan.out_of_fold, plan.baselines.pvps), self.jobs)
 
     def _tell_of_lost_weights(self, generation: Generation) -> None:
         """Tell how many voters were trained by a run that did not keep weights, where this one does."""
