@@ -4,7 +4,7 @@ The embedding voter, the refinement on the pool, the classifiers on embeddings a
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
+from pet.data.dataset import Regrouped
 from pet.data.examples import Example
 from pet.data.rows import Rows
 from pet.labeling.neighbours import centred
+from pet.labeling.votes import row_blocks
 from pet.learners.models.encoder import Encoder
 from pet.learners.models.sentence_files import sentence_form
 from pet.learners.models.sources import ModelSource
@@ -26,8 +28,8 @@ from pet.runs.progress import Advance
 from pet.runs.results import RESULTS, write_results
 from pet.runs.shards import PoolScores
 
-ENCODER, _POOL = "encoder", "pool.npy"
-"""In the folder of a job that makes vectors: the encoder, if it is its own, and the vectors of the pool."""
+ENCODER, _POOL, _MEAN = "encoder", "pool.npy", "mean.npy"
+"""In the folder of a job that makes vectors: the encoder, if it is its own, the vectors of the pool, and their mean."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,35 @@ class Embedded:
 def embedded(source: ModelSource, jobs: Jobs) -> Embedded:
     """Return the vectors of all rows by an encoder; they are the result of a job.
 
+    Rows that people have labeled meanwhile are not read again: their vectors move with them.
+
     Raises `ModelError` if it is no encoder.
     """
+    found, moved = _embedded(source, jobs.drawn), jobs.rows.data.reviewed
+    return found if moved is None else _regrouped(found, moved, jobs)
+
+
+def _regrouped(found: Embedded, moved: Regrouped, jobs: Jobs) -> Embedded:
+    """Return vectors in the order of the rows as they are now."""
+
+    def write(folder: Path) -> None:
+        count, total = len(moved.left), np.zeros(found.pool.shape[1])
+        whole = np.lib.format.open_memmap(
+            folder / _POOL, mode="w+", dtype=np.float32, shape=(count, found.pool.shape[1])
+        )
+        for rows in row_blocks(count):
+            whole[rows] = found.pool[moved.left[rows]]
+            total += whole[rows].sum(axis=0, dtype=np.float64)
+        whole.flush()
+        np.save(folder / _MEAN, (total / count).astype(np.float32))
+
+    name = f"regrouped/{Path(found.source.name).name}"
+    folder = jobs.runner.store.run(jobs.runner.apart.job(name, encoder=found.source.digest), write)
+    labeled = np.concatenate([found.labeled[moved.kept], found.pool[moved.moved]])
+    return replace(found, labeled=labeled, pool=pool_vectors(folder), mean=np.load(folder / _MEAN))
+
+
+def _embedded(source: ModelSource, jobs: Jobs) -> Embedded:
     rows, texts = jobs.rows, jobs.rows.label_texts
     lines = [text for label in rows.data.task.labels for text in texts[label]]
     job = jobs.runner.apart.job(f"embeddings/{Path(source.name).name}", encoder=source.digest, texts=lines)

@@ -70,13 +70,14 @@ class RunDirectory:
     @classmethod
     @contextmanager
     def open(
-        cls, root: Path, config_toml: str, identity: Mapping[str, str], force: bool = False
+        cls, root: Path, config_toml: str, identity: Mapping[str, str], force: bool = False, rows: str = ""
     ) -> Iterator["RunDirectory"]:
         """Create or resume a run directory, and hold its lock.
 
         `identity` has a digest each of ``config``, ``data``, ``model`` and ``code``. With the identity it was
         made from, a directory is resumed, also with `force`; with another one, `force` removes the earlier
-        results first.
+        results first. Where people have labeled rows since, `rows` is the digest of the data with these labels: what
+        rests on others goes, but for the jobs.
 
         Raises `ConfigError` if `root` cannot be created, holds something else than a run, or a run of another
         identity. Raises `RunLocked` if another process works in it. Raises `RunError` if the disk is full or
@@ -93,6 +94,7 @@ class RunDirectory:
                 remove_leftovers(directory.jobs)
                 remove_leftovers(directory.generations)
                 directory._claim(config_toml, identity, force)
+                directory._regroup(rows or identity.get("data", ""))
             yield directory
 
     def refusal(self, config_toml: str, identity: Mapping[str, str]) -> str | None:
@@ -213,6 +215,13 @@ class RunDirectory:
                 f"or add --force to delete its results{lost}, and start anew."
                 + (" (`pet distill` and `pet explain` read it as it is.)" if labeled else "")
             )
+
+    def _regroup(self, rows: str) -> None:
+        """Forget which jobs the labels rest on, where these rest on other labeled rows than there are now."""
+        manifest = self._manifest()
+        if rows != manifest.data:
+            replace(manifest, jobs={}, rows=rows).write(self.manifest_path)
+            remove_whole(self.generations)
 
     def _claim(self, config_toml: str, identity: Mapping[str, str], force: bool) -> None:
         changes = self._changes(config_toml, identity)

@@ -87,7 +87,10 @@ class TaskSettings(Section):
 
 
 class DataSettings(Section):
-    """`[data]`: the files, or hub data sets such as ``"owner/name:split"``."""
+    """`[data]`: the files, or hub data sets such as ``"owner/name:split"``.
+
+    `reviewed` are files of labels that people have given to rows of a run, such as its `review.csv`.
+    """
 
     train: str | None = None
     unlabeled: str | None = None
@@ -95,6 +98,7 @@ class DataSettings(Section):
     examples_per_label: PositiveInt | None = None
     max_unlabeled: PositiveInt | None = None
     max_test: PositiveInt | None = None
+    reviewed: Texts = ()
     on_bad_row: Literal["error", "skip"] = "error"
 
     def sources(self) -> tuple[str, ...]:

@@ -64,7 +64,8 @@ def open_place(
     fit.
     """
     root = Path(output_dir) if output_dir else Path("runs") / plan.data.task.name
-    with RunDirectory.open(root, plan.config.to_toml(), plan.identity, force) as directory:
+    earlier = Manifest.from_file(RunDirectory(root).manifest_path)
+    with RunDirectory.open(root, plan.config.to_toml(), plan.identity, force, plan.base["data"]) as directory:
         directory.remove_drafts()
         log = RunLog(directory.log_path, io.StringIO() if quiet else None)
         for message in plan.messages:
@@ -72,6 +73,10 @@ def open_place(
         if plan.data.rejected:
             write_rejected(directory.rejected_path, plan.data.rejected)
             log.say(f"the rows left out are in {directory.rejected_path}")
+        if earlier and earlier.data != plan.base["data"]:
+            directory.tell_exports(log.warn)
+            if earlier.rows and not plan.data.reviewed:
+                log.warn("the labels here counted rows that people had labeled: name their files again with --reviewed")
         history = RunLog(directory.log_path, io.StringIO())  # for the file alone
         history.say(f"started: {len(plan.voters)} voters, {len(plan.data.unlabeled)} rows to label")
         store = directory.store(log, SharedJobs(shared) if shared else None)
