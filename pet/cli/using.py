@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def predict_command(
     model: Model,
     source: Input,
-    output: Annotated[Path, typer.Option(help="Where the labels go: .csv, .tsv, .jsonl or .parquet.")],
+    output: Annotated[Path, typer.Option(help="Where the labels go: .csv, .tsv, .jsonl, .json, .parquet or .xlsx.")],
     on_bad_row: BadRow = None,
     min_precision: Annotated[
         float | None,
@@ -38,6 +38,9 @@ def predict_command(
     _tell_rejected(found.read)
     rows = len(found.read.examples)
     note(f"{rows} rows labeled in {output}: {counted(found.given)}")
+    if found.renamed:
+        pairs = ", ".join(f"{name} is {ours}" for name, ours in found.renamed.items())
+        note(f"your columns keep their names; of ours, where yours has the same name, {pairs}")
     if found.accepted is not None:
         note(f"{found.accepted} rows to accept, {rows - found.accepted} to review")
 

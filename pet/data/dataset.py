@@ -13,6 +13,7 @@ from itertools import chain
 import numpy as np
 
 from pet.data.examples import Example, Task
+from pet.data.numbers import Number, joined
 from pet.data.overlap import Overlap, Overlaps, find_overlaps
 from pet.data.readers import ReadOptions, ReadResult, RejectedRow, Role, read_examples
 from pet.data.rows import Rows
@@ -31,8 +32,9 @@ class TaskData:
     """A task with its three sets of rows; the unlabeled ones, the pool, and the test rows lie in files.
 
     `columns` maps each field to the column of the file it was first found in; `messages` are sentences for
-    the log; `rejected` are the rows that were left out because they could not be used. `reviewed` says what people have
-    changed in the sets since they were drawn.
+    the log; `rejected` are the rows that were left out because they could not be used. `numbers` are the other columns
+    of the labeled rows and the pool whose cells are text and mean numbers. `reviewed` says what people have changed in
+    the sets since they were drawn.
     """
 
     task: Task
@@ -42,6 +44,7 @@ class TaskData:
     columns: Mapping[str, str]
     messages: tuple[str, ...]
     rejected: tuple[RejectedRow, ...]
+    numbers: Mapping[str, Number] = field(default_factory=dict)
     reviewed: "Regrouped | None" = field(default=None, compare=False)
 
     @property
@@ -113,6 +116,7 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
             *shared,
         ),
         rejected=tuple(row for read in reads.values() for row in read.rejected),
+        numbers=joined(read.numbers for role, read in reads.items() if role != "test"),
     )
 
 

@@ -13,6 +13,7 @@ from pet.data.examples import Example
 from pet.data.formats import scan_file
 from pet.data.hub import scan_data_set
 from pet.data.keys import first_of, key_of, repeats
+from pet.data.numbers import Kinds, NumberColumns
 from pet.data.rows import Rows
 from pet.data.scanned import Malformed, Scanned
 from pet.data.source import File, Source
@@ -58,7 +59,8 @@ class ReadResult:
     """What was read; `fields` maps each field to the column it came from. `examples` lie in a file of their own.
 
     `labels_seen` says that labels stood in the file, also where the role has them dropped; `columns` are those of its
-    first rows; `notes` say what is doubtful about the file.
+    first rows; `numbers` say which of them hold numbers as text, as all of a table of separated values are; `notes` say
+    what is doubtful about the file.
     """
 
     examples: Rows
@@ -67,6 +69,7 @@ class ReadResult:
     fields: Mapping[str, str]
     columns: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    numbers: Kinds = field(default_factory=dict)
 
 
 def read_examples(source: Source, options: ReadOptions) -> ReadResult:
@@ -74,7 +77,7 @@ def read_examples(source: Source, options: ReadOptions) -> ReadResult:
 
     Labels are kept as words, save for the role "unlabeled", where they are dropped here, and "input", where they are a
     column like any other. A row without an id is named after its role and its number, such as ``"train-17"``. The other
-    columns go to `Example.extra`.
+    columns go to `Example.extra` as they are, and so do those of ids and labels which are called otherwise.
 
     Raises `DataError` if the source cannot be read, a column is missing, two rows share an id (but for the role
     "input") or no row is left; and, unless `options.on_bad_row` is "skip", if one row cannot be used.
@@ -91,7 +94,9 @@ def read_examples(source: Source, options: ReadOptions) -> ReadResult:
     if not rows:
         reason = f"{source.unit} {rejected[0].line}: {rejected[0].reason}"
         raise DataError(f"{source.text}: none of its {len(rejected)} rows can be used; {reason}.")
-    return ReadResult(rows, tuple(rejected), reading.labels_seen, parser.fields, parser.columns, reading.notes)
+    return ReadResult(
+        rows, tuple(rejected), reading.labels_seen, parser.fields, parser.columns, reading.notes, reading.kinds.kinds
+    )
 
 
 class _BadRowError(Exception):
@@ -131,15 +136,21 @@ class _RowParser:
         _check_characters(row)
         options = self.options
         labeled = options.role in ("train", "test")
-        used = {options.id_column, *self.fields.values()}
-        if options.role != "input":  # there labels are nothing but another column of the user's
-            used.add(options.label_column)
         return Example(
             id=_as_word(row.get(options.id_column)) or f"{options.role}-{number}",
             fields=self._texts(row),
             label=self._label(row) if labeled else None,
-            extra={column: value for column, value in row.items() if column not in used},
+            extra={column: value for column, value in row.items() if not self._is_ours(column, value)},
         )
+
+    def _is_ours(self, column: str, value: object) -> bool:
+        """Say whether a cell is told by a row's id, texts and label, so that it need not be kept beside them."""
+        if column in self.fields.values():
+            return isinstance(value, str) or self.options.role != "input"
+        if self.options.role == "input":  # its columns are written as they are
+            return False
+        hidden = self.options.label_column if self.options.role == "unlabeled" else "label"
+        return column in ("id", hidden) and column in (self.options.id_column, self.options.label_column)
 
     def _texts(self, row: Mapping[str, object]) -> dict[str, str]:
         texts = {}
@@ -189,8 +200,12 @@ class _Reading:
     rejected: list[RejectedRow] = field(default_factory=list)
     labels_seen: bool = False
     failure: DataError | None = None
+    kinds: NumberColumns = field(init=False)
     long_cells: int = 0
     first_long: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        self.kinds = NumberColumns(typed=not self._is_table)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -204,10 +219,14 @@ class _Reading:
             f"over {lines}: if its lines are rows, a quote is wrong there",
         )
 
+    @property
+    def _is_table(self) -> bool:
+        """Whether every cell is text, also one that means a number."""
+        return isinstance(self.parser.source, File) and self.parser.source.suffix in (".csv", ".tsv")
+
     def _look_at_lines(self, number: int, example: Example) -> None:
         """Note a cell of several lines where it is the only one of its row: nothing tells it from several rows."""
-        source, columns = self.parser.source, self.parser.columns
-        if len(columns) == 1 and isinstance(source, File) and source.suffix in (".csv", ".tsv"):
+        if len(self.parser.columns) == 1 and self._is_table:
             lines = len(next(iter(example.fields.values())).splitlines())
             if lines > 1:
                 self.first_long = self.first_long if self.long_cells else (number, lines)
@@ -229,6 +248,7 @@ class _Reading:
                 self.numbers.append(number)
                 self.labels_seen |= is_given(row.get(self.parser.options.label_column))
                 self._look_at_lines(number, example)
+                self.kinds.see(example.extra)
                 yield example
         except DataError as error:
             self.failure = error

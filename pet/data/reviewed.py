@@ -78,8 +78,8 @@ def _check(file: str, reviews: Iterable[Review], data: TaskData, run: str) -> No
     for review in reviews:
         if review.run and review.run != run:
             raise DataError(
-                f"{file}: the row {shown(review.id)} is of another run ({shown(review.run)}; this one is {run!r}): give "
-                "a file of this run, or, if its ids mean the same rows here, empty its column run."
+                f"{file}: the row {shown(review.id)} is of another run ({shown(review.run)}, not {run!r}): give a file "
+                "of this run, or, if its ids mean the same rows here, empty its column run."
             )
         if review.label is not None and review.label not in data.task.labels:
             raise DataError(

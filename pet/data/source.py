@@ -34,8 +34,8 @@ class File:
 
     @property
     def unit(self) -> Literal["line", "row"]:
-        """What the numbers of its rows count: lines as an editor shows them; JSON and Parquet have none."""
-        return "row" if self.suffix in (".json", ".parquet") else "line"
+        """What the numbers of its rows count: lines as an editor shows them; JSON, Parquet and workbooks have none."""
+        return "row" if self.suffix in (".json", ".parquet", ".xlsx") else "line"
 
 
 @dataclass(frozen=True)

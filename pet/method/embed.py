@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from pet.data.dataset import Regrouped
 from pet.data.examples import Example
@@ -28,8 +28,8 @@ from pet.runs.progress import Advance
 from pet.runs.results import RESULTS, write_results
 from pet.runs.shards import PoolScores
 
-ENCODER, _POOL, _MEAN = "encoder", "pool.npy", "mean.npy"
-"""In the folder of a job that makes vectors: the encoder, if it is its own, the vectors of the pool, and their mean."""
+ENCODER, _POOL = "encoder", "pool.npy"
+"""In the folder of a job that makes vectors: the encoder, if it is its own, and the vectors of the pool."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,12 @@ def _regrouped(found: Embedded, moved: Regrouped, jobs: Jobs) -> Embedded:
             whole[rows] = found.pool[moved.left[rows]]
             total += whole[rows].sum(axis=0, dtype=np.float64)
         whole.flush()
-        np.save(folder / _MEAN, (total / count).astype(np.float32))
+        save_file({"mean": (total / count).astype(np.float32)}, folder / RESULTS)
 
     name = f"regrouped/{Path(found.source.name).name}"
     folder = jobs.runner.store.run(jobs.runner.apart.job(name, encoder=found.source.digest), write)
     labeled = np.concatenate([found.labeled[moved.kept], found.pool[moved.moved]])
-    return replace(found, labeled=labeled, pool=pool_vectors(folder), mean=np.load(folder / _MEAN))
+    return replace(found, labeled=labeled, pool=pool_vectors(folder), mean=load_file(folder / RESULTS)["mean"])
 
 
 def _embedded(source: ModelSource, jobs: Jobs) -> Embedded:

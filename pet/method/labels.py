@@ -1,7 +1,7 @@
 """`pseudo_labels.parquet`: the labeled data set a run gives back, and reading it again."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -12,6 +12,7 @@ import pyarrow
 import pyarrow.parquet as pq
 
 from pet.data.examples import Example
+from pet.data.numbers import Number
 from pet.data.output import Columns, OutputNames, field_names, parquet_pieces, row_pieces
 from pet.data.parquet import parquet_batches
 from pet.data.rows import Rows
@@ -45,7 +46,8 @@ class LabeledPool:
 
     Per row: id, fields (under the names of `columns`), the user's columns, label, prob_<label>, confidence, agreement
     (the weighted share of voters with this label), vote_<voter>, generation (the first that labeled the row),
-    training_sets (how many it was in), source. Gold rows have probability 1 and no votes.
+    training_sets (how many it was in), source. Gold rows have probability 1 and no votes. `numbers` are those of the
+    user's columns whose cells are text and mean numbers.
     """
 
     labeled: Sequence[Example]
@@ -54,10 +56,11 @@ class LabeledPool:
     votes: Sequence[Votes]
     soft: SoftLabels
     history: History
+    numbers: Mapping[str, Number] = field(default_factory=dict)
 
     @cached_property
     def _names(self) -> OutputNames:
-        return OutputNames.of(chain(self.labeled, self.pool), self.columns, is_ours)
+        return OutputNames.of(chain(self.labeled, self.pool), self.columns, is_ours, self.numbers)
 
     def pieces(self) -> Iterator[Columns]:
         """Yield the columns of some rows at a time: the gold rows with the first of the pool, then the others."""

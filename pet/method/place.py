@@ -214,7 +214,9 @@ class RunPlace(Place):
 
     def _write(self, ensemble: Ensemble, history: History) -> None:
         directory, data = self.directory, self.plan.data
-        found = LabeledPool(data.labeled, data.unlabeled, data.columns, ensemble.votes, ensemble.soft, history)
+        found = LabeledPool(
+            data.labeled, data.unlabeled, data.columns, ensemble.votes, ensemble.soft, history, data.numbers
+        )
         if not (self.force or directory.labels_are_ours()) and differs(directory.pseudo_labels, found.pieces):
             raise ConfigError(
                 f"{directory.pseudo_labels} has been changed since it was written: train on it as it is with "

@@ -65,11 +65,17 @@ class TaskSettings(Section):
     """
 
     name: Annotated[str, AfterValidator(_check_name)] = "task"
+    """The name of the task, and of the folder of a run from Python that is given none."""
     labels: tuple[Label, ...] = ()
+    """The labels, in the order of all probabilities; empty: those of the train file, else of the verbalizer."""
     fields: dict[str, str] = Field(default_factory=dict)
+    """Which column holds which text: `text`, or `text_a` and `text_b`, or what the patterns call them."""
     descriptions: dict[Label, Annotated[str, AfterValidator(_check_description)]] = Field(default_factory=dict)
+    """What a label is about, in a few words; voters learn from it beside the rows."""
     label_column: str = "label"
+    """The column of the labels."""
     id_column: str = "id"
+    """The column of the ids; rows without one are numbered."""
 
     @field_validator("fields")
     @classmethod
@@ -87,19 +93,24 @@ class TaskSettings(Section):
 
 
 class DataSettings(Section):
-    """`[data]`: the files, or hub data sets such as ``"owner/name:split"``.
-
-    `reviewed` are files of labels that people have given to rows of a run, such as its `review.csv`.
-    """
+    """`[data]`: the files, or hub data sets such as ``"owner/name:split"``."""
 
     train: str | None = None
+    """The labeled rows."""
     unlabeled: str | None = None
+    """The pool: the rows to label."""
     test: str | None = None
+    """Labeled rows that are only ever measured on."""
     examples_per_label: PositiveInt | None = None
+    """So many rows of each label are drawn from a larger train file."""
     max_unlabeled: PositiveInt | None = None
+    """The most rows of the pool, drawn at random."""
     max_test: PositiveInt | None = None
+    """The most test rows, drawn at random."""
     reviewed: Texts = ()
+    """Files of labels that people have given to rows of the run, such as its `review.csv`; they count as gold rows."""
     on_bad_row: Literal["error", "skip"] = "error"
+    """A row without text or with an unknown label is an error, or is left out and told of."""
 
     def sources(self) -> tuple[str, ...]:
         """Return the files and data sets that are named."""
@@ -115,9 +126,13 @@ class PromptSettings(Section):
     """`[prompts]`: which patterns, and the words of the labels (default: the label names)."""
 
     patterns: Texts = ()
+    """Names, globs such as "topic/*", or templates themselves."""
     verbalizer: str | None = None
+    """The table of label words; unset: the label names are the words."""
     registry: Texts = ()
+    """Folders with `patterns/` or `verbalizers/` of your own."""
     multi_token: bool = False
+    """Whether a label word may be longer than one token of the model."""
 
 
 class EncoderSettings(Section):
@@ -127,7 +142,9 @@ class EncoderSettings(Section):
     """
 
     name: ModelName = "e5-small"
+    """A bundled name, a folder of sentence-transformers, a hub id, or "none"."""
     revision: str | None = None
+    """The revision of a hub id."""
 
     @property
     def wanted(self) -> bool:
@@ -139,6 +156,10 @@ class ModelSettings(Section):
     """`[model]`: the masked language model: a bundled name, a folder, or a hub id."""
 
     name: ModelName = "pet-mini"
+    """A bundled name, a folder, or a hub id."""
     revision: str | None = None
+    """The revision of a hub id."""
     max_length: Annotated[int, Field(ge=8)] = 256
+    """The most tokens of a row, pattern included."""
     truncation: Literal["tail", "head+tail"] = "tail"
+    """What of a longer text is kept: its beginning, or its beginning and its end."""

@@ -10,7 +10,7 @@ from typing import Any
 from pet.errors import ConfigError
 from pet.library import bundled_models
 
-DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt", ".json", ".parquet")
+DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt", ".json", ".parquet", ".xlsx")
 """How a file of rows ends, perhaps with ``.gz`` behind it; any other name may be that of a hub data set."""
 
 

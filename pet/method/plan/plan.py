@@ -225,9 +225,7 @@ class Plan:
             section, _, key = name.partition(".")
             left_out.setdefault(section, set()).add(key)
         settings = self.config.model_dump(mode="json", exclude=left_out)
-        encoders = sorted(
-            {self.encoder.digest if self.encoder else "", *(one.source.digest for one in self.embeddings)}
-        )
+        encoders = sorted({spec.source.digest for spec in self.embeddings} | {getattr(self.encoder, "digest", "")})
         return {
             "config": job_hash(settings=settings, pvps=[spec.pvp.key() for spec in self.patterns], encoders=encoders),
             "data": sets_digest(self.data.drawn),
@@ -243,7 +241,7 @@ class Plan:
     @property
     def tried(self) -> Tried:
         """What a trial tries, on a model of its own; labels that people have given since change nothing of it."""
-        base = {**self.base, "data": self.identity["data"]}
+        base = self.base | {"data": self.identity["data"]}
         return Tried(self.config.run, self.patterns, self.generations, self.data, self.model, base)
 
     @property
