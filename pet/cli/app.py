@@ -37,6 +37,10 @@ AcceptAll = Annotated[
     bool,
     typer.Option("--accept-all", help="Keep every generation of iPET, also one that the guard rails would reject."),
 ]
+Reviewed = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="A review.csv: its labels count as gold rows; repeatable, one for each reviewer."),
+]
 FAST_RUN = "train.preset=fast"
 Fast = Annotated[
     bool, typer.Option("--fast", help="No patterns: voters on the vectors of the encoder alone, labels in seconds.")

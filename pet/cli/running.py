@@ -7,13 +7,31 @@ from typing import Annotated
 
 import typer
 
-from pet.cli.app import FAST_RUN, AcceptAll, BadRow, Config, Fast, Force, KeepModels, OutputDir, Registry, Settings, app
+from pet.cli.app import (
+    FAST_RUN,
+    AcceptAll,
+    BadRow,
+    Config,
+    Fast,
+    Force,
+    KeepModels,
+    OutputDir,
+    Registry,
+    Reviewed,
+    Settings,
+    app,
+)
 from pet.cli.terminal import aligned, load_config, print_table, run_place, say
 
 
 def _changed(accept_all: bool, keep_models: bool, fast: bool) -> dict[str, bool]:
     """Return what the flags change, and whether each is given."""
     return {"ipet.accept_all=true": accept_all, "run.keep_models=true": keep_models, FAST_RUN: fast}
+
+
+def _reviewed(files: list[Path] | None) -> list[str]:
+    """Return the setting of the files that people have labeled rows in."""
+    return [f"data.reviewed={json.dumps([str(file) for file in files])}"] if files else []
 
 
 @app.command("run")
@@ -27,13 +45,15 @@ def run_command(
     accept_all: AcceptAll = False,
     keep_models: KeepModels = False,
     fast: Fast = False,
+    reviewed: Reviewed = None,
 ) -> None:
     """Label the pool, distill a classifier, and compare it with what else could have been done.
 
     Example: `pet run my.toml --set train.steps=60 --output-dir runs/first`
     """
     # A slip in it is told before torch is loaded.
-    loaded = load_config(config, settings, registry, on_bad_row, _changed(accept_all, keep_models, fast))
+    changes = [*(settings or []), *_reviewed(reviewed)]
+    loaded = load_config(config, changes, registry, on_bad_row, _changed(accept_all, keep_models, fast))
     from pet.method.card import python_call
     from pet.method.labels import sample_lines
     from pet.method.summary import summary_table
@@ -42,7 +62,8 @@ def run_command(
     result = run(loaded, run_place(config, output_dir), force=force)
     if result.summary is not None:
         print_table(summary_table(result.summary))
-    say(*(line for line in (result.verdict, result.work, result.forecast) if line is not None))
+    said = (result.reviewed, result.verdict, result.work, result.forecast)
+    say(*(line for line in said if line is not None))
     sample = sample_lines(result.pseudo_labels, result.columns)
     say("", "label, confidence, agreement, text (a sample of the pool)", *sample)
     size = result.choice.chosen.size if result.choice else "same"
@@ -68,6 +89,7 @@ def label_command(
     accept_all: AcceptAll = False,
     keep_models: KeepModels = False,
     fast: Fast = False,
+    reviewed: Reviewed = None,
     jsonl: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write the rows as JSON lines too (or as .csv, .tsv or .parquet)."),
@@ -77,7 +99,8 @@ def label_command(
 
     Example: `pet label my.toml --jsonl labeled.jsonl`
     """
-    loaded = load_config(config, settings, registry, on_bad_row, _changed(accept_all, keep_models, fast))
+    changes = [*(settings or []), *_reviewed(reviewed)]
+    loaded = load_config(config, changes, registry, on_bad_row, _changed(accept_all, keep_models, fast))
     from pet.data.output import export_jsonl
     from pet.data.writers import check_output
     from pet.pipeline import label
@@ -93,7 +116,7 @@ def label_command(
         "a classifier of it": f"pet distill {shlex.quote(str(result.directory))}",
         "why a row has its label": f"pet explain {shlex.quote(str(result.directory))} ROW_ID",
     }
-    say(*([result.forecast] if result.forecast else []), *aligned(places.items()))
+    say(*filter(None, (result.reviewed, result.forecast)), *aligned(places.items()))
 
 
 @app.command("distill")

@@ -53,8 +53,9 @@ class RunResult:
     """Where the results lie, and the figures. `model`, `summary` and `choice` are None after `label`.
 
     `columns` maps the task's fields to the columns of the labeled data set. `choice` says which classifier was kept,
-    and by what; `verdict` whether something simpler would have done better, `work` what was computed, and `forecast`
-    what was predicted and what it took (None where that was a matter of seconds).
+    and by what; `reviewed` how many rows that people have labeled count; `verdict` whether something simpler would have
+    done better, `work` what was computed, and `forecast` what was predicted and what it took (None where that was a
+    matter of seconds).
     """
 
     directory: Path
@@ -64,6 +65,7 @@ class RunResult:
     model: Path | None = None
     summary: Summary | None = None
     choice: Choice | None = None
+    reviewed: str | None = None
     verdict: str | None = None
     work: str | None = None
     forecast: str | None = None
@@ -238,7 +240,9 @@ class RunPlace(Place):
         publish_model(self.directory.model, student.folder, card, summary.test_figures())
         work = sum(self.jobs.runner.journal.work.values(), Work())
         machine = self.jobs.machine
+        moved = self.plan.data.reviewed
         measured = {
+            **({"reviewed": moved.facts} if moved else {}),
             "generations": [_generation_facts(one) for one in generations],
             "work": asdict(work),
             "precision": machine.precision,
@@ -262,8 +266,9 @@ class RunPlace(Place):
         directory = self.directory
         predicted = self.watch.stop(directory.root, directory.forecast_path, self.jobs.runner.journal.seconds)
         shutil.rmtree(directory.tokens, ignore_errors=True)
-        columns = self.jobs.rows.data.columns
-        return RunResult(directory.root, directory.pseudo_labels, columns, soft, forecast=predicted)
+        columns, moved = self.jobs.rows.data.columns, self.plan.data.reviewed
+        said = moved.said if moved else None
+        return RunResult(directory.root, directory.pseudo_labels, columns, soft, forecast=predicted, reviewed=said)
 
     def _tell_of_lost_weights(self, generation: Generation) -> None:
         """Tell how many voters were trained by a run that did not keep weights, where this one does."""
