@@ -26,6 +26,7 @@ from pet.method.prompted import kept_if_sound, prompted
 from pet.method.refine import refine
 from pet.method.teach import teach
 from pet.method.vote import vote
+from pet.reports.html.write import draw_report
 from pet.runs.executors.processes import Processes
 from pet.settings.config import RunConfig
 
@@ -54,7 +55,9 @@ def run(
         rows = place.labeled_rows()
         student = teach(rows, place.distill, place.jobs, place.tuned)
         summary = compare(place.plan.baselines, generations, student.says, place.jobs)
-        return place.publish(generations, student, rows, summary)
+        result = place.publish(generations, student, rows, summary)
+        draw_report(place.directory.root, place.log)
+        return result
 
 
 def label(

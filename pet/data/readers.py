@@ -3,6 +3,7 @@
 import math
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -13,6 +14,7 @@ from pet.data.examples import Example
 from pet.data.formats import scan_file
 from pet.data.hub import scan_data_set
 from pet.data.keys import first_of, key_of, repeats
+from pet.data.labels import ONE_LABEL, has_several, is_placeholder
 from pet.data.numbers import Kinds, NumberColumns
 from pet.data.rows import Rows
 from pet.data.scanned import Malformed, Scanned
@@ -20,9 +22,11 @@ from pet.data.source import File, Source
 from pet.errors import DataError, close_match, shown
 from pet.settings.task import label_word, number_as_word
 
-Role = Literal["train", "unlabeled", "test", "input"]
+Role = Literal["train", "unlabeled", "row", "test", "input"]
+"""What rows are for; a "row" is labeled or not, as its label says."""
 
-_SPLITS: Mapping[str, str] = {"train": "train", "unlabeled": "train", "test": "test", "input": "test"}
+_SPLITS: Mapping[str, str] = {"train": "train", "unlabeled": "train", "row": "train", "test": "test", "input": "test"}
+_LABELED: tuple[Role, ...] = ("train", "row", "test")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 HEAD_ROWS = 100
 """So many rows are looked at to learn the columns of a file whose rows may differ (JSON)."""
@@ -76,8 +80,9 @@ def read_examples(source: Source, options: ReadOptions) -> ReadResult:
     """Read the rows of a source.
 
     Labels are kept as words, save for the role "unlabeled", where they are dropped here, and "input", where they are a
-    column like any other. A row without an id is named after its role and its number, such as ``"train-17"``. The other
-    columns go to `Example.extra` as they are, and so do those of ids and labels which are called otherwise.
+    column like any other; for the role "row" they may be missing. A row without an id is named after its role and its
+    number, such as ``"train-17"``. The other columns go to `Example.extra` as they are, and so do those of ids and
+    labels which are called otherwise.
 
     Raises `DataError` if the source cannot be read, a column is missing, two rows share an id (but for the role
     "input") or no row is left; and, unless `options.on_bad_row` is "skip", if one row cannot be used.
@@ -127,7 +132,7 @@ class _RowParser:
         reserved = (same_column(options.label_column, columns), same_column(options.id_column, columns))
         options = replace(options, label_column=reserved[0], id_column=reserved[1])
         fields = resolve_fields(source, columns, options.fields, reserved, options.mapped)
-        if options.role in ("train", "test"):
+        if options.role in _LABELED:
             check_label_column(source, columns, options.label_column, options.mapped)
         return cls(source, options, fields, columns)
 
@@ -135,11 +140,10 @@ class _RowParser:
         """Return the example of one row, or raise `_BadRowError`."""
         _check_characters(row)
         options = self.options
-        labeled = options.role in ("train", "test")
         return Example(
             id=_as_word(row.get(options.id_column)) or f"{options.role}-{number}",
             fields=self._texts(row),
-            label=self._label(row) if labeled else None,
+            label=self._label(row) if options.role in _LABELED else None,
             extra={column: value for column, value in row.items() if not self._is_ours(column, value)},
         )
 
@@ -165,12 +169,16 @@ class _RowParser:
             raise _BadRowError(f"only blank text in {', '.join(map(repr, self.fields.values()))}")
         return texts
 
-    def _label(self, row: Mapping[str, object]) -> str:
+    def _label(self, row: Mapping[str, object]) -> str | None:
         options = self.options
         value = row.get(options.label_column)
-        if isinstance(value, list | dict | bytes):
+        if has_several(value, options.labels):
+            raise _BadRowError(f"the label is {shown(value)}, not one word, and {ONE_LABEL}")
+        if isinstance(value, list | dict | bytes) and (value or options.role != "row"):
             raise _BadRowError(f"the label is {shown(value)}, not one word")
-        label = "" if _is_missing(value) else label_word(value)
+        label = label_word(value) if is_given(value) else ""
+        if options.role == "row" and (not label or self.is_placeholder(value)):
+            return None
         if not label:
             raise _BadRowError(f"no label in the column {options.label_column!r}")
         if options.labels is not None and label not in options.labels:
@@ -178,6 +186,10 @@ class _RowParser:
             hint = close_match(label, options.labels).strip()
             raise _BadRowError(f"the label {shown(label)} is none of {known}" + (f" ({hint})" if hint else ""))
         return label
+
+    def is_placeholder(self, value: object) -> bool:
+        """Say whether a label says that there is none, and is none of those that were named."""
+        return is_placeholder(value) and label_word(value) not in (self.options.labels or ())
 
     def rejected(self, number: int, row: Mapping[str, object] | Malformed, reason: str) -> RejectedRow:
         """Return the record of a row left out, or raise the `DataError` where none may be."""
@@ -201,6 +213,7 @@ class _Reading:
     labels_seen: bool = False
     failure: DataError | None = None
     kinds: NumberColumns = field(init=False)
+    placeholders: Counter[str] = field(default_factory=Counter)
     long_cells: int = 0
     first_long: tuple[int, int] = (0, 0)
 
@@ -210,14 +223,19 @@ class _Reading:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is doubtful about the file as a whole."""
-        if not self.long_cells:
-            return ()
-        number, lines = self.first_long
-        cells = "a cell goes" if self.long_cells == 1 else f"{self.long_cells} cells go"
-        return (
-            f"{cells} over several lines in {self.parser.source.text}, such as the one that begins in line {number}, "
-            f"over {lines}: if its lines are rows, a quote is wrong there",
-        )
+        notes = [
+            f"{count} rows have {shown(word)} for a label, which is taken for none: if it is one, name it in [task] "
+            "labels with the others"
+            for word, count in self.placeholders.items()
+        ]
+        if self.long_cells:
+            number, lines = self.first_long
+            cells = "a cell goes" if self.long_cells == 1 else f"{self.long_cells} cells go"
+            notes.append(
+                f"{cells} over several lines in {self.parser.source.text}, such as the one that begins in line "
+                f"{number}, over {lines}: if its lines are rows, a quote is wrong there"
+            )
+        return tuple(notes)
 
     @property
     def _is_table(self) -> bool:
@@ -246,7 +264,10 @@ class _Reading:
                 if self.parser.options.role != "input":  # nobody looks for one of its rows by the id
                     self.ids += key_of(example.id)
                 self.numbers.append(number)
-                self.labels_seen |= is_given(row.get(self.parser.options.label_column))
+                value = row.get(self.parser.options.label_column)
+                self.labels_seen |= is_given(value)
+                if self.parser.options.role == "row" and self.parser.is_placeholder(value):
+                    self.placeholders[str(value).strip()] += 1
                 self._look_at_lines(number, example)
                 self.kinds.see(example.extra)
                 yield example
@@ -258,12 +279,13 @@ class _Reading:
         if len(places := repeats(self.ids)):
             later = int(places[0])
             earlier = first_of(self.ids, later)
-            source = self.parser.source
-            raise DataError(
-                f"{source.text}, {source.unit} {self.numbers[later]}: the id {shown(rows[later].id)} stands in "
-                f"{source.unit} {self.numbers[earlier]} already; make the ids unique, or name another column in "
-                "[task] id_column."
-            )
+            source, one, other = self.parser.source, rows[later], rows[earlier]
+            here, there = (f"{source.unit} {self.numbers[place]}" for place in (later, earlier))
+            if one.fields == other.fields and one.label != other.label:
+                advice = f"with the same text and another label; {ONE_LABEL}."
+            else:
+                advice = "make the ids unique, or name another column in [task] id_column."
+            raise DataError(f"{source.text}, {here}: the id {shown(one.id)} stands in {there} already; {advice}")
 
 
 def _is_missing(value: object) -> bool:

@@ -65,6 +65,7 @@ class RunDirectory:
     model = _Below("model")  # the final classifier
     metrics_path = _Below("metrics.json")  # what was measured
     forecast_path = _Below("forecast.json")  # what the run was predicted to take, and took
+    report_path = _Below("report.html")  # all of it for a person to look at
     rejected_path = _Below("rejected.jsonl")  # the rows that were left out, with reasons
 
     @classmethod

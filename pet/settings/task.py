@@ -2,9 +2,9 @@
 
 import re
 import unicodedata
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from pet.settings.base import PositiveInt, Section, Texts, expecting
 
@@ -93,12 +93,19 @@ class TaskSettings(Section):
 
 
 class DataSettings(Section):
-    """`[data]`: the files, or hub data sets such as ``"owner/name:split"``."""
+    """`[data]`: the files, or hub data sets such as ``"owner/name:split"``.
+
+    `rows` stands for both `train` and `unlabeled`: of its rows those without a label are the unlabeled ones.
+    """
+
+    SOURCES: ClassVar = ("train", "unlabeled", "rows", "test")
 
     train: str | None = None
     """The labeled rows."""
     unlabeled: str | None = None
     """The pool: the rows to label."""
+    rows: str | None = None
+    """One file of both: of its rows those without a label are the unlabeled ones."""
     test: str | None = None
     """Labeled rows that are only ever measured on."""
     examples_per_label: PositiveInt | None = None
@@ -114,9 +121,23 @@ class DataSettings(Section):
 
     def sources(self) -> tuple[str, ...]:
         """Return the files and data sets that are named."""
-        return tuple(source for source in (self.train, self.unlabeled, self.test) if source)
+        return tuple(source for name in self.SOURCES if (source := getattr(self, name)))
 
-    @field_validator("train", "unlabeled", "test", mode="before")
+    @property
+    def labeled(self) -> str | None:
+        """Where the labeled rows are, if there is such a source."""
+        return self.rows or self.train
+
+    @model_validator(mode="after")
+    def _rows_stand_alone(self) -> Self:
+        if self.rows and (others := [name for name in ("train", "unlabeled") if getattr(self, name)]):
+            raise ValueError(
+                f"rows is one source of labeled and unlabeled rows, and {' and '.join(others)} stands beside it: "
+                "name either rows, or train and unlabeled"
+            )
+        return self
+
+    @field_validator(*SOURCES, mode="before")
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         return None if isinstance(value, str) and not value.strip() else value

@@ -101,7 +101,7 @@ def _model(value: str, base: Path) -> str:
 
 
 _PATHS: Mapping[str, tuple[Sequence[str], Callable[[str, Path], str]]] = {
-    "data": (("train", "unlabeled", "test", "reviewed"), _rows),
+    "data": (("train", "unlabeled", "rows", "test", "reviewed"), _rows),
     "prompts": (("registry",), _path),
     "model": (("name",), _model),
     "encoder": (("name",), _model),

@@ -219,8 +219,8 @@ class Plan:
         Paths are left out of the settings, for files count by what is in them, and so is what no job depends on. What
         people have labeled since the sets were drawn makes no other run of it.
         """
-        left_out: dict[str, Any] = {"train": {"voters": {"__all__": {"model"}}}}
-        paths = ("data.train", "data.unlabeled", "data.test", "model.name", "encoder.name", "prompts.registry")
+        left_out: dict[str, Any] = {"train": {"voters": {"__all__": {"model"}}}, "data": {*self.config.data.SOURCES}}
+        paths = ("model.name", "encoder.name", "prompts.registry")
         for name in (*paths, *ADDITIONS):
             section, _, key = name.partition(".")
             left_out.setdefault(section, set()).add(key)
