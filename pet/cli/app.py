@@ -39,7 +39,7 @@ AcceptAll = Annotated[
 ]
 Reviewed = Annotated[
     list[Path] | None,
-    typer.Option(metavar="FILE", help="A review.csv: its labels count as gold rows; repeatable, one for each reviewer."),
+    typer.Option(metavar="FILE", help="A review.csv: its labels count as gold; repeatable, one for each reviewer."),
 ]
 FAST_RUN = "train.preset=fast"
 Fast = Annotated[

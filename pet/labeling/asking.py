@@ -44,8 +44,8 @@ def uncertainty(probs: np.ndarray, votes: Sequence[np.ndarray]) -> np.ndarray:
     It is the mean of what the margin of the ensemble's `probs` [n, k] leaves of 1, and of the share of all pairs of
     voters that give different labels; `votes` are probabilities [n, k] of each.
 
-    >>> uncertainty(np.array([[0.7, 0.3], [0.5, 0.5]]), [np.array([[1.0, 0.0]] * 2), np.array([[1.0, 0.0], [0.0, 1.0]])])
-    array([0.3, 1. ])
+    >>> uncertainty(np.array([[0.75, 0.25]]), [np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])])
+    array([0.75])
     """
     top = np.sort(np.asarray(probs, np.float64), axis=1)[:, -2:]
     unsure = 1.0 - (top[:, 1] - top[:, 0])
@@ -82,7 +82,7 @@ def _most_uncertain(worth: np.ndarray, ids: Sequence[str], most: int) -> np.ndar
         rows = rows[worth[rows] >= np.partition(worth[rows], -most)[-most]]
     names = [ids[row] for row in rows.tolist()]
     order = sorted(range(len(rows)), key=lambda i: (-worth[rows[i]], names[i]))
-    return rows[order[:most]]
+    return np.asarray(rows[order[:most]])
 
 
 def _taken(count: int, score: np.ndarray, labels: np.ndarray, near: "_Vectors | None") -> Iterator[int]:
@@ -139,7 +139,7 @@ class Contradicted:
 
 
 def contradicted(probs: np.ndarray, gold: np.ndarray, ids: Sequence[str]) -> Contradicted:
-    """Return the gold rows whose label (int64 [n]) is not the one that voters who did not learn them find most probable.
+    """Return the gold rows whose label (int64 [n]) is not what voters that did not learn them find most probable.
 
     `probs` float64 [m, n, k] are what each voter says, NaN of the rows that it has learned from; the mean of those that
     are left decides (2.4 of "confident learning", 1911.00068, is about the same rows). Equals are in the order of ids.

@@ -32,6 +32,10 @@ ENCODER, _POOL = "encoder", "pool.npy"
 """In the folder of a job that makes vectors: the encoder, if it is its own, and the vectors of the pool."""
 
 
+VECTORS = "vectors/"
+"""How the jobs are called, in the manifest, that have the vectors of the pool by an encoder."""
+
+
 @dataclass(frozen=True)
 class _Vectors:
     """Pooled vectors as the encoder gives them, float32 [r, h] each; `mean` [1, h] is that of the pool."""
@@ -95,8 +99,9 @@ def _regrouped(found: Embedded, moved: Regrouped, jobs: Jobs) -> Embedded:
         whole.flush()
         save_file({"mean": (total / count).astype(np.float32)}, folder / RESULTS)
 
-    name = f"regrouped/{Path(found.source.name).name}"
-    folder = jobs.runner.store.run(jobs.runner.apart.job(name, encoder=found.source.digest), write)
+    job = jobs.runner.apart.job(f"regrouped/{Path(found.source.name).name}", encoder=found.source.digest)
+    folder = jobs.runner.store.run(job, write)
+    jobs.runner.journal.keys[VECTORS + Path(found.source.name).name] = job.key
     labeled = np.concatenate([found.labeled[moved.kept], found.pool[moved.moved]])
     return replace(found, labeled=labeled, pool=pool_vectors(folder), mean=load_file(folder / RESULTS)["mean"])
 
@@ -121,6 +126,7 @@ def _embedded(source: ModelSource, jobs: Jobs) -> Embedded:
             write_results(folder, _Vectors(**found), forwards=total + len(lines))
 
     found, folder = jobs.runner.run(job, _Vectors, work), jobs.runner.store.path(job)
+    jobs.runner.journal.keys[VECTORS + Path(source.name).name] = job.key
     pool.tidy()
     return Embedded(
         source=ModelSource(source.name, folder / ENCODER) if (folder / ENCODER).is_dir() else source,

@@ -171,7 +171,8 @@ class RunPlace(Place):
         """Write down what a generation learned from and said; its jobs belong to the run."""
         self._tell_of_lost_weights(generation)
         self.directory.expect(self.jobs.runner.journal.keys)
-        write_generation(self.directory.generations, generation, self.plan.voters, self.plan.data)
+        plan = self.plan
+        write_generation(self.directory.generations, generation, plan.voters, plan.data, plan.out_of_fold)
 
     @property
     def awaits_first_labels(self) -> bool:
