@@ -123,7 +123,7 @@ class _Vectors:
 
     def likeness(self, row: int) -> np.ndarray:
         """Return the cosine of each candidate to one of them, float64 [c], 0 at least."""
-        return np.clip((self.vectors @ self.vectors[row]).astype(np.float64), 0.0, 1.0)
+        return np.asarray(np.clip((self.vectors @ self.vectors[row]).astype(np.float64), 0.0, 1.0))
 
 
 @dataclass(frozen=True)

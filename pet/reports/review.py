@@ -7,6 +7,7 @@ jobs/<key>/pool.npy                 the vectors of the pool, where an encoder ha
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 
 from pet.data.parquet import parquet_batches
 from pet.errors import ConfigError, DataError
-from pet.labeling.asking import Asked, ask, contradicted, uncertainty
+from pet.labeling.asking import ask, contradicted, uncertainty
 from pet.method.embed import VECTORS, pool_vectors
 from pet.reports.html.report import Table
 from pet.runs.directory import RunDirectory
@@ -155,12 +156,11 @@ class _Pool:
         worth[(self.places < 0) | (hard != probs.argmax(axis=1))] = np.nan  # a person has changed or removed it
         found = ask(count, worth, hard, self.ids, self.vectors)
         places = self.places[found.places]
-        return [
-            _row(self.table, place, dict(zip(self.labels, probs[row].tolist(), strict=True)), votes, reason)
-            for place, row, votes, reason in zip(
-                places.tolist(), found.places, self.table.votes(places), _reasons(found), strict=True
-            )
-        ]
+        shown = []
+        for row, density, votes in zip(found.places, found.density.tolist(), self.table.votes(places), strict=True):
+            own = dict(zip(self.labels, probs[row].tolist(), strict=True))
+            shown.append(_row(self.table, int(self.places[row]), own, votes, _reason(own, votes, density)))
+        return shown
 
     def _given(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the ensemble's probabilities, float32 [n, k], and the column of the label that each row has now."""
@@ -208,10 +208,8 @@ class _Gold:
         ]
 
     def _probs(self, cells: Sequence[Sequence[float] | None]) -> np.ndarray:
-        unheard = [np.nan] * len(self.labels)
-        return np.asarray([unheard if cell is None else cell for cell in cells], np.float64).reshape(
-            -1, len(self.labels)
-        )
+        k = len(self.labels)
+        return np.asarray([[np.nan] * k if cell is None else cell for cell in cells], np.float64).reshape(-1, k)
 
     def _row(self, place: int, probs: Mapping[str, np.ndarray]) -> ReviewRow:
         heard = {name: own for name, own in probs.items() if not np.isnan(own).any()}
@@ -238,10 +236,13 @@ def _row(
     return ReviewRow(table.ids[place], fields, table.label[place], probs, said, reason, gold)
 
 
-def _reasons(found: Asked) -> list[str]:
-    """Say why rows are asked for."""
-    parts = zip(found.uncertainty.tolist(), found.density.tolist(), strict=True)
-    return [
-        f"doubt {doubt:.2f}" + ("" if np.isnan(density) else f", likeness to the rows near it {density:.2f}")
-        for doubt, density in parts
-    ]
+def _reason(probs: Mapping[str, float], votes: Mapping[str, str | None], density: float) -> str:
+    """Say why a row is asked for."""
+    first, second = sorted(probs, key=lambda label: -probs[label])[:2]
+    counts = Counter(label for label in votes.values() if label is not None)
+    parts = [f"{first} {probs[first]:.2f}, {second} {probs[second]:.2f}"]
+    if len(counts) > 1:
+        parts.append("voters: " + ", ".join(f"{label} {count}" for label, count in counts.most_common(3)))
+    if not np.isnan(density):
+        parts.append(f"likeness to the rows near it {density:.2f}")
+    return "; ".join(parts)
