@@ -6,6 +6,6 @@ the order in which their modules are imported.
 
 # isort: off
 from pet.cli.app import app
-from pet.cli import running, using, reporting, looking, pretraining
+from pet.cli import running, using, reporting, reviewing, looking, pretraining
 
-__all__ = ["app", "looking", "pretraining", "reporting", "running", "using"]
+__all__ = ["app", "looking", "pretraining", "reporting", "reviewing", "running", "using"]

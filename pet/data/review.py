@@ -63,13 +63,13 @@ def write_reviews(path: Path, reviews: Sequence[Review]) -> None:
     write_pieces(path, lambda: iter((table,)), Dialect(marked=True))
 
 
-def read_reviews(path: Path) -> list[Review]:
+def read_reviews(path: Path, *, some: bool = True) -> list[Review]:
     """Read the rows of a file that have a label; one who says the same of a row twice is heard once.
 
     Labels and ids are words, whatever the file has them as. Rows without a reviewer are all of one.
 
-    Raises `DataError` if the file cannot be read, lacks a column, has no label or one without an id, or somebody gives
-    a row two labels.
+    Raises `DataError` if the file cannot be read, lacks a column, has a label without an id, or, where `some` are
+    expected, no label, or if somebody gives a row two labels.
     """
     found: dict[tuple[str, str], Review] = {}
     for number, row in scan_file(File.at(path)):
@@ -85,7 +85,7 @@ def read_reviews(path: Path) -> list[Review]:
                 f"{place}: the row {shown(review.id)} has {_said(review)} here and {_said(earlier)} before, of one "
                 "reviewer: keep one of the two, or name both people in the column reviewer."
             )
-    if not found:
+    if some and not found:
         raise DataError(f"{path} has no row with a label: write labels into its column label, or give another file.")
     return list(found.values())
 

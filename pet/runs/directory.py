@@ -35,7 +35,10 @@ RESULTS = (
 
 The manifest goes last, so that after a removal that was killed the folder is still known as one of ours.
 """
-HARMLESS = frozenset({LOCK, OWNER, ".DS_Store", ".gitignore", ".gitkeep", "lost+found"})
+REVIEW = "review.csv"
+"""Labels that a person has given to rows of the run: not a result, so nothing removes it."""
+
+HARMLESS = frozenset({LOCK, OWNER, REVIEW, ".DS_Store", ".gitignore", ".gitkeep", "lost+found"})
 """What may lie in a folder that counts as empty."""
 
 
@@ -66,6 +69,7 @@ class RunDirectory:
     metrics_path = _Below("metrics.json")  # what was measured
     forecast_path = _Below("forecast.json")  # what the run was predicted to take, and took
     report_path = _Below("report.html")  # all of it for a person to look at
+    review_path = _Below(REVIEW)  # labels that a person has given to rows of the run
     rejected_path = _Below("rejected.jsonl")  # the rows that were left out, with reasons
 
     @classmethod
