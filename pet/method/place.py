@@ -19,6 +19,7 @@ from pet.labeling.votes import SoftLabels
 from pet.learners.models.sources import ModelSource
 from pet.learners.students.choice import Choice
 from pet.learners.voters.embedding import AnySpec
+from pet.method.analysis import Asked, analysis, classifier_figures
 from pet.method.card import CardFacts
 from pet.method.compare import given_line
 from pet.method.generation import Ensemble, Generation, accepted
@@ -112,6 +113,7 @@ class Place:
         if target == self.directory.model:
             self.directory.tell_exports(self.log.warn)
             told = {"distill": self.distill.model_dump(mode="json"), "students": student.choice.as_json()}
+            told |= {"classifier": classifier_figures(student.says.test, data)}
             replace_distilled(self.directory.metrics_path, found, told)
         if found:
             self.log.say(f"on the test rows: accuracy {found.accuracy:.1%}, macro-F1 {found.macro_f1:.1%}")
@@ -249,6 +251,9 @@ class RunPlace(Place):
             "precision": machine.precision,
             "scoring": machine.inference,
             "students": student.choice.as_json(),
+            "verdict": verdict(summary),
+            "analysis": self._analysis(accepted(generations)[-1]),
+            "classifier": classifier_figures(student.says.test, self.plan.data),
         }
         write_metrics(self.directory.metrics_path, {**self.plan.facts, **measured, **self.adaptation}, summary)
         done = self.labeled(accepted(generations)[-1].soft)
@@ -270,6 +275,10 @@ class RunPlace(Place):
         columns, moved = self.jobs.rows.data.columns, self.plan.data.reviewed
         said = moved.said if moved else None
         return RunResult(directory.root, directory.pseudo_labels, columns, soft, forecast=predicted, reviewed=said)
+
+    def _analysis(self, last: Generation) -> Mapping[str, Any]:
+        plan = self.plan
+        return analysis(last, Asked(plan.voters, plan.out_of_fold, plan.baselines.pvps), self.jobs)
 
     def _tell_of_lost_weights(self, generation: Generation) -> None:
         """Tell how many voters were trained by a run that did not keep weights, where this one does."""

@@ -24,13 +24,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pet.errors import visible
+from pet.reports.html.show import FILTERS
 
 TEMPLATES = Path(__file__).parent / "templates"
-
-LONGEST = 280
-"""More characters of a text are not shown."""
-
 
 @dataclass(frozen=True)
 class Section:
@@ -65,26 +61,6 @@ def draw(title: str, about: Any, sections: Sequence[Section]) -> str:
     return template.render(title=title, about=about, sections=sections, styles=styles, scripts=scripts)
 
 
-def words(text: object, most: int = LONGEST) -> Markup:
-    """Return a text of a person on one line: shortened, isolated, without signs that steer.
-
-    >>> words("a <b>\u202e c\x00", 5)
-    Markup('<bdi>a &lt;b&gt;…</bdi>')
-    """
-    return Markup("<bdi>{}</bdi>").format(shortened(text, most))
-
-
-def shortened(text: object, most: int = LONGEST) -> str:
-    """Return the first `most` characters of a text, as one line without signs that steer.
-
-    >>> shortened("one  two three", 8)
-    'one two…'
-    """
-    # Of a text of a megabyte no more is looked at than can be shown.
-    line = visible(" ".join(str(text)[: 4 * most].split()))
-    return line if len(line) <= most else f"{line[:most].rstrip()}…"
-
-
 def _has(name: str, suffix: str) -> bool:
     return (TEMPLATES / f"{name}.{suffix}").is_file()
 
@@ -100,6 +76,6 @@ def _environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    found.filters |= {"words": words, "shortened": shortened}
+    found.filters |= FILTERS
     found.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     return found

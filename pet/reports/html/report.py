@@ -120,6 +120,17 @@ class Report:
     vectors: np.ndarray | None
     vector_ids: Sequence[str]
 
+    @property
+    def analysis(self) -> Mapping[str, Any]:
+        """What `metrics.json` tells of voters and labels; empty in a run that was made before it did."""
+        found: Mapping[str, Any] = self.metrics.get("analysis", {})
+        return found
+
+    @property
+    def kept(self) -> list[Mapping[str, Any]]:
+        """The generations that decide."""
+        return [one for one in self.generations if one["rejected"] is None]
+
 
 def read_report(run: str | Path) -> Report:
     """Read a finished run.

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from pet.errors import DataError
 from pet.reports.html.page import draw
-from pet.reports.html.report import read_report
+from pet.reports.html.report import Report, read_report
 from pet.reports.html.sections import sections_of
+from pet.reports.html.show import counted
 from pet.runs.atomic import write_text
 from pet.runs.directory import RunDirectory
 from pet.runs.log import RunLog
@@ -21,8 +22,15 @@ def write_report(run: str | Path, output: Path | None = None) -> Path:
     if not target.absolute().parent.is_dir() or target.is_dir():
         raise DataError(f"{target} cannot be written: give a file in a folder that is there.")
     report = read_report(run)
-    write_text(target, draw(report.task, report, sections_of(report)))
+    write_text(target, draw(report.task, _lead(report), sections_of(report)))
     return target
+
+
+def _lead(report: Report) -> str:
+    rows, labels = report.metrics["rows"], len(report.labels)
+    learned = f"from {counted(rows['labeled'], 'labeled row')}" if rows["labeled"] else "from no labeled row"
+    voters = counted(len(report.rows.voters), "voter")
+    return f"{counted(rows['unlabeled'], 'row')} labeled with {labels} labels, {learned}, by {voters}."
 
 
 def draw_report(root: Path, log: RunLog) -> None:
