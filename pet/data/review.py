@@ -58,7 +58,10 @@ def write_reviews(path: Path, reviews: Sequence[Review]) -> None:
         "label": spoken,
         "reviewer": [review.reviewer for review in reviews],
         "run": [review.run for review in reviews],
-        **{column: [_cut(review.fields.get(name, "")) for review in reviews] for name, column in columns.items()},
+        **{
+            column: [recognisable(review.fields.get(name, "")) for review in reviews]
+            for name, column in columns.items()
+        },
     }
     write_pieces(path, lambda: iter((table,)), Dialect(marked=True))
 
@@ -119,5 +122,6 @@ def _said(review: Review) -> str:
     return "no label that fits" if review.label is None else f"the label {shown(review.label)}"
 
 
-def _cut(text: str) -> str:
+def recognisable(text: str) -> str:
+    """Return as much of a text as tells people which row it is."""
     return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"

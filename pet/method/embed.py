@@ -24,16 +24,13 @@ from pet.learners.models.trimming import trimmed
 from pet.learners.students.vectors import KeptVectors
 from pet.learners.voters.embedding import Rows as VectorRows
 from pet.method.jobs import Jobs
+from pet.runs.manifest import VECTORS
 from pet.runs.progress import Advance
 from pet.runs.results import RESULTS, write_results
 from pet.runs.shards import PoolScores
 
 ENCODER, _POOL = "encoder", "pool.npy"
 """In the folder of a job that makes vectors: the encoder, if it is its own, and the vectors of the pool."""
-
-
-VECTORS = "vectors/"
-"""How the jobs are called, in the manifest, that have the vectors of the pool by an encoder."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 from pet.data.parquet import parquet_batches
 from pet.errors import ConfigError, DataError
 from pet.labeling.asking import ask, contradicted, uncertainty
-from pet.method.embed import VECTORS, pool_vectors
 from pet.reports.html.report import Table
+from pet.reports.vectors import vectors_of_pool
 from pet.runs.directory import RunDirectory
 from pet.runs.manifest import Manifest
 from pet.settings.config import RunConfig
@@ -89,7 +89,7 @@ def to_review(run: str | Path, count: int, known: Set[str] = frozenset()) -> ToR
     task = RunConfig.from_toml(directory.config_path).task
     try:
         table = Table.read(directory.pseudo_labels, task.fields)
-        pool, gold = _Pool.of(directory, manifest, folder, table, task.labels), _Gold(folder, table, task.labels)
+        pool, gold = _Pool.of(directory, folder, table, task.labels), _Gold(folder, table, task.labels)
         rows = (*pool.rows(count, known), *gold.rows(known))
     except (pyarrow.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:150]
@@ -113,17 +113,6 @@ def last_accepted(generations: Path) -> Path | None:
     return None
 
 
-def vectors_of_pool(directory: RunDirectory, manifest: Manifest, rows: int) -> np.ndarray | None:
-    """Return the vectors of so many rows of the pool, float32 [n, h], where the run has some by an encoder as it is."""
-    for name, key in manifest.jobs.items():
-        folder = directory.jobs / key
-        if name.startswith(VECTORS) and (folder / "pool.npy").is_file():
-            vectors = pool_vectors(folder)
-            if len(vectors) == rows:
-                return vectors
-    return None
-
-
 @dataclass(frozen=True)
 class _Pool:
     """The pool in the order of the last generation's votes.
@@ -139,14 +128,12 @@ class _Pool:
     vectors: np.ndarray | None
 
     @classmethod
-    def of(
-        cls, directory: RunDirectory, manifest: Manifest, folder: Path, table: Table, labels: tuple[str, ...]
-    ) -> "_Pool":
+    def of(cls, directory: RunDirectory, folder: Path, table: Table, labels: tuple[str, ...]) -> "_Pool":
         votes = folder / "votes.parquet"
         ids = pq.read_table(votes, columns=["id"])["id"].to_pylist()
         here = {table.ids[place]: place for place in table.pool.tolist()}
         places = np.asarray([here.get(name, -1) for name in ids], np.int64)
-        return cls(votes, table, labels, ids, places, vectors_of_pool(directory, manifest, len(ids)))
+        return cls(votes, table, labels, ids, places, vectors_of_pool(directory, len(ids)))
 
     def rows(self, count: int, known: Set[str]) -> list[ReviewRow]:
         """Return rows that a person should label, best first."""

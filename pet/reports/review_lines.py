@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from pet.data.review import LONGEST_TEXT, Review
 from pet.errors import DataError, shown
-from pet.reports.html.page import shortened
+from pet.reports.html.show import shortened
 from pet.reports.review import ReviewRow, ToReview
 from pet.settings.task import label_word
 

@@ -17,6 +17,9 @@ With other workers, so with other threads, sums are rounded otherwise: the last 
 may differ.
 """
 
+VECTORS = "vectors/"
+"""How a job is called here, with the encoder behind it, that has the vectors of the pool as it is now."""
+
 FORMAT_VERSION = 1
 """Counts the changes to the layout of run directories."""
 
