@@ -92,9 +92,10 @@ def _check(file: str, reviews: Iterable[Review], data: TaskData, run: str) -> No
 def _by_row(reviews: Mapping[str, Sequence[Review]]) -> Iterator[Said]:
     """Yield what is said of each row; where no reviewer is named, the file stands for one."""
     found: dict[str, dict[str, str | None]] = {}
+    names = _names(list(reviews))
     for file, rows in reviews.items():
         for review in rows:
-            reviewer, labels = review.reviewer or file, found.setdefault(review.id, {})
+            reviewer, labels = review.reviewer or names[file], found.setdefault(review.id, {})
             if labels.setdefault(reviewer, review.label) != review.label:
                 both = " and ".join(shown(one or NO_LABEL) for one in (labels[reviewer], review.label))
                 raise DataError(
@@ -102,6 +103,12 @@ def _by_row(reviews: Mapping[str, Sequence[Review]]) -> Iterator[Said]:
                     "keep one of them."
                 )
     return (Said(name, labels) for name, labels in found.items())
+
+
+def _names(files: Sequence[str]) -> dict[str, str]:
+    """Return the names of files, without their folders where these are not needed to tell them apart."""
+    counts = Counter(Path(file).name for file in files)
+    return {file: Path(file).name if counts[Path(file).name] == 1 else file for file in files}
 
 
 @dataclass(frozen=True)
@@ -196,16 +203,17 @@ def _without_copies(data: TaskData, chosen: np.ndarray) -> np.ndarray:
 def _sentence(facts: Mapping[str, object], files: Sequence[str], copies: int) -> str:
     """Say how many rows count."""
     parts = {
-        "new gold rows": facts["new"],
-        "gold rows corrected": facts["corrected"],
-        "gold rows confirmed": facts["confirmed"],
+        "new gold row{s}": facts["new"],
+        "gold row{s} corrected": facts["corrected"],
+        "gold row{s} confirmed": facts["confirmed"],
         "left out since no label fits": facts["no_label_fits"],
     }
-    told = ", ".join(f"{count} {what}" for what, count in parts.items() if count) or "none"
+    told = ", ".join(f"{count} {what.format(s='s' * (count != 1))}" for what, count in parts.items() if count)
     rows = "1 row counts" if facts["rows"] == 1 else f"{facts['rows']} rows count"
-    tied = f"; {facts['tied']} left as they are, since as many reviewers say one thing as another" * bool(facts["tied"])
-    gone = f"; {copies} unlabeled rows have the text of one of them: dropped" * bool(copies)
-    return f"{rows} of {', '.join(Path(file).name for file in files)}: {told}{tied}{gone}"
+    tied = f"; {facts['tied']} left out, since as many reviewers say one thing as another" * bool(facts["tied"])
+    have = "1 unlabeled row has" if copies == 1 else f"{copies} unlabeled rows have"
+    gone = f"; {have} the text of one of them: dropped" * bool(copies)
+    return f"{rows} of {', '.join(_names(files).values())}: {told or 'nothing'}{tied}{gone}"
 
 
 def _disagreements(said: Sequence[Said]) -> list[str]:
@@ -215,4 +223,4 @@ def _disagreements(said: Sequence[Said]) -> list[str]:
         return []
     rows = "1 row has" if len(lines) == 1 else f"{len(lines)} rows have"
     more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
-    return [f"{rows} different labels by its reviewers: {'; '.join(lines[:_SHOWN])}{more}"]
+    return [f"{rows} different labels by their reviewers: {'; '.join(lines[:_SHOWN])}{more}"]

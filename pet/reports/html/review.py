@@ -20,7 +20,12 @@ def review(report: Report) -> Section:
         fields = {name: recognisable(text) for name, text in row.fields.items()}
         rows.append({**row.as_json(), "fields": fields})
     fields = {name: name for row in found.rows for name in row.fields}
-    content = {"gold": sum(row.gold for row in found.rows), "notes": found.notes, "run_path": str(report.root)}
+    content = {
+        "last": min(9, len(found.labels)),
+        "gold": sum(row.gold for row in found.rows),
+        "notes": found.notes,
+        "run_path": str(report.root),
+    }
     data = {
         "run": found.run,
         "labels": found.labels,

@@ -41,7 +41,8 @@
     return found;
   }
 
-  function tell(text) {
+  function tell(text, aloud) {
+    at("said").classList.toggle("hidden", aloud); // where the row stands is read on the page already
     at("said").textContent = kept ? text : text + " This browser keeps nothing: save before you close the page.";
   }
 
@@ -93,7 +94,7 @@
     place = Math.min(Math.max(to, 0), data.rows.length - 1);
     at("filter").value = "";
     draw();
-    tell(text || at("place").textContent);
+    tell(text || at("place").textContent, !text && kept);
   }
 
   function say(label) {
@@ -140,7 +141,7 @@
     link.download = "review.csv";
     link.click();
     setTimeout(() => URL.revokeObjectURL(url), 10000);
-    tell(`${said.size} labels saved as review.csv.`);
+    tell(`${said.size} label${said.size === 1 ? "" : "s"} saved as review.csv.`, false);
   }
 
   function pressed(event) {
