@@ -3,8 +3,8 @@
     python tests/benchmarks/review_loop.py DATA_DIR [--tasks agnews trec6] [--samples 3] [--rounds 3] [--rows 20]
         [--pool 1000] [--test 500] [--set train.contrastive=auto] [--slow]
 
-DATA_DIR has one folder per task with train and test .jsonl.gz files. Of each sample 8 rows per label of the train file are
-labeled and the others are the pool, whose labels a person would give. Three times 20 rows of it are labeled: those of
+DATA_DIR has one folder per task with train and test .jsonl.gz files. Of a sample 8 rows per label of the train file are
+labeled, and the others are the pool, whose labels a person would give. Three times 20 rows of it are labeled: those of
 `pet next`, or random ones; the same command then counts them (`--reviewed`). Printed is the accuracy on test rows after
 each round, and what the tool's rows bring over random ones, in pairs. Without `--slow` the voters on vectors do it, on
 the encoder as it is.

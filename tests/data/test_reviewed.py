@@ -76,7 +76,7 @@ def test_without_files_nothing_changes_and_other_jobs_are_named_by_other_rows(tm
         ([[Review("p0", "aa")]], "the row 'p0' has the label 'aa', expected one of 'a', 'b' or"),
         (
             [[Review("p0", "a", run="other")]],
-            "the row 'p0' is of another run .'other', not 'abc'.*empty its column run",
+            "is of another run .'other', not 'abc'.*empty its column run",
         ),
         ([[Review("p0", "a", "ann")], [Review("p0", "b", "ann")]], "'ann' gives the row 'p0' two labels, 'a' and 'b'"),
         ([[Review(f"p{i}", "a") for i in range(4)]], "nothing left to label"),

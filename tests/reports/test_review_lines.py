@@ -73,7 +73,7 @@ def test_the_last_word_of_a_reviewer_counts_and_others_stay() -> None:
 
 def test_a_file_of_another_run_is_not_mixed_in() -> None:
     check_same_run([Review("r1", "World", run="abc"), Review("r2", "World")], FOUND, "review.csv")
-    with pytest.raises(DataError, match="review.csv has labels of another run"):
+    with pytest.raises(DataError, match="has labels of another run"):
         check_same_run([Review("r1", "World", run="xyz")], FOUND, "review.csv")
 
 
