@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -182,7 +183,7 @@ def _on_gold(ensemble: Ensemble, out_of_fold: np.ndarray) -> tuple[np.ndarray, n
 def _suspicious(data: TaskData, probs: np.ndarray, gold: np.ndarray, measured: np.ndarray) -> list[dict[str, Any]]:
     """Return the gold rows that get another label, the least probable labels first."""
     own = probs[np.arange(len(gold)), gold]
-    doubtful = np.flatnonzero(measured & (probs.argmax(axis=1) != gold)) if len(gold) else []
+    doubtful = map(int, np.flatnonzero(measured & (probs.argmax(axis=1) != gold)))
     return [
         {
             "id": data.labeled[i].id,
@@ -233,7 +234,7 @@ def _tokens(voters: Sequence[AnySpec], jobs: Jobs) -> list[dict[str, Any]]:
     for spec in voters:
         source = spec.source if isinstance(spec, EmbeddingSpec) else jobs.model.source
         # Of an encoder the vocabulary that was cut to the run's texts is read faster.
-        readers[source.name] = embedded(source, jobs).source if isinstance(spec, EmbeddingSpec) else source
+        readers[Path(source.name).name] = embedded(source, jobs).source if isinstance(spec, EmbeddingSpec) else source
     pool = jobs.rows.data.unlabeled
     some = [pool[int(i)] for i in _some(len(pool), TOKENIZED_ROWS)]
     return [_token_figures(name, source, some, jobs.rows.form.max_length) for name, source in readers.items()]
@@ -257,7 +258,7 @@ def _token_figures(name: str, source: ModelSource, rows: Sequence[Example], long
 
 
 def _some(count: int, most: int) -> list[int]:
-    return np.linspace(0, count - 1, min(count, most)).astype(int).tolist()
+    return list(map(int, np.linspace(0, count - 1, min(count, most))))
 
 
 def _plain(share: float) -> float | None:

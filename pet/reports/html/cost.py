@@ -8,6 +8,7 @@ from pathlib import Path
 from pet.forecast.outlook import size, span
 from pet.reports.html.page import Section
 from pet.reports.html.report import Report
+from pet.reports.html.show import counted
 from pet.runs.directory import RunDirectory
 
 _JOB = re.compile(r"^\S+ job (?P<name>.+) \([0-9a-f]+\) done in (?P<seconds>[\d.]+) s$")
@@ -44,7 +45,7 @@ def _forecast(report: Report) -> list[tuple[str, str, str]]:
             lines.append((name, size(predicted[key]), size(actual[key])))
     for stage in report.forecast["stages"]:
         took = "–" if stage["actual"] is None else span(stage["actual"])
-        lines.append((f"{stage['name']} ({stage['jobs']} jobs)", span(stage["predicted"]), took))
+        lines.append((f"{stage['name']}, {counted(stage['jobs'], 'job')}", span(stage["predicted"]), took))
     return lines
 
 

@@ -37,8 +37,24 @@ def confidence(report: Report) -> Section | None:
         "ensemble": report.analysis.get("reliability"),
         "classifier": report.metrics.get("classifier", {}).get("reliability"),
     }
-    content = {**report.analysis["confidence"], "reliability": {name: one for name, one in known.items() if one}}
+    found = report.analysis["confidence"]
+    content = {
+        **found,
+        "top": rounded_up(max(found["counts"])),
+        "reliability": {name: one for name, one in known.items() if one},
+    }
     return Section("confidence", "How sure the labels are", content)
+
+
+def rounded_up(most: int) -> int:
+    """Return where an axis of counts ends that has four equal steps of round numbers.
+
+    >>> rounded_up(0), rounded_up(9), rounded_up(169)
+    (4, 20, 200)
+    """
+    power = int(10 ** max(0, len(str(most)) - 2))
+    ends = [4 * step * size for size in (power, 10 * power) for step in (1, 2, 5)]
+    return min(end for end in ends if end >= most)
 
 
 def by_label(report: Report) -> Section | None:

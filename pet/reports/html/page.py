@@ -28,6 +28,7 @@ from pet.reports.html.show import FILTERS
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+
 @dataclass(frozen=True)
 class Section:
     """A part of the page: `name` is its anchor and that of its files; `content` is for its template."""

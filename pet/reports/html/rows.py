@@ -60,7 +60,8 @@ def examples(report: Report) -> Section | None:
         return None
     order = known[np.argsort(report.rows.confidence[known], kind="stable")]
     doubtful, surest = order[:SHOWN], _spread(report, order[::-1])
-    return Section("rows", "Surest and most doubtful rows", {"doubtful": _rows(report, doubtful), "surest": _rows(report, surest)})
+    content = {"doubtful": _rows(report, doubtful), "surest": _rows(report, surest)}
+    return Section("rows", "Surest and most doubtful rows", content)
 
 
 def _spread(report: Report, order: np.ndarray) -> np.ndarray:
@@ -90,6 +91,7 @@ def _rows(report: Report, places: np.ndarray) -> list[Row]:
 
 def _texts_of(report: Report, ids: list[str]) -> dict[str, str]:
     """Return the texts of gold rows by their ids."""
-    wanted = set(ids)
-    places = [i for i, (name, source) in enumerate(zip(report.rows.ids, report.rows.source, strict=True)) if source == "gold" and name in wanted]
-    return dict(zip((report.rows.ids[place] for place in places), report.rows.texts(places), strict=True))
+    wanted, rows = set(ids), report.rows
+    pairs = enumerate(zip(rows.ids, rows.source, strict=True))
+    places = [place for place, (name, source) in pairs if source == "gold" and name in wanted]
+    return dict(zip((rows.ids[place] for place in places), rows.texts(places), strict=True))

@@ -21,6 +21,7 @@ class Fact:
     figure: str
     title: str
     sentence: str
+    share: float | None = None
     low: float | None = None
     high: float | None = None
 
@@ -79,20 +80,20 @@ def _accuracy(report: Report) -> Fact:
         low, high = interval(round(test["accuracy"] * test["n"]), test["n"])
         taught = f"; the ensemble that taught it on {percent(ensemble['test']['accuracy'])}" if ensemble else ""
         sentence = (
-            f"The classifier is right on {percent(test['accuracy'])} of {counted(test['n'], 'test row')}, and with 95% "
-            f"certainty on {percent(low, 0)} to {percent(high, 0)} of all rows like them{taught}."
+            f"The classifier is right on {percent(test['accuracy'])} of {counted(test['n'], 'test row')} (95% interval "
+            f"{percent(low, 0)} to {percent(high, 0)}){taught}."
         )
-        return Fact(percent(test["accuracy"]), "right", sentence, low, high)
+        return Fact(percent(test["accuracy"]), "right", sentence, test["accuracy"], low, high)
     rows, share = report.metrics["summary"]["held_out_rows"], ensemble.get("held_out_accuracy")
     if share is None:
         rows, share = _held_out(report)
     if share is not None:
         low, high = interval(round(share * rows), rows)
         sentence = (
-            f"On {counted(rows, 'labeled row')}, each asked of voters that had not learned it, the ensemble is right on "
-            f"{percent(share)} (95% interval {percent(low, 0)} to {percent(high, 0)}); there are no test rows."
+            f"On {counted(rows, 'labeled row')}, each asked of voters that had not learned it, the ensemble is right "
+            f"on {percent(share)} (95% interval {percent(low, 0)} to {percent(high, 0)}); there are no test rows."
         )
-        return Fact(percent(share), "right", sentence, low, high)
+        return Fact(percent(share), "right", sentence, share, low, high)
     return Fact(
         "?",
         "not measured",
@@ -120,8 +121,8 @@ def _confidence(report: Report) -> Fact | None:
     if known and (rows := sum(known["counts"][first:])):
         right = sum(known["counts"][i] * (known["accuracy"][i] or 0.0) for i in range(first, BINS)) / rows
         sentence += (
-            f"; of {counted(rows, known['rows'].split()[0] + ' row')} with such a label {percent(right)} are right, and "
-            f"over all the confidence is off by {percent(known['expected_calibration_error'])} on average."
+            f"; of {counted(rows, known['rows'].split()[0] + ' row')} with such a label {percent(right)} are right, "
+            f"and over all the confidence is off by {percent(known['expected_calibration_error'])} on average."
         )
     else:
         differ = counted(report.analysis["disagreed_rows"], "row")
@@ -131,7 +132,6 @@ def _confidence(report: Report) -> Fact | None:
 
 def _simpler(report: Report) -> Fact:
     """Say whether something simpler would have done better."""
-    said = report.metrics.get("verdict") or "nothing simpler was tried: run.baseline = true compares with it"
     lines, short = _lines(report), ""
     ours = lines.get(DISTILLED) or {}
     tests = {name: row["test"]["accuracy"] for name, row in lines.items() if row["test"] and name in SIMPLER}
@@ -141,12 +141,13 @@ def _simpler(report: Report) -> Fact:
     elif (share := lines.get("ensemble", {}).get("held_out_accuracy")) is not None:
         others = [value for value in held.values() if value is not None]
         short = _points(share - max(others)) if others else ""
-    return Fact(short or "?", "points over the simplest rival" if short else "not compared", f"{_upper(said)}.")
+    otherwise = (
+        "all ways to label stand below, side by side" if short else "nothing simpler was tried: see run.baseline"
+    )
+    said = report.metrics.get("verdict") or otherwise
+    title = "points over the best of what is simpler" if short else "not compared"
+    return Fact(short or "?", title, f"{said[:1].upper()}{said[1:]}.")
 
 
 def _points(difference: float) -> str:
-    return f"{100 * difference:+.1f}".replace("-", "−")  # noqa: RUF001
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return f"{100 * difference:+.1f}".replace("-", "−")

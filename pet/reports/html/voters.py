@@ -54,15 +54,11 @@ def voters(report: Report) -> Section | None:
 def generations(report: Report) -> Section:
     """Show what each generation learned from, how far it moved, and why one was rejected."""
     found = report.metrics["generations"]
-    shares = {label: 0.0 for label in report.labels}
-    for label, share in found[-1]["shares"].items():
-        shares[label] = share
-    colours = hues(report.labels, {label: round(1e6 * share) for label, share in shares.items()})
+    colours = hues(report.labels, {label: round(1e6 * share) for label, share in found[-1]["shares"].items()})
     content = {
         "rows": found,
         "ratios": [_ratio(one["shares"], colours) for one in found],
         "legend": _legend(colours),
-        "prior": report.metrics.get("prior"),
     }
     return Section("generations", "Generations" if len(found) > 1 else "The training", content)
 

@@ -18,10 +18,10 @@ def write_report(run: str | Path, output: Path | None = None) -> Path:
     Raises `ConfigError` if `run` is no run directory. Raises `DataError` if the run is not finished, a file of it is
     damaged, or there is no folder for `output`. Raises `RunError` if the disk is full or may not be written.
     """
-    target = output or RunDirectory(Path(run)).report_path
+    report = read_report(run)
+    target = output or RunDirectory(report.root).report_path
     if not target.absolute().parent.is_dir() or target.is_dir():
         raise DataError(f"{target} cannot be written: give a file in a folder that is there.")
-    report = read_report(run)
     write_text(target, draw(report.task, _lead(report), sections_of(report)))
     return target
 
