@@ -43,6 +43,10 @@ Only = Annotated[
 Columns = Annotated[
     str | None, typer.Option(metavar="A,B", help="Some of the columns of a table, in this order (default: all).")
 ]
+Reviewed = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="A review.csv: its labels count as gold; repeatable, one for each reviewer."),
+]
 FAST_RUN = "train.preset=fast"
 Fast = Annotated[
     bool, typer.Option("--fast", help="No patterns: voters on the vectors of the encoder alone, labels in seconds.")
