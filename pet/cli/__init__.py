@@ -6,6 +6,6 @@ the order in which their modules are imported.
 
 # isort: off
 from pet.cli.app import app
-from pet.cli import running, using, looking, runs, pushing, pretraining
+from pet.cli import running, using, reporting, looking, runs, pushing, pretraining
 
-__all__ = ["app", "looking", "pretraining", "pushing", "running", "runs", "using"]
+__all__ = ["app", "looking", "pretraining", "pushing", "reporting", "running", "runs", "using"]

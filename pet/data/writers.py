@@ -274,4 +274,3 @@ def _arrow_array(values: Sequence[object], kind: Any = None) -> Any:
         if kind not in (None, pyarrow.string()):
             raise
         return pyarrow.array([None if value is None else _cell(value) for value in values], pyarrow.string())
-

@@ -19,7 +19,8 @@ from pet.labeling.votes import SoftLabels
 from pet.learners.models.sources import ModelSource
 from pet.learners.students.choice import Choice
 from pet.learners.voters.embedding import AnySpec
-from pet.method.callbacks import GenerationEnd, RunEnd
+from pet.method.analysis import Asked, analysis, classifier_figures
+from pet.method.callbacks import GenerationEnd
 from pet.method.card import CardFacts
 from pet.method.compare import given_line
 from pet.method.generation import Ensemble, Generation, accepted
@@ -112,6 +113,7 @@ class Place:
         if target == self.directory.model:
             self.directory.tell_exports(self.log.warn)
             told = {"distill": self.distill.model_dump(mode="json"), "students": student.choice.as_json()}
+            told |= {"classifier": classifier_figures(student.says.test, data)}
             replace_distilled(self.directory.metrics_path, found, told)
             replace_measured(self.directory.measured_path, student.says.test, labels)
         if found:
@@ -250,11 +252,14 @@ class RunPlace(Place):
             "precision": machine.precision,
             "scoring": machine.inference,
             "students": student.choice.as_json(),
+            "verdict": verdict(summary),
+            "analysis": self._analysis(accepted(generations)[-1]),
+            "classifier": classifier_figures(student.says.test, self.plan.data),
         }
         data = self.plan.data
         write_measured(self.directory.measured_path, data.test, data.task.labels, summary)
         write_metrics(self.directory.metrics_path, {**self.plan.facts, **measured, **self.adaptation}, summary)
-        done = self.labeled(accepted(generations)[-1].soft, summary)
+        done = self.labeled(accepted(generations)[-1].soft)
         return replace(
             done,
             model=self.directory.model,
@@ -265,14 +270,17 @@ class RunPlace(Place):
             f"{footprint(self.directory.root, self.trial.workers)}",
         )
 
-    def labeled(self, soft: SoftLabels, summary: Summary | None = None) -> RunResult:
-        """Return where the labeled data set lies; what served the run alone goes, and callbacks hear of the end."""
+    def labeled(self, soft: SoftLabels) -> RunResult:
+        """Return where the labeled data set lies; what served the run alone goes."""
         directory = self.directory
         predicted = self.watch.stop(directory.root, directory.forecast_path, self.jobs.runner.journal.seconds)
         shutil.rmtree(directory.tokens, ignore_errors=True)
-        self.jobs.callbacks.end(RunEnd(directory.root, summary))
         columns = self.jobs.rows.data.columns
         return RunResult(directory.root, directory.pseudo_labels, columns, soft, forecast=predicted)
+
+    def _analysis(self, last: Generation) -> Mapping[str, Any]:
+        plan = self.plan
+        return analysis(last, Asked(plan.voters, plan.out_of_fold, plan.baselines.pvps), self.jobs)
 
     def _tell_of_lost_weights(self, generation: Generation) -> None:
         """Tell how many voters were trained by a run that did not keep weights, where this one does."""

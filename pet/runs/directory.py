@@ -68,6 +68,7 @@ class RunDirectory:
     metrics_path = _Below("metrics.json")  # what was measured
     measured_path = _Below("test_labels.parquet")  # what each way to label said of each test row
     forecast_path = _Below("forecast.json")  # what the run was predicted to take, and took
+    report_path = _Below("report.html")  # all of it for a person to look at
     rejected_path = _Below("rejected.jsonl")  # the rows that were left out, with reasons
 
     @classmethod

@@ -25,11 +25,19 @@ def python_page() -> str:
 
 def _described(name: str, thing: Any) -> Iterator[str]:
     if not inspect.isclass(thing):
-        yield f"```python\n{_call(name, thing)}\n```\n"
+        calls = [_call(name, thing)] if callable(thing) else list(_calls(name, thing))
+        yield "```python\n{}\n```\n".format("\n".join(calls))
     yield _plain(inspect.getdoc(thing) or "") + "\n"
     if inspect.isclass(thing):
         yield from (f"- {line}" for line in _members(thing))
         yield ""
+
+
+def _calls(name: str, module: Any) -> Iterator[str]:
+    """Yield the signature of each function that a module defines."""
+    for own, value in vars(module).items():
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not own.startswith("_"):
+            yield _call(f"{name}.{own}", value)
 
 
 def _members(kind: type) -> Iterator[str]:
@@ -57,6 +65,8 @@ def _call(name: str, function: Any) -> str:
 
 def _plain(text: str) -> str:
     """Return a docstring as Markdown: literals in single backticks, examples in a block."""
-    return re.sub(r"^>>>.*(?:\n.+)*", r"```python\n\g<0>\n```", text, flags=re.MULTILINE).replace("``", "`").replace(
-        "``python", "```python"
+    return (
+        re.sub(r"^>>>.*(?:\n.+)*", r"```python\n\g<0>\n```", text, flags=re.MULTILINE)
+        .replace("``", "`")
+        .replace("``python", "```python")
     )
