@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import pet
@@ -46,8 +47,8 @@ def _members(kind: type) -> Iterator[str]:
         if name.startswith("_") or not (inspect.isroutine(value) or isinstance(value, property | classmethod)):
             continue
         text = " ".join(_plain(inspect.getdoc(value) or "").partition("\n\n")[0].split())
-        function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
-        code = name if isinstance(value, property) else _call(name, function).replace("self, ", "").replace("self", "")
+        function = getattr(value, "__func__", value)
+        code = name if isinstance(value, property | cached_property) else _call(name, function).replace("self, ", "").replace("self", "")
         yield f"`{' '.join(code.replace('cls, ', '').split())}`: {text}"
 
 
