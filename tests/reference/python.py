@@ -38,7 +38,7 @@ def _calls(name: str, module: Any) -> Iterator[str]:
     """Yield the signature of each function that a module defines."""
     for own, value in vars(module).items():
         if inspect.isfunction(value) and value.__module__ == module.__name__ and not own.startswith("_"):
-            yield _call(f"{name}.{own}", value)
+            yield f"{name}.{_call(own, value)}"
 
 
 def _members(kind: type) -> Iterator[str]:
@@ -66,8 +66,4 @@ def _call(name: str, function: Any) -> str:
 
 def _plain(text: str) -> str:
     """Return a docstring as Markdown: literals in single backticks, examples in a block."""
-    return (
-        re.sub(r"^>>>.*(?:\n.+)*", r"```python\n\g<0>\n```", text, flags=re.MULTILINE)
-        .replace("``", "`")
-        .replace("``python", "```python")
-    )
+    return re.sub(r"^>>>.*(?:\n.+)*", r"```python\n\g<0>\n```", text.replace("``", "`"), flags=re.MULTILINE)
