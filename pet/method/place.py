@@ -20,7 +20,7 @@ from pet.learners.models.sources import ModelSource
 from pet.learners.students.choice import Choice
 from pet.learners.voters.embedding import AnySpec
 from pet.method.analysis import Asked, analysis, classifier_figures
-from pet.method.callbacks import GenerationEnd, RunEnd
+from pet.method.callbacks import GenerationEnd
 from pet.method.card import CardFacts
 from pet.method.compare import given_line
 from pet.method.generation import Ensemble, Generation, accepted
@@ -265,7 +265,7 @@ class RunPlace(Place):
         data = self.plan.data
         write_measured(self.directory.measured_path, data.test, data.task.labels, summary)
         write_metrics(self.directory.metrics_path, {**self.plan.facts, **measured, **self.adaptation}, summary)
-        done = self.labeled(accepted(generations)[-1].soft, summary)
+        done = self.labeled(accepted(generations)[-1].soft)
         return replace(
             done,
             model=self.directory.model,
@@ -276,12 +276,11 @@ class RunPlace(Place):
             f"{footprint(self.directory.root, self.trial.workers)}",
         )
 
-    def labeled(self, soft: SoftLabels, summary: Summary | None = None) -> RunResult:
-        """Return where the labeled data set lies; what served the run alone goes, and callbacks hear of the end."""
+    def labeled(self, soft: SoftLabels) -> RunResult:
+        """Return where the labeled data set lies; what served the run alone goes."""
         directory = self.directory
         predicted = self.watch.stop(directory.root, directory.forecast_path, self.jobs.runner.journal.seconds)
         shutil.rmtree(directory.tokens, ignore_errors=True)
-        self.jobs.callbacks.end(RunEnd(directory.root, summary))
         columns, moved = self.jobs.rows.data.columns, self.plan.data.reviewed
         said = moved.said if moved else None
         return RunResult(directory.root, directory.pseudo_labels, columns, soft, forecast=predicted, reviewed=said)
