@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -33,7 +34,8 @@ class TaskData:
 
     `columns` maps each field to the column of the file it was first found in; `messages` are sentences for
     the log; `rejected` are the rows that were left out because they could not be used. `numbers` are the other columns
-    of the labeled rows and the pool whose cells are text and mean numbers.
+    of the labeled rows and the pool whose cells are text and mean numbers. `reviewed` says what people have changed in
+    the sets since they were drawn.
     """
 
     task: Task
@@ -44,6 +46,33 @@ class TaskData:
     messages: tuple[str, ...]
     rejected: tuple[RejectedRow, ...]
     numbers: Mapping[str, Number] = field(default_factory=dict)
+    reviewed: "Regrouped | None" = field(default=None, compare=False)
+
+    @property
+    def drawn(self) -> "TaskData":
+        """The sets as they were drawn, before people have changed them."""
+        return self.reviewed.before if self.reviewed else self
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """The digests of the labeled, the unlabeled and the test rows."""
+        return tuple(data_digest(rows) for rows in (self.labeled, self.unlabeled, self.test))
+
+
+@dataclass(frozen=True)
+class Regrouped:
+    """Where the rows come from, once people have labeled rows of the pool: int64 places in the sets as they were.
+
+    The labeled rows are those that still are, `kept`, and behind them those that came from the pool, `moved`; the pool
+    are those that are `left` in it. `facts` tell how that came about, for `metrics.json`; `said` in a sentence.
+    """
+
+    before: TaskData
+    kept: np.ndarray
+    moved: np.ndarray
+    left: np.ndarray
+    facts: Mapping[str, object]
+    said: str
 
 
 def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labels: tuple[str, ...] = ()) -> TaskData:

@@ -128,7 +128,8 @@ def _check_head(path: Path, head: bytes) -> None:
     """Refuse what is no UTF-8 text from its first bytes on."""
     if head.startswith(_ZIP_MAGIC):
         raise DataError(
-            f"{path} is an Excel workbook or another zip archive: let its name end in .xlsx, save it as CSV UTF-8, or unpack it."
+            f"{path} is an Excel workbook or another zip archive: let its name end in .xlsx, save it as CSV UTF-8, or "
+            "unpack it."
         )
     if head.startswith(_GZ_MAGIC):
         raise DataError(f"{path} holds gzip data: let its name end in .gz.")

@@ -129,6 +129,8 @@ class DataSettings(Section):
     """The most rows of the pool, drawn at random."""
     max_test: PositiveInt | None = None
     """The most test rows, drawn at random."""
+    reviewed: Texts = ()
+    """Files of labels that people have given to rows of the run, such as its `review.csv`; they count as gold rows."""
     on_bad_row: Literal["error", "skip"] = "error"
     """A row without text or with an unknown label is an error, or is left out and told of."""
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel
+from reference.words import default_of, values_of
 
 from pet.settings.base import SettingsFile
 from pet.settings.config import RunConfig
 from pet.settings.recipe import PretrainConfig
 from pet.settings.variants import PRESETS
-from reference.words import default_of, values_of
 
 Table = type[BaseModel]
 
