@@ -171,7 +171,7 @@ def load_test_rows(task: TaskSettings, data: DataSettings, seed: int) -> Rows:
     if data.test is None:
         return Rows.of(())
     options = ReadOptions("test", task.fields, task.label_column, task.id_column, task.labels, data.on_bad_row)
-    rows = read_examples(parse_source(data.test), options).examples
+    rows = read_examples(parse_source(data.test, data.encoding), options).examples
     return limit(rows, data.max_test, rng_for(seed, "sample", "test"))
 
 
@@ -184,7 +184,7 @@ def labeled_draws(task: TaskSettings, data: DataSettings, seeds: Sequence[int]) 
         return [() for _ in seeds]
     role: Role = "row" if data.rows else "train"
     options = ReadOptions(role, task.fields, task.label_column, task.id_column, task.labels, data.on_bad_row)
-    rows, count = read_examples(parse_source(data.labeled), options).examples, data.examples_per_label
+    rows, count = read_examples(parse_source(data.labeled, data.encoding), options).examples, data.examples_per_label
     rows = rows.take(np.fromiter((row.label is not None for row in rows), bool, len(rows)))
     return [sample_per_label(rows, task.labels, count, rng_for(seed, "sample", "train")) for seed in seeds]
 
@@ -216,7 +216,7 @@ def _read_all(
         if source is None:
             continue
         options = ReadOptions(role, fields, task.label_column, task.id_column, labels or None, data.on_bad_row)
-        reads[role] = read_examples(parse_source(source), options)
+        reads[role] = read_examples(parse_source(source, data.encoding), options)
         fields = fields or reads[role].fields
         labels = labels or _labels_of(source, reads[role].examples) or known_labels
     if not labels:

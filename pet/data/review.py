@@ -115,7 +115,7 @@ def _review(path: Path, place: str, row: Mapping[str, object]) -> Review | None:
 def _word(value: object) -> str:
     if not is_given(value):
         return ""
-    return number_as_word(value) if isinstance(value, int | float) else str(value).strip()
+    return (number_as_word(value) if isinstance(value, int | float) else str(value)).strip()
 
 
 def _said(review: Review) -> str:

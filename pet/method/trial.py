@@ -1,8 +1,8 @@
 """How this machine does a run best: a short trial before the first job, kept as a job, so that it is not made again.
 
 Two things are tried on rows of the pool. Where there is more to score than a trial takes, bfloat16 does it if the
-untrained ensemble gives the same label as in float32 to 99.5 % of some rows; training is in bfloat16 wherever hardware and model have it. And
-where more threads speed up one process little, several processes do the voters side by side.
+untrained ensemble gives the same label as in float32 to 99.5 % of some rows; training is in bfloat16 wherever hardware
+and model have it. And where more threads speed up one process little, several processes do the voters side by side.
 """
 
 import json

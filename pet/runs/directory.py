@@ -14,16 +14,20 @@ from pet.runs.manifest import Manifest, setting_changes
 from pet.runs.shared import SharedJobs
 from pet.runs.storage import storage_errors
 
-# What the final classifier is exported to.
+# What the final classifier is exported to, and the labels.
 _EXPORTS = ("onnx", "onnx-int8")
+_LABEL_EXPORTS = ("label-studio", "doccano.jsonl", "argilla.json", "cleanlab", "hub")
 RESULTS = (
     "jobs",
     "tokens",
+    "tracking",
     "generations",
     "model",
     *_EXPORTS,
+    *_LABEL_EXPORTS,
     "pseudo_labels.parquet",
     "metrics.json",
+    "test_labels.parquet",
     "forecast.json",
     "report.html",
     "rejected.jsonl",
@@ -67,6 +71,7 @@ class RunDirectory:
     pseudo_labels = _Below("pseudo_labels.parquet")  # the labeled pool
     model = _Below("model")  # the final classifier
     metrics_path = _Below("metrics.json")  # what was measured
+    measured_path = _Below("test_labels.parquet")  # what each way to label said of each test row
     forecast_path = _Below("forecast.json")  # what the run was predicted to take, and took
     report_path = _Below("report.html")  # all of it for a person to look at
     review_path = _Below(REVIEW)  # labels that a person has given to rows of the run

@@ -43,7 +43,8 @@ def test_a_person_reads_it(both: pet.RunResult, browser: Any, width: int, scheme
     page.locator("#map-plot").focus()
     for key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"):
         page.keyboard.press(key)
-    assert "% · news " in row.inner_text() != hovered
+    assert "% · news " in row.inner_text()
+    assert row.inner_text() != hovered
     page.select_option("#map-colour", "confidence")
     assert page.locator("#map-sure").is_visible()
     page.select_option("#map-label", "0")

@@ -50,10 +50,10 @@ def rounded_up(most: int) -> int:
     """Return where an axis of counts ends that has four equal steps of round numbers.
 
     >>> rounded_up(0), rounded_up(9), rounded_up(169)
-    (4, 20, 200)
+    (4, 12, 200)
     """
     power = int(10 ** max(0, len(str(most)) - 2))
-    ends = [4 * step * size for size in (power, 10 * power) for step in (1, 2, 5)]
+    ends = [4 * step * size for size in (power, 10 * power) for step in (1, 2, 3, 4, 5, 6, 8)]
     return min(end for end in ends if end >= most)
 
 
