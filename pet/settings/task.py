@@ -135,8 +135,8 @@ class DataSettings(Section):
     """A row without text or with an unknown label is an error, or is left out and told of."""
 
     def sources(self) -> tuple[str, ...]:
-        """Return the files and data sets that are named."""
-        return tuple(source for name in self.SOURCES if (source := getattr(self, name)))
+        """Return the files and data sets that are named, and the files of what people have labeled."""
+        return (*(source for name in self.SOURCES if (source := getattr(self, name))), *self.reviewed)
 
     @property
     def labeled(self) -> str | None:

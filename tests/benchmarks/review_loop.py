@@ -44,7 +44,8 @@ def split(folder: Path, scratch: Path, seed: int, options: argparse.Namespace) -
     rows, test = rows_of(folder / "train.jsonl.gz"), rows_of(folder / "test.jsonl.gz")
     random.Random(seed).shuffle(rows)
     random.Random(0).shuffle(test)  # the same for every sample
-    drawn, pool = defaultdict(list), list[Row]()
+    drawn: dict[str, list[Row]] = defaultdict(list)
+    pool: list[Row] = []
     for number, row in enumerate(rows):
         row["id"] = f"row-{number}"
         (drawn[row["label"]] if len(drawn[row["label"]]) < options.per_label else pool).append(row)

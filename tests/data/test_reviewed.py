@@ -57,9 +57,13 @@ def test_of_several_reviewers_the_majority_counts_and_a_tie_is_left_out_and_said
         "2 rows have different labels by their reviewers: 'p0' a by r0.csv, b by bob and cy: b; 'p1' a by r0.csv, b by "
         "bob: left out"
     )
-    facts = found.reviewed.facts if found.reviewed else {}
+    assert found.reviewed is not None
+    facts = found.reviewed.facts
     assert (facts["rows"], facts["new"], facts["tied"]) == (2, 2, 1)
-    assert facts["disagreements"][1] == {"id": "p1", "labels": {"r0.csv": "a", "bob": "b"}, "label": None}
+    assert facts["disagreements"] == [
+        {"id": "p0", "labels": {"r0.csv": "a", "bob": "b", "cy": "b"}, "label": "b"},
+        {"id": "p1", "labels": {"r0.csv": "a", "bob": "b"}, "label": None},
+    ]
 
 
 def test_without_files_nothing_changes_and_other_jobs_are_named_by_other_rows(tmp_path: Path) -> None:
