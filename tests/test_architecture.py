@@ -27,8 +27,10 @@ ROOMS = (
     ("forecast",),
     ("method",),
     ("reports",),
+    ("plot",),
     ("using",),
     ("pipeline",),
+    ("sklearn",),
     ("ablation",),
     ("cli",),
 )

@@ -1,11 +1,11 @@
 """The command: parse, call one function, print. Data goes to stdout, messages to stderr.
 
 Nothing heavy is imported before a command needs it, so that ``pet --help`` answers at once. The commands are listed in
-the order in which their modules are imported.
+the order that `pet.cli.order` gives them.
 """
 
 # isort: off
 from pet.cli.app import app
-from pet.cli import running, using, reporting, looking, pretraining
+from pet.cli import running, using, reporting, looking, runs, pushing, pretraining
 
-__all__ = ["app", "looking", "pretraining", "reporting", "running", "using"]
+__all__ = ["app", "looking", "pretraining", "pushing", "reporting", "running", "runs", "using"]

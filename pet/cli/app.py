@@ -44,8 +44,8 @@ Fast = Annotated[
 KeepModels = Annotated[bool, typer.Option("--keep-models", help="Keep the weights of every trained voter (large).")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A run directory, or its model folder.")]
 Input = Annotated[str, typer.Argument(metavar="INPUT", help="CSV, TSV, JSONL, JSON, Parquet, .xlsx or text; also .gz.")]
-Name = Annotated[str | None, typer.Argument(help="Show this one.")]
-NameOrGlob = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this one, or list a glob's.")]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Show this one.")]
+NameOrGlob = Annotated[str | None, typer.Argument(metavar="NAME", help="Show this one, or list a glob's.")]
 
 
 def _show_version(wanted: bool) -> None:

@@ -26,6 +26,7 @@ from pet.learners.models.machine import Machine
 from pet.learners.models.sources import ModelSource
 from pet.learners.students.base import ClassifierForm
 from pet.learners.voters.shared import SharedModel
+from pet.method.callbacks import Callbacks
 from pet.method.metrics import gold_columns
 from pet.runs.runner import JobRunner
 
@@ -69,7 +70,7 @@ class RunRows:
 class Jobs:
     """What the jobs of a run work with: rows, the model, the machine they compute on, and who does and keeps them.
 
-    `encoder` is what rows are embedded by, where they are.
+    `encoder` is what rows are embedded by, where they are; `callbacks` hear of every voter.
     """
 
     rows: RunRows
@@ -79,6 +80,7 @@ class Jobs:
     seed: int
     keep_models: bool = False
     encoder: ModelSource | None = None
+    callbacks: Callbacks = field(default_factory=Callbacks)
 
     def on(self, model: Path, **parts: object) -> "Jobs":
         """Return these jobs with the weights in another folder; `parts` are what they depend on for it."""

@@ -20,12 +20,14 @@ from pet.learners.models.sources import ModelSource
 from pet.learners.students.choice import Choice
 from pet.learners.voters.embedding import AnySpec
 from pet.method.analysis import Asked, analysis, classifier_figures
+from pet.method.callbacks import GenerationEnd, RunEnd
 from pet.method.card import CardFacts
 from pet.method.compare import given_line
 from pet.method.generation import Ensemble, Generation, accepted
 from pet.method.jobs import Jobs
 from pet.method.judge import NAME_THE_RATIO, tell_of_generation
 from pet.method.labels import History, LabeledPool, LabeledRows, differs, read_labeled_rows
+from pet.method.measured import replace_measured, write_measured
 from pet.method.metrics import evaluate, gold_columns
 from pet.method.plan.plan import Plan
 from pet.method.provenance import first_labeled, training_set_counts, write_generation
@@ -113,6 +115,7 @@ class Place:
             told = {"distill": self.distill.model_dump(mode="json"), "students": student.choice.as_json()}
             told |= {"classifier": classifier_figures(student.says.test, data)}
             replace_distilled(self.directory.metrics_path, found, told)
+            replace_measured(self.directory.measured_path, student.says.test, labels)
         if found:
             self.log.say(f"on the test rows: accuracy {found.accuracy:.1%}, macro-F1 {found.macro_f1:.1%}")
 
@@ -156,7 +159,10 @@ class RunPlace(Place):
     adaptation: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def tell_of(self, generation: Generation) -> None:
-        """Tell how a generation went, where there are several."""
+        """Tell how a generation went: callbacks always, the person where there are several."""
+        self.jobs.callbacks.generation(
+            GenerationEnd(generation.number, _generation_facts(generation), generation.rejected)
+        )
         if self.plan.generations > 1:
             tell_of_generation(generation, self.plan.prior, self.log)
 
@@ -250,8 +256,10 @@ class RunPlace(Place):
             "analysis": self._analysis(accepted(generations)[-1]),
             "classifier": classifier_figures(student.says.test, self.plan.data),
         }
+        data = self.plan.data
+        write_measured(self.directory.measured_path, data.test, data.task.labels, summary)
         write_metrics(self.directory.metrics_path, {**self.plan.facts, **measured, **self.adaptation}, summary)
-        done = self.labeled(accepted(generations)[-1].soft)
+        done = self.labeled(accepted(generations)[-1].soft, summary)
         return replace(
             done,
             model=self.directory.model,
@@ -262,11 +270,12 @@ class RunPlace(Place):
             f"{footprint(self.directory.root, self.trial.workers)}",
         )
 
-    def labeled(self, soft: SoftLabels) -> RunResult:
-        """Return where the labeled data set lies; what served the run alone goes."""
+    def labeled(self, soft: SoftLabels, summary: Summary | None = None) -> RunResult:
+        """Return where the labeled data set lies; what served the run alone goes, and callbacks hear of the end."""
         directory = self.directory
         predicted = self.watch.stop(directory.root, directory.forecast_path, self.jobs.runner.journal.seconds)
         shutil.rmtree(directory.tokens, ignore_errors=True)
+        self.jobs.callbacks.end(RunEnd(directory.root, summary))
         columns = self.jobs.rows.data.columns
         return RunResult(directory.root, directory.pseudo_labels, columns, soft, forecast=predicted)
 

@@ -67,8 +67,8 @@ class Verbalizer:
                 line = f'{json.dumps(label, ensure_ascii=False)} = ["WORD"]'
                 raise PromptError(
                     f"Verbalizer {self.name!r} has no words for the label {label!r} of the task: use its labels, or "
-                    f"write one of your own, with a line like {line} for each label (see the README, Add a "
-                    f"pattern).{near_matches(label, self.words)}"
+                    f"write one of your own, with a line like {line} for each label (see Add a pattern in "
+                    f"the documentation).{near_matches(label, self.words)}"
                 )
         for label in self.words:
             if label not in wanted:

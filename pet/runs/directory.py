@@ -19,11 +19,13 @@ _EXPORTS = ("onnx", "onnx-int8")
 RESULTS = (
     "jobs",
     "tokens",
+    "tracking",
     "generations",
     "model",
     *_EXPORTS,
     "pseudo_labels.parquet",
     "metrics.json",
+    "test_labels.parquet",
     "forecast.json",
     "report.html",
     "rejected.jsonl",
@@ -64,6 +66,7 @@ class RunDirectory:
     pseudo_labels = _Below("pseudo_labels.parquet")  # the labeled pool
     model = _Below("model")  # the final classifier
     metrics_path = _Below("metrics.json")  # what was measured
+    measured_path = _Below("test_labels.parquet")  # what each way to label said of each test row
     forecast_path = _Below("forecast.json")  # what the run was predicted to take, and took
     report_path = _Below("report.html")  # all of it for a person to look at
     rejected_path = _Below("rejected.jsonl")  # the rows that were left out, with reasons

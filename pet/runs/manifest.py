@@ -9,7 +9,7 @@ from typing import Any
 
 from pet.runs.atomic import write_json
 
-ADDITIONS = ("run.keep_models", "run.workers", "ipet.accept_all")
+ADDITIONS = ("run.keep_models", "run.workers", "run.report_to", "ipet.accept_all")
 """Settings that may be changed while a run is under way: no job is named by them.
 
 With other workers, so with other threads, sums are rounded otherwise: the last bits of what is computed from then on
@@ -79,26 +79,42 @@ def setting_changes(before: str, after: str) -> str | None:
     'train.steps was 100 and is 50'
     """
     try:
-        old, new = _flat(tomllib.loads(before)), _flat(tomllib.loads(after))
+        found = [one for one in setting_differences(before, after) if one[0] not in ADDITIONS]
     except tomllib.TOMLDecodeError:
         return None
-    names = [name for name in {**new, **old} if old.get(name) != new.get(name) and name not in ADDITIONS]
-    if not names:
+    if not found:
         return None
-    shown = [f"{name} was {_shown(old, name)} and is {_shown(new, name)}" for name in names[:3]]
-    return ", ".join([*shown, *([f"{len(names) - 3} more differ"] if len(names) > 3 else [])])
+    shown = [f"{name} was {_shown(old)} and is {_shown(new)}" for name, old, new in found[:3]]
+    return ", ".join([*shown, *([f"{len(found) - 3} more differ"] if len(found) > 3 else [])])
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def setting_differences(before: str, after: str) -> list[tuple[str, Any, Any]]:
+    r"""Return the settings in which two TOML texts differ: the name, and both values; None where one is not set.
+
+    Raises `tomllib.TOMLDecodeError` if one of them is no TOML.
+
+    >>> setting_differences("[train]\nsteps = 100", "[train]\nsteps = 50\nseeds = 2")
+    [('train.steps', 100, 50), ('train.seeds', None, 2)]
+    """
+    old, new = flat_settings(tomllib.loads(before)), flat_settings(tomllib.loads(after))
+    return [(name, old.get(name), new.get(name)) for name in {**new, **old} if old.get(name) != new.get(name)]
+
+
+def flat_settings(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the settings of nested tables by their paths.
+
+    >>> flat_settings({"train": {"steps": 50}})
+    {'train.steps': 50}
+    """
     found: dict[str, Any] = {}
-    for key, value in table.items():
+    for key, value in tables.items():
         name = f"{prefix}{key}"
-        found.update(_flat(value, f"{name}.") if isinstance(value, dict) else {name: value})
+        found.update(flat_settings(value, f"{name}.") if isinstance(value, dict) else {name: value})
     return found
 
 
-def _shown(settings: Mapping[str, Any], name: str) -> str:
-    if name not in settings:
+def _shown(value: object) -> str:
+    if value is None:  # which TOML does not have
         return "not set"
-    text = json.dumps(settings[name], ensure_ascii=False, default=str)
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -142,8 +142,7 @@ def test_labels_and_names_of_ours_in_the_input_are_kept_aside(
 def test_many_rows_are_scored_in_bfloat16_where_a_trial_agrees(
     finished: pet.RunResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (trial, predictions):
-        monkeypatch.setattr(module, "PROBED_ROWS", 8)
+    monkeypatch.setattr(trial, "FEWEST_PROBED", 4)
     assert scored_in(finished, monkeypatch, 48, 0.0) == ["fp32", "bf16", "bf16"]
     assert scored_in(finished, monkeypatch, 48, 1.01) == ["fp32", "bf16", "fp32"]
     assert scored_in(finished, monkeypatch, 47, 0.0) == ["fp32"]
