@@ -13,7 +13,7 @@ import numpy as np
 
 from pet.learners.voters.spec import distinct_pvps
 from pet.method.adapt import adapted
-from pet.method.callbacks import Callback
+from pet.method.callbacks import Callback, RunEnd
 from pet.method.compare import compare, quality_line
 from pet.method.draw import first_sets, next_training_sets, rows_to_label
 from pet.method.ensemble import calibrate, weigh
@@ -62,6 +62,7 @@ def run(
         summary = compare(place.plan.baselines, generations, student.says, place.jobs)
         result = place.publish(generations, student, rows, summary)
         draw_report(place.directory.root, place.log)
+        place.jobs.callbacks.end(RunEnd(result.directory, summary))
         return result
 
 
@@ -80,7 +81,9 @@ def label(
         last = accepted(label_pool(place.plan, place))[-1]
         place.tell_of_labels(last)
         place.log.say(quality_line(last.ensemble, place.plan.data))
-        return place.labeled(last.soft)
+        result = place.labeled(last.soft)
+        place.jobs.callbacks.end(RunEnd(result.directory))
+        return result
 
 
 def begin(plan: Plan, place: RunPlace) -> RunPlace:

@@ -3,23 +3,19 @@
 `run` is what `pet.read_run` gives, or the path of a run. Without `ax` a figure is made. Needs the extra `[plot]`.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-from sklearn.decomposition import PCA
-from sklearn.metrics import confusion_matrix
 
 from pet.errors import ConfigError, DataError, near_matches
-from pet.method.embed import pool_vectors
-from pet.method.measured import OWN
 from pet.method.summary import DISTILLED
 from pet.reports.frames import Run, read_run
-from pet.runs.directory import RunDirectory
+from pet.reports.html.map import MAPPED_ROWS, flat
+from pet.reports.html.report import read_report
 
-BINS = 10
+BINS = 20
 
 
 def confidence(run: Run | str | Path, ax: Any = None) -> Any:
@@ -41,27 +37,15 @@ def reliability(run: Run | str | Path, ax: Any = None) -> Any:
 
     Raises `DataError` if the run has no test rows, `ConfigError` without matplotlib.
     """
-    ax, table = _axes(ax), _run(run).test
-    sure = table["confidence"].to_numpy()
-    right = np.asarray(table["label"].to_pylist(), object) == np.asarray(table[DISTILLED].to_pylist(), object)
-    found = reliability_bins(sure, right)
+    ax, found = _axes(ax), _fact(_run(run), "classifier", "reliability")
+    filled = [i for i, count in enumerate(found["counts"]) if count]
+    points = [(found["confidence"][i], found["accuracy"][i], found["counts"][i]) for i in filled]
     ax.plot([0, 1], [0, 1], color="0.7", linestyle="--")
-    ax.plot(found[:, 0], found[:, 1], marker="o")
-    for x, y, count in found:
-        ax.annotate(f"{int(count)}", (x, y), textcoords="offset points", xytext=(4, -10), fontsize="small")
+    ax.plot(*zip(*(point[:2] for point in points), strict=True), marker="o")
+    for x, y, count in points:
+        ax.annotate(str(count), (x, y), textcoords="offset points", xytext=(4, -10), fontsize="small")
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="right", title="Reliability on the test rows")
     return ax
-
-
-def reliability_bins(sure: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return per filled bin of confidences [n] their mean, the share that is `right` (bool [n]), and the rows.
-
-    >>> reliability_bins(np.array([0.91, 0.99, 0.5]), np.array([True, False, True])).round(2).tolist()
-    [[0.5, 1.0, 1.0], [0.95, 0.5, 2.0]]
-    """
-    places = np.minimum((sure * BINS).astype(int), BINS - 1)
-    bins = [places == place for place in np.unique(places)]
-    return np.asarray([[sure[own].mean(), right[own].mean(), own.sum()] for own in bins], np.float64)
 
 
 def confusion(run: Run | str | Path, ax: Any = None, line: str = DISTILLED) -> Any:
@@ -69,12 +53,11 @@ def confusion(run: Run | str | Path, ax: Any = None, line: str = DISTILLED) -> A
 
     Raises `DataError` if the run has no test rows or no such line, `ConfigError` without matplotlib.
     """
-    found = _run(run)
-    ax, table, labels = _axes(ax), found.test, list(found.config.task.labels)
-    if line not in table.column_names or line in OWN:
-        raise DataError(f"The run has no line {line!r}.{near_matches(line, set(table.column_names) - set(OWN))}")
-    counts = confusion_matrix(table["label"].to_pylist(), table[line].to_pylist(), labels=labels)
-    _heat(ax, counts, labels, "d")
+    ax = _axes(ax)
+    lines = {row["name"]: row["test"] for row in _fact(_run(run), "summary", "rows") if row["test"]}
+    if line not in lines:
+        raise DataError(f"No line {line!r} of the run was measured on test rows.{near_matches(line, lines)}")
+    _heat(ax, np.asarray(lines[line]["confusion"]), lines[line]["labels"], "d")
     ax.set(xlabel=f"given by the {line}", ylabel="label", title="Test rows")
     return ax
 
@@ -82,47 +65,47 @@ def confusion(run: Run | str | Path, ax: Any = None, line: str = DISTILLED) -> A
 def agreement(run: Run | str | Path, ax: Any = None) -> Any:
     """Draw on what share of the pool each two voters of the last generation give the same label.
 
-    Raises `DataError` if no generation is finished, `ConfigError` without matplotlib.
+    Raises `DataError` if the run is not finished, `ConfigError` without matplotlib.
     """
-    ax, votes = _axes(ax), _run(run).votes
-    last = votes.filter(pc.equal(votes["generation"], pc.max(votes["generation"])))
-    names = pc.unique(last["voter"]).to_pylist()
-    given = [np.asarray(last.filter(pc.equal(last["voter"], name))["label"].to_pylist(), object) for name in names]
-    shares = np.asarray([[(one == other).mean() for other in given] for one in given])
-    _heat(ax, shares, names, ".2f")
+    ax, found = _axes(ax), _run(run)
+    names = [voter["name"] for voter in _fact(found, "analysis", "voters")]
+    _heat(ax, np.asarray(_fact(found, "analysis", "agreement"), np.float64), names, ".2f")
     ax.set(title="Rows with the same label")
     return ax
 
 
 def pool_map(run: Run | str | Path, ax: Any = None) -> Any:
-    """Draw the pool in two dimensions, by the main components of its vectors; what is less sure is paler.
+    """Draw the pool in two dimensions, by its vectors: near ones stay near; what is less sure is paler.
 
-    Raises `DataError` if the run has no labels or no vectors, `ConfigError` without matplotlib.
+    Of a large pool so many rows are drawn as in the report.
+
+    Raises `DataError` if the run is not finished or keeps no vectors, `ConfigError` without matplotlib.
     """
-    found = _run(run)
-    ax, table = _axes(ax), _pool(found)
-    vectors = pool_embeddings(found.directory)
-    if len(vectors) != len(table):
-        raise DataError(f"{found.directory}: rows were added or removed since the pool was embedded: nothing to draw.")
-    places = PCA(2, random_state=0).fit_transform(np.asarray(vectors, np.float32))
-    given, sure = np.asarray(table["label"].to_pylist(), object), table["confidence"].to_numpy()
-    for label in found.config.task.labels:
+    ax, found = _axes(ax), read_report(_run(run).directory)
+    if found.vectors is None:
+        raise DataError(f"{found.root} keeps no vectors of its pool: it had no encoder, or its jobs were cleaned away.")
+    by_id = {found.rows.ids[place]: place for place in found.rows.pool.tolist()}
+    known = [i for i, name in enumerate(found.vector_ids) if name in by_id]
+    some = [known[i] for i in np.linspace(0, len(known) - 1, min(MAPPED_ROWS, len(known))).astype(int)]
+    points = flat(np.asarray(found.vectors[some], np.float32), int(found.metrics.get("seed", 0)))
+    rows = [by_id[found.vector_ids[i]] for i in some]
+    given, sure = np.asarray([found.rows.label[row] for row in rows], object), found.rows.confidence[rows]
+    for label in found.labels:
         own = given == label
-        ax.scatter(places[own, 0], places[own, 1], s=12, alpha=np.clip(sure[own], 0.15, 1.0), label=label)
+        ax.scatter(points[own, 0], points[own, 1], s=12, alpha=np.clip(np.nan_to_num(sure[own]), 0.15, 1), label=label)
     ax.set(xticks=[], yticks=[], title="The pool")
     ax.legend()
     return ax
 
 
-def pool_embeddings(run: Path) -> np.ndarray:
-    """Return the vectors of the pool that a run has kept, float32 [n, h].
-
-    Raises `DataError` if there are none, as without an encoder, or after `pet clean --jobs`.
-    """
-    for about in sorted(RunDirectory(run).jobs.glob("*/job.json")):
-        if json.loads(about.read_bytes())["name"].startswith("embeddings/"):
-            return pool_vectors(about.parent)
-    raise DataError(f"{run} keeps no vectors of its pool: it had no encoder, or its jobs were cleaned away.")
+def _fact(run: Run, section: str, name: str) -> Any:
+    """Return a figure of `metrics.json`."""
+    try:
+        return run.facts[section][name]
+    except KeyError:
+        raise DataError(
+            f"The run in {run.directory} has no {section} {name}: it has no test rows, or must be run again."
+        ) from None
 
 
 def _run(run: Run | str | Path) -> Run:

@@ -28,6 +28,7 @@ ROOMS = (
     ("method",),
     ("reports",),
     ("plot",),
+    ("starting",),
     ("using",),
     ("pipeline",),
     ("sklearn",),

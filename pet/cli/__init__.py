@@ -6,6 +6,18 @@ the order that `pet.cli.order` gives them.
 
 # isort: off
 from pet.cli.app import app
-from pet.cli import running, using, reporting, looking, runs, pushing, pretraining
+from pet.cli import starting, running, using, reporting, reviewing, asking, looking, runs, pushing, pretraining
 
-__all__ = ["app", "looking", "pretraining", "pushing", "reporting", "running", "runs", "using"]
+__all__ = [
+    "app",
+    "asking",
+    "looking",
+    "pretraining",
+    "pushing",
+    "reporting",
+    "reviewing",
+    "running",
+    "runs",
+    "starting",
+    "using",
+]

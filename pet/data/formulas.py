@@ -4,15 +4,16 @@ import re
 
 # What one begins with (OWASP, "CSV injection"), also behind blanks; with apostrophes before it, it is what was escaped.
 _FORMULA = re.compile(r"[' \t\r\n]*[=+\-@]|'*[\t\r\n]")
+_NUMBER = re.compile(r"[+-][0-9]+(?:[.,][0-9]+)?")
 
 
 def escaped(text: str) -> str:
-    """Return the text of a cell as a spreadsheet shows it and does not compute it.
+    """Return the text of a cell as a spreadsheet shows it and does not compute it; a number is one as it stands.
 
-    >>> escaped("=HYPERLINK()"), escaped("-1"), escaped("a-1")
-    ("'=HYPERLINK()", "'-1", 'a-1')
+    >>> escaped("=HYPERLINK()"), escaped("@a"), escaped("a-1"), escaped("-1.5")
+    ("'=HYPERLINK()", "'@a", 'a-1', '-1.5')
     """
-    return f"'{text}" if _FORMULA.match(text) else text
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def unescaped(text: str) -> str:

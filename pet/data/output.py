@@ -12,7 +12,6 @@ from pet.data.examples import Example
 from pet.data.numbers import Number, as_numbers, joined
 from pet.data.parquet import parquet_batches
 from pet.data.readers import ReadResult
-from pet.data.writers import write_pieces
 
 Columns = dict[str, list[Any]]
 
@@ -22,7 +21,7 @@ PIECE_ROWS = 10_000
 
 @dataclass(frozen=True)
 class OutputNames:
-    """The column of the output for each field and for each of the user's other columns, of which some hold `numbers`."""
+    """The column of the output for each field and each of the user's other columns, some of which hold `numbers`."""
 
     fields: Mapping[str, str]
     extras: Mapping[str, str]
@@ -44,10 +43,10 @@ class OutputNames:
     def columns(self, examples: Sequence[Example]) -> Columns:
         """Return id, fields and the user's other columns of some rows."""
         table: Columns = {"id": [example.id for example in examples]}
-        for field, name in self.fields.items():
-            table[name] = [example.fields[field] for example in examples]
-        for column, name in self.extras.items():
-            table[name] = as_numbers((example.extra.get(column) for example in examples), self.numbers.get(column))
+        for text, name in self.fields.items():
+            table[name] = [example.fields[text] for example in examples]
+        for extra, name in self.extras.items():
+            table[name] = as_numbers((example.extra.get(extra) for example in examples), self.numbers.get(extra))
         return table
 
 
@@ -102,10 +101,10 @@ def field_names(
 ) -> dict[str, str]:
     """Return the column of the output that holds each field; none is one of those `taken`."""
     names: dict[str, str] = {}
-    for field, name in columns.items():
+    for text, name in columns.items():
         while name in taken or name in names.values() or reserved(name):
             name = f"input_{name}"
-        names[field] = name
+        names[text] = name
     return names
 
 
@@ -121,8 +120,3 @@ def parquet_pieces(path: Path, columns: Sequence[str] | None = None) -> Iterator
             yield batch.to_pydict()
         if not file.metadata.num_rows:
             yield {name: [] for name in columns or file.schema_arrow.names}
-
-
-def export_jsonl(labeled: Path, output: Path) -> None:
-    """Write a labeled data set as JSON lines too (or any format of `write_pieces`)."""
-    write_pieces(output, lambda: parquet_pieces(labeled))

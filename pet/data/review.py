@@ -6,8 +6,8 @@
     run         whose rows these are, so that a file of another run is known (may be empty, or not there)
     ...         the texts, to be read by people alone
 
-A cell that a spreadsheet would compute has an apostrophe before it (`pet.data.formulas`); the file begins with a byte
-order mark, by which spreadsheets know UTF-8.
+As in every table that is written, a cell that a spreadsheet would compute has an apostrophe before it; the file begins
+with a byte order mark, by which spreadsheets know UTF-8.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pet.data.formats import scan_file
-from pet.data.formulas import escaped, unescaped
 from pet.data.output import field_names
 from pet.data.readers import is_given
 from pet.data.scanned import Malformed
 from pet.data.source import File
+from pet.data.tables import Dialect
 from pet.data.writers import write_pieces
 from pet.errors import DataError, close_match, shown
 from pet.settings.task import label_word, number_as_word
@@ -58,20 +58,21 @@ def write_reviews(path: Path, reviews: Sequence[Review]) -> None:
         "label": spoken,
         "reviewer": [review.reviewer for review in reviews],
         "run": [review.run for review in reviews],
-        **{column: [_cut(review.fields.get(name, "")) for review in reviews] for name, column in columns.items()},
+        **{
+            column: [recognisable(review.fields.get(name, "")) for review in reviews]
+            for name, column in columns.items()
+        },
     }
-    cell = escaped if _is_spreadsheet(path) else str
-    cells = {name: [cell(value) for value in values] for name, values in table.items()}
-    write_pieces(path, lambda: iter((cells,)), marked=True)
+    write_pieces(path, lambda: iter((table,)), Dialect(marked=True))
 
 
-def read_reviews(path: Path) -> list[Review]:
+def read_reviews(path: Path, *, some: bool = True) -> list[Review]:
     """Read the rows of a file that have a label; one who says the same of a row twice is heard once.
 
     Labels and ids are words, whatever the file has them as. Rows without a reviewer are all of one.
 
-    Raises `DataError` if the file cannot be read, lacks a column, has no label or one without an id, or somebody gives
-    a row two labels.
+    Raises `DataError` if the file cannot be read, lacks a column, has a label without an id, or, where `some` are
+    expected, no label, or if somebody gives a row two labels.
     """
     found: dict[tuple[str, str], Review] = {}
     for number, row in scan_file(File.at(path)):
@@ -87,7 +88,7 @@ def read_reviews(path: Path) -> list[Review]:
                 f"{place}: the row {shown(review.id)} has {_said(review)} here and {_said(earlier)} before, of one "
                 "reviewer: keep one of the two, or name both people in the column reviewer."
             )
-    if not found:
+    if some and not found:
         raise DataError(f"{path} has no row with a label: write labels into its column label, or give another file.")
     return list(found.values())
 
@@ -101,7 +102,7 @@ def _review(path: Path, place: str, row: Mapping[str, object]) -> Review | None:
                 f"{path} has no column {name!r}; found {columns}: give a review.csv of the report or of `pet next`."
                 f"{close_match(name, row)}"
             )
-    cells = {name: _word(path, value) for name, value in row.items()}
+    cells = {name: _word(value) for name, value in row.items()}
     if not cells["label"]:
         return None
     if not cells["id"]:
@@ -111,20 +112,16 @@ def _review(path: Path, place: str, row: Mapping[str, object]) -> Review | None:
     return Review(cells["id"], label, cells.get("reviewer", ""), cells.get("run", ""), texts)
 
 
-def _word(path: Path, value: object) -> str:
+def _word(value: object) -> str:
     if not is_given(value):
         return ""
-    text = number_as_word(value) if isinstance(value, int | float) else str(value)
-    return (unescaped(text) if _is_spreadsheet(path) else text).strip()
+    return (number_as_word(value) if isinstance(value, int | float) else str(value)).strip()
 
 
 def _said(review: Review) -> str:
     return "no label that fits" if review.label is None else f"the label {shown(review.label)}"
 
 
-def _cut(text: str) -> str:
+def recognisable(text: str) -> str:
+    """Return as much of a text as tells people which row it is."""
     return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
-
-
-def _is_spreadsheet(path: Path) -> bool:
-    return File.at(path).suffix in (".csv", ".tsv")

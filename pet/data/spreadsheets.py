@@ -107,16 +107,17 @@ def write_workbook(
     workbook = openpyxl.Workbook(write_only=True)
     sheet = workbook.create_sheet("rows")
     sheet.freeze_panes = "A2"
-    for number, row in enumerate(_records(pieces()), 1):
-        if number > _MOST_ROWS:
-            raise DataError(f"{path}: a sheet holds {_MOST_ROWS:,} rows, and there are more: write .csv instead.")
-        cells = []
-        for value in row:
-            cell = WriteOnlyCell(sheet, value=_value(path, number, value))
-            if cell.data_type == "f":  # else a text that begins with an equals sign would be computed
-                cell.data_type = "s"
-            cells.append(cell)
-        sheet.append(cells)
+    try:
+        for number, row in enumerate(_records(pieces()), 1):
+            if number > _MOST_ROWS:
+                raise DataError(f"{path}: a sheet holds {_MOST_ROWS:,} rows, and there are more: write .csv instead.")
+            cells = [WriteOnlyCell(sheet, value=_value(path, number, value)) for value in row]
+            for cell in cells:
+                # A text that begins with an equals sign would be computed.
+                cell.data_type = "s" if cell.data_type == "f" else cell.data_type
+            sheet.append(cells)
+    finally:
+        sheet.close()  # else its draft complains once it is forgotten
     workbook.save(stream)
 
 

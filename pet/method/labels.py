@@ -45,7 +45,8 @@ class LabeledPool:
     """The labeled data set as it is written: the gold rows (source "gold"), then the pool ("pseudo").
 
     Per row: id, fields (under the names of `columns`), the user's columns, label, prob_<label>, confidence, agreement
-    (the weighted share of voters with this label), vote_<voter>, generation (the first that labeled the row),
+    (the weighted share of voters with this label), vote_<voter> (empty where it has none), generation (the first that
+    labeled the row),
     training_sets (how many it was in), source. Gold rows have probability 1 and no votes. `numbers` are those of the
     user's columns whose cells are text and mean numbers.
     """
@@ -95,7 +96,7 @@ class LabeledPool:
             **{f"prob_{label}": soft.probs[:, k].tolist() for k, label in enumerate(soft.labels)},
             "confidence": soft.confidence().tolist(),
             "agreement": agreement(votes, hard).tolist(),
-            **{f"vote_{vote.voter}": [vote.labels[k] for k in vote.hard()] for vote in votes},
+            **{f"vote_{vote.voter}": [vote.labels[k] if k >= 0 else None for k in vote.hard()] for vote in votes},
             "generation": self.history.generation[rows].tolist(),
             "training_sets": self.history.training_sets[rows].tolist(),
             "source": ["pseudo"] * len(hard),
@@ -221,6 +222,16 @@ def _text(path: Path, row: int, name: str, value: object) -> str:
     if not isinstance(value, str):
         raise DataError(f"{path}, row {row}: no text in the column {name!r}, found {value!r}: mend or remove the row.")
     return value
+
+
+def pool_id(labeled: Path) -> str:
+    """Return the id of the first row of the pool in a labeled data set."""
+    rows = (
+        (name, source)
+        for table in _tables(labeled, ["id", "source"])
+        for name, source in zip(*table.values(), strict=True)
+    )
+    return next((str(name) for name, source in rows if source == "pseudo"), "ROW_ID")
 
 
 def sample_lines(labeled: Path, columns: Mapping[str, str], count: int = 5, width: int = 88) -> list[str]:

@@ -20,7 +20,7 @@ from pet.learners.models.sources import ModelSource
 from pet.learners.students.choice import Choice
 from pet.learners.voters.embedding import AnySpec
 from pet.method.analysis import Asked, analysis, classifier_figures
-from pet.method.callbacks import GenerationEnd, RunEnd
+from pet.method.callbacks import GenerationEnd
 from pet.method.card import CardFacts
 from pet.method.compare import given_line
 from pet.method.generation import Ensemble, Generation, accepted
@@ -30,7 +30,7 @@ from pet.method.labels import History, LabeledPool, LabeledRows, differs, read_l
 from pet.method.measured import replace_measured, write_measured
 from pet.method.metrics import evaluate, gold_columns
 from pet.method.plan.plan import Plan
-from pet.method.provenance import first_labeled, training_set_counts, write_generation
+from pet.method.provenance import first_labeled, outside_facts, training_set_counts, write_generation
 from pet.method.publish import (
     preliminary_voters,
     publish_model,
@@ -56,8 +56,9 @@ class RunResult:
     """Where the results lie, and the figures. `model`, `summary` and `choice` are None after `label`.
 
     `columns` maps the task's fields to the columns of the labeled data set. `choice` says which classifier was kept,
-    and by what; `verdict` whether something simpler would have done better, `work` what was computed, and `forecast`
-    what was predicted and what it took (None where that was a matter of seconds).
+    and by what; `reviewed` how many rows that people have labeled count; `verdict` whether something simpler would have
+    done better, `work` what was computed, and `forecast` what was predicted and what it took (None where that was a
+    matter of seconds).
     """
 
     directory: Path
@@ -67,6 +68,7 @@ class RunResult:
     model: Path | None = None
     summary: Summary | None = None
     choice: Choice | None = None
+    reviewed: str | None = None
     verdict: str | None = None
     work: str | None = None
     forecast: str | None = None
@@ -177,7 +179,8 @@ class RunPlace(Place):
         """Write down what a generation learned from and said; its jobs belong to the run."""
         self._tell_of_lost_weights(generation)
         self.directory.expect(self.jobs.runner.journal.keys)
-        write_generation(self.directory.generations, generation, self.plan.voters, self.plan.data)
+        plan = self.plan
+        write_generation(self.directory.generations, generation, plan.voters, plan.data, plan.out_of_fold)
 
     @property
     def awaits_first_labels(self) -> bool:
@@ -248,12 +251,15 @@ class RunPlace(Place):
         publish_model(self.directory.model, student.folder, card, summary.test_figures())
         work = sum(self.jobs.runner.journal.work.values(), Work())
         machine = self.jobs.machine
+        moved = self.plan.data.reviewed
         measured = {
+            **({"reviewed": moved.facts} if moved else {}),
             "generations": [_generation_facts(one) for one in generations],
             "work": asdict(work),
             "precision": machine.precision,
             "scoring": machine.inference,
             "students": student.choice.as_json(),
+            "votes": outside_facts(self.plan.outside, accepted(generations)[-1].ensemble),
             "verdict": verdict(summary),
             "analysis": self._analysis(accepted(generations)[-1]),
             "classifier": classifier_figures(student.says.test, self.plan.data),
@@ -261,7 +267,7 @@ class RunPlace(Place):
         data = self.plan.data
         write_measured(self.directory.measured_path, data.test, data.task.labels, summary)
         write_metrics(self.directory.metrics_path, {**self.plan.facts, **measured, **self.adaptation}, summary)
-        done = self.labeled(accepted(generations)[-1].soft, summary)
+        done = self.labeled(accepted(generations)[-1].soft)
         return replace(
             done,
             model=self.directory.model,
@@ -272,14 +278,14 @@ class RunPlace(Place):
             f"{footprint(self.directory.root, self.trial.workers)}",
         )
 
-    def labeled(self, soft: SoftLabels, summary: Summary | None = None) -> RunResult:
-        """Return where the labeled data set lies; what served the run alone goes, and callbacks hear of the end."""
+    def labeled(self, soft: SoftLabels) -> RunResult:
+        """Return where the labeled data set lies; what served the run alone goes."""
         directory = self.directory
         predicted = self.watch.stop(directory.root, directory.forecast_path, self.jobs.runner.journal.seconds)
         shutil.rmtree(directory.tokens, ignore_errors=True)
-        self.jobs.callbacks.end(RunEnd(directory.root, summary))
-        columns = self.jobs.rows.data.columns
-        return RunResult(directory.root, directory.pseudo_labels, columns, soft, forecast=predicted)
+        columns, moved = self.jobs.rows.data.columns, self.plan.data.reviewed
+        said = moved.said if moved else None
+        return RunResult(directory.root, directory.pseudo_labels, columns, soft, forecast=predicted, reviewed=said)
 
     def _analysis(self, last: Generation) -> Mapping[str, Any]:
         plan = self.plan

@@ -9,12 +9,16 @@ from typing import Any
 
 from pet.runs.atomic import write_json
 
-ADDITIONS = ("run.keep_models", "run.workers", "run.report_to", "ipet.accept_all")
+ADDITIONS = ("run.keep_models", "run.workers", "run.report_to", "ipet.accept_all", "votes", "data.reviewed")
 """Settings that may be changed while a run is under way: no job is named by them.
 
+What people have labeled meanwhile is part of the rows that jobs are named by, where they depend on it.
 With other workers, so with other threads, sums are rounded otherwise: the last bits of what is computed from then on
 may differ.
 """
+
+VECTORS = "vectors/"
+"""How a job is called here, with the encoder behind it, that has the vectors of the pool as it is now."""
 
 FORMAT_VERSION = 1
 """Counts the changes to the layout of run directories."""
@@ -32,13 +36,20 @@ _CHANGED = {
 class Manifest:
     """`identity`: a digest each of config, data, model and code. `jobs`: every expected job, name -> key.
 
-    `written`: the digest of a result that a person may change, as it was written, by its name.
+    `written`: the digest of a result that a person may change, as it was written, by its name. `rows`: the digest of
+    the data with what people have labeled since, where they have.
     """
 
     identity: Mapping[str, str]
     jobs: Mapping[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
     written: Mapping[str, str] = field(default_factory=dict)
+    rows: str = ""
+
+    @property
+    def data(self) -> str:
+        """The digest of the data that the labels rest on."""
+        return self.rows or self.identity.get("data", "")
 
     @classmethod
     def from_file(cls, path: Path) -> "Manifest | None":
@@ -48,7 +59,8 @@ class Manifest:
             if content["format"] != _FORMAT:
                 return None
             version, written = int(content["format_version"]), dict(content.get("written", {}))
-            return cls(dict(content["identity"]), dict(content["jobs"]), version, written)
+            rows = str(content.get("rows", ""))
+            return cls(dict(content["identity"]), dict(content["jobs"]), version, written, rows)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -58,7 +70,8 @@ class Manifest:
         Raises `RunError` if the disk is full or may not be written.
         """
         parts = {"identity": dict(self.identity), "jobs": dict(self.jobs), "written": dict(self.written)}
-        write_json(path, {"format": _FORMAT, "format_version": self.format_version, **parts})
+        more = {"rows": self.rows} if self.rows else {}
+        write_json(path, {"format": _FORMAT, "format_version": self.format_version, **parts, **more})
 
     def changes(self, identity: Mapping[str, str], settings: str | None) -> list[str]:
         """Return in words how another identity differs; `settings` words a changed config, where known."""

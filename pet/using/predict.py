@@ -112,6 +112,9 @@ def model_folder(model: str | Path) -> Path:
     Raises `ModelError` if there is none.
     """
     folder = Path(model)
+    if folder.is_file():
+        what = "the graph of an exported classifier" if folder.suffix == ".onnx" else "a file"
+        raise ModelError(f"{folder} is {what}: give the folder that it lies in, {folder.parent}, or a run directory.")
     if not folder.is_dir():
         raise ModelError(f"There is no folder {folder}: give a run directory, or its model folder.")
     if (folder / "manifest.json").is_file():

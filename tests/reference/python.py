@@ -5,6 +5,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from importlib.util import find_spec
 from typing import Any, get_args
 
@@ -64,9 +65,9 @@ def _members(kind: type) -> Iterator[str]:
     bases = [base for base in kind.__mro__ if base.__module__.startswith("pet.")]
     members = {name: value for base in reversed(bases) for name, value in vars(base).items() if name[0] != "_"}
     for name, value in members.items():
-        if isinstance(value, property | classmethod) or inspect.isfunction(value):
+        if isinstance(value, property | cached_property | classmethod) or inspect.isfunction(value):
             text = " ".join(_plain(inspect.getdoc(value) or "").partition("\n\n")[0].split())
-            yield f"`{name}{'' if isinstance(value, property) else '()'}`: {text}"
+            yield f"`{name}{'' if isinstance(value, property | cached_property) else '()'}`: {text}"
 
 
 def _call(name: str, function: Any) -> str:

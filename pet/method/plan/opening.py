@@ -66,7 +66,8 @@ def open_place(
     """
     root = Path(output_dir) if output_dir else Path("runs") / plan.data.task.name
     check_trackers(plan.config.run.report_to)
-    opened = RunDirectory.open(root, plan.config.to_toml(), plan.identity, force)
+    earlier = Manifest.from_file(RunDirectory(root).manifest_path)
+    opened = RunDirectory.open(root, plan.config.to_toml(), plan.identity, force, plan.base["data"])
     with opened as directory, failures_logged(directory.log_path):
         directory.remove_drafts()
         log = RunLog(directory.log_path, io.StringIO() if quiet else None)
@@ -75,6 +76,10 @@ def open_place(
         if plan.data.rejected:
             write_rejected(directory.rejected_path, plan.data.rejected)
             log.say(f"the rows left out are in {directory.rejected_path}")
+        if earlier and earlier.data != plan.base["data"]:
+            directory.tell_exports(log.warn)
+            if earlier.rows and not plan.data.reviewed:
+                log.warn("the labels here counted rows that people had labeled: name their files again with --reviewed")
         history = RunLog(directory.log_path, io.StringIO())  # for the file alone
         history.say(f"{STARTED}{len(plan.voters)} voters, {len(plan.data.unlabeled)} rows to label")
         store = directory.store(log, SharedJobs(shared) if shared else None)

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from pet.data.output import field_names
 from pet.errors import ConfigError, DataError
 from pet.method.labels import is_ours
+from pet.reports.vectors import vectors_of_pool
 from pet.runs.directory import RunDirectory
 from pet.settings.config import RunConfig
 
@@ -161,15 +162,10 @@ def read_report(run: str | Path) -> Report:
 def _vectors(directory: RunDirectory, generations: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray | None, list[str]]:
     """Return the vectors of the pool by the encoder as it is, and the ids of their rows."""
     last = max((one["generation"] for one in generations if one["rejected"] is None), default=None)
-    for file in sorted(directory.jobs.glob("*/pool.npy")):
-        with suppress(OSError, ValueError, KeyError):
-            if not json.loads((file.parent / "job.json").read_bytes())["name"].startswith("embeddings/"):
-                continue
-            vectors = np.load(file, mmap_mode="r")
-            # The last generation has labeled the whole pool, in its order.
-            ids = pq.read_table(directory.generations / str(last) / "votes.parquet", columns=["id"])["id"].to_pylist()
-            if len(ids) == len(vectors):
-                return vectors, ids
+    with suppress(OSError, ValueError, KeyError):
+        # The last generation has labeled the whole pool, in its order.
+        ids = pq.read_table(directory.generations / str(last) / "votes.parquet", columns=["id"])["id"].to_pylist()
+        return vectors_of_pool(directory, len(ids)), ids
     return None, []
 
 

@@ -7,6 +7,7 @@ from pet.reports.html.labels import by_label, confidence
 from pet.reports.html.map import pool_map
 from pet.reports.html.page import Section
 from pet.reports.html.report import Report
+from pet.reports.html.review import review
 from pet.reports.html.rows import data, examples
 from pet.reports.html.trust import simpler, trust
 from pet.reports.html.voters import generations, voters
@@ -19,6 +20,7 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     confidence,
     by_label,
     simpler,
+    review,
     examples,
     pool_map,
     cost,
