@@ -180,4 +180,6 @@ def distill(
         rows = place.labeled_rows()
         place.tell_of_rows(rows)
         place.replace_model(teach(rows, place.distill, place.jobs, place.tuned), rows, target)
+        if target == place.directory.model and place.directory.report_path.is_file():
+            draw_report(place.directory.root, place.log)
     return target

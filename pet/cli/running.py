@@ -75,7 +75,9 @@ def run_command(
     sample = sample_lines(result.pseudo_labels, result.columns)
     say("", "label, confidence, agreement, text (a sample of the pool)", *sample)
     size = result.choice.chosen.size if result.choice else "same"
+    page = result.directory / "report.html"
     places = {
+        **({"report": str(page)} if page.is_file() else {}),
         "labeled data set": str(result.pseudo_labels),
         "figures": str(result.directory / "metrics.json"),
         "classifier": str(result.model),

@@ -242,6 +242,8 @@ class RunPlace(Place):
         self, generations: Sequence[Generation], student: Taught, rows: LabeledRows, summary: Summary
     ) -> RunResult:
         """Put the classifier and the figures into their places, and return where all of it lies."""
+        # The page of what was here before would stand beside other figures; a new one is drawn at the end.
+        self.directory.report_path.unlink(missing_ok=True)
         self.tell_of_choice(student.choice)
         if worse := weak_classifier(summary):
             self.log.warn(worse)

@@ -14,12 +14,12 @@ HUES = 8
 
 
 def words(text: object, most: int = LONGEST) -> Markup:
-    """Return a text of a person on one line: shortened, isolated, without signs that steer.
+    """Return a text of a person on one line: shortened, isolated, without signs that steer; it may break at a `_`.
 
-    >>> words("a <b> c", 5)
-    Markup('<bdi>a &lt;b&gt;…</bdi>')
+    >>> words("a <b> c", 5), words("not_me")
+    (Markup('<bdi>a &lt;b&gt;…</bdi>'), Markup('<bdi>not_<wbr>me</bdi>'))
     """
-    return Markup("<bdi>{}</bdi>").format(shortened(text, most))
+    return Markup("<bdi>{}</bdi>").format(Markup("_<wbr>").join(shortened(text, most).split("_")))
 
 
 def shortened(text: object, most: int = LONGEST) -> str:
