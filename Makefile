@@ -25,8 +25,9 @@ lint: $(TEST_ENV)/ready
 fuzz: $(TEST_ENV)/ready  ## the corpus of awkward files, changed at random for some minutes: EXAMPLES=20000 files
 	PET_FUZZ_EXAMPLES=$(EXAMPLES) $(TEST_ENV)/bin/pytest --timeout=0 tests/corpus/test_fuzz.py
 
-docs: $(TEST_ENV)/ready  ## the pages of docs/ as a site in build/docs; a warning is an error
+docs: $(TEST_ENV)/ready  ## the pages of docs/ as a site in build/docs; a warning is an error; links to the web are listed
 	$(TEST_ENV)/bin/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
+	@grep -rhoE 'https?://[^][ )>"`]+' README.md CONTRIBUTING.md data docs --include='*.md' | sort -u
 
 reference: $(TEST_ENV)/ready  ## the pages of docs/reference, made anew from the code
 	cd tests && ../$(TEST_ENV)/bin/python -m reference.make

@@ -8,7 +8,6 @@ from pet import __version__
 
 project = "pet"
 release = __version__
-copyright = "the authors of pet"
 
 extensions = ["myst_parser"]
 suppress_warnings = ["toc.not_readable"]  # the contents may name a page that is not written yet

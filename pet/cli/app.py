@@ -43,6 +43,10 @@ Only = Annotated[
 Columns = Annotated[
     str | None, typer.Option(metavar="A,B", help="Some of the columns of a table, in this order (default: all).")
 ]
+Reviewed = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="A review.csv: its labels count as gold; repeatable, one for each reviewer."),
+]
 FAST_RUN = "train.preset=fast"
 Fast = Annotated[
     bool, typer.Option("--fast", help="No patterns: voters on the vectors of the encoder alone, labels in seconds.")
@@ -50,8 +54,8 @@ Fast = Annotated[
 KeepModels = Annotated[bool, typer.Option("--keep-models", help="Keep the weights of every trained voter (large).")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A run directory, or its model folder.")]
 Input = Annotated[str, typer.Argument(metavar="INPUT", help="CSV, TSV, JSONL, JSON, Parquet, .xlsx or text; also .gz.")]
-Name = Annotated[str | None, typer.Argument(help="Show this one.")]
-NameOrGlob = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this one, or list a glob's.")]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Show this one.")]
+NameOrGlob = Annotated[str | None, typer.Argument(metavar="NAME", help="Show this one, or list a glob's.")]
 
 
 def listed(names: str | None) -> list[str]:

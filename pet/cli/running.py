@@ -19,6 +19,7 @@ from pet.cli.app import (
     Only,
     OutputDir,
     Registry,
+    Reviewed,
     Settings,
     app,
     listed,
@@ -36,6 +37,11 @@ def _explain(run: Path, row_id: str) -> str:
     return f"pet explain {shlex.quote(str(run))} {shlex.quote(row_id)}"
 
 
+def _reviewed(files: list[Path] | None) -> list[str]:
+    """Return the setting of the files that people have labeled rows in."""
+    return [f"data.reviewed={json.dumps([str(file) for file in files])}"] if files else []
+
+
 @app.command("run")
 def run_command(
     config: Config,
@@ -47,13 +53,15 @@ def run_command(
     accept_all: AcceptAll = False,
     keep_models: KeepModels = False,
     fast: Fast = False,
+    reviewed: Reviewed = None,
 ) -> None:
     """Label the pool, distill a classifier, and compare it with what else could have been done.
 
     Example: `pet run my.toml --set train.steps=60 --output-dir runs/first`
     """
     # A slip in it is told before torch is loaded.
-    loaded = load_config(config, settings, registry, on_bad_row, _changed(accept_all, keep_models, fast))
+    changes = [*(settings or []), *_reviewed(reviewed)]
+    loaded = load_config(config, changes, registry, on_bad_row, _changed(accept_all, keep_models, fast))
     from pet.method.card import python_call
     from pet.method.labels import pool_id, sample_lines
     from pet.method.summary import summary_table
@@ -62,7 +70,8 @@ def run_command(
     result = run(loaded, run_place(config, output_dir), force=force)
     if result.summary is not None:
         print_table(summary_table(result.summary))
-    say(*(line for line in (result.verdict, result.work, result.forecast) if line is not None))
+    said = (result.reviewed, result.verdict, result.work, result.forecast)
+    say(*(line for line in said if line is not None))
     sample = sample_lines(result.pseudo_labels, result.columns)
     say("", "label, confidence, agreement, text (a sample of the pool)", *sample)
     size = result.choice.chosen.size if result.choice else "same"
@@ -88,6 +97,7 @@ def label_command(
     accept_all: AcceptAll = False,
     keep_models: KeepModels = False,
     fast: Fast = False,
+    reviewed: Reviewed = None,
     to: Annotated[
         Path | None,
         typer.Option(
@@ -101,7 +111,8 @@ def label_command(
 
     Example: `pet label my.toml --to labeled.xlsx --only pool --columns id,text,label,confidence`
     """
-    loaded = load_config(config, settings, registry, on_bad_row, _changed(accept_all, keep_models, fast))
+    changes = [*(settings or []), *_reviewed(reviewed)]
+    loaded = load_config(config, changes, registry, on_bad_row, _changed(accept_all, keep_models, fast))
     from pet.data.writers import check_output
     from pet.method.labels import pool_id
     from pet.pipeline import label
@@ -118,7 +129,7 @@ def label_command(
         "a classifier of it": f"pet distill {shlex.quote(str(result.directory))}",
         "why a row has its label": _explain(result.directory, pool_id(result.pseudo_labels)),
     }
-    say(*([result.forecast] if result.forecast else []), *aligned(places.items()))
+    say(*filter(None, (result.reviewed, result.forecast)), *aligned(places.items()))
 
 
 @app.command("distill")

@@ -21,11 +21,12 @@ def predict_command(
     min_precision: Annotated[
         float | None,
         typer.Option(
-            help="Say in a column accept which labels to trust, so that such a share of them is right (0.95)."
+            help="Say in a column accept which labels to trust, so that such a share of them is right, such as 0.95."
         ),
     ] = None,
     abstain: Annotated[
-        float | None, typer.Option(help="Say so of each row by its confidence alone: accept from this one on (0.7).")
+        float | None,
+        typer.Option(help="Say so of each row by its confidence alone: from this one on, such as 0.7."),
     ] = None,
 ) -> None:
     """Label new texts: your columns, then label, confidence and prob_LABEL.

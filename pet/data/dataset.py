@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -33,7 +34,8 @@ class TaskData:
 
     `columns` maps each field to the column of the file it was first found in; `messages` are sentences for
     the log; `rejected` are the rows that were left out because they could not be used. `numbers` are the other columns
-    of the labeled rows and the pool whose cells are text and mean numbers.
+    of the labeled rows and the pool whose cells are text and mean numbers. `reviewed` says what people have changed in
+    the sets since they were drawn.
     """
 
     task: Task
@@ -44,6 +46,33 @@ class TaskData:
     messages: tuple[str, ...]
     rejected: tuple[RejectedRow, ...]
     numbers: Mapping[str, Number] = field(default_factory=dict)
+    reviewed: "Regrouped | None" = field(default=None, compare=False)
+
+    @property
+    def drawn(self) -> "TaskData":
+        """The sets as they were drawn, before people have changed them."""
+        return self.reviewed.before if self.reviewed else self
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """The digests of the labeled, the unlabeled and the test rows."""
+        return tuple(data_digest(rows) for rows in (self.labeled, self.unlabeled, self.test))
+
+
+@dataclass(frozen=True)
+class Regrouped:
+    """Where the rows come from, once people have labeled rows of the pool: int64 places in the sets as they were.
+
+    The labeled rows are those that still are, `kept`, and behind them those that came from the pool, `moved`; the pool
+    are those that are `left` in it. `facts` tell how that came about, for `metrics.json`; `said` in a sentence.
+    """
+
+    before: TaskData
+    kept: np.ndarray
+    moved: np.ndarray
+    left: np.ndarray
+    facts: Mapping[str, object]
+    said: str
 
 
 def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labels: tuple[str, ...] = ()) -> TaskData:
@@ -142,7 +171,7 @@ def load_test_rows(task: TaskSettings, data: DataSettings, seed: int) -> Rows:
     if data.test is None:
         return Rows.of(())
     options = ReadOptions("test", task.fields, task.label_column, task.id_column, task.labels, data.on_bad_row)
-    rows = read_examples(parse_source(data.test), options).examples
+    rows = read_examples(parse_source(data.test, data.encoding), options).examples
     return limit(rows, data.max_test, rng_for(seed, "sample", "test"))
 
 
@@ -155,7 +184,7 @@ def labeled_draws(task: TaskSettings, data: DataSettings, seeds: Sequence[int]) 
         return [() for _ in seeds]
     role: Role = "row" if data.rows else "train"
     options = ReadOptions(role, task.fields, task.label_column, task.id_column, task.labels, data.on_bad_row)
-    rows, count = read_examples(parse_source(data.labeled), options).examples, data.examples_per_label
+    rows, count = read_examples(parse_source(data.labeled, data.encoding), options).examples, data.examples_per_label
     rows = rows.take(np.fromiter((row.label is not None for row in rows), bool, len(rows)))
     return [sample_per_label(rows, task.labels, count, rng_for(seed, "sample", "train")) for seed in seeds]
 
@@ -187,7 +216,7 @@ def _read_all(
         if source is None:
             continue
         options = ReadOptions(role, fields, task.label_column, task.id_column, labels or None, data.on_bad_row)
-        reads[role] = read_examples(parse_source(source), options)
+        reads[role] = read_examples(parse_source(source, data.encoding), options)
         fields = fields or reads[role].fields
         labels = labels or _labels_of(source, reads[role].examples) or known_labels
     if not labels:

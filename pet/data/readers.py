@@ -172,6 +172,8 @@ class _RowParser:
     def _label(self, row: Mapping[str, object]) -> str | None:
         options = self.options
         value = row.get(options.label_column)
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
         if has_several(value, options.labels):
             raise _BadRowError(f"the label is {shown(value)}, not one word, and {ONE_LABEL}")
         if isinstance(value, list | dict | bytes) and (value or options.role != "row"):

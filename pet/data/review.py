@@ -6,7 +6,8 @@
     run         whose rows these are, so that a file of another run is known (may be empty, or not there)
     ...         the texts, to be read by people alone
 
-The file begins with a byte order mark, by which spreadsheets know UTF-8.
+As in every table that is written, a cell that a spreadsheet would compute has an apostrophe before it; the file begins
+with a byte order mark, by which spreadsheets know UTF-8.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,18 +58,21 @@ def write_reviews(path: Path, reviews: Sequence[Review]) -> None:
         "label": spoken,
         "reviewer": [review.reviewer for review in reviews],
         "run": [review.run for review in reviews],
-        **{column: [_cut(review.fields.get(name, "")) for review in reviews] for name, column in columns.items()},
+        **{
+            column: [recognisable(review.fields.get(name, "")) for review in reviews]
+            for name, column in columns.items()
+        },
     }
     write_pieces(path, lambda: iter((table,)), Dialect(marked=True))
 
 
-def read_reviews(path: Path) -> list[Review]:
+def read_reviews(path: Path, *, some: bool = True) -> list[Review]:
     """Read the rows of a file that have a label; one who says the same of a row twice is heard once.
 
     Labels and ids are words, whatever the file has them as. Rows without a reviewer are all of one.
 
-    Raises `DataError` if the file cannot be read, lacks a column, has no label or one without an id, or somebody gives
-    a row two labels.
+    Raises `DataError` if the file cannot be read, lacks a column, has a label without an id, or, where `some` are
+    expected, no label, or if somebody gives a row two labels.
     """
     found: dict[tuple[str, str], Review] = {}
     for number, row in scan_file(File.at(path)):
@@ -84,7 +88,7 @@ def read_reviews(path: Path) -> list[Review]:
                 f"{place}: the row {shown(review.id)} has {_said(review)} here and {_said(earlier)} before, of one "
                 "reviewer: keep one of the two, or name both people in the column reviewer."
             )
-    if not found:
+    if some and not found:
         raise DataError(f"{path} has no row with a label: write labels into its column label, or give another file.")
     return list(found.values())
 
@@ -118,5 +122,6 @@ def _said(review: Review) -> str:
     return "no label that fits" if review.label is None else f"the label {shown(review.label)}"
 
 
-def _cut(text: str) -> str:
+def recognisable(text: str) -> str:
+    """Return as much of a text as tells people which row it is."""
     return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"

@@ -82,6 +82,16 @@ def agreement(votes: Sequence[Votes], hard: np.ndarray) -> np.ndarray:
     return np.minimum(shared, 1.0).astype(np.float32)
 
 
+def disagreement(one: Sequence[Votes], other: Sequence[Votes]) -> float:
+    """Return the share of rows to which two groups of voters, each together, give different labels.
+
+    It estimates the mean error of the two where their mistakes are their own (2106.13799); where they make the same
+    ones, it is too low.
+    """
+    labels = (combine(with_some_weight(one)), combine(with_some_weight(other)))
+    return float((labels[0].hard() != labels[1].hard()).mean())
+
+
 def _shares(votes: Sequence[Votes]) -> np.ndarray:
     """Return float64 [m]: the weights, scaled to a sum of 1."""
     weights = np.asarray([vote.weight for vote in votes], np.float64)

@@ -118,7 +118,7 @@ class _Reference:
         if found.gold is not None and self.measured.any():
             right = found.gold.argmax(axis=1) == self.gold
             held_out = float(right[self.measured].mean())
-        return SummaryRow(name, agreed, evaluation, held_out)
+        return SummaryRow(name, agreed, evaluation, held_out, found.test if evaluation else None)
 
 
 def compare(baselines: Baselines, generations: Sequence[Generation], student: Predicted, jobs: Jobs) -> Summary:

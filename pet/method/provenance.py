@@ -39,8 +39,16 @@ def voter_file(voter: str) -> str:
     return voter.replace("/", "+") + ".parquet"
 
 
-def write_generation(root: Path, generation: Generation, voters: Sequence[AnySpec], data: TaskData) -> None:
-    """Write ``report.json``, ``votes.parquet`` and a training set per voter, all or nothing.
+def write_generation(
+    root: Path,
+    generation: Generation,
+    voters: Sequence[AnySpec],
+    data: TaskData,
+    out_of_fold: np.ndarray | None = None,
+) -> None:
+    """Write ``report.json``, ``votes.parquet``, ``gold.parquet`` and a training set per voter, all or nothing.
+
+    `out_of_fold` bool [m, n] says which gold rows each voter did not learn from; what they say of them is kept.
 
     Raises `RunError` if the disk is full or may not be written.
     """
@@ -50,6 +58,8 @@ def write_generation(root: Path, generation: Generation, voters: Sequence[AnySpe
             json.dumps(_report(generation, voters), ensure_ascii=False, indent=2), encoding="utf-8"
         )
         _write_votes(folder / "votes.parquet", generation.votes)
+        if out_of_fold is not None and out_of_fold.any():
+            _write_gold_votes(folder / "gold.parquet", generation, data, out_of_fold)
         for spec, training in zip(voters, generation.sets, strict=True):
             pq.write_table(_training_set(training, data), folder / voter_file(spec.name))
 
@@ -87,16 +97,25 @@ def _voter(spec: AnySpec, training: TrainingSet) -> Mapping[str, Any]:
 
 
 def _write_votes(path: Path, votes: Sequence[Votes]) -> None:
-    """Write the probabilities of every voter: one list of k per row and voter, null where it does not vote."""
+    """Write the probabilities of every voter: one list of k per row and voter, NaN where it does not vote."""
     lists = {vote.voter: pa.list_(pa.float32(), len(vote.labels)) for vote in votes}
     schema = pa.schema([("id", pa.string()), *lists.items()])
     with pq.ParquetWriter(path, schema) as writer:
         for rows in row_pieces(len(votes[0].ids)):
             arrays = [pa.array(votes[0].ids[rows], pa.string())]
             for vote in votes:
-                flat, absent = pa.array(softmax(vote.scores[rows]).ravel()), pa.array(~vote.voted()[rows])
-                arrays.append(pa.FixedSizeListArray.from_arrays(flat, len(vote.labels), mask=absent))
+                flat = pa.array(softmax(vote.scores[rows]).ravel())
+                arrays.append(pa.FixedSizeListArray.from_arrays(flat, len(vote.labels)))
             writer.write_table(pa.table(arrays, schema))
+
+
+def _write_gold_votes(path: Path, generation: Generation, data: TaskData, out_of_fold: np.ndarray) -> None:
+    """Write what voters say of gold rows that they did not learn from: a list of k per row and voter, or nothing."""
+    k, columns = len(data.task.labels), {"id": pa.array([row.id for row in data.labeled], pa.string())}
+    for vote, scores, kept in zip(generation.votes, generation.ensemble.gold, out_of_fold, strict=True):
+        lists = [row if known else None for row, known in zip(softmax(scores).tolist(), kept.tolist(), strict=True)]
+        columns[vote.voter] = pa.array(lists, pa.list_(pa.float32(), k))
+    pq.write_table(pa.table(columns), path)
 
 
 def _training_set(training: TrainingSet, data: TaskData) -> pa.Table:

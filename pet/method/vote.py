@@ -25,6 +25,7 @@ from pet.learners.voters.embedding import AnySpec, EmbeddingSpec, LinearVoter, t
 from pet.learners.voters.embedding import Rows as VectorRows
 from pet.learners.voters.outside import OutsideSpec
 from pet.learners.voters.spec import VoterSpec
+from pet.method.callbacks import VoterEnd
 from pet.method.embed import ENCODER, embedded, pool_vectors, write_pool
 from pet.method.generation import TrainingSet
 from pet.method.jobs import Jobs, digest
@@ -32,7 +33,7 @@ from pet.prompts.pvp import PVP
 from pet.runs.executors.processes import Processes
 from pet.runs.jobs import Job, JobStore, job_hash
 from pet.runs.progress import stage_progress
-from pet.runs.results import write_results
+from pet.runs.results import losses_of, write_results
 from pet.runs.shards import PoolScores
 from pet.seeding import derive_seed, rng_for
 
@@ -123,7 +124,16 @@ def vote(
         patterns = [one for one in asked if isinstance(one[0], VoterSpec)]
         waiting = [one for one in patterns if not jobs.runner.store.done(voter_job(jobs, *one))]
         _vote_side_by_side(waiting, jobs, processes)
-    return [_vote_of_any(jobs, *one) for one in asked]
+    return [_heard(jobs, *one) for one in asked]
+
+
+def _heard(jobs: Jobs, spec: AnySpec, training: TrainingSet, *asked: Any) -> VoterScores:
+    """Return what a voter says, once the callbacks have heard of it."""
+    found = _vote_of_any(jobs, spec, training, *asked)
+    if jobs.callbacks.hearers:
+        losses = losses_of(jobs.runner.store.path(voter_job(jobs, spec, training, *asked)))
+        jobs.callbacks.voter(VoterEnd(spec.name, asked[-1], len(training), losses))
+    return found
 
 
 def _vote_of_any(jobs: Jobs, spec: AnySpec, training: TrainingSet, *asked: Any) -> VoterScores:

@@ -100,3 +100,16 @@ class Verbalizer:
                     f"Verbalizer {self.name!r} uses the word {word!r} {count} times, for {users}: a word "
                     "stands for one label, once."
                 )
+
+
+NAME_WORDS = 'name what they mean in [prompts.words], with a line such as 1 = ["good"] for each, or in a verbalizer'
+"""What to do with labels that are numbers."""
+
+
+def wordless(verbalizer: Verbalizer) -> tuple[str, ...]:
+    """Return the labels none of whose words has a letter, such as numbers.
+
+    >>> wordless(Verbalizer("v", {"0": ("0",), "1": ("good",)}))
+    ('0',)
+    """
+    return tuple(label for label, words in verbalizer.words.items() if not any(map(str.isalpha, "".join(words))))

@@ -1,7 +1,9 @@
 """What happened, said once to the person and kept in `run.log`."""
 
+import io
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
@@ -35,6 +37,20 @@ class RunLog:
     def warn(self, message: str) -> None:
         """Say ``warning: message``."""
         self.say(f"warning: {message}")
+
+
+STARTED, FAILED = "started: ", "failed: "
+"""How a line of the log begins that says what has become of a run."""
+
+
+@contextmanager
+def failures_logged(path: Path) -> Iterator[None]:
+    """Note in a log why the work within failed; an interruption is none."""
+    try:
+        yield
+    except Exception as error:
+        RunLog(path, io.StringIO()).say(f"{FAILED}{type(error).__name__}: {error}")
+        raise
 
 
 class NullLog(RunLog):

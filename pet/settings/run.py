@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from pet.settings.base import AutoOrNot, CountOrAuto, PositiveInt, Section
+from pet.settings.base import AsList, AutoOrNot, CountOrAuto, PositiveInt, Section
 from pet.settings.task import Label
 
 
@@ -113,3 +113,5 @@ class RunSettings(PlaceSettings):
     """Whether the weights of every trained voter are kept."""
     workers: CountOrAuto = "auto"
     """How many processes do voters side by side."""
+    report_to: Annotated[tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...], AsList] = ()
+    """Trackers that get losses and figures, and no text."""

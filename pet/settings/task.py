@@ -52,6 +52,18 @@ Label = Annotated[
     str, BeforeValidator(lambda value: label_word(value) if isinstance(value, str | int | float) else value)
 ]
 
+
+def _keeps_ascii(encoding: str) -> bool:
+    try:
+        return _MARKS.encode(encoding) == _MARKS.encode("ascii")
+    except LookupError:
+        return False
+
+
+_MARKS = '\r\n\t,;"{}az09'
+_check_encoding = expecting(
+    'an encoding that Python knows and that has ASCII as it is, such as "cp1252" or "utf-8"', _keeps_ascii
+)
 _check_description = expecting(
     'a text that says what the label is about, such as "invoices, charges, refunds"',
     lambda text: any(map(str.isalpha, text)),
@@ -95,7 +107,8 @@ class TaskSettings(Section):
 class DataSettings(Section):
     """`[data]`: the files, or hub data sets such as ``"owner/name:split"``.
 
-    `rows` stands for both `train` and `unlabeled`: of its rows those without a label are the unlabeled ones.
+    `rows` stands for both `train` and `unlabeled`: of its rows those without a label are the unlabeled ones. Files that
+    are text have the `encoding`.
     """
 
     SOURCES: ClassVar = ("train", "unlabeled", "rows", "test")
@@ -108,12 +121,16 @@ class DataSettings(Section):
     """One file of both: of its rows those without a label are the unlabeled ones."""
     test: str | None = None
     """Labeled rows that are only ever measured on."""
+    encoding: Annotated[str, AfterValidator(_check_encoding)] = "utf-8"
+    """The encoding of the files, where they are text."""
     examples_per_label: PositiveInt | None = None
     """So many rows of each label are drawn from a larger train file."""
     max_unlabeled: PositiveInt | None = None
     """The most rows of the pool, drawn at random."""
     max_test: PositiveInt | None = None
     """The most test rows, drawn at random."""
+    reviewed: Texts = ()
+    """Files of labels that people have given to rows of the run, such as its `review.csv`; they count as gold rows."""
     on_bad_row: Literal["error", "skip"] = "error"
     """A row without text or with an unknown label is an error, or is left out and told of."""
 
@@ -142,16 +159,27 @@ class DataSettings(Section):
 
 
 class PromptSettings(Section):
-    """`[prompts]`: which patterns, and the words of the labels (default: the label names)."""
+    """`[prompts]`: which patterns, and the words of the labels (default: the label names).
+
+    The words are those of a `verbalizer`, or stand in `words`.
+    """
 
     patterns: Texts = ()
     """Names, globs such as "topic/*", or templates themselves."""
     verbalizer: str | None = None
     """The table of label words; unset: the label names are the words."""
+    words: dict[Label, Texts] = Field(default_factory=dict)
+    """The words of each label, written down here in the place of a verbalizer."""
     registry: Texts = ()
     """Folders with `patterns/` or `verbalizers/` of your own."""
     multi_token: bool = False
     """Whether a label word may be longer than one token of the model."""
+
+    @model_validator(mode="after")
+    def _words_stand_once(self) -> Self:
+        if self.words and self.verbalizer:
+            raise ValueError(f"words stand beside the verbalizer {self.verbalizer}: name either")
+        return self
 
 
 class EncoderSettings(Section):

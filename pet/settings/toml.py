@@ -107,7 +107,7 @@ def _model(value: str, base: Path) -> str:
 
 
 _PATHS: Mapping[str, tuple[Sequence[str], Callable[[str, Path], str]]] = {
-    "data": (("train", "unlabeled", "rows", "test"), _rows),
+    "data": (("train", "unlabeled", "rows", "test", "reviewed"), _rows),
     "votes": (("file",), _path),
     "prompts": (("registry",), _path),
     "model": (("name",), _model),

@@ -25,7 +25,7 @@ from pet.learners.students.base import Classifier, ClassifierForm
 from pet.learners.students.classifier import TextClassifier
 from pet.learners.students.sizes import load_student
 from pet.method.metrics import Evaluation, evaluate, gold_columns
-from pet.method.trial import AGREEMENT, PROBED_ROWS, tries_bfloat16
+from pet.method.trial import AGREEMENT, probed_rows, tries_bfloat16
 from pet.runs.progress import stage_progress
 from pet.settings.run import RunSettings
 from pet.using.inputs import rows_of
@@ -301,6 +301,6 @@ def _settled(classifier: Classifier, rows: Rows) -> Classifier:
     if not tries_bfloat16(classifier.machine, RunSettings(), len(rows)):
         return classifier
     quick = replace(classifier, machine=replace(classifier.machine, scoring="bf16"))
-    some = rows.take(np.linspace(0, len(rows) - 1, PROBED_ROWS).astype(np.int64))
+    some = rows.take(np.linspace(0, len(rows) - 1, probed_rows(len(rows))).astype(np.int64))
     labels = [one.probabilities(some).argmax(axis=1) for one in (classifier, quick)]
     return quick if float((labels[0] == labels[1]).mean()) >= AGREEMENT else classifier

@@ -3,18 +3,20 @@
 import re
 from collections.abc import Iterator
 
+import typer
 from typer.cli import get_docs_for_click
 from typer.core import TyperGroup
 from typer.main import get_command
 
 from pet.cli import app
+from pet.cli.order import GROUPS
 
 _ABOUT = """\
 # Every command
 
-What `pet COMMAND --help` says. Data goes to stdout, messages to stderr; the exit code is 0 where all was done, 1 where
-something failed, 2 where the command or its files are wrong, and 130 after Ctrl-C. `--debug`, anywhere on the line,
-shows the traceback of an error.
+What `pet COMMAND --help` says, which `-h` does too. Data goes to stdout, messages to stderr; the exit code is 0 where
+all was done, 1 where something failed, 2 where the command or its files are wrong, and 130 after Ctrl-C. `--debug`,
+anywhere on the line, shows the traceback of an error; `pet --version` shows the version.
 """
 
 
@@ -26,16 +28,19 @@ def commands_page() -> str:
 def _sections() -> Iterator[str]:
     group = get_command(app)
     assert isinstance(group, TyperGroup)
-    context = group.make_context("pet", [], resilient_parsing=True)
+    context = typer.Context(group, info_name="pet")
     names = group.list_commands(context)
-    yield from (f"- [`pet {name}`](#pet-{name}): {_summary(group, name)}" for name in names)
-    yield ""
+    for heading, members in GROUPS.items():
+        if inside := [name for name in names if name in members]:
+            yield f"{heading}:\n"
+            yield from (f"- [`pet {name}`](#pet-{name}): {_summary(group, name)}" for name in inside)
+            yield ""
     for name in names:
         command = group.get_command(context, name)
         assert command is not None
-        inner = command.make_context(f"pet {name}", [], resilient_parsing=True, parent=context)
+        inner = typer.Context(command, info_name=name, parent=context)
         text = get_docs_for_click(obj=command, ctx=inner, indent=1, call_prefix="pet")
-        yield _without_types(text.rstrip()) + "\n"
+        yield _shortened(text).rstrip() + "\n"
 
 
 def _summary(group: TyperGroup, name: str) -> str:
@@ -43,7 +48,9 @@ def _summary(group: TyperGroup, name: str) -> str:
     return " ".join((command.help or "").partition("\n\n")[0].split())
 
 
-def _without_types(text: str) -> str:
-    """Return the page of a command without the metavar of a flag, and with the usual braces of usage lines gone."""
+def _shortened(text: str) -> str:
+    """Return the page of a command without the type of a flag, the braces of a usage line, and what all have."""
+    text = re.sub(r"^\* `--help`.*\n?", "", text, flags=re.MULTILINE)
     text = re.sub(r"^(\* `[^`]*) <bool>`", r"\1`", text, flags=re.MULTILINE)
-    return re.sub(r"^(\* `(?!-)[^`]*`|\$ .*)", lambda line: line[0].replace("{", "").replace("}", ""), text, flags=re.M)
+    text = re.sub(r"^\$ .*", lambda line: re.sub("[{}]", "", line[0]), text, flags=re.MULTILINE)
+    return text.removesuffix("**Options**:\n\n")

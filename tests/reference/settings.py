@@ -3,7 +3,7 @@
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -19,9 +19,9 @@ Table = type[BaseModel]
 _RUN = """\
 # Every setting
 
-The tables of a pipeline: what each setting may be, and what it is where nobody sets it. A file names only what it
-changes; `--set TABLE.KEY=VALUE` changes one setting of a command, with the value as TOML or a plain word. A key that is
-not here is an error that names the nearest one. `config.toml` in the directory of a run has all of them.
+The tables of a pipeline: what each setting may be, and its default; one without a default is not set. A file names only
+what it changes; `--set TABLE.KEY=VALUE` changes one setting of a command, with the value as TOML or a plain word. A key
+that is not here is an error that names the nearest one. `config.toml` in the directory of a run has all of them.
 """
 _RECIPE = """\
 # Settings of a recipe
@@ -38,7 +38,7 @@ What `preset` stands for, in `[train]` and in `[[train.voters]]`; each part can 
 
 def settings_page() -> str:
     """Return the page of the tables of a pipeline."""
-    return "\n".join([_RUN, *_tables(RunConfig), _PRESETS, *_presets()])
+    return "\n".join([_RUN, *_tables(RunConfig), _PRESETS, *_presets()]) + "\n"
 
 
 def recipe_page() -> str:
@@ -89,30 +89,20 @@ def _attribute_docstrings(table: Table) -> dict[str, str]:
 
 def _tables(file: type[SettingsFile]) -> Iterator[str]:
     for head, table in tables_of(file):
-        yield f"## `{head}`\n"
-        yield inspect.cleandoc(table.__doc__ or "").removeprefix(f"`{head}`: ").replace("``", "`") + "\n"
-        yield from _rows(("setting", "values", "default", "what it is"), _settings(table))
-        yield ""
+        about = inspect.cleandoc(table.__doc__ or "").removeprefix(f"`{head}`: ").replace("``", "`")
+        yield from (f"## `{head}`\n", about[0].upper() + about[1:] + "\n", *_settings(table), "")
 
 
-def _settings(table: Table) -> Iterator[tuple[str, ...]]:
+def _settings(table: Table) -> Iterator[str]:
     properties, texts = table.model_json_schema()["properties"], told(table)
     for name in table.model_fields:
-        schema = properties[name]
-        yield f"`{name}`", values_of(schema), default_of(schema), " ".join(texts[name].split())
+        default = default_of(properties[name])
+        facts = values_of(properties[name]) + (f"; default {default}" if default else "")
+        yield f"- **`{name}`** ({facts}): {' '.join(texts[name].split())}".rstrip(": ")
 
 
 def _presets() -> Iterator[str]:
     parts = list(PRESETS["pet"])
-    yield from _rows(
-        ("preset", *(f"`{part}`" for part in parts)),
-        ((f"`{name}`", *(str(preset[part]) for part in parts)) for name, preset in PRESETS.items()),
-    )
-
-
-def _rows(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    """Yield the lines of a Markdown table."""
-    cells = list(head)
-    yield f"| {' | '.join(cells)} |"
-    yield f"| {' | '.join(['---'] * len(cells))} |"
-    yield from (f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)
+    yield f"| preset | {' | '.join(f'`{part}`' for part in parts)} |"
+    yield f"| --- |{' --- |' * len(parts)}"
+    yield from (f"| `{name}` | {' | '.join(str(of[part]) for part in parts)} |" for name, of in PRESETS.items())

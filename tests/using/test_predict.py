@@ -166,8 +166,7 @@ def test_a_german_table_comes_back_as_it_was_with_columns_of_ours_behind(
 def test_many_rows_are_scored_in_bfloat16_where_a_trial_agrees(
     finished: pet.RunResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (trial, predictions):
-        monkeypatch.setattr(module, "PROBED_ROWS", 8)
+    monkeypatch.setattr(trial, "FEWEST_PROBED", 4)
     assert scored_in(finished, monkeypatch, 48, 0.0) == ["fp32", "bf16", "bf16"]
     assert scored_in(finished, monkeypatch, 48, 1.01) == ["fp32", "bf16", "fp32"]
     assert scored_in(finished, monkeypatch, 47, 0.0) == ["fp32"]

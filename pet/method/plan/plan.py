@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pet.data.dataset import TaskData, data_digest, load_task_data
+from pet.data.dataset import TaskData, load_task_data
 from pet.data.outside import load_votes
 from pet.forecast.probe import Probe
 from pet.forecast.workload import EncoderLoad, VoterLoad, Workload, adaptation_load, token_cost
@@ -37,9 +37,10 @@ from pet.method.plan.folds import folds_of, kept_from, no_folds, out_of_fold
 from pet.method.plan.readers import Readers, able_readers, check_adaptation
 from pet.method.refine import Refinement
 from pet.method.schedule import Schedule, plan_prior
+from pet.method.sets import reviewed, sets_digest
 from pet.method.trial import Tried
 from pet.prompts.descriptions import label_texts
-from pet.prompts.registry import load_patterns, load_verbalizers
+from pet.prompts.registry import find_verbalizer, load_patterns
 from pet.prompts.verbalizers import Verbalizer
 from pet.runs.identity import code_digest
 from pet.runs.jobs import job_hash
@@ -205,7 +206,8 @@ class Plan:
     def identity(self) -> dict[str, str]:
         """The digests that a run directory is checked against: one each of config, data, model and code.
 
-        Paths are left out of the settings, for files count by what is in them, and so is what no job depends on.
+        Paths are left out of the settings, for files count by what is in them, and so is what no job depends on. What
+        people have labeled since the sets were drawn makes no other run of it.
         """
         left_out: dict[str, Any] = {
             "train": {"voters": {"__all__": {"model"}}},
@@ -215,28 +217,25 @@ class Plan:
         paths = ("model.name", "encoder.name", "prompts.registry")
         for section, key in (name.split(".") for name in (*paths, *ADDITIONS) if "." in name):
             left_out.setdefault(section, set()).add(key)
-        data, settings = self.data, self.config.model_dump(mode="json", exclude=left_out)
-        encoders = [*(spec.source.digest for spec in self.embeddings), self.encoder.digest if self.encoder else ""]
+        settings = self.config.model_dump(mode="json", exclude=left_out)
+        encoders = sorted({spec.source.digest for spec in self.embeddings} | {getattr(self.encoder, "digest", "")})
         return {
             "config": job_hash(settings=settings, pvps=[spec.pvp.key() for spec in self.patterns], encoders=encoders),
-            "data": job_hash(
-                labels=list(data.task.labels),
-                columns=list(data.columns.items()),
-                sets=[data_digest(rows) for rows in (data.labeled, data.unlabeled, data.test)],
-            ),
+            "data": sets_digest(self.data.drawn),
             "model": self.source.digest,
             "code": code_digest(),
         }
 
     @property
     def base(self) -> dict[str, str]:
-        """The digests that every job is named by."""
-        return {name: self.identity[name] for name in ("data", "model", "code")}
+        """The digests that every job is named by; the data are the sets as they are now."""
+        return {"data": sets_digest(self.data), **{name: self.identity[name] for name in ("model", "code")}}
 
     @property
     def tried(self) -> Tried:
-        """What a trial tries, on a model of its own."""
-        return Tried(self.config.run, self.patterns, self.generations, self.data, self.model, self.base)
+        """What a trial tries, on a model of its own; labels that people have given since change nothing of it."""
+        base = self.base | {"data": self.identity["data"]}
+        return Tried(self.config.run, self.patterns, self.generations, self.data, self.model, base)
 
     @property
     def facts(self) -> dict[str, object]:
@@ -346,9 +345,10 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     Raises `UsageError` if something in them is wrong, or the config is none.
     """
     config = checked_config(config).absolute()
-    folders, name = config.prompts.registry, config.prompts.verbalizer
-    patterns, verbalizer = load_patterns(folders), load_verbalizers(folders).get(name) if name else None
-    data = load_task_data(config.task, config.data, config.run.seed, verbalizer.labels if verbalizer else ())
+    prompts = config.prompts
+    patterns, verbalizer = load_patterns(prompts.registry), find_verbalizer(prompts)
+    drawn = load_task_data(config.task, config.data, config.run.seed, verbalizer.labels if verbalizer else ())
+    data = reviewed(drawn, config.data)
     outside = tuple(OutsideSpec(votes) for votes in load_votes(config.votes, data, config.task))
     quiet_transformers()
     source = find_model(config.model.name, config.model.revision)
@@ -365,7 +365,7 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     if words:
         able = able_readers(able, source, data.unlabeled)
     check_adaptation(config.adapt, able)
-    schedule = Schedule(config.ipet, config.ensemble.prior, data, len(able.patterns) + len(able.embeddings))
+    schedule = Schedule(config.ipet, config.ensemble.prior, drawn, len(able.patterns) + len(able.embeddings))
     asked = voter_notes(config.prompts, patterns, voters, data.task, source.parameters)
     plan = Plan(
         config=_resolved(config, data, voters, schedule.generations),
