@@ -108,10 +108,12 @@ def doubtful_temperature(probs: np.ndarray, confidence: float) -> float:
     some = np.asarray(probs[:: max(1, len(probs) // ENOUGH_ROWS)], np.float64)
     logs = np.log(np.clip(some, 1e-9, None))
 
-    def gap(temperature: float) -> float:
-        return abs(float(np.exp(at_temperature(logs, temperature)).max(axis=1).mean()) - confidence)
+    def surer(temperature: float) -> float:
+        return float(np.exp(at_temperature(logs, temperature)).max(axis=1).mean()) - confidence
 
-    return float(_golden_section(gap, 1.0, MOST_DOUBT))
+    if surer(1.0) <= 0:
+        return 1.0
+    return float(_golden_section(lambda temperature: abs(surer(temperature)), 1.0, MOST_DOUBT))
 
 
 def at_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pet.labeling.calibration import at_temperature, doubtful_temperature, fitted_temperature
+from pet.labeling.calibration import MOST_DOUBT, at_temperature, doubtful_temperature, fitted_temperature
 from pet.labeling.ensemble import disagreement
 from pet.labeling.guards import held_out_mean
 from pet.labeling.neighbours import CORE_ROWS, NEIGHBOURS, neighbour_graph
@@ -20,6 +20,9 @@ from pet.settings.run import RefineSettings
 
 ROWS_PER_LABEL = 3
 """A row has at most one neighbour for so many rows that each label has in the mean: others are of other labels."""
+
+UNTOLD_DOUBT = MOST_DOUBT**0.5
+"""The temperature of refined labels where neither a second family nor gold rows tell it."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def refine(ensemble: Ensemble, rows: np.ndarray, how: Refinement, jobs: Jobs) ->
 def _doubt(ensemble: Ensemble, probs: np.ndarray) -> float:
     """Return the temperature of probabilities [n, k] at which they are as sure as the families agree, if both vote."""
     families = [[one for one in ensemble.votes if one.family == name] for name in (PATTERNS, EMBEDDINGS)]
-    return doubtful_temperature(probs, 1 - disagreement(*families)) if all(families) else 1.0
+    return doubtful_temperature(probs, 1 - disagreement(*families)) if all(families) else UNTOLD_DOUBT
 
 
 def _logs(probs: np.ndarray) -> np.ndarray:

@@ -112,3 +112,15 @@ def test_a_run_is_another_one_with_another_encoder_but_not_in_another_folder(
     tables = [f'train.voters=[{{}}, {{learner = "embedding", model = "{folder}"}}]' for folder in (tiny_encoder, copy)]
     first, second = (planned(table, "encoder.name=none").identity for table in tables)
     assert first == second
+
+
+def test_one_file_of_rows_plans_what_two_files_do(planned: Settings, both_pipeline: Path, tmp_path: Path) -> None:
+    folder, path = both_pipeline.parent, tmp_path / "all.jsonl"
+    path.write_text("".join((folder / name).read_text("utf-8") for name in ("train.jsonl", "unlabeled.jsonl")), "utf-8")
+    two = planned()
+    one = planned("data.train=", "data.unlabeled=", f"data.rows={path}")
+    assert [row.fields for row in one.data.labeled] == [row.fields for row in two.data.labeled]
+    assert [row.fields for row in one.data.unlabeled] == [row.fields for row in two.data.unlabeled]
+    assert one.identity["config"] == two.identity["config"]
+    path.rename(tmp_path / "other.jsonl")
+    assert planned("data.train=", "data.unlabeled=", f"data.rows={tmp_path / 'other.jsonl'}").identity == one.identity

@@ -50,7 +50,8 @@ class Toy:
     def ensemble(self, gold_wrong: np.ndarray | None = None) -> Ensemble:
         ids = tuple(f"u-{i}" for i in range(ROWS))
         scores = log_softmax(said(self.pool, np.arange(ROWS) % 5 == 0)).astype(np.float32)
-        votes = tuple(Votes(name, 0, ids, ("no", "yes"), scores) for name in "ab")
+        families = ("patterns", "embeddings")
+        votes = tuple(Votes(name, 0, ids, ("no", "yes"), scores, family=name) for name in families)
         wrong = np.zeros(GOLD_ROWS, np.bool_) if gold_wrong is None else gold_wrong
         gold, test = said(self.gold, wrong), said(self.test, np.arange(TEST_ROWS) == 3)
         return Ensemble(votes, combine(votes), np.stack([gold] * 2), np.stack([test] * 2))
@@ -194,11 +195,16 @@ def test_one_row_per_label_and_a_pool_of_two_have_one_neighbour(toy: Toy) -> Non
 
 def test_labels_are_no_surer_than_the_two_families_agree(toy: Toy) -> None:
     ensemble, how = toy.ensemble(), toy.refinement()
-    patterns, vectors = (
-        replace(vote, family=family) for vote, family in zip(ensemble.votes, ("patterns", "embeddings"), strict=True)
-    )
-    agreed = toy.refine(replace(ensemble, votes=(patterns, vectors)), how).soft
+    patterns, vectors = ensemble.votes
+    agreed = toy.refine(ensemble, how).soft
     other = replace(vectors, scores=np.concatenate([vectors.scores[:30], vectors.scores[30:, ::-1]]))
     differing = toy.refine(replace(ensemble, votes=(patterns, other)), how).soft
     assert differing.confidence().mean() < agreed.confidence().mean()
     assert (differing.hard() == agreed.hard()).all()
+
+
+def test_labels_of_one_family_are_less_sure_than_those_of_two_that_agree(toy: Toy) -> None:
+    ensemble, how = toy.ensemble(), toy.refinement()
+    alone = tuple(replace(vote, family="embeddings") for vote in ensemble.votes)
+    found = toy.refine(replace(ensemble, votes=alone), how).soft
+    assert found.confidence().mean() < toy.refine(ensemble, how).soft.confidence().mean()
