@@ -6,6 +6,7 @@ generation_runs.run(config, lambda asked: asked.truth())     # without any model
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def said_by(
         "content_free": jobs.rows.content_free,
         "test": data.test,
     }
-    found = {
+    found: dict[str, Any] = {
         part: np.asarray(scores(Asked(spec, part, examples, generation)), np.float32).reshape(len(examples), 3)
         for part, examples in parts.items()
     }

@@ -31,13 +31,16 @@ def prompt_command(
     Example: `pet prompt my.toml -n 500`, then `pet prompt my.toml --answers answers.jsonl --output llm.csv`
     """
     loaded = load_config(config, settings, registry, on_bad_row)
-    from pet.using.asking import read_answers, write_prompts
+    from pet.data.writers import check_output
+    from pet.using.asking import asked_data, read_answers, write_prompts
 
+    place = output or Path("votes.csv" if answers else "prompts.jsonl")
+    check_output(place, *loaded.data.sources())
+    data = asked_data(loaded.task, loaded.data, loaded.prompts, loaded.run.seed)
     if answers is None:
-        place = output or Path("prompts.jsonl")
-        note(f"{write_prompts(loaded, place, rows, most)} prompts; answer each with its id, and give them to --answers")
+        count = write_prompts(data, place, rows, most, loaded.run.seed)
+        note(f"{count} prompts; answer each with its id, and give them to --answers")
         say(f"{'prompts':<17} {place}")
         return
-    place = output or Path("votes.csv")
-    note(str(read_answers(loaded, answers, place)))
+    note(str(read_answers(data, answers, place)))
     say(f"{'votes':<17} {place}", f'{"use them":<17} [[votes]] file = "{place}"')

@@ -34,6 +34,8 @@ from pet.labeling.votes import softmax
 from pet.learners.models.readability import word_count
 from pet.learners.models.sources import ModelSource, load_tokenizer, longest_input
 from pet.learners.voters.embedding import AnySpec, EmbeddingSpec
+from pet.learners.voters.outside import OutsideSpec
+from pet.learners.voters.spec import VoterSpec
 from pet.method.embed import embedded
 from pet.method.generation import Ensemble, Generation
 from pet.method.jobs import Jobs
@@ -72,7 +74,7 @@ def analysis(last: Generation, asked: Asked, jobs: Jobs) -> dict[str, Any]:
         "data": {**_data_figures(data), "tokens": _tokens(asked.voters, jobs)},
         "voters": _voter_figures(ensemble, votes, test, asked, jobs),
         "agreement": [[_plain(share) for share in row] for row in agreement_matrix(votes)],
-        "disagreed_rows": int((votes != votes[0]).any(axis=0).sum()),
+        "disagreed_rows": _disagreed(votes),
         "confidence": _confidence(ensemble.soft.confidence()),
     }
     probs, measured = _on_gold(ensemble, asked.out_of_fold)
@@ -136,6 +138,12 @@ def _confused(found: Evaluation) -> list[dict[str, Any]]:
     return [{"label": labels[i], "predicted": labels[j], "rows": count} for count, i, j in ranked]
 
 
+def _disagreed(votes: np.ndarray) -> int:
+    """Return on how many rows those who vote give different labels; votes int64 [m, n], -1 for none."""
+    least = np.where(votes < 0, votes.max(axis=0), votes).min(axis=0)
+    return int((least != votes.max(axis=0)).sum())
+
+
 def _voter_figures(
     ensemble: Ensemble, votes: np.ndarray, test: np.ndarray, asked: Asked, jobs: Jobs
 ) -> list[dict[str, Any]]:
@@ -155,7 +163,7 @@ def _voter_figures(
                 "test_accuracy": _share(ensemble.test[i], test),
                 "held_out_accuracy": _share(ensemble.gold[i][rows], gold[rows]),
                 "held_out_rows": int(rows.sum()),
-                **(untrained.get(spec.pvp.name, {}) if not isinstance(spec, EmbeddingSpec) else {}),
+                **(untrained.get(spec.pvp.name, {}) if isinstance(spec, VoterSpec) else {}),
             }
         )
     return lines
@@ -171,7 +179,8 @@ def _untrained(pvp: PVP, test: np.ndarray, jobs: Jobs) -> dict[str, float | None
 
 
 def _share(scores: np.ndarray, gold: np.ndarray) -> float | None:
-    return float((scores.argmax(axis=1) == gold).mean()) if len(gold) else None
+    said = ~np.isnan(scores[:, 0])  # somebody else may have no vote on a row
+    return float((scores.argmax(axis=1) == gold)[said].mean()) if said.any() else None
 
 
 def _on_gold(ensemble: Ensemble, out_of_fold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -232,6 +241,8 @@ def _tokens(voters: Sequence[AnySpec], jobs: Jobs) -> list[dict[str, Any]]:
     """
     readers: dict[str, ModelSource] = {}
     for spec in voters:
+        if isinstance(spec, OutsideSpec):
+            continue
         source = spec.source if isinstance(spec, EmbeddingSpec) else jobs.model.source
         # Of an encoder the vocabulary that was cut to the run's texts is read faster.
         readers[Path(source.name).name] = embedded(source, jobs).source if isinstance(spec, EmbeddingSpec) else source

@@ -97,15 +97,15 @@ def _voter(spec: AnySpec, training: TrainingSet) -> Mapping[str, Any]:
 
 
 def _write_votes(path: Path, votes: Sequence[Votes]) -> None:
-    """Write the probabilities of every voter: one list of k per row and voter, null where it does not vote."""
+    """Write the probabilities of every voter: one list of k per row and voter, NaN where it does not vote."""
     lists = {vote.voter: pa.list_(pa.float32(), len(vote.labels)) for vote in votes}
     schema = pa.schema([("id", pa.string()), *lists.items()])
     with pq.ParquetWriter(path, schema) as writer:
         for rows in row_pieces(len(votes[0].ids)):
             arrays = [pa.array(votes[0].ids[rows], pa.string())]
             for vote in votes:
-                flat, absent = pa.array(softmax(vote.scores[rows]).ravel()), pa.array(~vote.voted()[rows])
-                arrays.append(pa.FixedSizeListArray.from_arrays(flat, len(vote.labels), mask=absent))
+                flat = pa.array(softmax(vote.scores[rows]).ravel())
+                arrays.append(pa.FixedSizeListArray.from_arrays(flat, len(vote.labels)))
             writer.write_table(pa.table(arrays, schema))
 
 

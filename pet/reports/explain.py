@@ -233,8 +233,8 @@ def _pattern(voter: Mapping[str, Any]) -> Pattern | None:
     return Pattern(voter["name"].partition("+")[0], voter["template"]) if voter["template"] else None
 
 
-def _vote(probs: Sequence[float] | None, labels: Sequence[str]) -> Probs | None:
-    return None if probs is None else {label: float(prob) for label, prob in zip(labels, probs, strict=True)}
+def _vote(probs: Sequence[float], labels: Sequence[str]) -> Probs | None:
+    return None if math.isnan(probs[0]) else {label: float(prob) for label, prob in zip(labels, probs, strict=True)}
 
 
 def _trained_on(rows: Sequence[Mapping[str, Any]], is_gold: bool) -> Learned | None:

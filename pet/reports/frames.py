@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -147,19 +148,25 @@ def _metric(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**own, **figures, **{f"f1_{label}": value for label, value in test.get("f1", {}).items()}}
 
 
+def _words(probs: np.ndarray, voted: np.ndarray, labels: tuple[str, ...]) -> list[str | None]:
+    """Return the label that a voter gives each row; None where it does not vote."""
+    return [labels[k] if said else None for k, said in zip(probs.argmax(axis=1), voted, strict=True)]
+
+
 def _votes(generation: int, table: pa.Table, labels: tuple[str, ...]) -> list[pa.Table]:
     """Return the votes of one generation, a table per voter."""
     found = []
     for voter in table.column_names[1:]:
         lists = table[voter].combine_chunks()
         probs = lists.flatten().to_numpy().reshape(len(table), len(labels))
+        voted = ~np.isnan(probs[:, 0])
         found.append(
             pa.table(
                 {
                     "generation": pa.array([generation] * len(table), pa.int64()),
                     "voter": pa.array([voter] * len(table), pa.string()),
                     "id": table["id"].combine_chunks(),
-                    "label": pa.array([labels[k] for k in probs.argmax(axis=1)], pa.string()),
+                    "label": pa.array(_words(probs, voted, labels), pa.string()),
                     "confidence": probs.max(axis=1),
                     **{f"prob_{label}": probs[:, k] for k, label in enumerate(labels)},
                 }

@@ -163,7 +163,9 @@ class _Pool:
         with pq.ParquetFile(self.votes) as file:
             for batch in parquet_batches(file):
                 votes = [column.flatten().to_numpy().reshape(-1, k) for column in batch.columns[1:]]
-                yield probs[start : start + len(batch)], votes
+                own = probs[start : start + len(batch)]
+                # Who does not vote on a row doubts nothing there: as the ensemble says.
+                yield own, [np.where(np.isnan(one), own, one) for one in votes]
                 start += len(batch)
 
 

@@ -24,8 +24,7 @@ from pet.data.writers import check_output, write_pieces, write_table
 from pet.errors import ConfigError, DataError, shown
 from pet.prompts.registry import load_verbalizers
 from pet.seeding import rng_for
-from pet.settings.config import RunConfig
-from pet.settings.task import number_as_word
+from pet.settings.task import DataSettings, PromptSettings, TaskSettings, number_as_word
 
 AskedRows = Literal["pool", "gold", "both"]
 
@@ -36,20 +35,30 @@ ANSWER_KEYS = ("answer", "response", "output", "completion", "text", "content", 
 """The columns in which an answer is looked for, the first one wins."""
 
 
-def write_prompts(config: RunConfig, output: Path, asked: AskedRows = "both", most: int | None = None) -> int:
-    """Write a line of JSON with an id and a prompt for rows of a pipeline; return how many there are.
+def asked_data(task: TaskSettings, data: DataSettings, prompts: PromptSettings, seed: int) -> TaskData:
+    """Return the rows of a pipeline, as a run has them.
 
-    The labeled rows are the demonstrations, but never of themselves. `most` rows of the pool are drawn by the seed.
-
-    Raises `UsageError` if the data cannot be read, there are no such rows, or the output cannot be written.
+    Raises `UsageError` if they cannot be read.
     """
-    check_output(output, *config.data.sources())
+    known = load_verbalizers(prompts.registry).get(prompts.verbalizer).labels if prompts.verbalizer else ()
+    return load_task_data(task, data, seed, known)
+
+
+def write_prompts(
+    data: TaskData, output: Path, asked: AskedRows = "both", most: int | None = None, seed: int = 0
+) -> int:
+    """Write a line of JSON with an id and a prompt for rows of a run; return how many there are.
+
+    The labeled rows are the demonstrations, but never of themselves. `most` rows of the pool are drawn by the `seed`.
+
+    Raises `UsageError` if there are no such rows, or the output cannot be written.
+    """
+    check_output(output)
     if most is not None and most < 1:
         raise ConfigError(f"{most} rows were asked for: expected a number from 1 on.")
-    data = _data(config)
     pool = data.unlabeled
     if most is not None and most < len(pool):
-        pool = pool.take(np.sort(rng_for(config.run.seed, "prompt").choice(len(pool), size=most, replace=False)))
+        pool = pool.take(np.sort(rng_for(seed, "prompt").choice(len(pool), size=most, replace=False)))
     gold = list(data.labeled) if asked in ("gold", "both") else []
     pool = pool if asked in ("pool", "both") else pool.take(slice(0, 0))
     if not gold and not len(pool):
@@ -63,12 +72,6 @@ def write_prompts(config: RunConfig, output: Path, asked: AskedRows = "both", mo
 
     write_pieces(output, pieces)
     return len(gold) + len(pool)
-
-
-def _data(config: RunConfig) -> TaskData:
-    name = config.prompts.verbalizer
-    known = load_verbalizers(config.prompts.registry).get(name).labels if name else ()
-    return load_task_data(config.task, config.data, config.run.seed, known)
 
 
 def _table(rows: Sequence[Example], data: TaskData) -> dict[str, list[Any]]:
@@ -136,13 +139,13 @@ class Answers:
         return said + (f"; {self.unknown} ids are of no row of the run" if self.unknown else "")
 
 
-def read_answers(config: RunConfig, answers: Path, output: Path) -> Answers:
+def read_answers(data: TaskData, answers: Path, output: Path) -> Answers:
     """Read answers (a table with an id, and an answer) and write a file of votes for `[[votes]]`.
 
     Raises `DataError` if the file cannot be read, lacks a column, has an id twice, or only ids that no row has.
     """
-    check_output(output, answers, *config.data.sources())
-    data, found = _data(config), _answers(answers)
+    check_output(output, answers)
+    found = _answers(answers)
     known = {*(row.id for row in data.labeled), *data.unlabeled.ids}
     unknown = sum(name not in known for name in found)
     if unknown == len(found):

@@ -25,7 +25,7 @@ def data(tmp_path: Path) -> TaskData:
     )
     write_table(tmp_path / "pool.csv", {"id": ["1", "2", "3"], "text": ["c", "d", "e"], "rule": ["yes", "", "no"]})
     write_table(tmp_path / "test.csv", {"id": ["1", "9"], "text": ["f", "g"], "label": ["no", "yes"]})
-    files = {name: str(tmp_path / f"{name}.csv") for name in ("train", "test")}
+    files: dict[str, Any] = {name: str(tmp_path / f"{name}.csv") for name in ("train", "test")}
     return load_task_data(TASK, DataSettings(**files, unlabeled=str(tmp_path / "pool.csv")), 1)
 
 

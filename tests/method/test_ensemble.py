@@ -37,8 +37,8 @@ PAPER = EnsembleSettings(mean="raw", weighting="uniform")
 
 
 def scores_of(spec: AnySpec, pool: Any, gold: Any = NONE, test: Any = NONE, trained: bool = True) -> VoterScores:
-    parts = (np.asarray(part, np.float32) for part in (pool, gold, NONE, test))
-    return VoterScores(spec, trained, *parts)
+    own, known, nothing, tests = (np.asarray(part, np.float32) for part in (pool, gold, NONE, test))
+    return VoterScores(spec, trained, own, known, nothing, tests)
 
 
 def rules_of(settings: EnsembleSettings, out_of_fold: list[list[bool]] | None = None, gold: np.ndarray = GOLD) -> Rules:

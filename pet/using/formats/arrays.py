@@ -25,9 +25,10 @@ def write_cleanlab(labeled: LabeledSet, folder: Path) -> None:
     for i, row in enumerate(rows):
         if row.probs is not None:
             probs[i] = row.probs
-    np.save(folder / "labels.npy", given)
-    np.save(folder / "pred_probs.npy", probs)
-    np.save(folder / "ids.npy", np.asarray([row.id for row in rows]))
+    arrays = {"labels": given, "pred_probs": probs, "ids": np.asarray([row.id for row in rows])}
+    for name, array in arrays.items():
+        with (folder / f"{name}.npy").open("wb") as stream:
+            np.lib.format.write_array(stream, array, allow_pickle=False)
     names = json.dumps(list(labeled.labels), ensure_ascii=False, indent=2)
     (folder / "labels.json").write_text(names, encoding="utf-8")
 

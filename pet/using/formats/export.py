@@ -110,7 +110,8 @@ def _some(labeled: LabeledSet, columns: Sequence[str]) -> Iterator[Columns]:
 
 def _dialect(root: Path) -> Dialect:
     """Return how the unlabeled file of a run is written, if it is still there."""
-    source = RunConfig.from_toml(RunDirectory(root).config_path).data.unlabeled
+    data = RunConfig.from_toml(RunDirectory(root).config_path).data
+    source = data.unlabeled or data.rows
     return dialect_of(parse_source(source)) if source else PLAIN
 
 
