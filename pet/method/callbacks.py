@@ -51,12 +51,15 @@ class Callback(Protocol):
 
     def on_voter_end(self, end: VoterEnd) -> None:
         """Hear that a voter has voted; of voters done side by side, once all of these have."""
+        return
 
     def on_generation_end(self, end: GenerationEnd) -> None:
         """Hear that a generation is over."""
+        return
 
     def on_end(self, end: RunEnd) -> None:
         """Hear that all results are in their places."""
+        return
 
 
 @dataclass
