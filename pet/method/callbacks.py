@@ -1,4 +1,5 @@
 """What a person's own code hears of a run while it goes on: voters, generations, the end."""
+# ruff: noqa: ARG002 -- what nobody overrides hears nothing
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
