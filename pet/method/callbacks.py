@@ -1,4 +1,5 @@
 """What a person's own code hears of a run while it goes on: voters, generations, the end."""
+# ruff: noqa: ARG002 -- what nobody overrides hears nothing
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,12 +52,15 @@ class Callback(Protocol):
 
     def on_voter_end(self, end: VoterEnd) -> None:
         """Hear that a voter has voted; of voters done side by side, once all of these have."""
+        return
 
     def on_generation_end(self, end: GenerationEnd) -> None:
         """Hear that a generation is over."""
+        return
 
     def on_end(self, end: RunEnd) -> None:
         """Hear that all results are in their places."""
+        return
 
 
 @dataclass
