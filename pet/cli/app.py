@@ -41,6 +41,7 @@ FAST_RUN = "train.preset=fast"
 Fast = Annotated[
     bool, typer.Option("--fast", help="No patterns: voters on the vectors of the encoder alone, labels in seconds.")
 ]
+All = Annotated[bool, typer.Option("--all", help="Show all rows of long tables, not ten.")]
 KeepModels = Annotated[bool, typer.Option("--keep-models", help="Keep the weights of every trained voter (large).")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A run directory, or its model folder.")]
 Input = Annotated[str, typer.Argument(metavar="INPUT", help="CSV, TSV, JSONL, JSON, Parquet or text; also .gz.")]

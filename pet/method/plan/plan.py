@@ -354,7 +354,8 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     """
     config = checked_config(config).absolute()
     folders, name = config.prompts.registry, config.prompts.verbalizer
-    patterns, verbalizer = load_patterns(folders), load_verbalizers(folders).get(name) if name else None
+    patterns, verbalizers = load_patterns(folders), load_verbalizers(folders)
+    verbalizer = verbalizers.get(name) if name else None
     data = load_task_data(config.task, config.data, config.run.seed, verbalizer.labels if verbalizer else ())
     quiet_transformers()
     source = find_model(config.model.name, config.model.revision)
@@ -363,13 +364,12 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     if config.train.is_fast and config.distill.size == "auto" and encoder and takes_mean(encoder.config):
         config = config.model_copy(update={"distill": config.distill.model_copy(update={"size": "logistic"})})
     check_student(config.distill, source, encoder)
-    spoken = (verbalizer or Verbalizer.from_labels(data.task.labels)).for_labels(data.task.labels)
+    spoken = (verbalizer or Verbalizer.from_labels(data.task.labels)).for_labels(data.task.labels, verbalizers)
     voters = voter_specs(config.train, config.prompts, patterns, spoken, data.task, source.parameters)
     counts = Counter(str(row.label) for row in data.labeled)
     specs = embedding_specs(config.train, encoder, [counts[label] for label in data.task.labels] if counts else ())
     able = Readers(voters, specs, encoder)
-    if words:
-        able = able_readers(able, source, data.unlabeled)
+    able = able_readers(able, source, data.unlabeled) if words else able
     check_adaptation(config.adapt, able)
     schedule = Schedule(config.ipet, config.ensemble.prior, data, len(able.patterns) + len(able.embeddings))
     asked = voter_notes(config.prompts, patterns, voters, data.task, source.parameters)
