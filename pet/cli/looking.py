@@ -65,6 +65,30 @@ def plan_command(
         raise typer.Exit(2)  # as `pet run` would
 
 
+@app.command("curve")
+def curve_command(
+    config: Config,
+    output_dir: OutputDir = None,
+    settings: Settings = None,
+    registry: Registry = None,
+    on_bad_row: BadRow = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, accuracies as shares of 1.")] = False,
+) -> None:
+    """Tell what more labels, or more unlabeled rows, would bring: learning curves of the voters that take seconds.
+
+    Example: `pet curve my.toml`
+    """
+    loaded = load_config(config, settings, registry, on_bad_row)
+    from pet.pipeline import curve
+    from pet.reports.curve import curve_lines
+
+    found = curve(loaded, run_place(config, output_dir))
+    if as_json:
+        say_json(found.as_json())
+    else:
+        say(*curve_lines(found))
+
+
 @app.command("explain-prompt")
 def explain_prompt_command(
     prompt: Annotated[

@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from pet.errors import PetError, visible
+from pet.runs.log import Talk, talking
 
 if TYPE_CHECKING:
     from pet.settings.config import RunConfig
@@ -25,13 +26,19 @@ _RESUMED = ("run", "label", "pretrain", "ablate")
 """The commands that go on where they stopped."""
 
 
+_ANYWHERE = ("--debug", "-q", "--quiet", "-v", "--verbose")
+"""Options that may stand anywhere on the line."""
+
+
 class CommandGroup(TyperGroup):
     """Turns errors into one line and an exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take --debug from anywhere on the line."""
+        """Take --debug, -q and -v from anywhere on the line."""
         ctx.obj = "--debug" in args
-        rest: list[str] = super().parse_args(ctx, [argument for argument in args if argument != "--debug"])
+        talk: Talk = "quiet" if {"-q", "--quiet"} & set(args) else "usual"
+        ctx.with_resource(talking("verbose" if {"-v", "--verbose"} & set(args) else talk))
+        rest: list[str] = super().parse_args(ctx, [argument for argument in args if argument not in _ANYWHERE])
         return rest
 
     def invoke(self, ctx: Any) -> Any:

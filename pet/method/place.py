@@ -21,6 +21,7 @@ from pet.learners.students.choice import Choice
 from pet.learners.voters.embedding import AnySpec
 from pet.method.card import CardFacts
 from pet.method.compare import given_line
+from pet.method.curve import Curve, run_curve
 from pet.method.generation import Ensemble, Generation, accepted
 from pet.method.jobs import Jobs
 from pet.method.judge import NAME_THE_RATIO, tell_of_generation
@@ -35,7 +36,7 @@ from pet.method.publish import (
     replace_distilled,
     write_metrics,
 )
-from pet.method.summary import DISTILLED, Summary, verdict, weak_classifier
+from pet.method.summary import DISTILLED, Summary, simpler_flags, verdict, weak_classifier
 from pet.method.teach import Taught
 from pet.method.trial import Trial
 from pet.method.vote import tuned_encoder, voter_job
@@ -53,8 +54,9 @@ class RunResult:
     """Where the results lie, and the figures. `model`, `summary` and `choice` are None after `label`.
 
     `columns` maps the task's fields to the columns of the labeled data set. `choice` says which classifier was kept,
-    and by what; `verdict` whether something simpler would have done better, `work` what was computed, and `forecast`
-    what was predicted and what it took (None where that was a matter of seconds).
+    and by what; `verdict` whether something simpler would have done better, and `simpler` with which flags, `curve`
+    what more labels would bring, `work` what was computed, and `forecast` what was predicted and what it took (None
+    where that was a matter of seconds).
     """
 
     directory: Path
@@ -65,6 +67,8 @@ class RunResult:
     summary: Summary | None = None
     choice: Choice | None = None
     verdict: str | None = None
+    simpler: str | None = None
+    curve: Curve | None = None
     work: str | None = None
     forecast: str | None = None
 
@@ -235,13 +239,15 @@ class RunPlace(Place):
         card = self._card(rows, student.choice)
         publish_model(self.directory.model, student.folder, card, summary.test_figures())
         work = sum(self.jobs.runner.journal.work.values(), Work())
-        machine = self.jobs.machine
+        machine, encoder = self.jobs.machine, self.jobs.encoder
+        curve = run_curve(encoder, self.jobs) if encoder else None
         measured = {
             "generations": [_generation_facts(one) for one in generations],
             "work": asdict(work),
             "precision": machine.precision,
             "scoring": machine.inference,
             "students": student.choice.as_json(),
+            "curve": curve.as_json() if curve else None,
         }
         write_metrics(self.directory.metrics_path, {**self.plan.facts, **measured, **self.adaptation}, summary)
         done = self.labeled(accepted(generations)[-1].soft)
@@ -251,6 +257,8 @@ class RunPlace(Place):
             summary=summary,
             choice=student.choice,
             verdict=verdict(summary),
+            simpler=simpler_flags(summary),
+            curve=curve,
             work=f"{work.forwards:,} rows went forward through a model, {work.steps:,} optimizer steps; "
             f"{footprint(self.directory.root, self.trial.workers)}",
         )

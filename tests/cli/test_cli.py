@@ -149,9 +149,10 @@ def test_label_writes_json_lines_too_and_distill_and_predict_go_on_from_it(toy_p
         .splitlines()[0]
         .startswith("id,text,shelf,input_label,label,confidence,prob_")
     )
-    evaluated = command("evaluate", tmp_path / "run", rows)
+    evaluated = command("evaluate", tmp_path / "run", rows, "--json")
     assert json.loads(evaluated.stdout)["n"] == 12
     assert set(json.loads(evaluated.stdout)["f1"]) == set(LABELS)
+    assert command("evaluate", tmp_path / "run", rows).stdout.startswith("12 rows: accuracy ")
 
 
 def test_distill_from_another_model_into_another_folder(

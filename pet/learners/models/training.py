@@ -14,7 +14,7 @@ from torch import nn
 from pet.errors import ModelError, RunError
 from pet.learners.models.fast.dropout import QuickDropout
 from pet.learners.models.machine import reproducible, reproducibly
-from pet.learners.models.progress import Progress, done_share, linear_factor
+from pet.learners.models.progress import Progress, done_share, linear_factor, tell_loss
 from pet.settings.pretraining import LimitSettings, UpdateSettings
 from pet.settings.training import OptimizerSettings
 
@@ -313,5 +313,6 @@ class LossLog:
             if not np.isfinite([loss, norm]).all():
                 raise RunError(self.error.format(loss=loss, norm=norm, update=update))
             self._seen.append(loss)
+            tell_loss(loss)
         self._waiting.clear()
         return tuple(self._seen)
