@@ -61,9 +61,7 @@ def _show_version(wanted: bool) -> None:
 def _options(
     _debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     _quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say warnings alone, and show no progress.")] = False,
-    _verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say when each job is done, and its figures.")
-    ] = False,
+    _verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what each job has done.")] = False,
     _version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,

@@ -47,9 +47,10 @@ class CommandGroup(TyperGroup):
             sys.stdout.reconfigure(errors="backslashreplace")  # a code page of Windows has no sign for most texts
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             resumes = ctx.invoked_subcommand in _RESUMED
-            typer.echo(f"interrupted{': the same command goes on where it stopped' if resumes else ''}", err=True)
+            kept = "; ".join(["the same command goes on where it stopped", *getattr(stop, "__notes__", [])])
+            note(f"interrupted{f': {kept}' if resumes else ''}")
             raise typer.Exit(130) from None
         except BrokenPipeError:  # as of `pet patterns | head -1`; nor shall what is left be written at the end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

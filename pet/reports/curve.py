@@ -19,10 +19,9 @@ def curve_lines(found: Curve) -> list[str]:
 def _table(name: str, curve: LearningCurve, unit: int) -> list[str]:
     rows = [(name, "accuracy", "95 % interval")]
     for point in curve.points:
-        value, low, high = (
-            f"{100 * part:.1f}" for part in (point.accuracy.value, point.accuracy.low, point.accuracy.high)
-        )
-        rows.append((f"{point.rows / unit:,.{1 if unit > 1 else 0}f}", value, f"{low} to {high}"))
+        found = point.accuracy
+        count = f"{point.rows / unit:,.{1 if unit > 1 else 0}f}"
+        rows.append((count, f"{100 * found.value:.1f}", f"{100 * found.low:.1f} to {100 * found.high:.1f}"))
     gain = curve.gain
     more = f"{(curve.now + curve.more) / unit:,.0f} expected"
     rows.append((more, f"{100 * gain.value:+.1f}", f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}"))

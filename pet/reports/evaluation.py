@@ -30,17 +30,9 @@ def _labels(found: Evaluation) -> list[tuple[str, str, str, str, str]]:
     right, given, rows = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
     scores = np.asarray(list(found.f1.values()))
     order = [k for k in np.lexsort((-rows, scores)) if rows[k] or given[k]]
-    names = list(found.f1)
-    return [
-        (
-            fitting(names[k], _WIDEST),
-            str(rows[k]),
-            _share(right[k], given[k]),
-            _share(right[k], rows[k]),
-            _cell(scores[k]),
-        )
-        for k in order
-    ]
+    shares = [(_share(right[k], given[k]), _share(right[k], rows[k]), _cell(scores[k])) for k in order]
+    names = [fitting(list(found.f1)[k], _WIDEST) for k in order]
+    return [(name, str(rows[k]), *figures) for name, k, figures in zip(names, order, shares, strict=True)]
 
 
 def _confused(found: Evaluation) -> list[tuple[str, str, str]]:

@@ -34,15 +34,20 @@ class Advance(Protocol):
 
 
 @contextmanager
-def stage_progress(description: str, total: int | None, enabled: bool | None = None) -> Iterator[Advance]:
+def stage_progress(
+    description: str | Callable[[], str], total: int | None, enabled: bool | None = None
+) -> Iterator[Advance]:
     """Show a bar with the elapsed and the remaining time, and yield the function that moves it on.
+
+    The `description`, or what it returns at each moment, stands above the bar.
 
     `total` None means that the number of steps is unknown; `enabled` None means: if a person watches.
 
     >>> with stage_progress("training agnews/colon", total=100, enabled=False) as advance:
     ...     advance(50)
     """
-    with _bar(lambda: description, total, MofNCompleteColumn(), enabled=enabled) as (bar, task):
+    head = (lambda: description) if isinstance(description, str) else description
+    with _bar(head, total, MofNCompleteColumn(), enabled=enabled) as (bar, task):
 
         def advance(count: int = 1, /) -> None:
             bar.advance(task, count)
@@ -105,7 +110,7 @@ class Stages:
     seconds: float | None = None
     started: int = field(default=0, init=False)
     _skipped: int = field(default=0, init=False)
-    _begun: float = field(default_factory=time.monotonic, init=False)
+    _begun: float = field(default_factory=lambda: time.monotonic(), init=False)
 
     def skip(self, count: int = 1) -> None:
         """Count stages that need no work, such as the finished jobs of an earlier start."""
@@ -116,20 +121,32 @@ class Stages:
     def stage(self, description: str, total: int | None) -> Iterator[Advance]:
         """Show the next stage (see `stage_progress`)."""
         self.started += 1
-        stage, losses = _Stage(description, total), list[float]()
+        with self._shown(lambda: f"job {self.started} of {self.total}", description, total) as advance:
+            yield advance
+
+    @contextmanager
+    def together(self, count: int, description: str, total: int) -> Iterator[Advance]:
+        """Show the next `count` stages, which are done side by side, as one; they are counted once they are read."""
+        numbers = f"jobs {self.started + 1} to {self.started + count} of {self.total}"
+        with self._shown(lambda: numbers, description, total) as advance:
+            yield advance
+
+    @contextmanager
+    def _shown(self, number: Callable[[], str], description: str, total: int | None) -> Iterator[Advance]:
+        stage, losses = _Stage(total), list[float]()
 
         def head() -> str:
             loss = f", loss {losses[-1]:.3f}" if losses else ""
-            return f"job {self.started} of {self.total}{self._left(stage)}: {description}{loss}"
+            return f"{number()}{self._left(stage)}: {description}{loss}"
 
         spoken = self.lines if self.enabled is None and not is_watched() else None
         if spoken:
             spoken(head())
-        with heard_losses(losses.append), _bar(head, total, MofNCompleteColumn(), enabled=self.enabled) as (bar, task):
+        with heard_losses(losses.append), stage_progress(head, total, self.enabled) as move:
 
             def advance(count: int = 1, /) -> None:
                 stage.done += count
-                bar.advance(task, count)
+                move(count)
                 if spoken and stage.is_minute():
                     spoken(f"{head()}, {stage.share:.0%} of it")
 
@@ -154,10 +171,9 @@ _TOO_SOON, _MINUTE = 5.0, 60.0
 class _Stage:
     """How far a stage is."""
 
-    description: str
     total: int | None
     done: int = 0
-    _told: float = field(default_factory=time.monotonic)
+    _told: float = field(default_factory=lambda: time.monotonic())
 
     @property
     def share(self) -> float:

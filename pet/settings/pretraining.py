@@ -121,7 +121,7 @@ class OutputSettings(Section):
     dtype: Literal["fp32", "fp16"] = "fp32"
     trained_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     measurements: PositiveInt = 10
-    checkpoint_minutes: Annotated[float, Field(ge=0.0)] = 1.0
+    checkpoint_minutes: Annotated[float, Field(ge=0.0)] = 0.5
 
 
 class AdaptSettings(LimitSettings):

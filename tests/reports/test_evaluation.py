@@ -1,4 +1,4 @@
-"""What a terminal shows of many labels: the worst ten, the ten pairs that are confused most, and that there are more."""
+"""What a terminal shows of many labels: the worst ten, the ten pairs confused most, and that there are more."""
 
 import numpy as np
 

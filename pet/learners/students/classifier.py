@@ -96,7 +96,7 @@ class TextClassifier:
         best = BestWeights(trained.tensors, lambda: self._rank(held), measured_every(len(held.examples)))
         if best.look():  # a start that is as good already
             return TrainLog((), scored=len(held.examples), kept=0)
-        log = fit(replace(trained, ends=best.ends), loss, len(examples), settings, rng, advance)
+        log = fit(replace(trained, ends=best.ends, draws=(best,)), loss, len(examples), settings, rng, advance)
         best.restore()
         return replace(log, scored=best.measured * len(held.examples), kept=best.at)
 
