@@ -64,7 +64,7 @@ class BestWeights:
         tensors, values = state
         best, self.at, self.measured, highest, self._waited = values["facts"]
         self.best, self._highest = (best[0], best[1]), (highest[0], highest[1])
-        self._kept = [tensors[str(place)].to(tensor.device) for place, tensor in enumerate(self.tensors)]
+        self._kept = [tensors[str(place)].to(tensor.device) for place, tensor in enumerate(self.tensors) if tensors]
 
     def restore(self) -> None:
         """Give the tensors the best of their values."""

@@ -172,6 +172,8 @@ def _stock_tokenizer(tokenizer: Any, max_length: int) -> Any:
 
     A family's own class would be rebuilt from the vocabulary when loaded; this one is what its tokenizer.json says.
     """
+    # What was called last would stand there otherwise, which is not the same in a run that was interrupted.
+    tokenizer.backend_tokenizer.enable_truncation(max_length)
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer.backend_tokenizer,
         model_max_length=max_length,
