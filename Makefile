@@ -7,7 +7,8 @@ ROWS ?= 1000 10000 100000 1000000
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := true
 
-.PHONY: demo test lint fuzz bench bench-model families time-to-labels two-skills wheel-test environments clean
+.PHONY: demo test lint fuzz docs reference bench bench-model families time-to-labels two-skills wheel-test environments \
+	clean
 
 demo: $(DEMO_ENV)/ready  ## the real pipeline on the bundled data
 	$(DEMO_ENV)/bin/pet run quickstart --output-dir runs/quickstart --force
@@ -23,6 +24,13 @@ lint: $(TEST_ENV)/ready
 
 fuzz: $(TEST_ENV)/ready  ## the corpus of awkward files, changed at random for some minutes: EXAMPLES=20000 files
 	PET_FUZZ_EXAMPLES=$(EXAMPLES) $(TEST_ENV)/bin/pytest --timeout=0 tests/corpus/test_fuzz.py
+
+docs: $(TEST_ENV)/ready  ## the pages of docs/ as a site in build/docs; a warning is an error; links to the web are listed
+	$(TEST_ENV)/bin/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs
+	@grep -rhoE 'https?://[^][ )>"`]+' README.md CONTRIBUTING.md data docs --include='*.md' | sort -u
+
+reference: $(TEST_ENV)/ready  ## the pages of docs/reference, made anew from the code
+	cd tests && ../$(TEST_ENV)/bin/python -m reference.make
 
 bench: $(TEST_ENV)/ready  ## speed as ratios, results in bench/: DATA=folder for real texts, ROWS="..." for other pools
 	mkdir -p bench

@@ -11,24 +11,31 @@ from typing import TYPE_CHECKING, Any
 from pet.errors import PetError
 
 if TYPE_CHECKING:
+    from pet import plot
     from pet.ablation.ablate import ablate
     from pet.ablation.result import AblationResult
+    from pet.method.callbacks import Callback
     from pet.method.place import RunResult
     from pet.pipeline import distill, label, run
+    from pet.reports.frames import Run, read_run
     from pet.settings.config import RunConfig
     from pet.using.predict import Prediction, predict
 
 __all__ = [
     "AblationResult",
+    "Callback",
     "PetError",
     "Prediction",
+    "Run",
     "RunConfig",
     "RunResult",
     "__version__",
     "ablate",
     "distill",
     "label",
+    "plot",
     "predict",
+    "read_run",
     "run",
 ]
 
@@ -37,11 +44,15 @@ __version__ = "0.1.0"
 _LAZY = {
     "AblationResult": "pet.ablation.result",
     "ablate": "pet.ablation.ablate",
+    "Callback": "pet.method.callbacks",
     "RunConfig": "pet.settings.config",
     "RunResult": "pet.method.place",
     "distill": "pet.pipeline",
     "label": "pet.pipeline",
     "run": "pet.pipeline",
+    "Run": "pet.reports.frames",
+    "read_run": "pet.reports.frames",
+    "plot": "pet.plot",
     "Prediction": "pet.using.predict",
     "predict": "pet.using.predict",
 }
@@ -51,4 +62,5 @@ def __getattr__(name: str) -> Any:
     """Import the heavy parts when they are asked for: `import pet` loads neither torch nor transformers."""
     if name not in _LAZY:
         raise AttributeError(f"module 'pet' has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
+    found = importlib.import_module(_LAZY[name])
+    return found if _LAZY[name] == f"pet.{name}" else getattr(found, name)

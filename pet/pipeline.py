@@ -14,6 +14,7 @@ import numpy as np
 from pet.errors import ConfigError, PromptError
 from pet.learners.voters.spec import distinct_pvps
 from pet.method.adapt import adapted
+from pet.method.callbacks import Callback, RunEnd
 from pet.method.compare import compare, quality_line
 from pet.method.curve import THOROUGH, Curve, run_curve
 from pet.method.draw import first_sets, next_training_sets, rows_to_label
@@ -21,6 +22,7 @@ from pet.method.ensemble import calibrate, weigh
 from pet.method.generation import Ensemble, Generation, TrainingSet, accepted
 from pet.method.jobs import Jobs
 from pet.method.judge import judge
+from pet.method.listening import listening
 from pet.method.place import RunPlace, RunResult
 from pet.method.plan.opening import open_jobs, open_place, reopen_place
 from pet.method.plan.plan import Plan, prepare
@@ -28,6 +30,7 @@ from pet.method.prompted import kept_if_sound, prompted
 from pet.method.refine import refine
 from pet.method.teach import teach
 from pet.method.vote import vote
+from pet.reports.html.write import draw_report
 from pet.runs.executors.processes import Processes
 from pet.settings.config import RunConfig
 
@@ -39,36 +42,50 @@ def run(
     force: bool = False,
     quiet: bool = False,
     shared: Path | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> RunResult:
     """Label the pool, distill a classifier, and compare it with what else could have been done.
 
     The run lies in `output_dir` (default: ``runs/<task name>``). One that was interrupted goes on where it stopped.
     `force` deletes the results of another run there, and labels that were corrected by hand. `shared` is a folder in
-    which runs leave finished jobs for each other, so that what they have in common is done once.
+    which runs leave finished jobs for each other, so that what they have in common is done once. `callbacks` hear of
+    voters, generations and the end; one that raises is reported, and the run goes on without it.
 
     Raises `PetError` if an input is wrong, the directory holds another run, or the work fails.
     """
     # All that is named is read, checked and tried; from here on nothing of it changes.
-    with open_place(prepare(config), output_dir, force=force, quiet=quiet, shared=shared) as place:
+    opened = open_place(prepare(config), output_dir, force=force, quiet=quiet, shared=shared)
+    with opened as place, listening(place, callbacks) as place:
         place = begin(place.plan, place)
         generations = label_pool(place.plan, place)
         place.tell_of_labels(accepted(generations)[-1])
         rows = place.labeled_rows()
         student = teach(rows, place.distill, place.jobs, place.tuned)
         summary = compare(place.plan.baselines, generations, student.says, place.jobs)
-        return place.publish(generations, student, rows, summary)
+        result = place.publish(generations, student, rows, summary)
+        draw_report(place.directory.root, place.log)
+        place.jobs.callbacks.end(RunEnd(result.directory, summary))
+        return result
 
 
 def label(
-    config: RunConfig, output_dir: str | Path | None = None, *, force: bool = False, quiet: bool = False
+    config: RunConfig,
+    output_dir: str | Path | None = None,
+    *,
+    force: bool = False,
+    quiet: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> RunResult:
     """Label the pool and stop at `pseudo_labels.parquet`; `run` on the same directory goes on from there."""
-    with open_place(prepare(config), output_dir, force=force, quiet=quiet, whole=False) as place:
+    opened = open_place(prepare(config), output_dir, force=force, quiet=quiet, whole=False)
+    with opened as place, listening(place, callbacks) as place:
         place = begin(place.plan, place)
         last = accepted(label_pool(place.plan, place))[-1]
         place.tell_of_labels(last)
         place.log.say(quality_line(last.ensemble, place.plan.data))
-        return place.labeled(last.soft)
+        result = place.labeled(last.soft)
+        place.jobs.callbacks.end(RunEnd(result.directory))
+        return result
 
 
 def begin(plan: Plan, place: RunPlace) -> RunPlace:

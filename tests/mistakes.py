@@ -111,6 +111,13 @@ def described(toy: Toy, text: str) -> None:
 
 GOOD = b'{"text": "game", "label": "Sports"}\n'
 Break = Callable[[Toy], object]
+
+
+def reviewed(toy: Toy, text: str) -> None:
+    (toy.folder / "review.csv").write_text(text, encoding="utf-8")
+    toy.settings("[prompts]", 'reviewed = ["review.csv"]\n[prompts]')
+
+
 CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
     "missing file": (unlink, ("No file at", "train.jsonl", "Did you mean trian.jsonl")),
     "missing column": (
@@ -121,6 +128,27 @@ CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
         lambda toy: toy.rows("train", [{"text": "game", "labl": "Sports"}]),
         ("has no column 'label'", "Did you mean labl?"),
     ),
+    "reviewed rows that are not there": (
+        lambda toy: reviewed(toy, "id,label\nunlabelled-0,Tech\n"),
+        ("review.csv", "no row of the run has the id 'unlabelled-0'", "Did you mean unlabeled-"),
+    ),
+    "reviewed rows with another label": (
+        lambda toy: reviewed(toy, "id,label\nunlabeled-0,Teck\n"),
+        ("review.csv", "has the label 'Teck', expected one of", "Did you mean Tech?"),
+    ),
+    "reviewed rows of another run": (
+        lambda toy: reviewed(toy, "id,label,run\nunlabeled-0,Tech,0123456789abcdef\n"),
+        ("review.csv", "is of another run ('0123456789abcdef'", "empty its column run"),
+    ),
+    "a review without a label": (
+        lambda toy: reviewed(toy, "id,label\nunlabeled-0,\n"),
+        ("review.csv has no row with a label", "write labels into its column label"),
+    ),
+    "a review that contradicts itself": (
+        lambda toy: reviewed(toy, "id,label\nunlabeled-0,Tech\nunlabeled-0,Sports\n"),
+        ("review.csv, line 3", "the label 'Sports' here and the label 'Tech' before", "name both people"),
+    ),
+    "no review": (lambda toy: reviewed(toy, ""), ("review.csv has no row with a label",)),
     "empty file": (lambda toy: toy.raw("unlabeled", b""), ("unlabeled.jsonl has no rows",)),
     "no unlabeled file": (
         lambda toy: toy.settings('unlabeled = "unlabeled.jsonl"\n', ""),

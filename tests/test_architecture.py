@@ -27,8 +27,11 @@ ROOMS = (
     ("forecast",),
     ("method",),
     ("reports",),
+    ("plot",),
+    ("starting",),
     ("using",),
     ("pipeline",),
+    ("sklearn",),
     ("ablation",),
     ("cli",),
 )

@@ -120,5 +120,5 @@ def write_task(
 def content(root: Path) -> dict[str, bytes]:
     """Return the bytes of every file of a run, but of the lock and of those that tell times."""
     files = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".lock")]
-    timed = ("run.log", "forecast.json")
+    timed = ("run.log", "forecast.json", "report.html")
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files if path.name not in timed}

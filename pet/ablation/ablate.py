@@ -78,8 +78,8 @@ def _checked(config: RunConfig, seeds: Sequence[int]) -> tuple[str, frozenset[st
 def _check_samples(config: RunConfig, seeds: Sequence[int]) -> None:
     """Refuse samples that are the same."""
     data, wanted = config.data, f"{len(seeds)} samples"
-    if data.train is None:
-        raise ConfigError(f"Without labeled rows, [data] train, there are no {wanted} of them: use --samples 1.")
+    if data.labeled is None:
+        raise ConfigError(f"Without labeled rows there are no {wanted} of them: use --samples 1, or name [data] train.")
     if data.examples_per_label is None:
         raise ConfigError(
             f"A run learns from all labeled rows, so there are no {wanted} of them: set data.examples_per_label to "

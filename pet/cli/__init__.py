@@ -1,11 +1,23 @@
 """The command: parse, call one function, print. Data goes to stdout, messages to stderr.
 
 Nothing heavy is imported before a command needs it, so that ``pet --help`` answers at once. The commands are listed in
-the order in which their modules are imported.
+the order that `pet.cli.order` gives them.
 """
 
 # isort: off
 from pet.cli.app import app
-from pet.cli import running, using, looking, pretraining
+from pet.cli import starting, running, using, reporting, reviewing, asking, looking, runs, pushing, pretraining
 
-__all__ = ["app", "looking", "pretraining", "running", "using"]
+__all__ = [
+    "app",
+    "asking",
+    "looking",
+    "pretraining",
+    "pushing",
+    "reporting",
+    "reviewing",
+    "running",
+    "runs",
+    "starting",
+    "using",
+]

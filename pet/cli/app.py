@@ -37,6 +37,16 @@ AcceptAll = Annotated[
     bool,
     typer.Option("--accept-all", help="Keep every generation of iPET, also one that the guard rails would reject."),
 ]
+Only = Annotated[
+    Literal["pool", "gold"] | None, typer.Option(help="Some of the rows: those of the pool, or the labeled ones.")
+]
+Columns = Annotated[
+    str | None, typer.Option(metavar="A,B", help="Some of the columns of a table, in this order (default: all).")
+]
+Reviewed = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="A review.csv: its labels count as gold; repeatable, one for each reviewer."),
+]
 FAST_RUN = "train.preset=fast"
 Fast = Annotated[
     bool, typer.Option("--fast", help="No patterns: voters on the vectors of the encoder alone, labels in seconds.")
@@ -44,9 +54,14 @@ Fast = Annotated[
 All = Annotated[bool, typer.Option("--all", help="Show all rows of long tables, not ten.")]
 KeepModels = Annotated[bool, typer.Option("--keep-models", help="Keep the weights of every trained voter (large).")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A run directory, or its model folder.")]
-Input = Annotated[str, typer.Argument(metavar="INPUT", help="CSV, TSV, JSONL, JSON, Parquet or text; also .gz.")]
-Name = Annotated[str | None, typer.Argument(help="Show this one.")]
-NameOrGlob = Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this one, or list a glob's.")]
+Input = Annotated[str, typer.Argument(metavar="INPUT", help="CSV, TSV, JSONL, JSON, Parquet, .xlsx or text; also .gz.")]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Show this one.")]
+NameOrGlob = Annotated[str | None, typer.Argument(metavar="NAME", help="Show this one, or list a glob's.")]
+
+
+def listed(names: str | None) -> list[str]:
+    """Return the names of a list with commas."""
+    return [name.strip() for name in (names or "").split(",") if name.strip()]
 
 
 def _show_version(wanted: bool) -> None:

@@ -7,7 +7,23 @@ from typing import Annotated
 
 import typer
 
-from pet.cli.app import FAST_RUN, AcceptAll, BadRow, Config, Fast, Force, KeepModels, OutputDir, Registry, Settings, app
+from pet.cli.app import (
+    FAST_RUN,
+    AcceptAll,
+    BadRow,
+    Columns,
+    Config,
+    Fast,
+    Force,
+    KeepModels,
+    Only,
+    OutputDir,
+    Registry,
+    Reviewed,
+    Settings,
+    app,
+    listed,
+)
 from pet.cli.terminal import aligned, load_config, print_table, run_place, say
 
 
@@ -28,6 +44,16 @@ def verdict_lines(verdict: str, simpler: str | None, config: str) -> list[str]:
     return [f"{mark} {verdict}", *way]
 
 
+def _explain(run: Path, row_id: str) -> str:
+    """Return the command that explains a row."""
+    return f"pet explain {shlex.quote(str(run))} {shlex.quote(row_id)}"
+
+
+def _reviewed(files: list[Path] | None) -> list[str]:
+    """Return the setting of the files that people have labeled rows in."""
+    return [f"data.reviewed={json.dumps([str(file) for file in files])}"] if files else []
+
+
 @app.command("run")
 def run_command(
     config: Config,
@@ -39,15 +65,17 @@ def run_command(
     accept_all: AcceptAll = False,
     keep_models: KeepModels = False,
     fast: Fast = False,
+    reviewed: Reviewed = None,
 ) -> None:
     """Label the pool, distill a classifier, and compare it with what else could have been done.
 
     Example: `pet run my.toml --set train.steps=60 --output-dir runs/first`
     """
     # A slip in it is told before torch is loaded.
-    loaded = load_config(config, settings, registry, on_bad_row, _changed(accept_all, keep_models, fast))
+    changes = [*(settings or []), *_reviewed(reviewed)]
+    loaded = load_config(config, changes, registry, on_bad_row, _changed(accept_all, keep_models, fast))
     from pet.method.card import python_call
-    from pet.method.labels import sample_lines
+    from pet.method.labels import pool_id, sample_lines
     from pet.method.summary import summary_table
     from pet.pipeline import run
 
@@ -57,7 +85,8 @@ def run_command(
     more = result.curve.sentence if result.curve else None
     if result.verdict is not None:
         say(*verdict_lines(result.verdict, result.simpler, config))
-    say(*(line for line in (more, result.work, result.forecast) if line is not None))
+    said = (result.reviewed, more, result.work, result.forecast)
+    say(*(line for line in said if line is not None))
     sample = sample_lines(result.pseudo_labels, result.columns)
     say("", "label, confidence, agreement, text (a sample of the pool)", *sample)
     size = result.choice.chosen.size if result.choice else "same"
@@ -67,7 +96,7 @@ def run_command(
         "classifier": str(result.model),
         "label new texts": f"pet predict {shlex.quote(str(result.directory))} INPUT --output FILE",
         "or from Python": python_call(str(result.model), tuple(result.columns), size),
-        "why a row has its label": f"pet explain {shlex.quote(str(result.directory))} ROW_ID",
+        "why a row has its label": _explain(result.directory, pool_id(result.pseudo_labels)),
     }
     say("", *aligned(places.items()))
 
@@ -83,32 +112,39 @@ def label_command(
     accept_all: AcceptAll = False,
     keep_models: KeepModels = False,
     fast: Fast = False,
-    jsonl: Annotated[
+    reviewed: Reviewed = None,
+    to: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the rows as JSON lines too (or as .csv, .tsv or .parquet)."),
+        typer.Option(
+            metavar="FILE", help="Write the rows to a table too: .csv, .tsv, .jsonl, .json, .parquet or .xlsx."
+        ),
     ] = None,
+    only: Only = None,
+    columns: Columns = None,
 ) -> None:
     """Label the pool and stop at pseudo_labels.parquet.
 
-    Example: `pet label my.toml --jsonl labeled.jsonl`
+    Example: `pet label my.toml --to labeled.xlsx --only pool --columns id,text,label,confidence`
     """
-    loaded = load_config(config, settings, registry, on_bad_row, _changed(accept_all, keep_models, fast))
-    from pet.data.output import export_jsonl
+    changes = [*(settings or []), *_reviewed(reviewed)]
+    loaded = load_config(config, changes, registry, on_bad_row, _changed(accept_all, keep_models, fast))
     from pet.data.writers import check_output
+    from pet.method.labels import pool_id
     from pet.pipeline import label
+    from pet.using.formats.export import export_table
 
-    if jsonl is not None:
-        check_output(jsonl, *loaded.data.sources())
+    if to is not None:
+        check_output(to, *loaded.data.sources())
     result = label(loaded, run_place(config, output_dir), force=force)
-    if jsonl is not None:
-        export_jsonl(result.pseudo_labels, jsonl)
+    if to is not None:
+        export_table(result.directory, to, only, listed(columns), force=True)
     places = {
         "labeled data set": str(result.pseudo_labels),
-        **({"as JSON lines": str(jsonl)} if jsonl else {}),
+        **({"as a table": str(to)} if to else {}),
         "a classifier of it": f"pet distill {shlex.quote(str(result.directory))}",
-        "why a row has its label": f"pet explain {shlex.quote(str(result.directory))} ROW_ID",
+        "why a row has its label": _explain(result.directory, pool_id(result.pseudo_labels)),
     }
-    say(*([result.forecast] if result.forecast else []), *aligned(places.items()))
+    say(*filter(None, (result.reviewed, result.forecast)), *aligned(places.items()))
 
 
 @app.command("distill")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
+from pet.cli.order import group_of, in_order
 from pet.errors import PetError, visible
 from pet.runs.log import Talk, talking
 
@@ -32,6 +33,12 @@ _ANYWHERE = ("--debug", "-q", "--quiet", "-v", "--verbose")
 
 class CommandGroup(TyperGroup):
     """Turns errors into one line and an exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = in_order(self.commands)
+        for name, command in self.commands.items():
+            setattr(command, "rich_help_panel", group_of(name))  # noqa: B010 -- click's commands have no such attribute
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take --debug, -q and -v from anywhere on the line."""

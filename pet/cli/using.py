@@ -1,11 +1,11 @@
 """Commands that use what a run has made: predict, evaluate, export, explain."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pet.cli.app import All, BadRow, Input, Model, app
+from pet.cli.app import All, BadRow, Columns, Input, Model, Only, app, listed
 from pet.cli.terminal import counted, note, say, say_json
 
 if TYPE_CHECKING:
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 def predict_command(
     model: Model,
     source: Input,
-    output: Annotated[Path, typer.Option(help="Where the labels go: .csv, .tsv, .jsonl or .parquet.")],
+    output: Annotated[Path, typer.Option(help="Where the labels go: .csv, .tsv, .jsonl, .json, .parquet or .xlsx.")],
     on_bad_row: BadRow = None,
     min_precision: Annotated[
         float | None,
         typer.Option(
-            help="Say in a column accept which labels to trust, so that such a share of them is right (0.95)."
+            help="Say in a column accept which labels to trust, so that such a share of them is right, such as 0.95."
         ),
     ] = None,
     abstain: Annotated[
-        float | None, typer.Option(help="Say so of each row by its confidence alone: accept from this one on (0.7).")
+        float | None,
+        typer.Option(help="Say so of each row by its confidence alone: from this one on, such as 0.7."),
     ] = None,
 ) -> None:
     """Label new texts: your columns, then label, confidence and prob_LABEL.
@@ -38,6 +39,9 @@ def predict_command(
     _tell_rejected(found.read)
     rows = len(found.read.examples)
     note(f"{rows} rows labeled in {output}: {counted(found.given)}")
+    if found.renamed:
+        pairs = ", ".join(f"{name} is {ours}" for name, ours in found.renamed.items())
+        note(f"your columns keep their names; of ours, where yours has the same name, {pairs}")
     if found.accepted is not None:
         note(f"{found.accepted} rows to accept, {rows - found.accepted} to review")
 
@@ -77,24 +81,62 @@ def _tell_rejected(found: "ReadResult") -> None:
 @app.command("export")
 def export_command(
     model: Model,
-    to: Annotated[Literal["onnx"], typer.Option(help="The format.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="FORMAT|FILE",
+            help="The classifier as onnx; the labels for label-studio, doccano, argilla, cleanlab or hub, or as a "
+            "table: a FILE that ends in .csv, .tsv, .jsonl, .json, .parquet or .xlsx.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "--output-dir", help="Where it goes (default: into the run, named as the format)."),
+    ] = None,
+    only: Only = None,
+    columns: Columns = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Quantize it: smaller and faster, the same labels for 99 %.")
     ] = False,
-    output_dir: Annotated[
-        Path | None,
-        typer.Option(help="Where it goes (default: onnx or onnx-int8 in the run; of a model folder alone, NAME-onnx)."),
-    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write it anew where there is one.")] = False,
 ) -> None:
-    """Write the classifier in another format; `pet predict` reads it as any other. Needs the extra `[onnx]`.
+    """Write the labels for another tool or as a table, or the classifier as ONNX (needs the extra `[onnx]`).
 
-    Example: `pet export runs/quickstart --to onnx --int8`
+    Example: `pet export runs/quickstart --to label-studio`, `--to labeled.xlsx --only pool` or `--to onnx --int8`
     """
+    if to != "onnx":
+        from pet.using.formats.export import export_labels
+
+        say(f"{'labels':<17} {export_labels(model, to, output, only, listed(columns), force=force)}")
+        return
     from pet.using.export import export_classifier
 
-    exported = export_classifier(model, output_dir, int8=int8)
+    exported = export_classifier(model, output, int8=int8)
     note(str(exported))
     say(f"{to:<17} {exported.folder}")
+
+
+@app.command("import")
+def import_command(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="What another tool has exported.")],
+    tool: Annotated[str, typer.Option("--from", metavar="label-studio|doccano|argilla|csv", help="The tool.")],
+    output: Annotated[Path, typer.Option(help="Where the labels go.")] = Path("review.csv"),
+    run: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="The run whose rows they are: ids and labels are checked.")
+    ] = None,
+    unchanged: Annotated[
+        bool, typer.Option("--unchanged", help="Of doccano: count labels as pet gave them, if people approved all.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write it anew where there is one.")] = False,
+) -> None:
+    """Read what people have labeled in another tool, and write it as a review.csv.
+
+    Example: `pet import project-1.json --from label-studio --run runs/quickstart`
+    """
+    from pet.using.formats.importing import import_reviews
+
+    note(str(import_reviews(source, tool, output, run, unchanged=unchanged, force=force)))
+    say(f"{'labels':<17} {output}")
 
 
 @app.command("explain")

@@ -5,11 +5,16 @@ import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cached_property
 from itertools import chain
 
+import numpy as np
+
 from pet.data.examples import Example, Task
+from pet.data.labels import ONE_LABEL, joined_labels
+from pet.data.numbers import Number, joined
 from pet.data.overlap import Overlap, Overlaps, find_overlaps
 from pet.data.readers import ReadOptions, ReadResult, RejectedRow, Role, read_examples
 from pet.data.rows import Rows
@@ -19,8 +24,8 @@ from pet.errors import DataError, close_match, shown
 from pet.seeding import rng_for
 from pet.settings.task import DataSettings, TaskSettings
 
-_ROLES: tuple[Role, ...] = ("train", "unlabeled", "test")
-"""The sets of a run, in the order in which they are read."""
+_ROLES: Mapping[str, Role] = {"rows": "row", "train": "train", "unlabeled": "unlabeled", "test": "test"}
+"""The sources of a run by their names in the settings, in the order in which they are read."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,9 @@ class TaskData:
     """A task with its three sets of rows; the unlabeled ones, the pool, and the test rows lie in files.
 
     `columns` maps each field to the column of the file it was first found in; `messages` are sentences for
-    the log; `rejected` are the rows that were left out because they could not be used.
+    the log; `rejected` are the rows that were left out because they could not be used. `numbers` are the other columns
+    of the labeled rows and the pool whose cells are text and mean numbers. `reviewed` says what people have changed in
+    the sets since they were drawn.
     """
 
     task: Task
@@ -38,6 +45,34 @@ class TaskData:
     columns: Mapping[str, str]
     messages: tuple[str, ...]
     rejected: tuple[RejectedRow, ...]
+    numbers: Mapping[str, Number] = field(default_factory=dict)
+    reviewed: "Regrouped | None" = field(default=None, compare=False)
+
+    @property
+    def drawn(self) -> "TaskData":
+        """The sets as they were drawn, before people have changed them."""
+        return self.reviewed.before if self.reviewed else self
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """The digests of the labeled, the unlabeled and the test rows."""
+        return tuple(data_digest(rows) for rows in (self.labeled, self.unlabeled, self.test))
+
+
+@dataclass(frozen=True)
+class Regrouped:
+    """Where the rows come from, once people have labeled rows of the pool: int64 places in the sets as they were.
+
+    The labeled rows are those that still are, `kept`, and behind them those that came from the pool, `moved`; the pool
+    are those that are `left` in it. `facts` tell how that came about, for `metrics.json`; `said` in a sentence.
+    """
+
+    before: TaskData
+    kept: np.ndarray
+    moved: np.ndarray
+    left: np.ndarray
+    facts: Mapping[str, object]
+    said: str
 
 
 def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labels: tuple[str, ...] = ()) -> TaskData:
@@ -48,26 +83,24 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
     `max_unlabeled` are drawn.
 
     Raises `DataError` if a set cannot be read, the unlabeled set is missing or empty, the labels are unknown or
-    fewer than two, a labeled row has another one, or no file has the column of ids that was named. Raises
+    fewer than two, a labeled row has another one or several, or no file has the column of ids that was named. Raises
     `ConfigError` if a label is described that is none.
     """
-    if data.unlabeled is None:
-        raise DataError("[data] unlabeled is missing: name the file of the rows that the run has to label.")
-    if data.train is None and not (task.labels or known_labels):
-        raise DataError("The labels are unknown: name them in [task] labels, or give labeled rows in [data] train.")
+    if data.unlabeled is None and data.rows is None:
+        raise DataError(
+            "[data] unlabeled is missing: name the file of the rows that the run has to label; or, in [data] rows, one "
+            "file of both, in which rows to label have an empty label."
+        )
     reads, labels = _read_all(task, data, known_labels)
     columns = task.fields or next(iter(reads.values())).fields
     settled = Task(task.name, labels, tuple(columns), task.descriptions)
-    train, unlabeled, test = (reads[role].examples if role in reads else Rows.of(()) for role in _ROLES)
+    train, unlabeled, test = _sets(reads)
     drawn = sample_per_label(train, labels, data.examples_per_label, rng_for(seed, "sample", "train"))
     overlaps = find_overlaps(drawn, unlabeled, test)
     drawn, shared = _with_own_ids(drawn, overlaps.ids)
     pool = unlabeled.take(overlaps.kept)
     if not pool:
-        raise DataError(
-            f"No row of [data] unlabeled ({data.unlabeled}) is left: each has the text of a labeled or a "
-            "test row; give other rows."
-        )
+        raise DataError(_nothing_left(data, len(unlabeled)))
     return TaskData(
         task=settled,
         labeled=drawn,
@@ -82,6 +115,31 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
             *shared,
         ),
         rejected=tuple(row for read in reads.values() for row in read.rejected),
+        numbers=joined(read.numbers for role, read in reads.items() if role != "test"),
+    )
+
+
+def _sets(reads: Mapping[Role, ReadResult]) -> tuple[Rows, Rows, Rows]:
+    """Return the labeled, the unlabeled and the test rows; of one file those without a label are the unlabeled ones."""
+    nothing = Rows.of(())
+    test = reads["test"].examples if "test" in reads else nothing
+    if "row" not in reads:
+        return reads["train"].examples if "train" in reads else nothing, reads["unlabeled"].examples, test
+    rows = reads["row"].examples
+    labeled = np.fromiter((row.label is not None for row in rows), bool, len(rows))
+    return rows.take(labeled), rows.take(~labeled), test
+
+
+def _nothing_left(data: DataSettings, rows: int) -> str:
+    """Say why no row of so many is there to be labeled."""
+    if not rows:
+        return (
+            f"Every row of [data] rows ({data.rows}) has a label, so none is left to be labeled: leave the label of "
+            "others empty, or name the file in [data] train and one of unlabeled rows in [data] unlabeled."
+        )
+    return (
+        f"No row of [data] {'rows' if data.rows else 'unlabeled'} ({data.rows or data.unlabeled}) is left: each "
+        f"{'without a label ' if data.rows else ''}has the text of a labeled or a test row; give other rows."
     )
 
 
@@ -113,7 +171,7 @@ def load_test_rows(task: TaskSettings, data: DataSettings, seed: int) -> Rows:
     if data.test is None:
         return Rows.of(())
     options = ReadOptions("test", task.fields, task.label_column, task.id_column, task.labels, data.on_bad_row)
-    rows = read_examples(parse_source(data.test), options).examples
+    rows = read_examples(parse_source(data.test, data.encoding), options).examples
     return limit(rows, data.max_test, rng_for(seed, "sample", "test"))
 
 
@@ -122,10 +180,12 @@ def labeled_draws(task: TaskSettings, data: DataSettings, seeds: Sequence[int]) 
 
     Raises `DataError` if the file cannot be read, or a row has no label of the task.
     """
-    if data.train is None:
+    if data.labeled is None:
         return [() for _ in seeds]
-    options = ReadOptions("train", task.fields, task.label_column, task.id_column, task.labels, data.on_bad_row)
-    rows, count = read_examples(parse_source(data.train), options).examples, data.examples_per_label
+    role: Role = "row" if data.rows else "train"
+    options = ReadOptions(role, task.fields, task.label_column, task.id_column, task.labels, data.on_bad_row)
+    rows, count = read_examples(parse_source(data.labeled, data.encoding), options).examples, data.examples_per_label
+    rows = rows.take(np.fromiter((row.label is not None for row in rows), bool, len(rows)))
     return [sample_per_label(rows, task.labels, count, rng_for(seed, "sample", "train")) for seed in seeds]
 
 
@@ -145,18 +205,22 @@ def data_digest(examples: Iterable[Example]) -> str:
 def _read_all(
     task: TaskSettings, data: DataSettings, known_labels: tuple[str, ...]
 ) -> tuple[dict[Role, ReadResult], tuple[str, ...]]:
-    """Read train, unlabeled and test in this order: the first settles the columns and perhaps the labels."""
-    labels = task.labels or (known_labels if data.train is None else ())
+    """Read rows, train, unlabeled and test in this order: the first settles the columns and perhaps the labels."""
+    labels = task.labels or (known_labels if data.labeled is None else ())
+    if not labels and data.labeled is None:
+        raise DataError("The labels are unknown: name them in [task] labels, or give labeled rows in [data] train.")
     fields: Mapping[str, str] = task.fields
     reads: dict[Role, ReadResult] = {}
-    for role in _ROLES:
-        source = getattr(data, role)
+    for name, role in _ROLES.items():
+        source = getattr(data, name)
         if source is None:
             continue
         options = ReadOptions(role, fields, task.label_column, task.id_column, labels or None, data.on_bad_row)
-        reads[role] = read_examples(parse_source(source), options)
+        reads[role] = read_examples(parse_source(source, data.encoding), options)
         fields = fields or reads[role].fields
-        labels = labels or _sorted_labels(reads[role].examples)
+        labels = labels or _labels_of(source, reads[role].examples) or known_labels
+    if not labels:
+        raise DataError(f"The labels are unknown, for no row of {data.rows} has one: name them in [task] labels.")
     name, columns = task.id_column, dict.fromkeys(chain(*(read.columns for read in reads.values())))
     if name not in ("id", *columns):  # rows would be numbered instead
         raise DataError(
@@ -164,6 +228,18 @@ def _read_all(
             f"in [task] id_column, or leave it out.{close_match(name, columns)}"
         )
     return reads, labels
+
+
+def _labels_of(source: str, rows: Rows) -> tuple[str, ...]:
+    """Return the labels of a file in order, or raise a `DataError` where some are several in one."""
+    labels = _sorted_labels(rows)
+    if joined := joined_labels(labels):
+        count = sum(row.label in joined for row in rows)
+        raise DataError(
+            f"{source}: {count} rows have several labels, such as {shown(joined[0])}, and {ONE_LABEL}; if "
+            f"{shown(joined[0])} is one label, name all of them in [task] labels."
+        )
+    return labels
 
 
 def _sorted_labels(examples: Iterable[Example]) -> tuple[str, ...]:
@@ -178,9 +254,9 @@ def _read_messages(reads: Mapping[Role, ReadResult]) -> list[str]:
     messages = []
     for role, read in reads.items():
         if read.rejected:
-            first = read.rejected[0]
+            first, kind = read.rejected[0], "rows" if role == "row" else f"{role} rows"
             messages.append(
-                f"{len(read.rejected)} of {len(read.rejected) + len(read.examples)} {role} rows left out, "
+                f"{len(read.rejected)} of {len(read.rejected) + len(read.examples)} {kind} left out, "
                 f"such as number {first.line} of {first.file}: {first.reason}"
             )
         messages += read.notes
@@ -224,7 +300,7 @@ def _outline(label: str) -> str:
 
 def _label_messages(labels: Sequence[str], drawn: Sequence[Example], data: DataSettings) -> list[str]:
     """Say which labels have no labeled row, or fewer than were asked for."""
-    if data.train is None:
+    if not drawn:
         return ["no labeled rows: the words and descriptions of the labels have to tell them apart"]
     counts = Counter(example.label for example in drawn)
     bare = [shown(label) for label in labels if not counts[label]]
@@ -248,7 +324,7 @@ def _overlap_messages(overlaps: Overlaps, rows: int) -> list[str]:
         _shared(
             overlaps.contradictions,
             "labeled rows have the text of an earlier one and another label",
-            "kept; look at them, for both cannot be right",
+            f"kept; look at them, for both cannot be right: {ONE_LABEL}",
         ),
         _shared(overlaps.train_unlabeled, "unlabeled rows have the text of a labeled row", "dropped"),
         _shared(overlaps.test_unlabeled, "unlabeled rows have the text of a test row", "dropped"),

@@ -8,6 +8,7 @@ from functools import partial
 from pet.data.parquet import scan_parquet
 from pet.data.scanned import Malformed, Scanned
 from pet.data.source import File
+from pet.data.spreadsheets import scan_workbook
 from pet.data.streams import missing_file, text_lines
 from pet.data.tables import scan_table
 from pet.errors import DataError, close_match, shown
@@ -15,6 +16,8 @@ from pet.settings.toml import DATA_SUFFIXES
 
 TEXT_COLUMN = "text"
 """The one column of a `.txt` file."""
+
+_OTHER_WORKBOOKS = (".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 
 
 def scan_file(file: File) -> Iterator[Scanned]:
@@ -31,6 +34,8 @@ def scan_file(file: File) -> Iterator[Scanned]:
         if not os.path.lexists(file.path):
             raise DataError(f"{missing_file(file.path)} Files end in {known} (or one of them with .gz).")
         hint = close_match(file.suffix, DATA_SUFFIXES)
+        if file.suffix in _OTHER_WORKBOOKS:
+            raise DataError(f"{file.path} is a spreadsheet of another kind: save it as .xlsx, or as CSV UTF-8.")
         raise DataError(f"{file.path} does not end in {known} (or one of them with .gz): rename or convert it.{hint}")
     return scanner(file)
 
@@ -94,5 +99,6 @@ _SCANNERS: Mapping[str, Callable[[File], Iterator[Scanned]]] = {
     ".ndjson": partial(_scan_lines, parse=_parse_object),
     ".json": _scan_json,
     ".parquet": scan_parquet,
+    ".xlsx": scan_workbook,
     ".txt": partial(_scan_lines, parse=lambda line: {TEXT_COLUMN: line.rstrip("\r\n")}),
 }

@@ -15,6 +15,8 @@ from pet.data.examples import Example
 from pet.data.formats import scan_file
 from pet.data.hub import scan_data_set
 from pet.data.keys import first_of, key_of, repeats
+from pet.data.labels import ONE_LABEL, has_several, is_placeholder
+from pet.data.numbers import Kinds, NumberColumns
 from pet.data.other_labels import other_labels
 from pet.data.rows import Rows
 from pet.data.scanned import Malformed, Scanned
@@ -22,9 +24,11 @@ from pet.data.source import File, Source
 from pet.errors import DataError, close_match, shown
 from pet.settings.task import label_word, number_as_word
 
-Role = Literal["train", "unlabeled", "test", "input"]
+Role = Literal["train", "unlabeled", "row", "test", "input"]
+"""What rows are for; a "row" is labeled or not, as its label says."""
 
-_SPLITS: Mapping[str, str] = {"train": "train", "unlabeled": "train", "test": "test", "input": "test"}
+_SPLITS: Mapping[str, str] = {"train": "train", "unlabeled": "train", "row": "train", "test": "test", "input": "test"}
+_LABELED: tuple[Role, ...] = ("train", "row", "test")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 HEAD_ROWS = 100
 """So many rows are looked at to learn the columns of a file whose rows may differ (JSON)."""
@@ -61,7 +65,8 @@ class ReadResult:
     """What was read; `fields` maps each field to the column it came from. `examples` lie in a file of their own.
 
     `labels_seen` says that labels stood in the file, also where the role has them dropped; `columns` are those of its
-    first rows; `notes` say what is doubtful about the file.
+    first rows; `numbers` say which of them hold numbers as text, as all of a table of separated values are; `notes` say
+    what is doubtful about the file.
     """
 
     examples: Rows
@@ -70,14 +75,16 @@ class ReadResult:
     fields: Mapping[str, str]
     columns: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    numbers: Kinds = field(default_factory=dict)
 
 
 def read_examples(source: Source, options: ReadOptions) -> ReadResult:
     """Read the rows of a source.
 
     Labels are kept as words, save for the role "unlabeled", where they are dropped here, and "input", where they are a
-    column like any other. A row without an id is named after its role and its number, such as ``"train-17"``. The other
-    columns go to `Example.extra`.
+    column like any other; for the role "row" they may be missing. A row without an id is named after its role and its
+    number, such as ``"train-17"``. The other columns go to `Example.extra` as they are, and so do those of ids and
+    labels which are called otherwise.
 
     Raises `DataError` if the source cannot be read, a column is missing, two rows share an id (but for the role
     "input") or no row is left; and, unless `options.on_bad_row` is "skip", if one row cannot be used.
@@ -94,7 +101,9 @@ def read_examples(source: Source, options: ReadOptions) -> ReadResult:
     if not rows:
         reason = f"{source.unit} {rejected[0].line}: {rejected[0].reason}"
         raise DataError(f"{source.text}: none of its {len(rejected)} rows can be used; {reason}.")
-    return ReadResult(rows, tuple(rejected), reading.labels_seen, parser.fields, parser.columns, reading.notes)
+    return ReadResult(
+        rows, tuple(rejected), reading.labels_seen, parser.fields, parser.columns, reading.notes, reading.kinds.kinds
+    )
 
 
 class _BadRowError(Exception):
@@ -133,7 +142,7 @@ class _RowParser:
         reserved = (same_column(options.label_column, columns), same_column(options.id_column, columns))
         options = replace(options, label_column=reserved[0], id_column=reserved[1])
         fields = resolve_fields(source, columns, options.fields, reserved, options.mapped)
-        if options.role in ("train", "test"):
+        if options.role in _LABELED:
             check_label_column(source, columns, options.label_column, options.mapped)
         return cls(source, options, fields, columns)
 
@@ -141,16 +150,21 @@ class _RowParser:
         """Return the example of one row, or raise `_BadRowError`."""
         _check_characters(row)
         options = self.options
-        labeled = options.role in ("train", "test")
-        used = {options.id_column, *self.fields.values()}
-        if options.role != "input":  # there labels are nothing but another column of the user's
-            used.add(options.label_column)
         return Example(
             id=_as_word(row.get(options.id_column)) or f"{options.role}-{number}",
             fields=self._texts(row),
-            label=self._label(row) if labeled else None,
-            extra={column: value for column, value in row.items() if column not in used},
+            label=self._label(row) if options.role in _LABELED else None,
+            extra={column: value for column, value in row.items() if not self._is_ours(column, value)},
         )
+
+    def _is_ours(self, column: str, value: object) -> bool:
+        """Say whether a cell is told by a row's id, texts and label, so that it need not be kept beside them."""
+        if column in self.fields.values():
+            return isinstance(value, str) or self.options.role != "input"
+        if self.options.role == "input":  # its columns are written as they are
+            return False
+        hidden = self.options.label_column if self.options.role == "unlabeled" else "label"
+        return column in ("id", hidden) and column in (self.options.id_column, self.options.label_column)
 
     def _texts(self, row: Mapping[str, object]) -> dict[str, str]:
         texts = {}
@@ -167,13 +181,21 @@ class _RowParser:
 
     def label_of(self, row: Mapping[str, object]) -> str:
         """Return the label of a row, whether the task has it or not ("": none), or raise `_BadRowError`."""
-        value = row.get(self.options.label_column)
-        if isinstance(value, list | dict | bytes):
+        options = self.options
+        value = row.get(options.label_column)
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        if has_several(value, options.labels):
+            raise _BadRowError(f"the label is {shown(value)}, not one word, and {ONE_LABEL}")
+        if isinstance(value, list | dict | bytes) and (value or options.role != "row"):
             raise _BadRowError(f"the label is {shown(value)}, not one word")
-        return "" if _is_missing(value) else label_word(value)
+        label = label_word(value) if is_given(value) else ""
+        return "" if options.role == "row" and self.is_placeholder(value) else label
 
-    def _label(self, row: Mapping[str, object]) -> str:
+    def _label(self, row: Mapping[str, object]) -> str | None:
         options, label = self.options, self.label_of(row)
+        if options.role == "row" and not label:
+            return None
         if not label:
             raise _BadRowError(f"no label in the column {options.label_column!r}")
         if options.labels is not None and label not in options.labels:
@@ -182,6 +204,10 @@ class _RowParser:
             reason = f"the label {shown(label)} is none of {known}" + (f" ({hint})" if hint else "")
             raise _OtherLabelError(reason, label)
         return label
+
+    def is_placeholder(self, value: object) -> bool:
+        """Say whether a label says that there is none, and is none of those that were named."""
+        return is_placeholder(value) and label_word(value) not in (self.options.labels or ())
 
     def rejected(self, number: int, row: Mapping[str, object] | Malformed, reason: str) -> RejectedRow:
         """Return the record of a row left out, or raise the `DataError` where none may be."""
@@ -205,25 +231,39 @@ class _Reading:
     labels_seen: bool = False
     labels: set[str | None] = field(default_factory=set)
     failure: DataError | None = None
+    kinds: NumberColumns = field(init=False)
+    placeholders: Counter[str] = field(default_factory=Counter)
     long_cells: int = 0
     first_long: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        self.kinds = NumberColumns(typed=not self._is_table)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What is doubtful about the file as a whole."""
-        if not self.long_cells:
-            return ()
-        number, lines = self.first_long
-        cells = "a cell goes" if self.long_cells == 1 else f"{self.long_cells} cells go"
-        return (
-            f"{cells} over several lines in {self.parser.source.text}, such as the one that begins in line {number}, "
-            f"over {lines}: if its lines are rows, a quote is wrong there",
-        )
+        notes = [
+            f"{count} rows have {shown(word)} for a label, which is taken for none: if it is one, name it in [task] "
+            "labels with the others"
+            for word, count in self.placeholders.items()
+        ]
+        if self.long_cells:
+            number, lines = self.first_long
+            cells = "a cell goes" if self.long_cells == 1 else f"{self.long_cells} cells go"
+            notes.append(
+                f"{cells} over several lines in {self.parser.source.text}, such as the one that begins in line "
+                f"{number}, over {lines}: if its lines are rows, a quote is wrong there"
+            )
+        return tuple(notes)
+
+    @property
+    def _is_table(self) -> bool:
+        """Whether every cell is text, also one that means a number."""
+        return isinstance(self.parser.source, File) and self.parser.source.suffix in (".csv", ".tsv")
 
     def _look_at_lines(self, number: int, example: Example) -> None:
         """Note a cell of several lines where it is the only one of its row: nothing tells it from several rows."""
-        source, columns = self.parser.source, self.parser.columns
-        if len(columns) == 1 and isinstance(source, File) and source.suffix in (".csv", ".tsv"):
+        if len(self.parser.columns) == 1 and self._is_table:
             lines = len(next(iter(example.fields.values())).splitlines())
             if lines > 1:
                 self.first_long = self.first_long if self.long_cells else (number, lines)
@@ -246,8 +286,12 @@ class _Reading:
                     self.ids += key_of(example.id)
                 self.numbers.append(number)
                 self.labels.add(example.label)
-                self.labels_seen |= is_given(row.get(self.parser.options.label_column))
+                value = row.get(self.parser.options.label_column)
+                self.labels_seen |= is_given(value)
+                if self.parser.options.role == "row" and self.parser.is_placeholder(value):
+                    self.placeholders[str(value).strip()] += 1
                 self._look_at_lines(number, example)
+                self.kinds.see(example.extra)
                 yield example
         except DataError as error:
             self.failure = error
@@ -267,12 +311,13 @@ class _Reading:
         if len(places := repeats(self.ids)):
             later = int(places[0])
             earlier = first_of(self.ids, later)
-            source = self.parser.source
-            raise DataError(
-                f"{source.text}, {source.unit} {self.numbers[later]}: the id {shown(rows[later].id)} stands in "
-                f"{source.unit} {self.numbers[earlier]} already; make the ids unique, or name another column in "
-                "[task] id_column."
-            )
+            source, one, other = self.parser.source, rows[later], rows[earlier]
+            here, there = (f"{source.unit} {self.numbers[place]}" for place in (later, earlier))
+            if one.fields == other.fields and one.label != other.label:
+                advice = f"with the same text and another label; {ONE_LABEL}."
+            else:
+                advice = "make the ids unique, or name another column in [task] id_column."
+            raise DataError(f"{source.text}, {here}: the id {shown(one.id)} stands in {there} already; {advice}")
 
 
 def _is_missing(value: object) -> bool:

@@ -16,6 +16,8 @@ _HUB_NAME = re.compile(rf"{_WORD}/{_WORD}(:\S+)?|{_WORD}:\S+", re.ASCII)
 class File:
     """One file, of rows or of text: `suffix` names its format, in lower case and without ``.gz`` (`packed`).
 
+    Where it is text, its letters are those of `encoding`, one that has ASCII as it is.
+
     >>> File.at("rows/Train.JSONL.gz").suffix
     '.jsonl'
     """
@@ -24,18 +26,19 @@ class File:
     path: Path
     suffix: str
     packed: bool
+    encoding: str = "utf-8"
 
     @classmethod
-    def at(cls, place: str | Path) -> "File":
+    def at(cls, place: str | Path, encoding: str = "utf-8") -> "File":
         """Return the file at a place, whether it is there or not."""
         path = Path(place)
         name = path.name.lower()
-        return cls(str(place), path, Path(name.removesuffix(".gz")).suffix, name.endswith(".gz"))
+        return cls(str(place), path, Path(name.removesuffix(".gz")).suffix, name.endswith(".gz"), encoding)
 
     @property
     def unit(self) -> Literal["line", "row"]:
-        """What the numbers of its rows count: lines as an editor shows them; JSON and Parquet have none."""
-        return "row" if self.suffix in (".json", ".parquet") else "line"
+        """What the numbers of its rows count: lines as an editor shows them; JSON, Parquet and workbooks have none."""
+        return "row" if self.suffix in (".json", ".parquet", ".xlsx") else "line"
 
 
 @dataclass(frozen=True)
@@ -62,17 +65,17 @@ Source = File | Folder | Hub
 """Each has the `text` that a person wrote, for messages, and the `unit` that the numbers of its rows count."""
 
 
-def parse_source(text: str) -> Source:
+def parse_source(text: str, encoding: str = "utf-8") -> Source:
     """Read the name of a source as a person writes it; what lies on the disk wins over a name of the hub.
 
-    A name that ends like a data file is a file, even where it is missing.
+    A name that ends like a data file is a file, even where it is missing; its text has an `encoding`.
 
     >>> parse_source("owner/name:test[:100]")
     Hub(text='owner/name:test[:100]', name='owner/name', split='test[:100]')
     >>> parse_source("rows/train.jsonl").unit
     'line'
     """
-    file = File.at(text)
+    file = File.at(text, encoding)
     # os.path: Path.is_file raises where a name is too long for the system.
     if os.path.isfile(text):  # noqa: PTH113
         return file

@@ -58,11 +58,11 @@ def has_byte_order_mark(source: Source) -> bool:
 
 
 def text_lines(file: File) -> Iterator[tuple[int, str]]:
-    r"""Yield (line number from 1, line with its ``\n``) of a UTF-8 file; a byte order mark is dropped.
+    r"""Yield (line number from 1, line with its ``\n``) of a text file; a byte order mark is dropped.
 
     Where a file has no ``\n`` at all, lines end in ``\r``.
 
-    Raises `DataError` as `open_binary` does, and if a line is not UTF-8.
+    Raises `DataError` as `open_binary` does, and if a line is not of the file's encoding.
     """
     with open_binary(file) as stream:
         head = cast(io.BufferedReader, stream).peek(4096)[:4096]
@@ -72,11 +72,12 @@ def text_lines(file: File) -> Iterator[tuple[int, str]]:
             if number == 1:
                 raw = raw.removeprefix(BOM_UTF8)
             try:
-                yield number, raw.decode("utf-8")
+                yield number, raw.decode(file.encoding)
             except UnicodeDecodeError as error:
+                called = "UTF-8" if file.encoding == "utf-8" else file.encoding
                 raise DataError(
-                    f"{file.path}, line {number}: byte 0x{raw[error.start]:02x} is not UTF-8; save the file "
-                    "as UTF-8, for example with `iconv -f cp1252 -t utf-8`."
+                    f"{file.path}, line {number}: byte 0x{raw[error.start]:02x} is not {called}; save the file "
+                    "as UTF-8, for example with `iconv -f cp1252 -t utf-8`, or name its encoding in [data] encoding."
                 ) from None
 
 
@@ -126,7 +127,10 @@ def missing_file(path: Path) -> str:
 def _check_head(path: Path, head: bytes) -> None:
     """Refuse what is no UTF-8 text from its first bytes on."""
     if head.startswith(_ZIP_MAGIC):
-        raise DataError(f"{path} is an Excel workbook or another zip archive: save it as CSV UTF-8, or unpack it.")
+        raise DataError(
+            f"{path} is an Excel workbook or another zip archive: let its name end in .xlsx, save it as CSV UTF-8, or "
+            "unpack it."
+        )
     if head.startswith(_GZ_MAGIC):
         raise DataError(f"{path} holds gzip data: let its name end in .gz.")
     # Text in UTF-16 without a mark decodes as UTF-8 with a NUL in every second place.

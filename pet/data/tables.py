@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pet.data.formulas import unescaped
 from pet.data.scanned import Malformed, Scanned, check_columns
-from pet.data.source import File
-from pet.data.streams import text_lines
+from pet.data.source import File, Source
+from pet.data.streams import has_byte_order_mark, text_lines
 from pet.errors import DataError, shown
 
 _MAX_CELL = 2**31 - 1
@@ -21,6 +22,26 @@ _SWALLOWED = (
     "a quote opens here and closes within {} lines of which each looks like a row: double the quotes that are part of "
     "a text, or, if it is a text of several lines, write quotes around all cells of its row, or .jsonl"
 )
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a table is written: what separates its cells, and whether a byte order mark begins it."""
+
+    delimiter: str = ","
+    marked: bool = False
+
+
+PLAIN = Dialect()
+"""Commas, and no mark."""
+
+
+def dialect_of(source: Source) -> Dialect:
+    """Return how a source is written, for what is written after it; commas where it is no .csv file."""
+    if not (isinstance(source, File) and source.path.is_file()):
+        return PLAIN
+    delimiter = _delimiter(source, ",") if source.suffix == ".csv" else ","
+    return Dialect(delimiter, has_byte_order_mark(source))
 
 
 @dataclass
@@ -81,7 +102,7 @@ class _Table:
             elif self.swallowed(len(header)):
                 yield start, Malformed(_SWALLOWED.format(len(text.splitlines())), text)
             else:
-                yield start, dict(zip(header, record, strict=True))
+                yield start, dict(zip(header, map(unescaped, record), strict=True))
 
     def swallowed(self, columns: int) -> bool:
         """Say whether the lines of the record at hand are rows of their own, which two stray quotes hold together.
@@ -172,6 +193,7 @@ def _is_quoted(table: _Table, columns: int) -> bool:
 def _checked_header(path: Path, record: list[str] | Malformed, delimiter: str) -> list[str]:
     if isinstance(record, Malformed):
         raise DataError(f"{path}, line 1: the header is {record.reason}.")
+    record = [unescaped(name) for name in record]
     check_columns(path, record)
     other = [mark for mark in (",", ";", "\t", "|") if mark != delimiter and mark in record[0]]
     if len(record) == 1 and other:

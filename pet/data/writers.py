@@ -20,8 +20,11 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
+from pet.data.formulas import escaped
 from pet.data.readers import RejectedRow
 from pet.data.source import File
+from pet.data.spreadsheets import workbook_library, write_workbook
+from pet.data.tables import PLAIN, Dialect
 from pet.errors import DataError, close_match, shown
 
 _Columns = Mapping[str, Sequence[object]]
@@ -36,7 +39,10 @@ def check_output(path: Path, *inputs: str | Path) -> None:
     Raises `DataError` if the suffix is not known, the folder is missing or may not be written to, or the file is an
     input.
     """
-    _writer(File.at(path))
+    file = File.at(path)
+    _writer(file)
+    if file.suffix == ".xlsx":
+        workbook_library(path)
     if not path.absolute().parent.is_dir():
         raise DataError(f"{path} cannot be written: there is no folder {path.parent}; make it, or give another place.")
     if not os.access(path.absolute().parent, os.W_OK):  # it is written beside its place, and moved there
@@ -46,12 +52,21 @@ def check_output(path: Path, *inputs: str | Path) -> None:
             raise DataError(f"{path} is the input itself: give another place, so that nothing is lost.")
 
 
-def _writer(file: File) -> "Callable[[BinaryIO, Pieces], None]":
-    writer = _WRITERS.get(file.suffix)
-    if writer is None or (writer is write_parquet and file.packed):
-        hint = close_match(file.suffix, _WRITERS)
-        raise DataError(f"{file.path} does not end in .csv, .tsv, .jsonl (each with or without .gz) or .parquet.{hint}")
-    return writer
+def _writer(file: File, delimiter: str = ",") -> "Callable[[BinaryIO, Pieces], None]":
+    writers: Mapping[str, Callable[[BinaryIO, Pieces], None]] = {
+        ".csv": partial(_write_separated, delimiter=delimiter),
+        ".tsv": partial(_write_separated, delimiter="\t"),
+        ".jsonl": _write_json_lines,
+        ".json": _write_json,
+        ".parquet": write_parquet,
+        ".xlsx": partial(write_workbook, file.path),
+    }
+    if file.suffix not in writers or (file.packed and file.suffix in (".parquet", ".xlsx")):
+        raise DataError(
+            f"{file.path} does not end in .csv, .tsv, .jsonl, .json (each with or without .gz), .parquet or .xlsx."
+            f"{close_match(file.suffix, writers)}"
+        )
+    return writers[file.suffix]
 
 
 def write_table(path: Path, columns: _Columns) -> None:
@@ -65,22 +80,26 @@ def write_rejected(path: Path, rows: Sequence[RejectedRow]) -> None:
     write_table(path, {name: [getattr(row, name) for row in rows] for name in names})
 
 
-def write_pieces(path: Path, pieces: Pieces, *, marked: bool = False) -> None:
-    """Write a table as ``.csv``, ``.tsv``, ``.jsonl`` (each also ``.gz``) or ``.parquet``; one piece is held at a time.
+def write_pieces(path: Path, pieces: Pieces, dialect: Dialect = PLAIN) -> None:
+    """Write a table in the format that its suffix names; one piece is held at a time.
+
+    That is ``.csv``, ``.tsv``, ``.jsonl``, ``.json`` (each also ``.gz``), ``.parquet`` or ``.xlsx``.
 
     The file appears whole or not at all: it is written beside its place, flushed to the disk and moved there.
-    The same pieces give the same bytes. Lists in a table cell are written as JSON, None as an empty cell; a
-    Parquet column of mixed kinds, or of one that Parquet lacks, becomes one of text, and each piece a group of rows. A
-    `marked` .csv or .tsv file begins with a byte order mark, by which spreadsheets know UTF-8.
+    The same pieces give the same bytes, but for the times in a workbook. Lists in a table cell are written as JSON,
+    None as an empty cell, and what a spreadsheet would compute with an apostrophe in front; a Parquet column of mixed
+    kinds, or of one that Parquet lacks, becomes one of text, and each piece a group of rows. A `dialect` says what
+    separates the cells of a .csv, and whether a .csv or .tsv begins with a byte order mark, by which spreadsheets know
+    UTF-8.
 
     Raises `DataError` if the suffix is not known, the lengths differ, a cell cannot be written, or the place is not
     writable.
     """
     file = File.at(path)
-    writer = _writer(file)
+    writer = _writer(file, dialect.delimiter)
     try:
         with _replacing(file) as stream:
-            if marked and file.suffix in (".csv", ".tsv"):
+            if dialect.marked and file.suffix in (".csv", ".tsv"):
                 stream.write(codecs.BOM_UTF8)
             writer(stream, lambda: (_even(path, columns) for columns in pieces()))
     except UnicodeEncodeError as error:
@@ -147,11 +166,24 @@ def _cell(value: object) -> str:
     return _json(plain) if isinstance(plain, bool | list | tuple | dict) else str(plain)
 
 
-def _write_json_lines(stream: BinaryIO, pieces: Pieces) -> None:
+def _objects(pieces: Pieces) -> Iterator[bytes]:
     for columns in pieces():
         for row in _rows(columns):
             line = {name: _finite(_plain(value)) for name, value in zip(columns, row, strict=True)}
-            stream.write(_json(line).encode() + b"\n")
+            yield _json(line).encode()
+
+
+def _write_json_lines(stream: BinaryIO, pieces: Pieces) -> None:
+    for line in _objects(pieces):
+        stream.write(line + b"\n")
+
+
+def _write_json(stream: BinaryIO, pieces: Pieces) -> None:
+    """Write a list with an object a line."""
+    stream.write(b"[")
+    for number, line in enumerate(_objects(pieces)):
+        stream.write((b",\n" if number else b"\n") + line)
+    stream.write(b"\n]\n")
 
 
 def _finite(value: object) -> object:
@@ -170,7 +202,7 @@ def _write_separated(stream: BinaryIO, pieces: Pieces, delimiter: str) -> None:
     try:
         for number, columns in enumerate(pieces()):
             for row in chain(() if number else (tuple(columns),), _rows(columns)):
-                cells = [_cell(value) for value in row]
+                cells = [escaped(_cell(value)) if isinstance(value, str) else _cell(value) for value in row]
                 # The csv module leaves a lone carriage return bare, and then refuses to read it. And a row over several
                 # lines with quotes around one cell alone may look like rows that a stray quote holds together.
                 (quoted if any("\r" in cell or "\n" in cell for cell in cells) else plain).writerow(cells)
@@ -242,11 +274,3 @@ def _arrow_array(values: Sequence[object], kind: Any = None) -> Any:
         if kind not in (None, pyarrow.string()):
             raise
         return pyarrow.array([None if value is None else _cell(value) for value in values], pyarrow.string())
-
-
-_WRITERS: Mapping[str, Callable[[BinaryIO, Pieces], None]] = {
-    ".csv": partial(_write_separated, delimiter=","),
-    ".tsv": partial(_write_separated, delimiter="\t"),
-    ".jsonl": _write_json_lines,
-    ".parquet": write_parquet,
-}

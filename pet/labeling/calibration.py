@@ -15,6 +15,12 @@ TEMPERATURE_ROWS = 8.0
 USUAL_TEMPERATURE = {"patterns": 1.0, "embeddings": 1.0}
 """The temperature of a family of voters where no gold row tells it."""
 
+MOST_DOUBT = 4.0
+"""The largest temperature that doubt about labels, however many voters disagree, makes the centre."""
+
+ENOUGH_ROWS = 20_000
+"""The mean confidence of more rows than these is that of every second, third, ... of them."""
+
 LARGEST_LOG = 5.0
 """A fitted temperature is at most exp(5) = 148 times its centre, and at least that part of it."""
 
@@ -89,6 +95,23 @@ def fitted_temperature(
     grid = np.linspace(-LARGEST_LOG, LARGEST_LOG, 41)
     best = int(np.argmin([loss(point) for point in grid]))
     return float(centre * np.exp(_golden_section(loss, *grid[[max(0, best - 1), min(40, best + 1)]])))
+
+
+def doubtful_temperature(probs: np.ndarray, confidence: float) -> float:
+    """Return the temperature, from 1 to `MOST_DOUBT`, at which probabilities [n, k] are no surer than that in the mean.
+
+    >>> round(doubtful_temperature(np.array([[0.9, 0.1]]), 0.75), 3)
+    2.0
+    >>> [round(doubtful_temperature(np.array([[0.9, 0.1]]), mean), 3) for mean in (0.95, 0.5)]
+    [1.0, 4.0]
+    """
+    some = np.asarray(probs[:: max(1, len(probs) // ENOUGH_ROWS)], np.float64)
+    logs = np.log(np.clip(some, 1e-9, None))
+
+    def gap(temperature: float) -> float:
+        return abs(float(np.exp(at_temperature(logs, temperature)).max(axis=1).mean()) - confidence)
+
+    return float(_golden_section(gap, 1.0, MOST_DOUBT))
 
 
 def at_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:

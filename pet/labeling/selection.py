@@ -70,7 +70,8 @@ def select(
 ) -> Selection:
     """Draw the pseudo-labeled rows of a voter's next training set from the votes of the others.
 
-    A random share of the other voters (at least one) label the rows by the weighted mean of their scores. Of each
+    A random share of the other voters (at least one) label the rows by the weighted mean of their scores; those who
+    need not vote on every row have a say wherever they do. Of each
     label, `wanted` [k] rows are drawn without replacement, with probability proportional to confidence, but for what
     the rule leaves out; no row is drawn twice. A label that fewer rows have than its floor is filled from those
     that score highest for it. With a `graph` of the same rows what the deciders say is refined first; confidence by
@@ -79,14 +80,16 @@ def select(
     Raises `RunError` if there is no other voter, or no graph where one is needed.
     """
     # By name, so that the order in which patterns are listed decides nothing.
-    others = sorted((vote for vote in votes if vote.voter != voter), key=lambda vote: vote.voter)
+    every = sorted((vote for vote in votes if vote.voter != voter), key=lambda vote: vote.voter)
+    others = [vote for vote in every if not vote.may_abstain]
     if not others:
         raise RunError(f"No voter but {voter!r} is there to label its rows: add a pattern, or set train.seeds = 2.")
     count = max(1, round(rule.share * len(others)))
     deciders = [others[i] for i in sorted(rng.choice(len(others), size=count, replace=False))]
+    deciders += [vote for vote in every if vote.may_abstain]
     # Not the float32 softmax: many rows of it are exactly 1, and those would be ranked by their place in the pool.
     probs = np.exp(log_softmax(mean_scores(with_some_weight(deciders))))
-    weights = _weights(probs, others, rule.confidence, graph)
+    weights = _weights(probs, every, rule.confidence, graph)
     if graph is not None:
         probs = refined(probs, graph).astype(np.float64)
     limited = wanted if rule.most_likely else np.minimum(wanted, _limits(probs, wanted, rule))
@@ -163,13 +166,13 @@ def _consensus(probs: np.ndarray, others: Sequence[Votes]) -> np.ndarray:
     """Return float64 [n]: over all other voters, the mean margin of the label minus its spread, 0 at least.
 
     The margin of a voter is its probability of the label minus that of the best other label, so a voter of another
-    opinion counts negatively.
+    opinion counts negatively, and one that does not vote not at all.
     """
     hard, margins = probs.argmax(axis=1), []
     for vote in others:
         margins.append(_margin_of(vote.probs().astype(np.float64), hard))
     stacked = np.stack(margins)
-    return np.asarray(np.maximum(stacked.mean(axis=0) - stacked.std(axis=0), 0.0))
+    return np.asarray(np.maximum(np.nanmean(stacked, axis=0) - np.nanstd(stacked, axis=0), 0.0))
 
 
 def _neighbourhood(probs: np.ndarray, others: Sequence[Votes], graph: Graph | None) -> np.ndarray:
@@ -187,7 +190,8 @@ def _neighbourhood(probs: np.ndarray, others: Sequence[Votes], graph: Graph | No
     least = np.ones(len(hard))
     for members in families.values():
         own = np.exp(log_softmax(mean_scores(with_some_weight(members))))
-        least = np.minimum(least, _margin_of(own, hard))
+        voted = np.any([vote.voted() for vote in members], axis=0)
+        least = np.where(voted, np.minimum(least, _margin_of(own, hard)), least)
     return np.asarray(graph.share_alike(hard) * _margin_of(probs, hard) * np.maximum(least, 0.0))
 
 

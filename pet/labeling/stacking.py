@@ -14,7 +14,10 @@ ROUNDS = 50
 
 
 def family_weights(
-    scores: Sequence[np.ndarray], gold: np.ndarray, centre: float | None = None, strength: float = STACKING_ROWS
+    scores: Sequence[np.ndarray],
+    gold: np.ndarray,
+    centre: float | np.ndarray | None = None,
+    strength: float = STACKING_ROWS,
 ) -> np.ndarray:
     """Return float64 [f], from 0 on: the coefficients b of families in softmax(sum of b_f * log-probabilities of f).
 
@@ -22,7 +25,7 @@ def family_weights(
     the rows for which it has none: those do not count. The coefficients maximise the log-likelihood of the gold labels
     (stacking, Wolpert 1992; logarithmic pooling, Genest and Zidek 1986) minus strength / 2 * |b - centre|^2, so that
     few rows leave them nearly equal, and none equal. By default the centre is 1 / sqrt(f): families that err
-    independently would have 1 each, those that always err together 1 / f.
+    independently would have 1 each, those that always err together 1 / f. It may be another one for each, [f].
 
     >>> family_weights([np.zeros((0, 2)), np.zeros((0, 2))], np.empty(0, np.int64)).tolist()
     [0.7071067811865475, 0.7071067811865475]

@@ -46,7 +46,8 @@ class Votes:
     """Raw label scores of one voter (a PVP with a seed) for n examples.
 
     `scores` float32 [n, k], columns in the order of `labels`; `weight` >= 0 is its share in the ensemble; voters of one
-    `family` learn in the same way, so that they make the same mistakes.
+    `family` learn in the same way, so that they make the same mistakes. One that `may_abstain` has NaN in the rows on
+    which it does not vote.
     """
 
     voter: str
@@ -56,23 +57,29 @@ class Votes:
     scores: np.ndarray
     weight: float = 1.0
     family: str = ""
+    may_abstain: bool = False
 
     def __post_init__(self) -> None:
         """Raise `RunError` where shapes disagree, a score or the weight is not finite, or the weight is negative."""
         expected = (len(self.ids), len(self.labels))
         if self.scores.shape != expected:
             raise RunError(f"Votes of {self.voter!r} have shape {self.scores.shape}, expected {expected}.")
-        if not np.isfinite(self.scores).all():
+        if not np.isfinite(self.scores[self.voted()] if self.may_abstain else self.scores).all():
             raise RunError(f"Votes of {self.voter!r} are not all finite: train it with a lower learning rate.")
         if not (np.isfinite(self.weight) and self.weight >= 0):
             raise RunError(f"Votes of {self.voter!r} have the weight {self.weight}, expected a finite one from 0 on.")
 
     def hard(self) -> np.ndarray:
-        """Return the int64 [n] column of the highest score; the first of equals."""
-        return np.asarray(self.scores.argmax(axis=1))
+        """Return the int64 [n] column of the highest score; the first of equals; -1 in rows without a vote."""
+        columns = np.asarray(self.scores.argmax(axis=1))
+        return np.where(self.voted(), columns, -1) if self.may_abstain else columns
+
+    def voted(self) -> np.ndarray:
+        """Return on which rows there is a vote, bool [n]."""
+        return ~np.isnan(self.scores[:, 0]) if self.may_abstain else np.ones(len(self.ids), np.bool_)
 
     def probs(self) -> np.ndarray:
-        """Return the float32 [n, k] softmax of the scores."""
+        """Return the float32 [n, k] softmax of the scores, NaN in rows without a vote."""
         return softmax(self.scores)
 
     def take(self, rows: np.ndarray) -> "Votes":

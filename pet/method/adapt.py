@@ -52,11 +52,13 @@ Texts = Callable[[InitialModel], tuple[Corpus, Corpus]]
 class Reading:
     """What a model reads: `what` it is, for people; its `texts`, and what they depend on, as plain values by name.
 
-    The weights that are kept are `trained_share` of the trained ones and, for the rest, those of the start.
+    The weights that are kept are `trained_share` of the trained ones and, for the rest, those of the start. `jobs` are
+    those whose rows are read.
     """
 
     what: str
     texts: Texts
+    jobs: Jobs
     depends: Mapping[str, object] = field(default_factory=dict)
     trained_share: float = 1.0
 
@@ -66,7 +68,10 @@ def adapted(settings: AdaptSettings, place: RunPlace) -> RunPlace:
 
     Raises `ModelError` if the model has no trained masked-LM head.
     """
-    return read(Reading("the pool", partial(_pool, place.jobs)), settings, place) if settings.method == "mlm" else place
+    if settings.method != "mlm":
+        return place
+    jobs = place.jobs.drawn  # it reads texts alone, whatever of them has a label by now
+    return read(Reading("the pool", partial(_pool, jobs), jobs), settings, place)
 
 
 def read(reading: Reading, settings: AdaptSettings, place: RunPlace) -> RunPlace:
@@ -76,7 +81,7 @@ def read(reading: Reading, settings: AdaptSettings, place: RunPlace) -> RunPlace
     """
     jobs, what = place.jobs, reading.what
     defaults = [] if settings.is_limited else [MOST_STEPS, MOST_PASSES]
-    job = jobs.runner.job(NAME, settings=settings.model_dump(mode="json"), defaults=defaults, **reading.depends)
+    job = reading.jobs.runner.job(NAME, settings=settings.model_dump(mode="json"), defaults=defaults, **reading.depends)
     jobs.model.unload()
     folder = jobs.runner.folder(job, lambda folder: _read(folder, reading, settings, jobs))
     curve = json.loads((folder / _FIGURES).read_text(encoding="utf-8"))["curve"]

@@ -109,13 +109,16 @@ class _Reference:
         """Measure one way to label."""
         agreed = evaluation = held_out = None
         if found.pool is not None and len(found.pool):
-            agreed = float((found.pool.argmax(axis=1) == self.ensemble).mean())
+            said = ~np.isnan(found.pool[:, 0])  # somebody else may have no vote on a row
+            agreed = float((found.pool.argmax(axis=1) == self.ensemble)[said].mean()) if said.any() else None
         if found.test is not None and len(self.test):
-            evaluation = evaluate(found.test.argmax(axis=1), self.test, self.labels)
+            said = ~np.isnan(found.test[:, 0])
+            hard = found.test[said].argmax(axis=1)
+            evaluation = evaluate(hard, self.test[said], self.labels) if said.any() else None
         if found.gold is not None and self.measured.any():
             right = found.gold.argmax(axis=1) == self.gold
             held_out = float(right[self.measured].mean())
-        return SummaryRow(name, agreed, evaluation, held_out)
+        return SummaryRow(name, agreed, evaluation, held_out, found.test if evaluation else None)
 
 
 def compare(baselines: Baselines, generations: Sequence[Generation], student: Predicted, jobs: Jobs) -> Summary:

@@ -15,6 +15,7 @@ from pet.data.rows import Rows
 from pet.labeling.growth import Growth
 from pet.labeling.selection import MOST_LIKELY, Rule, select
 from pet.learners.voters.embedding import AnySpec
+from pet.learners.voters.outside import OutsideSpec
 from pet.method.generation import Generation, TrainingSet
 from pet.runs.log import RunLog
 from pet.seeding import rng_for
@@ -88,6 +89,9 @@ def next_training_sets(source: Generation, number: int, drawing: Drawing, log: R
         log.warn(f"generation {number}: rows are drawn by consensus, for the labels were not refined by neighbours")
     wanted, sets = growth.wanted(step), []
     for i, spec in enumerate(drawing.voters):
+        if isinstance(spec, OutsideSpec):
+            sets.append(TrainingSet(drawing.gold_of(i)))
+            continue
         rng = rng_for(drawing.seed, "draw", spec.kind, spec.seed_index, number)
         chosen = select(votes, spec.name, wanted, rule, rng, graph)
         sets.append(TrainingSet(drawing.gold_of(i), replace(chosen, rows=rows[chosen.rows])))

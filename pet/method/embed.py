@@ -4,17 +4,19 @@ The embedding voter, the refinement on the pool, the classifiers on embeddings a
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
+from pet.data.dataset import Regrouped
 from pet.data.examples import Example
 from pet.data.rows import Rows
 from pet.labeling.neighbours import centred
+from pet.labeling.votes import row_blocks
 from pet.learners.models.encoder import Encoder
 from pet.learners.models.sentence_files import sentence_form
 from pet.learners.models.sources import ModelSource
@@ -22,6 +24,7 @@ from pet.learners.models.trimming import trimmed
 from pet.learners.students.vectors import KeptVectors
 from pet.learners.voters.embedding import Rows as VectorRows
 from pet.method.jobs import Jobs
+from pet.runs.manifest import VECTORS
 from pet.runs.progress import Advance
 from pet.runs.results import RESULTS, write_results
 from pet.runs.shards import PoolScores
@@ -71,8 +74,36 @@ class Embedded:
 def embedded(source: ModelSource, jobs: Jobs) -> Embedded:
     """Return the vectors of all rows by an encoder; they are the result of a job.
 
+    Rows that people have labeled meanwhile are not read again: their vectors move with them.
+
     Raises `ModelError` if it is no encoder.
     """
+    found, moved = _embedded(source, jobs.drawn), jobs.rows.data.reviewed
+    return found if moved is None else _regrouped(found, moved, jobs)
+
+
+def _regrouped(found: Embedded, moved: Regrouped, jobs: Jobs) -> Embedded:
+    """Return vectors in the order of the rows as they are now."""
+
+    def write(folder: Path) -> None:
+        count, total = len(moved.left), np.zeros(found.pool.shape[1])
+        whole = np.lib.format.open_memmap(
+            folder / _POOL, mode="w+", dtype=np.float32, shape=(count, found.pool.shape[1])
+        )
+        for rows in row_blocks(count):
+            whole[rows] = found.pool[moved.left[rows]]
+            total += whole[rows].sum(axis=0, dtype=np.float64)
+        whole.flush()
+        save_file({"mean": (total / count).astype(np.float32)}, folder / RESULTS)
+
+    job = jobs.runner.apart.job(f"regrouped/{Path(found.source.name).name}", encoder=found.source.digest)
+    folder = jobs.runner.store.run(job, write)
+    jobs.runner.journal.keys[VECTORS + Path(found.source.name).name] = job.key
+    labeled = np.concatenate([found.labeled[moved.kept], found.pool[moved.moved]])
+    return replace(found, labeled=labeled, pool=pool_vectors(folder), mean=load_file(folder / RESULTS)["mean"])
+
+
+def _embedded(source: ModelSource, jobs: Jobs) -> Embedded:
     rows, texts = jobs.rows, jobs.rows.label_texts
     lines = [text for label in rows.data.task.labels for text in texts[label]]
     job = jobs.runner.apart.job(f"embeddings/{Path(source.name).name}", encoder=source.digest, texts=lines)
@@ -92,6 +123,7 @@ def embedded(source: ModelSource, jobs: Jobs) -> Embedded:
             write_results(folder, _Vectors(**found), forwards=total + len(lines))
 
     found, folder = jobs.runner.run(job, _Vectors, work), jobs.runner.store.path(job)
+    jobs.runner.journal.keys[VECTORS + Path(source.name).name] = job.key
     pool.tidy()
     return Embedded(
         source=ModelSource(source.name, folder / ENCODER) if (folder / ENCODER).is_dir() else source,

@@ -6,6 +6,7 @@ Source of the method: 2001.07676, section 3.3.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from pet.labeling.stacking import family_weights
 from pet.labeling.transport import prior_offset
 from pet.labeling.votes import Votes, log_softmax
 from pet.learners.voters.embedding import EmbeddingSpec
+from pet.learners.voters.outside import OutsideSpec
 from pet.learners.voters.spec import VoterSpec
 from pet.method.generation import Ensemble
 from pet.method.jobs import Jobs
@@ -30,7 +32,10 @@ from pet.method.vote import VoterScores, zero_shot
 from pet.settings.run import EnsembleSettings
 
 PATTERNS, EMBEDDINGS = "patterns", "embeddings"
-"""The families of voters: those that read a row with a pattern, and those that read its vector."""
+"""The families of voters: those that read a row with a pattern, and those that read its vector.
+
+Each outside voter is a family of its own, by its name: nobody knows who errs like it.
+"""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ class Rules:
 
 def family_of(one: VoterScores) -> str:
     """Return the family of a voter."""
+    if isinstance(one.spec, OutsideSpec):
+        return one.spec.name
     return EMBEDDINGS if isinstance(one.spec, EmbeddingSpec) else PATTERNS
 
 
@@ -70,6 +77,8 @@ def calibrate(scores: Sequence[VoterScores], rules: Rules) -> list[VoterScores]:
 
 
 def _without_preference(one: VoterScores, rules: Rules) -> VoterScores:
+    if isinstance(one.spec, OutsideSpec):  # nothing is known of what it prefers
+        return one
     how, matched = rules.calibration(one.trained), rules.settings.prior != "none"
     if how == "none" and not matched:
         return one
@@ -91,9 +100,12 @@ def _with_temperatures(scores: Sequence[VoterScores], rules: Rules) -> list[Vote
     held = [(one.gold[kept], rules.gold[kept]) for one, kept in zip(scores, rules.out_of_fold, strict=True)]
     found = []
     for one, (own, gold) in zip(scores, held, strict=True):
+        if one.accuracy is not None:  # which its scores are made of
+            found.append(one)
+            continue
         alike = [pair for other, pair in zip(scores, held, strict=True) if family_of(other) == family_of(one)]
         together, golds = np.concatenate([rows for rows, _ in alike]), np.concatenate([rows for _, rows in alike])
-        centre = fitted_temperature(together, golds, USUAL_TEMPERATURE[family_of(one)])
+        centre = fitted_temperature(together, golds, USUAL_TEMPERATURE.get(family_of(one), 1.0))
         found.append(_each(one, partial(at_temperature, temperature=fitted_temperature(own, gold, centre))))
     return found
 
@@ -104,10 +116,7 @@ def weigh(scores: Sequence[VoterScores], rows: np.ndarray, rules: Rules, jobs: J
     if settings.weighting == "auto":
         scores, weights = _with_family_weights(scores, rules)
     ids = data.unlabeled.take(rows).ids
-    votes = [
-        Votes(one.spec.name, one.spec.seed_index, ids, data.task.labels, one.pool, family=family_of(one))
-        for one in scores
-    ]
+    votes = [_votes_of(one, ids, data.task.labels) for one in scores]
     if settings.weighting == "auto":
         weighted = tuple(vote.with_weight(weight) for vote, weight in zip(votes, weights, strict=True))
     else:
@@ -117,22 +126,45 @@ def weigh(scores: Sequence[VoterScores], rows: np.ndarray, rules: Rules, jobs: J
     return Ensemble(weighted, combine(weighted), np.nan_to_num(gold), test)
 
 
+def _votes_of(one: VoterScores, ids: Sequence[str], labels: tuple[str, ...]) -> Votes:
+    spec, may_abstain = one.spec, isinstance(one.spec, OutsideSpec)
+    return Votes(spec.name, spec.seed_index, ids, labels, one.pool, family=family_of(one), may_abstain=may_abstain)
+
+
 def _with_family_weights(scores: Sequence[VoterScores], rules: Rules) -> tuple[list[VoterScores], np.ndarray]:
     """Return scores and the weights of their voters, float64 [m], by what their families are worth on the gold rows.
 
-    The mean of the scores, weighted, is sum of b_f * the mean of family f, with the coefficients b of `family_weights`.
+    The mean of the scores, weighted, is sum of b_f * the mean of family f, with the coefficients b of `family_weights`,
+    over the families that vote on a row: one that abstains adds nothing.
     """
     families, shares = np.asarray([family_of(one) for one in scores]), _shares(scores)
+    outside = {family_of(one) for one in scores if isinstance(one.spec, OutsideSpec)}
     names = sorted(set(families))
     for name in names:
         shares[families == name] /= shares[families == name].sum()
     means = [_out_of_fold_mean(scores, rules, np.where(families == name, shares, 0.0)) for name in names]
-    worth = dict(zip(names, family_weights(means, rules.gold), strict=True))
+    means = [np.nan_to_num(mean) if name in outside else mean for name, mean in zip(names, means, strict=True)]
+    # Families that vote on every row start as they would without the others: where those abstain, they are alone.
+    centre = [1 / np.sqrt(len(names) - (0 if name in outside else len(outside))) for name in names]
+    worth = dict(zip(names, family_weights(means, rules.gold, np.asarray(centre)), strict=True))
     weights = shares * np.asarray([worth[own] for own in families])
     total = float(weights.sum())
     if total <= 0:
         return list(scores), np.ones(len(scores))
+    if outside:
+        return _times_voting(scores, weights), weights / total
     return [_each(one, lambda raw: (raw * total).astype(np.float32)) for one in scores], weights / total
+
+
+def _times_voting(scores: Sequence[VoterScores], weights: np.ndarray) -> list[VoterScores]:
+    """Return scores times the weights [m] of those who vote on each row, by which their mean divides them."""
+    found = [dict[str, Any]() for _ in scores]
+    for part in ("pool", "gold", "content_free", "test"):
+        raw = [getattr(one, part) for one in scores]
+        total = sum(weight * ~np.isnan(own[:, :1]) for weight, own in zip(weights, raw, strict=True))
+        for own, changed in zip(raw, found, strict=True):
+            changed[part] = (own * total).astype(np.float32)
+    return [replace(one, **changed) for one, changed in zip(scores, found, strict=True)]
 
 
 def _shares(scores: Sequence[VoterScores]) -> np.ndarray:
@@ -164,7 +196,7 @@ def _out_of_fold_mean(scores: Sequence[VoterScores], rules: Rules, shares: np.nd
 def untrained_accuracies(scores: Sequence[VoterScores], jobs: Jobs) -> Mapping[str, float]:
     """Return the accuracy of each voter's PVP on the labeled rows before training: the paper's weight.
 
-    A voter without a pattern has the mean of the others.
+    An outside voter has its own, where its votes are labels; any other without a pattern the mean of the others.
     """
     gold = jobs.rows.gold
     if not len(gold):
@@ -175,4 +207,5 @@ def untrained_accuracies(scores: Sequence[VoterScores], jobs: Jobs) -> Mapping[s
         if isinstance(one.spec, VoterSpec)
     }
     usual = float(np.mean(list(found.values()))) if found else 1.0
-    return {one.spec.name: found.get(one.spec.name, usual) for one in scores}
+    own = {one.spec.name: one.accuracy for one in scores if one.accuracy is not None}
+    return {one.spec.name: {**found, **own}.get(one.spec.name, usual) for one in scores}

@@ -7,6 +7,7 @@ import numpy as np
 
 from pet.data.dataset import TaskData
 from pet.data.examples import Example
+from pet.labeling.ensemble import weighted_mean
 from pet.labeling.guards import GenerationFigures
 from pet.labeling.neighbours import Graph
 from pet.labeling.selection import Selection
@@ -47,7 +48,8 @@ class Ensemble:
     """What the voters of a generation say together.
 
     `votes` are calibrated and weighted, and `mean` is what they give together, on the rows of the pool that they were
-    asked for; `gold` and `test` are the same voters' scores on those rows, float64 [m, r, k]. Where that was smoothed
+    asked for; `gold` and `test` are the same voters' scores on those rows, float64 [m, r, k]; of the test rows NaN
+    where there is no vote. Where that was smoothed
     over a `graph` of the rows, `refined` are the soft labels, and `refined_test` float32 [r, k] those of the test rows.
     """
 
@@ -75,8 +77,7 @@ class Ensemble:
         """Return the scores on the test rows, float [r, k]."""
         if self.refined_test is not None:
             return self.refined_test
-        mean: np.ndarray = np.tensordot(self.weights, self.test, axes=1)
-        return mean
+        return weighted_mean(self.test, self.weights)
 
 
 @dataclass(frozen=True)

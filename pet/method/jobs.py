@@ -26,7 +26,9 @@ from pet.learners.models.machine import Machine
 from pet.learners.models.sources import ModelSource
 from pet.learners.students.base import ClassifierForm
 from pet.learners.voters.shared import SharedModel
+from pet.method.callbacks import Callbacks
 from pet.method.metrics import gold_columns
+from pet.method.sets import sets_digest
 from pet.runs.runner import JobRunner
 
 
@@ -69,7 +71,7 @@ class RunRows:
 class Jobs:
     """What the jobs of a run work with: rows, the model, the machine they compute on, and who does and keeps them.
 
-    `encoder` is what rows are embedded by, where they are.
+    `encoder` is what rows are embedded by, where they are; `callbacks` hear of every voter.
     """
 
     rows: RunRows
@@ -79,6 +81,15 @@ class Jobs:
     seed: int
     keep_models: bool = False
     encoder: ModelSource | None = None
+    callbacks: Callbacks = field(default_factory=Callbacks)
+
+    @property
+    def drawn(self) -> "Jobs":
+        """The jobs on the sets as they were drawn: those that do not depend on what people have labeled since."""
+        data = self.rows.data.drawn
+        if data is self.rows.data:
+            return self
+        return replace(self, rows=replace(self.rows, data=data), runner=self.runner.on_data(sets_digest(data)))
 
     def on(self, model: Path, **parts: object) -> "Jobs":
         """Return these jobs with the weights in another folder; `parts` are what they depend on for it."""

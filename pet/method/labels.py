@@ -1,7 +1,7 @@
 """`pseudo_labels.parquet`: the labeled data set a run gives back, and reading it again."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -12,6 +12,7 @@ import pyarrow
 import pyarrow.parquet as pq
 
 from pet.data.examples import Example
+from pet.data.numbers import Number
 from pet.data.output import Columns, OutputNames, field_names, parquet_pieces, row_pieces
 from pet.data.parquet import parquet_batches
 from pet.data.rows import Rows
@@ -44,8 +45,10 @@ class LabeledPool:
     """The labeled data set as it is written: the gold rows (source "gold"), then the pool ("pseudo").
 
     Per row: id, fields (under the names of `columns`), the user's columns, label, prob_<label>, confidence, agreement
-    (the weighted share of voters with this label), vote_<voter>, generation (the first that labeled the row),
-    training_sets (how many it was in), source. Gold rows have probability 1 and no votes.
+    (the weighted share of voters with this label), vote_<voter> (empty where it has none), generation (the first that
+    labeled the row),
+    training_sets (how many it was in), source. Gold rows have probability 1 and no votes. `numbers` are those of the
+    user's columns whose cells are text and mean numbers.
     """
 
     labeled: Sequence[Example]
@@ -54,10 +57,11 @@ class LabeledPool:
     votes: Sequence[Votes]
     soft: SoftLabels
     history: History
+    numbers: Mapping[str, Number] = field(default_factory=dict)
 
     @cached_property
     def _names(self) -> OutputNames:
-        return OutputNames.of(chain(self.labeled, self.pool), self.columns, is_ours)
+        return OutputNames.of(chain(self.labeled, self.pool), self.columns, is_ours, self.numbers)
 
     def pieces(self) -> Iterator[Columns]:
         """Yield the columns of some rows at a time: the gold rows with the first of the pool, then the others."""
@@ -92,7 +96,7 @@ class LabeledPool:
             **{f"prob_{label}": soft.probs[:, k].tolist() for k, label in enumerate(soft.labels)},
             "confidence": soft.confidence().tolist(),
             "agreement": agreement(votes, hard).tolist(),
-            **{f"vote_{vote.voter}": [vote.labels[k] for k in vote.hard()] for vote in votes},
+            **{f"vote_{vote.voter}": [vote.labels[k] if k >= 0 else None for k in vote.hard()] for vote in votes},
             "generation": self.history.generation[rows].tolist(),
             "training_sets": self.history.training_sets[rows].tolist(),
             "source": ["pseudo"] * len(hard),
@@ -218,6 +222,16 @@ def _text(path: Path, row: int, name: str, value: object) -> str:
     if not isinstance(value, str):
         raise DataError(f"{path}, row {row}: no text in the column {name!r}, found {value!r}: mend or remove the row.")
     return value
+
+
+def pool_id(labeled: Path) -> str:
+    """Return the id of the first row of the pool in a labeled data set."""
+    rows = (
+        (name, source)
+        for table in _tables(labeled, ["id", "source"])
+        for name, source in zip(*table.values(), strict=True)
+    )
+    return next((str(name) for name, source in rows if source == "pseudo"), "ROW_ID")
 
 
 def sample_lines(labeled: Path, columns: Mapping[str, str], count: int = 5, width: int = 88) -> list[str]:

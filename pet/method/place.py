@@ -19,6 +19,8 @@ from pet.labeling.votes import SoftLabels
 from pet.learners.models.sources import ModelSource
 from pet.learners.students.choice import Choice
 from pet.learners.voters.embedding import AnySpec
+from pet.method.analysis import Asked, analysis, classifier_figures
+from pet.method.callbacks import GenerationEnd
 from pet.method.card import CardFacts
 from pet.method.compare import given_line
 from pet.method.curve import Curve, run_curve
@@ -26,9 +28,10 @@ from pet.method.generation import Ensemble, Generation, accepted
 from pet.method.jobs import Jobs
 from pet.method.judge import NAME_THE_RATIO, tell_of_generation
 from pet.method.labels import History, LabeledPool, LabeledRows, differs, read_labeled_rows
+from pet.method.measured import replace_measured, write_measured
 from pet.method.metrics import evaluate, gold_columns
 from pet.method.plan.plan import Plan
-from pet.method.provenance import first_labeled, training_set_counts, write_generation
+from pet.method.provenance import first_labeled, outside_facts, training_set_counts, write_generation
 from pet.method.publish import (
     preliminary_voters,
     publish_model,
@@ -54,9 +57,9 @@ class RunResult:
     """Where the results lie, and the figures. `model`, `summary` and `choice` are None after `label`.
 
     `columns` maps the task's fields to the columns of the labeled data set. `choice` says which classifier was kept,
-    and by what; `verdict` whether something simpler would have done better, and `simpler` with which flags, `curve`
-    what more labels would bring, `work` what was computed, and `forecast` what was predicted and what it took (None
-    where that was a matter of seconds).
+    and by what; `reviewed` how many rows that people have labeled count; `verdict` whether something simpler would have
+    done better, and `simpler` with which flags; `curve` what more labels would bring, `work` what was computed, and
+    `forecast` what was predicted and what it took (None where that was a matter of seconds).
     """
 
     directory: Path
@@ -66,6 +69,7 @@ class RunResult:
     model: Path | None = None
     summary: Summary | None = None
     choice: Choice | None = None
+    reviewed: str | None = None
     verdict: str | None = None
     simpler: str | None = None
     curve: Curve | None = None
@@ -114,7 +118,9 @@ class Place:
         if target == self.directory.model:
             self.directory.tell_exports(self.log.warn)
             told = {"distill": self.distill.model_dump(mode="json"), "students": student.choice.as_json()}
+            told |= {"classifier": classifier_figures(student.says.test, data)}
             replace_distilled(self.directory.metrics_path, found, told)
+            replace_measured(self.directory.measured_path, student.says.test, labels)
         if found:
             self.log.say(f"on the test rows: accuracy {found.accuracy:.1%}, macro-F1 {found.macro_f1:.1%}")
 
@@ -158,7 +164,10 @@ class RunPlace(Place):
     adaptation: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def tell_of(self, generation: Generation) -> None:
-        """Tell how a generation went, where there are several."""
+        """Tell how a generation went: callbacks always, the person where there are several."""
+        self.jobs.callbacks.generation(
+            GenerationEnd(generation.number, _generation_facts(generation), generation.rejected)
+        )
         if self.plan.generations > 1:
             tell_of_generation(generation, self.plan.prior, self.log)
 
@@ -173,7 +182,8 @@ class RunPlace(Place):
         """Write down what a generation learned from and said; its jobs belong to the run."""
         self._tell_of_lost_weights(generation)
         self.directory.expect(self.jobs.runner.journal.keys)
-        write_generation(self.directory.generations, generation, self.plan.voters, self.plan.data)
+        plan = self.plan
+        write_generation(self.directory.generations, generation, plan.voters, plan.data, plan.out_of_fold)
 
     @property
     def awaits_first_labels(self) -> bool:
@@ -218,7 +228,9 @@ class RunPlace(Place):
 
     def _write(self, ensemble: Ensemble, history: History) -> None:
         directory, data = self.directory, self.plan.data
-        found = LabeledPool(data.labeled, data.unlabeled, data.columns, ensemble.votes, ensemble.soft, history)
+        found = LabeledPool(
+            data.labeled, data.unlabeled, data.columns, ensemble.votes, ensemble.soft, history, data.numbers
+        )
         if not (self.force or directory.labels_are_ours()) and differs(directory.pseudo_labels, found.pieces):
             raise ConfigError(
                 f"{directory.pseudo_labels} has been changed since it was written: train on it as it is with "
@@ -241,14 +253,22 @@ class RunPlace(Place):
         work = sum(self.jobs.runner.journal.work.values(), Work())
         machine, encoder = self.jobs.machine, self.jobs.encoder
         curve = run_curve(encoder, self.jobs) if encoder else None
+        moved = self.plan.data.reviewed
         measured = {
+            **({"reviewed": moved.facts} if moved else {}),
             "generations": [_generation_facts(one) for one in generations],
             "work": asdict(work),
             "precision": machine.precision,
             "scoring": machine.inference,
             "students": student.choice.as_json(),
             "curve": curve.as_json() if curve else None,
+            "votes": outside_facts(self.plan.outside, accepted(generations)[-1].ensemble),
+            "verdict": verdict(summary),
+            "analysis": self._analysis(accepted(generations)[-1]),
+            "classifier": classifier_figures(student.says.test, self.plan.data),
         }
+        data = self.plan.data
+        write_measured(self.directory.measured_path, data.test, data.task.labels, summary)
         write_metrics(self.directory.metrics_path, {**self.plan.facts, **measured, **self.adaptation}, summary)
         done = self.labeled(accepted(generations)[-1].soft)
         return replace(
@@ -268,8 +288,13 @@ class RunPlace(Place):
         directory = self.directory
         predicted = self.watch.stop(directory.root, directory.forecast_path, self.jobs.runner.journal.seconds)
         shutil.rmtree(directory.tokens, ignore_errors=True)
-        columns = self.jobs.rows.data.columns
-        return RunResult(directory.root, directory.pseudo_labels, columns, soft, forecast=predicted)
+        columns, moved = self.jobs.rows.data.columns, self.plan.data.reviewed
+        said = moved.said if moved else None
+        return RunResult(directory.root, directory.pseudo_labels, columns, soft, forecast=predicted, reviewed=said)
+
+    def _analysis(self, last: Generation) -> Mapping[str, Any]:
+        plan = self.plan
+        return analysis(last, Asked(plan.voters, plan.out_of_fold, plan.baselines.pvps), self.jobs)
 
     def _tell_of_lost_weights(self, generation: Generation) -> None:
         """Tell how many voters were trained by a run that did not keep weights, where this one does."""

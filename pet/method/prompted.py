@@ -78,7 +78,7 @@ def prompted(before: Generation, pvps: Sequence[PVP], settings: AdaptSettings, p
     Raises `ModelError` if the model has no trained masked-LM head. Raises `DataError` if there is only one row.
     """
     filling = _Filling.of(before, pvps, place.jobs)
-    reading = Reading("the filled patterns", filling.texts, filling.depends(), TRAINED_SHARE)
+    reading = Reading("the filled patterns", filling.texts, place.jobs, filling.depends(), TRAINED_SHARE)
     return read(reading, settings, place)
 
 

@@ -13,7 +13,8 @@ from pet.data.dataset import TaskData
 from pet.data.output import row_pieces
 from pet.labeling.votes import Votes, softmax
 from pet.learners.voters.embedding import AnySpec, EmbeddingSpec
-from pet.method.generation import Generation, TrainingSet
+from pet.learners.voters.outside import OutsideSpec
+from pet.method.generation import Ensemble, Generation, TrainingSet
 from pet.runs.atomic import write_folder
 
 # Of the same types in every file, whatever is in it.
@@ -38,8 +39,16 @@ def voter_file(voter: str) -> str:
     return voter.replace("/", "+") + ".parquet"
 
 
-def write_generation(root: Path, generation: Generation, voters: Sequence[AnySpec], data: TaskData) -> None:
-    """Write ``report.json``, ``votes.parquet`` and a training set per voter, all or nothing.
+def write_generation(
+    root: Path,
+    generation: Generation,
+    voters: Sequence[AnySpec],
+    data: TaskData,
+    out_of_fold: np.ndarray | None = None,
+) -> None:
+    """Write ``report.json``, ``votes.parquet``, ``gold.parquet`` and a training set per voter, all or nothing.
+
+    `out_of_fold` bool [m, n] says which gold rows each voter did not learn from; what they say of them is kept.
 
     Raises `RunError` if the disk is full or may not be written.
     """
@@ -49,6 +58,8 @@ def write_generation(root: Path, generation: Generation, voters: Sequence[AnySpe
             json.dumps(_report(generation, voters), ensure_ascii=False, indent=2), encoding="utf-8"
         )
         _write_votes(folder / "votes.parquet", generation.votes)
+        if out_of_fold is not None and out_of_fold.any():
+            _write_gold_votes(folder / "gold.parquet", generation, data, out_of_fold)
         for spec, training in zip(voters, generation.sets, strict=True):
             pq.write_table(_training_set(training, data), folder / voter_file(spec.name))
 
@@ -70,6 +81,8 @@ def _report(generation: Generation, voters: Sequence[AnySpec]) -> Mapping[str, A
 def _voter(spec: AnySpec, training: TrainingSet) -> Mapping[str, Any]:
     """Return what a report tells of a voter; one that reads no pattern has neither template nor words."""
     named = {"name": spec.name, "file": voter_file(spec.name)}
+    if isinstance(spec, OutsideSpec):
+        return {**named, "template": None, "words": {}, "outside": spec.votes.origin}
     if isinstance(spec, EmbeddingSpec):
         return {**named, "template": None, "words": {}}
     return {
@@ -84,16 +97,25 @@ def _voter(spec: AnySpec, training: TrainingSet) -> Mapping[str, Any]:
 
 
 def _write_votes(path: Path, votes: Sequence[Votes]) -> None:
-    """Write the probabilities of every voter: one list of k per row and voter."""
+    """Write the probabilities of every voter: one list of k per row and voter, null where it does not vote."""
     lists = {vote.voter: pa.list_(pa.float32(), len(vote.labels)) for vote in votes}
     schema = pa.schema([("id", pa.string()), *lists.items()])
     with pq.ParquetWriter(path, schema) as writer:
         for rows in row_pieces(len(votes[0].ids)):
             arrays = [pa.array(votes[0].ids[rows], pa.string())]
             for vote in votes:
-                flat = pa.array(softmax(vote.scores[rows]).ravel())
-                arrays.append(pa.FixedSizeListArray.from_arrays(flat, len(vote.labels)))
+                flat, absent = pa.array(softmax(vote.scores[rows]).ravel()), pa.array(~vote.voted()[rows])
+                arrays.append(pa.FixedSizeListArray.from_arrays(flat, len(vote.labels), mask=absent))
             writer.write_table(pa.table(arrays, schema))
+
+
+def _write_gold_votes(path: Path, generation: Generation, data: TaskData, out_of_fold: np.ndarray) -> None:
+    """Write what voters say of gold rows that they did not learn from: a list of k per row and voter, or nothing."""
+    k, columns = len(data.task.labels), {"id": pa.array([row.id for row in data.labeled], pa.string())}
+    for vote, scores, kept in zip(generation.votes, generation.ensemble.gold, out_of_fold, strict=True):
+        lists = [row if known else None for row, known in zip(softmax(scores).tolist(), kept.tolist(), strict=True)]
+        columns[vote.voter] = pa.array(lists, pa.list_(pa.float32(), k))
+    pq.write_table(pa.table(columns), path)
 
 
 def _training_set(training: TrainingSet, data: TaskData) -> pa.Table:
@@ -108,6 +130,12 @@ def _training_set(training: TrainingSet, data: TaskData) -> pa.Table:
         "decided_by": [[]] * gold + ([list(drawn.deciders)] * count if drawn else []),
     }
     return pa.table(columns, schema=_TRAINING_SET)
+
+
+def outside_facts(voters: Sequence[OutsideSpec], ensemble: Ensemble) -> list[dict[str, object]]:
+    """Return what `metrics.json` tells of outside votes: on how many rows they are, and their share in an ensemble."""
+    weights = dict(zip((vote.voter for vote in ensemble.votes), ensemble.weights.tolist(), strict=True))
+    return [{**spec.votes.as_json(), "voter": spec.name, "weight": round(weights[spec.name], 4)} for spec in voters]
 
 
 def first_labeled(generations: Sequence[Generation], pool: int) -> np.ndarray:

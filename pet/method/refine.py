@@ -4,13 +4,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pet.labeling.calibration import at_temperature, fitted_temperature
+from pet.labeling.calibration import at_temperature, doubtful_temperature, fitted_temperature
+from pet.labeling.ensemble import disagreement
 from pet.labeling.guards import held_out_mean
 from pet.labeling.neighbours import CORE_ROWS, NEIGHBOURS, neighbour_graph
 from pet.labeling.refinement import beside, objection, refined
 from pet.labeling.votes import SoftLabels, softmax
 from pet.learners.models.sources import ModelSource
 from pet.method.embed import embedded
+from pet.method.ensemble import EMBEDDINGS, PATTERNS
 from pet.method.generation import Ensemble
 from pet.method.jobs import Jobs
 from pet.seeding import rng_for
@@ -36,8 +38,9 @@ class Refinement:
 def refine(ensemble: Ensemble, rows: np.ndarray, how: Refinement, jobs: Jobs) -> Ensemble:
     """Return an ensemble whose labels of pool rows (int64 [n]) are refined, where nothing tells against it.
 
-    Neighbours and clusters that agree make labels surer than they are right: a temperature of at least 1 that fits the
-    gold rows held out takes that back.
+    Neighbours and clusters that agree make labels surer than they are right: a temperature of at least 1 takes that
+    back. It fits the gold rows held out, and where they are few it is near the one at which labels are as sure as the
+    two families of voters agree.
     """
     count, first = len(rows), ensemble.mean
     if how.settings.method == "none" or how.encoder is None or count < 2:
@@ -53,10 +56,16 @@ def refine(ensemble: Ensemble, rows: np.ndarray, how: Refinement, jobs: Jobs) ->
         if why := objection(first.hard(), graph, before, after, how.gold[known]):
             jobs.runner.note(f"the labels are not refined on the pool: {why}")
             return ensemble
-        temperature = max(1.0, fitted_temperature(_logs(after), how.gold[known]))
+        temperature = max(1.0, fitted_temperature(_logs(after), how.gold[known], _doubt(ensemble, probs)))
     on_test = _at(beside(softmax(ensemble.on_test()), found.test, graph, probs), temperature)
     probs = _at(probs, temperature)
     return replace(ensemble, graph=graph, refined=SoftLabels(first.ids, first.labels, probs), refined_test=on_test)
+
+
+def _doubt(ensemble: Ensemble, probs: np.ndarray) -> float:
+    """Return the temperature of probabilities [n, k] at which they are as sure as the families agree, if both vote."""
+    families = [[one for one in ensemble.votes if one.family == name] for name in (PATTERNS, EMBEDDINGS)]
+    return doubtful_temperature(probs, 1 - disagreement(*families)) if all(families) else 1.0
 
 
 def _logs(probs: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from pet.settings.run import IpetSettings
 class Schedule:
     """How many ensembles are trained, by so many voters on these rows; checked when it is made.
 
+    They are the rows as they were drawn: what people label later does not change how many generations a run has.
     "auto" is the k growth steps of 2001.07676, section 3.4, or as many as the pool can fill.
 
     Raises `ConfigError` if a voter has no other to learn from, the pool is too small, the prior names other labels,

@@ -1,8 +1,9 @@
 """The summary of a run: one line per way to label, from zero-shot to the supervised baseline."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import sqrt
 
+import numpy as np
 from rich.table import Table
 
 from pet.method.metrics import Evaluation
@@ -38,13 +39,15 @@ SIGMAS = 1.96
 class SummaryRow:
     """One way to label: its agreement with the ensemble on the pool, its test figures where there are any.
 
-    `held_out` is the accuracy on gold rows that it did not learn from.
+    `held_out` is the accuracy on gold rows that it did not learn from; `on_test` what it says of the test rows, scores
+    or probabilities, float [r, k].
     """
 
     name: str
     agreement: float | None
     test: Evaluation | None
     held_out: float | None = None
+    on_test: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     def as_json(self) -> dict[str, object]:
         """Return plain values."""

@@ -1,8 +1,8 @@
 """How this machine does a run best: a short trial before the first job, kept as a job, so that it is not made again.
 
-Two things are tried on rows of the pool. Where there is much to score, bfloat16 does it if the untrained ensemble gives
-the same label as in float32 to 99.5 % of 512 rows; training is in bfloat16 wherever hardware and model have it. And
-where more threads speed up one process little, several processes do the voters side by side.
+Two things are tried on rows of the pool. Where there is more to score than a trial takes, bfloat16 does it if the
+untrained ensemble gives the same label as in float32 to 99.5 % of some rows; training is in bfloat16 wherever hardware
+and model have it. And where more threads speed up one process little, several processes do the voters side by side.
 """
 
 import json
@@ -30,11 +30,11 @@ from pet.settings.run import RunSettings
 
 _FILE = "trial.json"
 
-PROBED_ROWS = 512
-"""Rows of the pool on which bfloat16 is compared with float32."""
+PROBED_SHARE, FEWEST_PROBED, MOST_PROBED = 12, 128, 512
+"""bfloat16 is compared with float32 on one in so many of the rows to score; the fewest and most rows of a trial.
 
-SCORED_TIMES = 3
-"""Fewer rows than so many times those of the trial are scored in float32: the trial would cost what it saves."""
+Where one in twelve would be fewer, rows are scored in float32: it would tell little, and save little.
+"""
 
 AGREEMENT = 0.995
 """The share of them that has to get the same label."""
@@ -106,8 +106,8 @@ class Tried:
             log.say(found.said)
         if found.agreement is not None and found.scoring == "fp32":
             log.say(
-                f"bfloat16 gives only {found.agreement:.1%} of {PROBED_ROWS} rows the label of float32 (expected "
-                f"{AGREEMENT:.1%}): rows are scored in float32"
+                f"bfloat16 gives only {found.agreement:.1%} of {probed_rows(self._scored)} rows the label of float32 "
+                f"(expected {AGREEMENT:.1%}): rows are scored in float32"
             )
         workers = found.workers if self.settings.workers == "auto" else int(self.settings.workers)
         return replace(found, workers=max(1, min(workers, len(self.voters))))
@@ -132,9 +132,14 @@ class Tried:
         return self.model.machine.precision == "bf16" and bool(self.voters)
 
     @property
-    def _tries_precision(self) -> bool:
+    def _scored(self) -> int:
+        """Rows that are scored with each pattern, in all generations and with all seeds."""
         scored = self.generations * len(self.voters) * len(self.data.unlabeled)
-        return tries_bfloat16(self.model.machine, self.settings, scored // max(1, len(distinct_pvps(self.voters))))
+        return scored // max(1, len(distinct_pvps(self.voters)))
+
+    @property
+    def _tries_precision(self) -> bool:
+        return tries_bfloat16(self.model.machine, self.settings, self._scored)
 
     @property
     def _tries_workers(self) -> bool:
@@ -148,7 +153,7 @@ class Tried:
             able, name = self.model.backbone.abilities, self.model.source.name
             machine, said = able.fit(machine), able.said(name, machine)
             found = replace(_untried(self.settings, machine), said=said)
-        size = min(PROBED_ROWS, len(pool))
+        size = min(max(probed_rows(self._scored), TIMED_ROWS), len(pool))
         chosen = rng_for(self.settings.seed, "trial").choice(len(pool), size=size, replace=False)
         rows = pool.take(np.sort(chosen))[:]
         if self._tries_precision and machine.precision == "bf16":
@@ -218,9 +223,18 @@ def _threads(machine: Machine) -> int:
     return torch.get_num_threads() if machine.device.type == "cpu" else max(1, (os.cpu_count() or 1) // 2)
 
 
+def probed_rows(rows: int) -> int:
+    """Return how many rows a trial of bfloat16 reads where so many are to be scored.
+
+    >>> probed_rows(2_000), probed_rows(100_000)
+    (166, 512)
+    """
+    return min(MOST_PROBED, rows // PROBED_SHARE)
+
+
 def tries_bfloat16(machine: Machine, settings: RunSettings, rows: int) -> bool:
     """Say whether it is worth a trial to score so many rows in bfloat16."""
-    return machine.precision == "bf16" and settings.precision == "auto" and rows >= SCORED_TIMES * 2 * PROBED_ROWS
+    return machine.precision == "bf16" and settings.precision == "auto" and probed_rows(rows) >= FEWEST_PROBED
 
 
 def free_memory(machine: Machine) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 
 from pet.data.dataset import data_digest
 from pet.data.examples import Example
+from pet.labeling.outside import shrunk_accuracy, vote_scores
 from pet.labeling.votes import row_blocks
 from pet.learners.models.encoder import Encoder
 from pet.learners.models.sources import ModelSource
@@ -22,14 +23,16 @@ from pet.learners.voters.base import Voter
 from pet.learners.voters.contrastive import ContrastiveVoter, tuning_settings
 from pet.learners.voters.embedding import AnySpec, EmbeddingSpec, LinearVoter, trained_voter
 from pet.learners.voters.embedding import Rows as VectorRows
+from pet.learners.voters.outside import OutsideSpec
 from pet.learners.voters.spec import VoterSpec
+from pet.method.callbacks import VoterEnd
 from pet.method.embed import ENCODER, embedded, pool_vectors, write_pool
 from pet.method.generation import TrainingSet
 from pet.method.jobs import Jobs, digest
 from pet.prompts.pvp import PVP
 from pet.runs.executors.processes import Processes
 from pet.runs.jobs import Job, JobStore, job_hash
-from pet.runs.results import write_results
+from pet.runs.results import losses_of, write_results
 from pet.runs.shards import PoolScores
 from pet.seeding import derive_seed, rng_for
 
@@ -73,7 +76,8 @@ class VoterScores:
     """What one voter says: raw scores, float32 [n, k] each, on the rows of the pool it was asked for, and on others.
 
     One that had no labeled rows to learn from, or nothing to learn with, is not `trained`. On the gold rows an
-    embedding voter speaks out of fold, NaN where it cannot.
+    embedding voter speaks out of fold, NaN where it cannot; an outside one has NaN wherever it does not vote, and an
+    `accuracy` on gold rows where its votes are labels.
     """
 
     spec: AnySpec
@@ -82,6 +86,7 @@ class VoterScores:
     gold: np.ndarray
     content_free: np.ndarray
     test: np.ndarray
+    accuracy: float | None = None
 
 
 def zero_shot(pvp: PVP, jobs: Jobs) -> ZeroShot:
@@ -115,14 +120,25 @@ def vote(
         if isinstance(spec, EmbeddingSpec):  # before anything is trained: it may not fit its tokenizer
             embedded(spec.source, jobs)
     if processes is not None:
-        patterns = [one for one in asked if not isinstance(one[0], EmbeddingSpec)]
+        patterns = [one for one in asked if isinstance(one[0], VoterSpec)]
         waiting = [one for one in patterns if not jobs.runner.store.done(voter_job(jobs, *one))]
         _vote_side_by_side(waiting, jobs, processes)
-    return [_vote_of_any(jobs, *one) for one in asked]
+    return [_heard(jobs, *one) for one in asked]
+
+
+def _heard(jobs: Jobs, spec: AnySpec, training: TrainingSet, *asked: Any) -> VoterScores:
+    """Return what a voter says, once the callbacks have heard of it."""
+    found = _vote_of_any(jobs, spec, training, *asked)
+    if jobs.callbacks.hearers:
+        losses = losses_of(jobs.runner.store.path(voter_job(jobs, spec, training, *asked)))
+        jobs.callbacks.voter(VoterEnd(spec.name, asked[-1], len(training), losses))
+    return found
 
 
 def _vote_of_any(jobs: Jobs, spec: AnySpec, training: TrainingSet, *asked: Any) -> VoterScores:
-    if not isinstance(spec, EmbeddingSpec):
+    if isinstance(spec, OutsideSpec):
+        return outside_vote(jobs, spec, *asked)
+    if isinstance(spec, VoterSpec):
         return vote_of(jobs, spec, training, *asked)
     tunes = spec.learner == "contrastive" and len(training) > 0
     return (contrastive_vote if tunes else embedding_vote)(jobs, spec, training, *asked)
@@ -240,6 +256,16 @@ def contrastive_vote(
     return VoterScores(spec, True, np.concatenate(scores), said.gold, said.content_free, said.test)
 
 
+def outside_vote(jobs: Jobs, spec: OutsideSpec, rows: np.ndarray, _generation: int = 0) -> VoterScores:
+    """Return what outside votes say of pool rows (int64), labels as surely as they are right on the gold rows."""
+    said, k = spec.votes, len(jobs.rows.data.task.labels)
+    accuracy = None if said.soft else shrunk_accuracy(said.right, int(said.on_labeled.sum()), k)
+    nothing = np.zeros((len(jobs.rows.content_free), k), np.float32)
+    parts = {name: vote_scores(getattr(said, part), accuracy) for name, part in (("gold", "labeled"), ("test", "test"))}
+    pool = vote_scores(said.pool[rows], accuracy)
+    return VoterScores(spec, True, pool, **parts, content_free=nothing, accuracy=accuracy)
+
+
 def tuned_encoder(keys: Mapping[str, str], store: JobStore) -> ModelSource | None:
     """Return the encoder that the last generation of a run has tuned, if one has; `keys` are those of its jobs by name.
 
@@ -251,12 +277,12 @@ def tuned_encoder(keys: Mapping[str, str], store: JobStore) -> ModelSource | Non
 
 
 def voter_job(jobs: Jobs, spec: AnySpec, training: TrainingSet, rows: np.ndarray, generation: int = 0) -> Job:
-    """Name the job of a voter by what it depends on."""
+    """Name the job of a voter by what it depends on; an outside voter has none."""
     own: dict[str, object] = {"seed_index": spec.seed_index}
     runner = jobs.runner.apart if isinstance(spec, EmbeddingSpec) else jobs.runner
     if isinstance(spec, EmbeddingSpec):
         own |= {"encoder": spec.source.digest, "texts": jobs.rows.label_texts}
-    else:
+    elif isinstance(spec, VoterSpec):
         unread = {"seeds", "voters", "embedding", "contrastive", *([] if spec.described else ["descriptions"])}
         own |= {"pvp": spec.prompt.key(), "train": spec.train.model_dump(mode="json", exclude=unread)}
         own |= {"described": data_digest(spec.described)} if spec.described else {}

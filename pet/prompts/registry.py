@@ -16,6 +16,7 @@ from pet.errors import PromptError, near_matches
 from pet.prompts.patterns import Pattern
 from pet.prompts.tables import read_tables, table_files
 from pet.prompts.verbalizers import Verbalizer
+from pet.settings.task import PromptSettings
 
 _PLACES = "(your own need their folder: --registry, or [prompts] registry)"
 
@@ -99,6 +100,16 @@ def load_verbalizers(folders: Sequence[str | Path] = ()) -> Registry[Verbalizer]
     used twice.
     """
     return _load("verbalizer", folders, _read_verbalizer)
+
+
+def find_verbalizer(settings: PromptSettings) -> Verbalizer | None:
+    """Return the words that the settings name or write down, None where the label names are the words.
+
+    Raises `PromptError` as `load_verbalizers` does, and if there is no such verbalizer.
+    """
+    if settings.words:
+        return Verbalizer("prompts/words", settings.words)
+    return load_verbalizers(settings.registry).get(settings.verbalizer) if settings.verbalizer else None
 
 
 def _load(kind: str, folders: Sequence[str | Path], read: Callable[[str, dict[str, object]], T]) -> Registry[T]:

@@ -111,3 +111,16 @@ def _fitting(labels: Sequence[str], others: Iterable[Verbalizer]) -> str:
     """Say which verbalizers have just these labels."""
     names = [json.dumps(other.name) for other in others if set(other.words) == set(labels)]
     return f"set prompts.verbalizer = {' or '.join(names[:3])}, which has these labels." if names else ""
+
+
+NAME_WORDS = 'name what they mean in [prompts.words], with a line such as 1 = ["good"] for each, or in a verbalizer'
+"""What to do with labels that are numbers."""
+
+
+def wordless(verbalizer: Verbalizer) -> tuple[str, ...]:
+    """Return the labels none of whose words has a letter, such as numbers.
+
+    >>> wordless(Verbalizer("v", {"0": ("0",), "1": ("good",)}))
+    ('0',)
+    """
+    return tuple(label for label, words in verbalizer.words.items() if not any(map(str.isalpha, "".join(words))))

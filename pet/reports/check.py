@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,11 +14,12 @@ from pet.labeling.calibration import batch_calibrated
 from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.readability import OTHER_ENCODER, OTHER_MODEL, Readability, readability
 from pet.learners.models.sources import ModelSource, load_tokenizer
-from pet.learners.models.words import WordReport, word_reports
+from pet.learners.models.words import WordReport, misspelt, word_reports
 from pet.learners.voters.parts import row_length
 from pet.learners.voters.shared import SharedModel
 from pet.learners.voters.spec import VoterSpec
 from pet.method.metrics import gold_columns
+from pet.prompts.verbalizers import NAME_WORDS
 from pet.reports.columns import FOLDED, columns, fitting, more_lines
 from pet.reports.tokens import row_tokens
 from pet.runs.progress import stage_progress
@@ -163,8 +164,9 @@ def _shown(encoder: PatternEncoder, example: Example, slots: int) -> str:
 def _problems(reports: Sequence[PatternReport]) -> list[str]:
     """Say which words a run would refuse, each once; many that have several tokens in one sentence."""
     words = list(dict.fromkeys(word for report in reports for word in report.words if word.problem))
+    labels = {word.label for report in reports for word in report.words}
     long = list(dict.fromkeys((word.label, word.word) for word in words if word.is_long))
-    problems = list(dict.fromkeys(_problem(word) for word in words if not word.is_long or len(long) <= _ALIKE))
+    problems = list(dict.fromkeys(_problem(word, labels) for word in words if not word.is_long or len(long) <= _ALIKE))
     if len(long) > _ALIKE:
         label, word = long[0]
         problems.append(
@@ -175,10 +177,11 @@ def _problems(reports: Sequence[PatternReport]) -> list[str]:
     return problems
 
 
-def _problem(word: WordReport) -> str:
+def _problem(word: WordReport, labels: Set[str]) -> str:
     return (
         f"The word {word.word!r} of label {word.label!r} is {word.problem}: choose another in [prompts] verbalizer"
         + (", or set prompts.multi_token = true." if word.is_long else ".")
+        + misspelt(word.label, labels)
     )
 
 
@@ -193,9 +196,10 @@ def _advice(data: TaskData, reports: Sequence[PatternReport]) -> list[str]:
     found = [max(report.accuracy, report.calibrated or 0.0) for report in reports if report.accuracy is not None]
     gold = gold_columns(data.labeled, data.task.labels)
     if found and max(found) <= by_chance(gold, len(data.task.labels)):
+        numbers = not any(sign.isalpha() for word in reports[0].words for sign in word.word)
         advice.append(
             f"No pattern knows the labels untrained ({max(found):.0%} of the labeled rows at best, which is chance): "
-            "try other words or patterns, or a larger model."
+            + (f"they are numbers; {NAME_WORDS}." if numbers else "try other words or patterns, or a larger model.")
         )
     return advice
 

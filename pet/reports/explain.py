@@ -50,7 +50,7 @@ class VoterView:
     """One voter of one generation: its vote on the row, `probs`, and the row's place in its training set.
 
     `probs` is None where the row got no vote, `trained_on` where it was not in the training set, `pattern` where it
-    reads rows as vectors.
+    reads rows as vectors, or not at all: an `outside` voter is somebody else, whose votes came from there.
     """
 
     name: str
@@ -58,6 +58,7 @@ class VoterView:
     words: Mapping[str, Sequence[str]]
     probs: Probs | None
     trained_on: Learned | None
+    outside: str | None = None
 
     @property
     def label(self) -> str | None:
@@ -219,6 +220,7 @@ def _generation(folder: Path, row: Explanation, labels: Sequence[str]) -> Genera
                 dict(voter["words"]),
                 _vote(votes[0][voter["name"]], labels) if votes else None,
                 _trained_on(_rows(folder / voter["file"], row.example.id), row.is_gold),
+                voter.get("outside"),
             )
             for voter in content["voters"]
         )
@@ -231,8 +233,8 @@ def _pattern(voter: Mapping[str, Any]) -> Pattern | None:
     return Pattern(voter["name"].partition("+")[0], voter["template"]) if voter["template"] else None
 
 
-def _vote(probs: Sequence[float], labels: Sequence[str]) -> Probs:
-    return {label: float(prob) for label, prob in zip(labels, probs, strict=True)}
+def _vote(probs: Sequence[float] | None, labels: Sequence[str]) -> Probs | None:
+    return None if probs is None else {label: float(prob) for label, prob in zip(labels, probs, strict=True)}
 
 
 def _trained_on(rows: Sequence[Mapping[str, Any]], is_gold: bool) -> Learned | None:
@@ -274,6 +276,7 @@ def _generation_json(one: GenerationView) -> dict[str, Any]:
             "label": voter.label,
             "probabilities": _rounded(voter.probs),
             "trained_on": _trained_json(voter.trained_on),
+            **({"outside": voter.outside} if voter.outside else {}),
         }
         for voter in one.voters
     ]

@@ -9,7 +9,7 @@ from pet.data.examples import Example
 from pet.errors import visible
 from pet.prompts.patterns import Pattern
 from pet.reports.columns import columns
-from pet.reports.explain import MASK, Explanation, GenerationView, Learned
+from pet.reports.explain import MASK, Explanation, GenerationView, Learned, VoterView
 
 _TEXT = 200  # characters shown of a text
 _LABELS = 5  # columns of a table of votes
@@ -72,14 +72,17 @@ def _texts(found: Explanation) -> list[tuple[str, str]]:
 def _votes(one: GenerationView, labels: Sequence[str]) -> list[str]:
     """Return the votes of a generation in columns of `labels`, and who was trained on the row."""
     trained = [_trained_on(voter.name, voter.trained_on) for voter in one.voters if voter.trained_on]
-    rows = [
-        ("", voter.name, str(voter.label), *(f"{voter.probs[label]:.2f}" for label in labels))
-        for voter in one.voters
-        if voter.probs
-    ]
-    if not rows:
+    rows = [_vote_row(voter, labels) for voter in one.voters if voter.probs or voter.outside]
+    if not any(voter.probs for voter in one.voters):
         return ["  not labeled in this generation", *trained]
     return [*columns([("", "voter", "votes for", *(_short(name, _NAME) for name in labels)), *rows], left=3), *trained]
+
+
+def _vote_row(voter: VoterView, labels: Sequence[str]) -> tuple[str, ...]:
+    name = f"{voter.name} ({voter.outside})" if voter.outside else voter.name
+    if voter.probs is None:
+        return ("", name, "no vote", *("" for _ in labels))
+    return ("", name, str(voter.label), *(f"{voter.probs[label]:.2f}" for label in labels))
 
 
 def _trained_on(voter: str, trained_on: Learned) -> str:
@@ -91,8 +94,9 @@ def _trained_on(voter: str, trained_on: Learned) -> str:
 
 def _gold_lines(one: GenerationView) -> list[str]:
     """Say of a labeled row, on which nobody votes, how many voters learned it."""
-    learned = sum(voter.trained_on is not None for voter in one.voters)
-    return [f"  {learned} of {_count(len(one.voters), 'voter')} trained on it"]
+    learners = [voter for voter in one.voters if not voter.outside]
+    learned = sum(voter.trained_on is not None for voter in learners)
+    return [f"  {learned} of {_count(len(learners), 'voter')} trained on it"]
 
 
 def _clozes(found: Explanation) -> list[str]:

@@ -14,16 +14,20 @@ from pet.runs.manifest import Manifest, changed_settings
 from pet.runs.shared import SharedJobs
 from pet.runs.storage import storage_errors
 
-# What the final classifier is exported to.
+# What the final classifier is exported to, and the labels.
 _EXPORTS = ("onnx", "onnx-int8")
+_LABEL_EXPORTS = ("label-studio", "doccano.jsonl", "argilla.json", "cleanlab", "hub")
 RESULTS = (
     "jobs",
     "tokens",
+    "tracking",
     "generations",
     "model",
     *_EXPORTS,
+    *_LABEL_EXPORTS,
     "pseudo_labels.parquet",
     "metrics.json",
+    "test_labels.parquet",
     "forecast.json",
     "report.html",
     "rejected.jsonl",
@@ -35,7 +39,10 @@ RESULTS = (
 
 The manifest goes last, so that after a removal that was killed the folder is still known as one of ours.
 """
-HARMLESS = frozenset({LOCK, OWNER, ".DS_Store", ".gitignore", ".gitkeep", "lost+found"})
+REVIEW = "review.csv"
+"""Labels that a person has given to rows of the run: not a result, so nothing removes it."""
+
+HARMLESS = frozenset({LOCK, OWNER, REVIEW, ".DS_Store", ".gitignore", ".gitkeep", "lost+found"})
 """What may lie in a folder that counts as empty."""
 
 
@@ -64,19 +71,23 @@ class RunDirectory:
     pseudo_labels = _Below("pseudo_labels.parquet")  # the labeled pool
     model = _Below("model")  # the final classifier
     metrics_path = _Below("metrics.json")  # what was measured
+    measured_path = _Below("test_labels.parquet")  # what each way to label said of each test row
     forecast_path = _Below("forecast.json")  # what the run was predicted to take, and took
+    report_path = _Below("report.html")  # all of it for a person to look at
+    review_path = _Below(REVIEW)  # labels that a person has given to rows of the run
     rejected_path = _Below("rejected.jsonl")  # the rows that were left out, with reasons
 
     @classmethod
     @contextmanager
     def open(
-        cls, root: Path, config_toml: str, identity: Mapping[str, str], force: bool = False
+        cls, root: Path, config_toml: str, identity: Mapping[str, str], force: bool = False, rows: str = ""
     ) -> Iterator["RunDirectory"]:
         """Create or resume a run directory, and hold its lock.
 
         `identity` has a digest each of ``config``, ``data``, ``model`` and ``code``. With the identity it was
         made from, a directory is resumed, also with `force`; with another one, `force` removes the earlier
-        results first.
+        results first. Where people have labeled rows since, `rows` is the digest of the data with these labels: what
+        rests on others goes, but for the jobs.
 
         Raises `ConfigError` if `root` cannot be created, holds something else than a run, or a run of another
         identity. Raises `RunLocked` if another process works in it. Raises `RunError` if the disk is full or
@@ -93,6 +104,7 @@ class RunDirectory:
                 remove_leftovers(directory.jobs)
                 remove_leftovers(directory.generations)
                 directory._claim(config_toml, identity, force)
+                directory._regroup(rows or identity.get("data", ""))
             yield directory
 
     def refusal(self, config_toml: str, identity: Mapping[str, str]) -> str | None:
@@ -213,6 +225,13 @@ class RunDirectory:
                 f"or add --force to delete its results{lost}, and start anew."
                 + (" (`pet distill` and `pet explain` read it as it is.)" if labeled else "")
             )
+
+    def _regroup(self, rows: str) -> None:
+        """Forget which jobs the labels rest on, where these rest on other labeled rows than there are now."""
+        manifest = self._manifest()
+        if rows != manifest.data:
+            replace(manifest, jobs={}, rows=rows).write(self.manifest_path)
+            remove_whole(self.generations)
 
     def _claim(self, config_toml: str, identity: Mapping[str, str], force: bool) -> None:
         changes = self._changes(config_toml, identity)

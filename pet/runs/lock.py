@@ -43,6 +43,24 @@ def run_lock(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def is_locked(folder: Path) -> bool:
+    """Return whether a process holds the lock of a folder; nothing is left in it.
+
+    The lock is tried only where one has said that it holds it: who starts meanwhile is not in the way.
+    """
+    if not (folder / OWNER).is_file():
+        return False
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError:  # a folder that may not be written to: nobody works in it
+        return False
+    lock.release()
+    return False
+
+
 def _owner(folder: Path) -> str:
     try:
         owner = json.loads((folder / OWNER).read_bytes())

@@ -1,5 +1,6 @@
 """What happened, said once to the person and kept in `run.log`."""
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -80,6 +81,20 @@ class RunLog:
 def _print(message: str, stream: TextIO) -> None:
     with suppress(OSError, ValueError):
         print(*map(visible, message.splitlines()), sep="\n", file=stream, flush=True)
+
+
+STARTED, FAILED = "started: ", "failed: "
+"""How a line of the log begins that says what has become of a run."""
+
+
+@contextmanager
+def failures_logged(path: Path) -> Iterator[None]:
+    """Note in a log why the work within failed; an interruption is none."""
+    try:
+        yield
+    except Exception as error:
+        RunLog(path, io.StringIO()).say(f"{FAILED}{type(error).__name__}: {error}")
+        raise
 
 
 class NullLog(RunLog):

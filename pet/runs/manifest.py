@@ -9,12 +9,16 @@ from typing import Any
 
 from pet.runs.atomic import write_json
 
-ADDITIONS = ("run.keep_models", "run.workers", "ipet.accept_all")
+ADDITIONS = ("run.keep_models", "run.workers", "run.report_to", "ipet.accept_all", "votes", "data.reviewed")
 """Settings that may be changed while a run is under way: no job is named by them.
 
+What people have labeled meanwhile is part of the rows that jobs are named by, where they depend on it.
 With other workers, so with other threads, sums are rounded otherwise: the last bits of what is computed from then on
 may differ.
 """
+
+VECTORS = "vectors/"
+"""How a job is called here, with the encoder behind it, that has the vectors of the pool as it is now."""
 
 FORMAT_VERSION = 1
 """Counts the changes to the layout of run directories."""
@@ -35,13 +39,20 @@ _DRAWN_BY = ("data.", "task.", "prompts.verbalizer", "run.seed")
 class Manifest:
     """`identity`: a digest each of config, data, model and code. `jobs`: every expected job, name -> key.
 
-    `written`: the digest of a result that a person may change, as it was written, by its name.
+    `written`: the digest of a result that a person may change, as it was written, by its name. `rows`: the digest of
+    the data with what people have labeled since, where they have.
     """
 
     identity: Mapping[str, str]
     jobs: Mapping[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
     written: Mapping[str, str] = field(default_factory=dict)
+    rows: str = ""
+
+    @property
+    def data(self) -> str:
+        """The digest of the data that the labels rest on."""
+        return self.rows or self.identity.get("data", "")
 
     @classmethod
     def from_file(cls, path: Path) -> "Manifest | None":
@@ -51,7 +62,8 @@ class Manifest:
             if content["format"] != _FORMAT:
                 return None
             version, written = int(content["format_version"]), dict(content.get("written", {}))
-            return cls(dict(content["identity"]), dict(content["jobs"]), version, written)
+            rows = str(content.get("rows", ""))
+            return cls(dict(content["identity"]), dict(content["jobs"]), version, written, rows)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -61,7 +73,8 @@ class Manifest:
         Raises `RunError` if the disk is full or may not be written.
         """
         parts = {"identity": dict(self.identity), "jobs": dict(self.jobs), "written": dict(self.written)}
-        write_json(path, {"format": _FORMAT, "format_version": self.format_version, **parts})
+        more = {"rows": self.rows} if self.rows else {}
+        write_json(path, {"format": _FORMAT, "format_version": self.format_version, **parts, **more})
 
     def changes(self, identity: Mapping[str, str], settings: Mapping[str, str] | None) -> list[str]:
         """Return in words how another identity differs; `settings` are the changed ones (see `changed_settings`).
@@ -89,11 +102,10 @@ def changed_settings(before: str, after: str) -> dict[str, str] | None:
     {'train.steps': 'train.steps was 100 and is 50'}
     """
     try:
-        old, new = _flat(tomllib.loads(before)), _flat(tomllib.loads(after))
+        found = [one for one in setting_differences(before, after) if one[0] not in ADDITIONS]
     except tomllib.TOMLDecodeError:
         return None
-    names = [name for name in {**new, **old} if old.get(name) != new.get(name) and name not in ADDITIONS]
-    return {name: f"{name} was {_shown(old, name)} and is {_shown(new, name)}" for name in names}
+    return {name: f"{name} was {_shown(old)} and is {_shown(new)}" for name, old, new in found}
 
 
 def setting_changes(before: str, after: str) -> str | None:
@@ -110,16 +122,33 @@ def _in_words(changed: Mapping[str, str]) -> str:
     return ", ".join([*shown, *([f"{len(changed) - 3} more differ"] if len(changed) > 3 else [])])
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def setting_differences(before: str, after: str) -> list[tuple[str, Any, Any]]:
+    r"""Return the settings in which two TOML texts differ: the name, and both values; None where one is not set.
+
+    Raises `tomllib.TOMLDecodeError` if one of them is no TOML.
+
+    >>> setting_differences("[train]\nsteps = 100", "[train]\nsteps = 50\nseeds = 2")
+    [('train.steps', 100, 50), ('train.seeds', None, 2)]
+    """
+    old, new = flat_settings(tomllib.loads(before)), flat_settings(tomllib.loads(after))
+    return [(name, old.get(name), new.get(name)) for name in {**new, **old} if old.get(name) != new.get(name)]
+
+
+def flat_settings(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the settings of nested tables by their paths.
+
+    >>> flat_settings({"train": {"steps": 50}})
+    {'train.steps': 50}
+    """
     found: dict[str, Any] = {}
-    for key, value in table.items():
+    for key, value in tables.items():
         name = f"{prefix}{key}"
-        found.update(_flat(value, f"{name}.") if isinstance(value, dict) else {name: value})
+        found.update(flat_settings(value, f"{name}.") if isinstance(value, dict) else {name: value})
     return found
 
 
-def _shown(settings: Mapping[str, Any], name: str) -> str:
-    if name not in settings:
+def _shown(value: object) -> str:
+    if value is None:  # which TOML does not have
         return "not set"
-    text = json.dumps(settings[name], ensure_ascii=False, default=str)
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -57,6 +57,12 @@ def write_results(
     (folder / "work.json").write_text(json.dumps(asdict(work)), encoding="utf-8")
 
 
+def losses_of(folder: Path) -> tuple[float, ...]:
+    """Return the losses of the updates of a finished job; none where nothing was trained."""
+    path = folder / "training.json"
+    return tuple(json.loads(path.read_text(encoding="utf-8"))["losses"]) if path.is_file() else ()
+
+
 def read_results(folder: Path, kind: type[R]) -> tuple[R, Work]:
     """Return what a finished job found, as the dataclass that it left, and what it cost."""
     work = json.loads((folder / "work.json").read_text(encoding="utf-8"))

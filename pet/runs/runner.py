@@ -55,6 +55,15 @@ class JobRunner:
         before = self.shared if self.unadapted is None else self.unadapted
         return replace(self, shared={**self.shared, **parts}, unadapted=before)
 
+    def on_data(self, digest: str) -> "JobRunner":
+        """Return a runner whose jobs are named by other data; both keep one journal."""
+
+        def renamed(shared: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {**shared, "base": {**shared["base"], "data": digest}}
+
+        unadapted = None if self.unadapted is None else renamed(self.unadapted)
+        return replace(self, shared=renamed(self.shared), unadapted=unadapted)
+
     @property
     def apart(self) -> "JobRunner":
         """The runner of jobs that do not read with the voters' model: those of an encoder."""

@@ -46,7 +46,10 @@ AutoOrNot = Annotated[
 ]
 """Whether something is done; with "auto" it depends."""
 
-Texts = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+AsList = BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+"""One name alone is a list, too."""
+
+Texts = Annotated[tuple[str, ...], AsList]
 """A list of texts; one alone is a list, too."""
 
 

@@ -16,6 +16,7 @@ from pet.settings.run import EnsembleSettings, IpetSettings, RefineSettings, Run
 from pet.settings.task import DataSettings, EncoderSettings, ModelSettings, PromptSettings, TaskSettings
 from pet.settings.toml import absolute, merged, overrides_as_tables, read_toml
 from pet.settings.training import DistillSettings, TrainSettings
+from pet.settings.votes import VotesTables
 
 
 class RunConfig(SettingsFile):
@@ -37,13 +38,14 @@ class RunConfig(SettingsFile):
     ipet: IpetSettings = IpetSettings()
     distill: DistillSettings = DistillSettings()
     run: RunSettings = RunSettings()
+    votes: VotesTables = ()
 
     @classmethod
     def from_toml(cls, path: str | Path, overrides: Sequence[str] = ()) -> "RunConfig":
         """Read a pipeline file, or a ready-made pipeline by its name; `overrides` are ``"section.key=value"`` and win.
 
-        Relative paths in `[data]`, `[prompts] registry`, `[model]` and `[distill]` are resolved against the file's
-        folder; those given as overrides are relative to the working directory.
+        Relative paths in `[data]`, `[[votes]]`, `[prompts] registry`, `[model]` and `[distill]` are resolved against
+        the file's folder; those given as overrides are relative to the working directory.
 
         Raises `ConfigError` if the file is missing or no TOML, or a key or value is not known.
         """

@@ -24,13 +24,21 @@ class StartSettings(Section):
     """
 
     model: ModelName | None = None
+    """Any masked language model, or an encoder without a head for it."""
     revision: str | None = None
+    """The revision of a hub id."""
     trim_vocab: PositiveInt | None = None
+    """Keep so many pieces of the vocabulary, those that the text needs."""
     from_scratch: Annotated[str, AfterValidator(_check_shape)] | None = None
+    """Layers x hidden size of a model that begins at random."""
     shape: Literal["bert", "modernbert"] = "bert"
+    """The architecture of a model from scratch."""
     tokenizer: Literal["wordpiece", "bpe"] = "wordpiece"
+    """Its kind of tokenizer."""
     lowercase: bool = True
+    """Whether it reads all text in lower case."""
     vocab_size: PositiveInt = 16_000
+    """The pieces of that tokenizer."""
 
     @model_validator(mode="after")
     def _at_most_one_start(self) -> Self:
@@ -51,11 +59,17 @@ class TextSettings(Section):
     """
 
     files: Texts = ()
+    """What is read: `[NAME=]FILE[:SHARE]`."""
     valid: str | None = None
+    """Held-out text, which is measured on."""
     columns: Texts = ()
+    """The columns of a table that hold documents."""
     shares: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]] = Field(default_factory=dict)
+    """The part of the tokens seen that a source has, by name."""
     length: Length = 128
+    """The most tokens of a row."""
     valid_tokens: PositiveInt = 32_768
+    """So many tokens of the held-out text are measured on."""
 
 
 class MaskingSettings(Section):
@@ -65,9 +79,13 @@ class MaskingSettings(Section):
     """
 
     rate: MaskRate = 0.2
+    """The part of the tokens that is to be told."""
     masked: Annotated[float, Field(ge=0.0, le=1.0)] = 0.8
+    """The part of these that is masked."""
     random: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    """The part of these that is drawn at random; the rest is kept."""
     keep_embeddings: Annotated[float, Field(ge=0.0)] = 0.0
+    """The weight of keeping the sentence embeddings of the start."""
 
     @model_validator(mode="after")
     def _shares_fit(self) -> Self:
@@ -80,8 +98,11 @@ class LimitSettings(Section):
     """How long: the first limit that is reached ends the training, and the learning rate has come down by then."""
 
     steps: PositiveInt | None = None
+    """Stop after so many updates."""
     tokens: PositiveInt | None = None
+    """Stop after so many tokens."""
     minutes: PositiveFloat | None = None
+    """Stop after so many minutes, those before a kill included."""
 
     @property
     def is_limited(self) -> bool:
@@ -98,15 +119,25 @@ class UpdateSettings(LimitSettings):
     """
 
     batch_size: PositiveInt = 32
+    """Rows of full length per update."""
     accumulation: PositiveInt = 1
+    """The parts in which a batch is computed."""
     learning_rate: PositiveFloat | None = None
+    """The highest learning rate; unset: it follows from the start."""
     head_learning_rate: PositiveFloat | None = None
+    """That of the masked-LM head; unset: it follows from the start."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    """The weight decay of AdamW."""
     beta2: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.98
+    """The second coefficient of AdamW."""
     warmup: Share = 0.06
+    """The part of the training over which the learning rate rises."""
     final: Annotated[float, Field(ge=0.0, le=1.0)] = 0.03
+    """The learning rate at the end, as a part of the highest."""
     max_grad_norm: PositiveFloat = 1.0
+    """The largest norm of a gradient, which is scaled down to it."""
     dropout: bool = False
+    """Whether the model's dropout is on."""
 
     _divided = model_validator(mode="after")(accumulation_divides)
 
@@ -119,9 +150,13 @@ class OutputSettings(Section):
     """
 
     dtype: Literal["fp32", "fp16"] = "fp32"
+    """The type of the weights in the file."""
     trained_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """The part of the trained weights in their mean with those of the start."""
     measurements: PositiveInt = 10
+    """How often is measured in all."""
     checkpoint_minutes: Annotated[float, Field(ge=0.0)] = 0.5
+    """Minutes between checkpoints."""
 
 
 class AdaptSettings(LimitSettings):
@@ -136,6 +171,10 @@ class AdaptSettings(LimitSettings):
     """
 
     method: Literal["none", "mlm", "pcp"] = "none"
+    """Whether the model reads the pool first: its texts, or the patterns filled with them."""
     batch_size: PositiveInt = 16
+    """Rows of `model.max_length` per update, or as many tokens."""
     learning_rate: PositiveFloat = 1e-4
+    """The highest learning rate."""
     rate: MaskRate = 0.15
+    """The part of the tokens that is to be told."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from pet.settings.base import AutoOrNot, CountOrAuto, PositiveInt, Section
+from pet.settings.base import AsList, AutoOrNot, CountOrAuto, PositiveInt, Section
 from pet.settings.task import Label
 
 
@@ -17,9 +17,15 @@ class EnsembleSettings(Section):
     """
 
     mean: Literal["calibrated", "raw"] = "calibrated"
+    """What is averaged: log-probabilities by temperatures, or raw scores (the paper's)."""
     weighting: Literal["auto", "uniform", "accuracy", "agreement"] = "auto"
+    """What the weight of a voter, or of a family of them, goes by."""
     calibration: Literal["auto", "none", "batch", "contextual"] = "auto"
+    """What is taken off of a voter's scores: nothing, its mean over the pool, or over inputs without content;
+    "auto": "batch" for untrained voters.
+    """
     prior: Literal["none", "labels", "uniform"] | dict[Label, float] = "none"
+    """The label ratio that the mean prediction is matched to."""
 
     @field_validator("prior", mode="before")
     @classmethod
@@ -43,7 +49,9 @@ class RefineSettings(Section):
     """
 
     method: Literal["auto", "graph", "none"] = "auto"
+    """Whether labels are smoothed over neighbours."""
     neighbours: PositiveInt | None = None
+    """How many neighbours a row has; unset: it follows from the rows and labels."""
 
 
 class IpetSettings(Section):
@@ -57,23 +65,38 @@ class IpetSettings(Section):
     """
 
     generations: CountOrAuto = 1
+    """Ensembles to train, one after the other; "auto": until the training sets have about 1,000 rows."""
     growth: Annotated[float, Field(gt=1.0)] = 5.0
+    """By how much the training sets grow from one generation to the next (d of the paper)."""
     share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
+    """The part of the other voters that labels a voter's next set (lambda of the paper)."""
     confidence: Literal["probability", "margin", "consensus", "neighbourhood"] = "consensus"
+    """What the rows of the next sets are drawn by; "probability" is the paper's."""
     ratio: Literal["labels", "predicted"] = "predicted"
+    """The label ratio of the sets."""
     cap: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    """The most that is drawn, as a part of the rows that have a label."""
     first_rows: PositiveInt = 100
+    """Rows of the first sets where no row is labeled, all labels together."""
     subset: bool = True
+    """Whether all generations but the last label only a part of a large pool, 4 times what is drawn from it."""
     held_out: AutoOrNot = "auto"
+    """Whether gold rows are held out of the sets of patterns; "auto": where generations, temperatures or weights
+    need them.
+    """
     accept_all: bool = False
+    """Whether generations are kept that the guard rails would reject."""
 
 
 class PlaceSettings(Section):
     """The seed and the machine: all of `[run]` in a recipe."""
 
     seed: Annotated[int, Field(ge=0)] = 42
+    """All that is drawn at random follows from it."""
     device: str = "auto"
+    """What to compute on, such as "cpu" or "cuda"; "auto": a GPU where there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """What is computed in; "auto": bfloat16 where the processor multiplies it and the labels stay the same."""
 
 
 class RunSettings(PlaceSettings):
@@ -85,5 +108,10 @@ class RunSettings(PlaceSettings):
     """
 
     baseline: AutoOrNot = "auto"
+    """Whether a supervised baseline and untrained patterns are measured too."""
     keep_models: bool = False
+    """Whether the weights of every trained voter are kept."""
     workers: CountOrAuto = "auto"
+    """How many processes do voters side by side."""
+    report_to: Annotated[tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...], AsList] = ()
+    """Trackers that get losses and figures, and no text."""

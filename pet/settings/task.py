@@ -2,9 +2,9 @@
 
 import re
 import unicodedata
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from pet.settings.base import PositiveInt, Section, Texts, expecting
 
@@ -52,6 +52,18 @@ Label = Annotated[
     str, BeforeValidator(lambda value: label_word(value) if isinstance(value, str | int | float) else value)
 ]
 
+
+def _keeps_ascii(encoding: str) -> bool:
+    try:
+        return _MARKS.encode(encoding) == _MARKS.encode("ascii")
+    except LookupError:
+        return False
+
+
+_MARKS = '\r\n\t,;"{}az09'
+_check_encoding = expecting(
+    'an encoding that Python knows and that has ASCII as it is, such as "cp1252" or "utf-8"', _keeps_ascii
+)
 _check_description = expecting(
     'a text that says what the label is about, such as "invoices, charges, refunds"',
     lambda text: any(map(str.isalpha, text)),
@@ -65,11 +77,17 @@ class TaskSettings(Section):
     """
 
     name: Annotated[str, AfterValidator(_check_name)] = "task"
+    """The name of the task, and of the folder of a run from Python that is given none."""
     labels: tuple[Label, ...] = ()
+    """The labels, in the order of all probabilities; empty: those of the train file, else of the verbalizer."""
     fields: dict[str, str] = Field(default_factory=dict)
+    """Which column holds which text: `text`, or `text_a` and `text_b`, or what the patterns call them."""
     descriptions: dict[Label, Annotated[str, AfterValidator(_check_description)]] = Field(default_factory=dict)
+    """What a label is about, in a few words; voters learn from it beside the rows."""
     label_column: str = "label"
+    """The column of the labels."""
     id_column: str = "id"
+    """The column of the ids; rows without one are numbered."""
 
     @field_validator("fields")
     @classmethod
@@ -87,33 +105,81 @@ class TaskSettings(Section):
 
 
 class DataSettings(Section):
-    """`[data]`: the files, or hub data sets such as ``"owner/name:split"``."""
+    """`[data]`: the files, or hub data sets such as ``"owner/name:split"``.
+
+    `rows` stands for both `train` and `unlabeled`: of its rows those without a label are the unlabeled ones. Files that
+    are text have the `encoding`.
+    """
+
+    SOURCES: ClassVar = ("train", "unlabeled", "rows", "test")
 
     train: str | None = None
+    """The labeled rows."""
     unlabeled: str | None = None
+    """The pool: the rows to label."""
+    rows: str | None = None
+    """One file of both: of its rows those without a label are the unlabeled ones."""
     test: str | None = None
+    """Labeled rows that are only ever measured on."""
+    encoding: Annotated[str, AfterValidator(_check_encoding)] = "utf-8"
+    """The encoding of the files, where they are text."""
     examples_per_label: PositiveInt | None = None
+    """So many rows of each label are drawn from a larger train file."""
     max_unlabeled: PositiveInt | None = None
+    """The most rows of the pool, drawn at random."""
     max_test: PositiveInt | None = None
+    """The most test rows, drawn at random."""
+    reviewed: Texts = ()
+    """Files of labels that people have given to rows of the run, such as its `review.csv`; they count as gold rows."""
     on_bad_row: Literal["error", "skip"] = "error"
+    """A row without text or with an unknown label is an error, or is left out and told of."""
 
     def sources(self) -> tuple[str, ...]:
         """Return the files and data sets that are named."""
-        return tuple(source for source in (self.train, self.unlabeled, self.test) if source)
+        return tuple(source for name in self.SOURCES if (source := getattr(self, name)))
 
-    @field_validator("train", "unlabeled", "test", mode="before")
+    @property
+    def labeled(self) -> str | None:
+        """Where the labeled rows are, if there is such a source."""
+        return self.rows or self.train
+
+    @model_validator(mode="after")
+    def _rows_stand_alone(self) -> Self:
+        if self.rows and (others := [name for name in ("train", "unlabeled") if getattr(self, name)]):
+            raise ValueError(
+                f"rows is one source of labeled and unlabeled rows, and {' and '.join(others)} stands beside it: "
+                "name either rows, or train and unlabeled"
+            )
+        return self
+
+    @field_validator(*SOURCES, mode="before")
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         return None if isinstance(value, str) and not value.strip() else value
 
 
 class PromptSettings(Section):
-    """`[prompts]`: which patterns, and the words of the labels (default: the label names)."""
+    """`[prompts]`: which patterns, and the words of the labels (default: the label names).
+
+    The words are those of a `verbalizer`, or stand in `words`.
+    """
 
     patterns: Texts = ()
+    """Names, globs such as "topic/*", or templates themselves."""
     verbalizer: str | None = None
+    """The table of label words; unset: the label names are the words."""
+    words: dict[Label, Texts] = Field(default_factory=dict)
+    """The words of each label, written down here in the place of a verbalizer."""
     registry: Texts = ()
+    """Folders with `patterns/` or `verbalizers/` of your own."""
     multi_token: bool = False
+    """Whether a label word may be longer than one token of the model."""
+
+    @model_validator(mode="after")
+    def _words_stand_once(self) -> Self:
+        if self.words and self.verbalizer:
+            raise ValueError(f"words stand beside the verbalizer {self.verbalizer}: name either")
+        return self
 
 
 class EncoderSettings(Section):
@@ -123,7 +189,9 @@ class EncoderSettings(Section):
     """
 
     name: ModelName = "e5-small"
+    """A bundled name, a folder of sentence-transformers, a hub id, or "none"."""
     revision: str | None = None
+    """The revision of a hub id."""
 
     @property
     def wanted(self) -> bool:
@@ -135,6 +203,10 @@ class ModelSettings(Section):
     """`[model]`: the masked language model: a bundled name, a folder, or a hub id."""
 
     name: ModelName = "pet-mini"
+    """A bundled name, a folder, or a hub id."""
     revision: str | None = None
+    """The revision of a hub id."""
     max_length: Annotated[int, Field(ge=8)] = 256
+    """The most tokens of a row, pattern included."""
     truncation: Literal["tail", "head+tail"] = "tail"
+    """What of a longer text is kept: its beginning, or its beginning and its end."""

@@ -10,7 +10,7 @@ from typing import Any
 from pet.errors import ConfigError
 from pet.library import bundled_models
 
-DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt", ".json", ".parquet")
+DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt", ".json", ".parquet", ".xlsx")
 """How a file of rows ends, perhaps with ``.gz`` behind it; any other name may be that of a hub data set."""
 
 
@@ -37,8 +37,14 @@ def absolute(tables: Mapping[str, Any], base: Path) -> dict[str, Any]:
     for section, (keys, placed) in _PATHS.items():
         table = found.get(section)
         if isinstance(table, Mapping):
-            found[section] = {**table, **{key: _each(placed, table[key], base) for key in keys if key in table}}
+            found[section] = _placed(table, keys, placed, base)
+        elif isinstance(table, list | tuple):  # several tables of one name
+            found[section] = [_placed(one, keys, placed, base) if isinstance(one, Mapping) else one for one in table]
     return found
+
+
+def _placed(table: Mapping[str, Any], keys: Sequence[str], placed: Callable[[str, Path], str], base: Path) -> Any:
+    return {**table, **{key: _each(placed, table[key], base) for key in keys if key in table}}
 
 
 def _each(placed: Callable[[str, Path], str], value: Any, base: Path) -> Any:
@@ -101,7 +107,8 @@ def _model(value: str, base: Path) -> str:
 
 
 _PATHS: Mapping[str, tuple[Sequence[str], Callable[[str, Path], str]]] = {
-    "data": (("train", "unlabeled", "test"), _rows),
+    "data": (("train", "unlabeled", "rows", "test", "reviewed"), _rows),
+    "votes": (("file",), _path),
     "prompts": (("registry",), _path),
     "model": (("name",), _model),
     "encoder": (("name",), _model),

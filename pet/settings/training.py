@@ -41,13 +41,21 @@ class OptimizerSettings(Section):
     """What every training shares. `steps` are optimizer updates; None is derived from the model's size."""
 
     steps: Steps | None = None
+    """Optimizer updates, the most where training ends by itself; unset: it follows from the model's size."""
     batch_size: PositiveInt = 16
+    """Rows per update."""
     accumulation: PositiveInt = 1
+    """The parts in which a batch is computed: more of them take less memory."""
     learning_rate: PositiveFloat | None = None
+    """Of the weights; unset: it follows from the model and the variant."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    """The weight decay of AdamW."""
     warmup: Share = 0.1
+    """The part of the steps over which the learning rate rises."""
     max_grad_norm: PositiveFloat = 1.0
+    """The largest norm of a gradient, which is scaled down to it."""
     gradient_checkpointing: bool = False
+    """Whether activations are computed twice: less memory, more time."""
 
     _divided = model_validator(mode="after")(accumulation_divides)
 
@@ -72,13 +80,21 @@ class VoterSettings(VariantSettings):
     """
 
     name: Annotated[str, AfterValidator(_check_name)] = ""
+    """Tells tables of one preset apart."""
     learner: Learner = "pvp"
+    """A voter that reads patterns, or one on the vectors of an encoder."""
     model: ModelName | None = None
+    """The encoder of a voter on vectors; unset: that of `[encoder]`."""
     patterns: Texts = ()
+    """The patterns of these voters; empty: all."""
     steps: Steps | None = None
+    """As in `[train]`."""
     learning_rate: PositiveFloat | None = None
+    """As in `[train]`."""
     auxiliary_mlm: Share = 0.0
+    """As in `[train]`."""
     gradient_checkpointing: bool = False
+    """As in `[train]`."""
 
     @model_validator(mode="after")
     def _fits_its_learner(self) -> Self:
@@ -107,13 +123,21 @@ class TrainSettings(OptimizerSettings, VariantSettings):
     """
 
     preset: Annotated[str, BeforeValidator(_check_fast_or_preset)] = "pet"
+    """What of a voter trains, by name; "fast": no patterns at all."""
     seeds: PositiveInt = 1
+    """Voters per pattern."""
     embedding: bool = True
+    """Whether a voter on the encoder's vectors votes."""
     contrastive: AutoOrNot = "auto"
+    """Whether one on the vectors of a tuned copy of the encoder votes in its place."""
     auxiliary_mlm: Share = 0.0
+    """The weight alpha of the loss on masked words, beside 1 - alpha (2001.07676, section 3.1); 0: none."""
     descriptions: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
+    """The weight of the loss on rows made of the labels' descriptions; 0: none."""
     stop_loss: Annotated[float, Field(ge=0.0)] = 0.1
+    """Training ends once the mean loss of a pass over the rows is below it; 0: never."""
     voters: tuple[VoterSettings, ...] = ()
+    """Tables `[[train.voters]]`, which mix variants."""
 
     @property
     def is_fast(self) -> bool:
@@ -182,6 +206,10 @@ class DistillSettings(OptimizerSettings):
     """
 
     model: ModelName = "auto"
+    """What the classifier starts from."""
     size: StudentSize = "auto"
+    """How much of it is the classifier, and what of it trains."""
     temperature: PositiveFloat = 2.0
+    """By which the soft labels are softened, as in the paper."""
     gold_rows: bool = True
+    """Whether the labeled rows are learned too."""

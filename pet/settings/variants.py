@@ -64,22 +64,39 @@ class VariantSettings(Section):
     """
 
     preset: Annotated[str, BeforeValidator(_check_preset)] = "pet"
+    """A named point on the axes below."""
     input: Input | None = None
+    """What becomes of the template's words."""
     prompt_encoder: PromptEncoderKind | None = None
+    """What virtual tokens pass through before the model reads them."""
     weights: Weights | None = None
+    """Which weights of the model train, or what is added to it."""
     output: Output | None = None
+    """What scores a label at the mask."""
     loss: Loss | None = None
+    """The loss: cross-entropy over the labels, or ADAPET's."""
     prompt_learning_rate: Annotated[float, Field(ge=0.0)] | None = None
+    """The learning rate of virtual tokens, their encoder and label vectors; unset: that of the variant."""
     virtual_tokens: Annotated[int, Field(ge=1, le=MOST_VIRTUAL_TOKENS)] = 5
+    """How many stand in front with `input = "prepend"`."""
     init: Literal["uniform", "normal", "vocab", "label_words"] = "vocab"
+    """How free vectors start that do not say it themselves."""
     rank: PositiveInt = 8
+    """The rank of LoRA."""
     adapter_reduction: PositiveInt = 16
+    """The hidden size divided by an adapter's width."""
     adapter_layout: Literal["houlsby", "pfeiffer"] = "houlsby"
+    """Where the adapters sit: after attention and feed-forward (2 a layer), or after the latter alone."""
     prefix_length: PositiveInt = 10
+    """The virtual tokens of a prefix, in every layer."""
     prefix_encoder: Literal["none", "mlp"] | None = None
+    """What a prefix passes through while it trains."""
     prefix_shifts_positions: bool = False
+    """Whether the positions of the text begin after the prefix."""
     restarts: PositiveInt | None = None
+    """Trainings from different starts, of which the one of the lowest training loss is kept."""
     peft: dict[str, Any] | None = None
+    """A configuration of the peft library, for `weights = "peft"`."""
 
     def with_preset(self) -> Self:
         """Return these settings with every part that is not set taken from the preset."""

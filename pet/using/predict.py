@@ -10,11 +10,11 @@ import numpy as np
 
 from pet.data.columns import same_column
 from pet.data.examples import Example
-from pet.data.output import Columns, OutputNames, row_pieces
+from pet.data.output import Columns, GivenColumns, row_pieces
 from pet.data.readers import ReadOptions, ReadResult, Role, is_given, read_examples
 from pet.data.rows import Rows
-from pet.data.source import parse_source
-from pet.data.streams import has_byte_order_mark
+from pet.data.source import File, parse_source
+from pet.data.tables import dialect_of
 from pet.data.writers import check_output, write_pieces
 from pet.errors import ModelError, UsageError, shown
 from pet.labeling.votes import SoftLabels
@@ -25,7 +25,7 @@ from pet.learners.students.base import Classifier, ClassifierForm
 from pet.learners.students.classifier import TextClassifier
 from pet.learners.students.sizes import load_student
 from pet.method.metrics import Evaluation, evaluate, gold_columns
-from pet.method.trial import AGREEMENT, PROBED_ROWS, tries_bfloat16
+from pet.method.trial import AGREEMENT, probed_rows, tries_bfloat16
 from pet.runs.progress import stage_progress
 from pet.settings.run import RunSettings
 from pet.using.inputs import rows_of
@@ -112,6 +112,9 @@ def model_folder(model: str | Path) -> Path:
     Raises `ModelError` if there is none.
     """
     folder = Path(model)
+    if folder.is_file():
+        what = "the graph of an exported classifier" if folder.suffix == ".onnx" else "a file"
+        raise ModelError(f"{folder} is {what}: give the folder that it lies in, {folder.parent}, or a run directory.")
     if not folder.is_dir():
         raise ModelError(f"There is no folder {folder}: give a run directory, or its model folder.")
     if (folder / "manifest.json").is_file():
@@ -170,11 +173,13 @@ def predict(
 class Labeled:
     """What was read of a file that was labeled, and how many of its rows to accept (None: not asked).
 
-    `given` says how many rows got each label.
+    `given` says how many rows got each label; `renamed` which of our columns have another name, since the file has one
+    of that name.
     """
 
     read: ReadResult
     given: Mapping[str, int]
+    renamed: Mapping[str, str]
     accepted: int | None = None
 
 
@@ -186,7 +191,7 @@ def predict_file(
     wish: Wish | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Labeled:
-    """Label every row of a file and write it with columns label, confidence and prob_<label>; return what was read.
+    """Label every row of a file: its columns as they are, and label, confidence and prob_<label>; say what was read.
 
     With a `wish` a column accept says of each row whether its label is sure enough. What is doubtful about the file, or
     about the classifier for it, is told to `say` before the work.
@@ -200,15 +205,14 @@ def predict_file(
     found = read_examples(parsed, _options(classifier, "input", on_bad_row))
     _tell(found, classifier, say)
     soft = _soft_labels(classifier, found.examples)
-    marked = has_byte_order_mark(parsed)
-    column = same_column(classifier.form.label_column, found.columns)
-    write_pieces(
-        output, lambda: prediction_pieces(found.examples, found.fields, soft, threshold, column), marked=marked
-    )
+    typed = File.at(output).suffix not in (".csv", ".tsv")
+    given = given_columns(found, classifier.form, typed)
+    write_pieces(output, lambda: prediction_pieces(found.examples, given, soft, threshold), dialect_of(parsed))
     counts = np.bincount(soft.hard(), minlength=len(soft.labels)).tolist()
     return Labeled(
         read=found,
         given=dict(zip(soft.labels, counts, strict=True)),
+        renamed={name: given.beside(name) for name in _ours(soft, threshold) if name in given.names},
         accepted=None if threshold is None else int((soft.confidence() >= threshold).sum()),
     )
 
@@ -222,33 +226,38 @@ def doubts(classifier: Classifier, rows: Sequence[Example]) -> tuple[str, ...]:
     return (f"{problem}: take one that was made of a model that reads their language",) if problem else ()
 
 
-def prediction_pieces(
-    examples: Rows,
-    columns: Mapping[str, str],
-    soft: SoftLabels,
-    threshold: float | None = None,
-    label_column: str = "label",
-) -> Iterator[Columns]:
-    """Yield id, fields and the user's columns, then label, confidence and prob_<label>, of some rows at a time.
+def given_columns(found: ReadResult, form: ClassifierForm, typed: bool) -> GivenColumns:
+    """Return the columns of a file for an output; a column of labels in which none is given leaves its place to ours.
 
-    What the input had in its `label_column` is kept as ``input_label``. With a `threshold` a column accept follows the
-    confidence.
+    Where the output is `typed`, cells that are text and mean numbers are numbers there.
     """
-    asked = [] if threshold is None else ["accept"]
-    probs = [f"prob_{label}" for label in soft.labels]
-    given = any(is_given(row.extra.get(label_column)) or row.extra.get(label_column) == [] for row in examples)
-    reserved = {"id", "label", "confidence", *asked, *probs, *(["input_label"] if given else [])}
-    names = OutputNames.of(examples, columns, reserved.__contains__).without(label_column)
+    column = same_column(form.label_column, found.columns)
+    cells = (row.extra.get(column) for row in found.examples)
+    empty = column == "label" and not any(is_given(cell) or cell == [] for cell in cells)
+    return GivenColumns.of(found, form.id_column, typed, (column,) if empty else ())
+
+
+def prediction_pieces(
+    examples: Rows, given: GivenColumns, soft: SoftLabels, threshold: float | None = None
+) -> Iterator[Columns]:
+    """Yield the user's columns, then label, confidence and prob_<label>, of some rows at a time.
+
+    With a `threshold` a column accept follows the confidence.
+    """
+    names = [given.beside(name) for name in _ours(soft, threshold)]
     for rows in row_pieces(len(examples)):
-        part = examples[rows]
         found = SoftLabels(soft.ids[rows], soft.labels, soft.probs[rows])
-        table = names.columns(part) | ({"input_label": [row.extra.get(label_column) for row in part]} if given else {})
-        table["label"] = [found.labels[k] for k in found.hard()]
         shown = found.probs.astype(np.float64).round(_DIGITS)
-        table["confidence"] = shown.max(axis=1).tolist()
+        ours = [[found.labels[k] for k in found.hard()], shown.max(axis=1).tolist()]
         if threshold is not None:
-            table["accept"] = (found.confidence() >= threshold).tolist()
-        yield table | {name: shown[:, k].tolist() for k, name in enumerate(probs)}
+            ours.append((found.confidence() >= threshold).tolist())
+        yield given.columns(examples[rows]) | dict(zip(names, [*ours, *shown.T.tolist()], strict=True))
+
+
+def _ours(soft: SoftLabels, threshold: float | None) -> list[str]:
+    """Return the columns that are added to a file."""
+    asked = [] if threshold is None else ["accept"]
+    return ["label", "confidence", *asked, *(f"prob_{label}" for label in soft.labels)]
 
 
 def _tell(found: ReadResult, classifier: Classifier, say: Callable[[str], None]) -> None:
@@ -292,6 +301,6 @@ def _settled(classifier: Classifier, rows: Rows) -> Classifier:
     if not tries_bfloat16(classifier.machine, RunSettings(), len(rows)):
         return classifier
     quick = replace(classifier, machine=replace(classifier.machine, scoring="bf16"))
-    some = rows.take(np.linspace(0, len(rows) - 1, PROBED_ROWS).astype(np.int64))
+    some = rows.take(np.linspace(0, len(rows) - 1, probed_rows(len(rows))).astype(np.int64))
     labels = [one.probabilities(some).argmax(axis=1) for one in (classifier, quick)]
     return quick if float((labels[0] == labels[1]).mean()) >= AGREEMENT else classifier

@@ -88,7 +88,9 @@ def test_run_prints_the_summary_and_the_places_on_stdout_and_messages_on_stderr(
     for name in ("pseudo_labels.parquet", "metrics.json", "model"):
         assert str(tmp_path / "run" / name) in result.stdout
     assert "transformers.pipeline(" in result.stdout
-    assert any(re.fullmatch(rf"why a row has its label  pet explain {tmp_path / 'run'} ROW_ID", line) for line in lines)
+    assert any(
+        re.fullmatch(rf"why a row has its label  pet explain {tmp_path / 'run'} unlabeled-0", line) for line in lines
+    )
     assert "warning" not in result.stdout
     assert "\x1b" not in result.stdout + result.stderr  # neither colours nor progress where nobody watches
     again = command("run", toy_pipeline, "--output-dir", tmp_path / "run")
@@ -122,14 +124,14 @@ def test_messages_about_the_data_go_to_stderr(toy_pipeline: Path, tmp_path: Path
     assert [" ".join(line.split()) for line in result.stdout.splitlines()] == [
         f"labeled data set {tmp_path / 'run' / 'pseudo_labels.parquet'}",
         f"a classifier of it pet distill {tmp_path / 'run'}",
-        f"why a row has its label pet explain {tmp_path / 'run'} ROW_ID",
+        f"why a row has its label pet explain {tmp_path / 'run'} unlabeled-0",
     ]
     assert "labels seen" in (tmp_path / "run" / "run.log").read_text()
 
 
 def test_label_writes_json_lines_too_and_distill_and_predict_go_on_from_it(toy_pipeline: Path, tmp_path: Path) -> None:
     lines = tmp_path / "labeled.jsonl"
-    result = command("label", toy_pipeline, "--output-dir", tmp_path / "run", "--jsonl", lines)
+    result = command("label", toy_pipeline, "--output-dir", tmp_path / "run", "--to", lines)
     assert result.exit_code == 0
     assert len(lines.read_text().splitlines()) == 48
     assert str(lines) in result.stdout

@@ -100,7 +100,7 @@ def _bytes_and_lines() -> dict[str, Awkward]:
         "UTF-16 of a spreadsheet": Awkward("t.csv", plain.encode("utf-16"), refused=("looks like UTF-16", "iconv")),
         "Latin-1": Awkward("t.csv", "text,label\nok,x\ncafé,y\n".encode("latin-1"), refused=("line 3", "not UTF-8")),
         "a workbook with a false name": Awkward("t.csv", b"PK\x03\x04" + bytes(40), refused=("Excel workbook",)),
-        "a workbook": Awkward("t.xlsx", b"PK\x03\x04", refused=("does not end in .csv",)),
+        "a workbook": Awkward("t.xlsx", b"PK\x03\x04", refused=("no whole Excel workbook",)),
         "packed under a false name": Awkward("t.csv", gzip.compress(plain.encode()), refused=("end in .gz",)),
         "a NUL": Awkward("t.csv", (plain + "a\0b,Sports\n").encode(), refused=("line 6", "a NUL character")),
         "nothing": Awkward("t.csv", b"", refused=("has no rows",)),

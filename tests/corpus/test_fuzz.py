@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pet.data.formats import scan_file
-from pet.data.readers import ReadOptions, read_examples
-from pet.data.rows import Rows
+from pet.data.output import GivenColumns
+from pet.data.readers import ReadOptions, ReadResult, read_examples
 from pet.data.scanned import Malformed
 from pet.data.source import File
 from pet.data.writers import write_pieces
@@ -86,12 +86,13 @@ def changed(content: bytes, kind: str, share: float, length: int, piece: bytes) 
     }[kind]
 
 
-def write_all(rows: Rows, fields: Any, folder: Path) -> None:
+def write_all(read: ReadResult, folder: Path) -> None:
     """Write rows in every format, as they are predicted and as gold rows of a labeled data set, and read them again."""
-    labels = ("Business", "Sports")
+    labels, rows, fields = ("Business", "Sports"), read.examples, read.fields
     soft = SoftLabels(rows.ids, labels, np.full((len(rows), 2), 0.5, np.float32))
     for name in ("out.csv", "out.tsv", "out.jsonl", "out.parquet"):
-        write_pieces(folder / name, lambda: prediction_pieces(rows, fields, soft))
+        columns = GivenColumns.of(read, "id", typed=name in ("out.jsonl", "out.parquet"))
+        write_pieces(folder / name, lambda columns=columns: prediction_pieces(rows, columns, soft))  # type: ignore[misc]
         written = [row for _, row in scan_file(File.at(folder / name))]
         assert len(written) == len(rows) and not any(isinstance(row, Malformed) for row in written)
     votes = [Votes("a/b+c", 0, list(rows.ids), labels, np.zeros((len(rows), 2), np.float32))]
@@ -118,4 +119,4 @@ def test_a_changed_file_is_read_or_refused_in_one_sentence(
     except DataError as error:
         assert str(error).splitlines() == [str(error)]
         return
-    write_all(found.examples, found.fields, tmp_path)
+    write_all(found, tmp_path)

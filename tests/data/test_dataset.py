@@ -267,7 +267,7 @@ def test_mapped_fields_label_and_id_columns_are_used(write: Write) -> None:
     settings = DataSettings(train=write("train.csv", rows), unlabeled=write("pool.csv", "head,lead\ne,f\n"))
     data = load_task_data(task, settings, 1)
     assert data.task.fields == ("title", "body")
-    assert data.labeled[0] == Example("r1", {"title": "a", "body": "b"}, "x")
+    assert data.labeled[0] == Example("r1", {"title": "a", "body": "b"}, "x", {"key": "r1", "topic": "x"})
 
 
 def test_a_column_of_ids_that_no_file_has_is_refused(write: Write, refused: Refused) -> None:

@@ -47,7 +47,7 @@ def test_reading_rows_stops_at_the_first_bad_one(write: Write, refused: Refused)
 
 
 def test_the_known_suffixes_are_those_promised() -> None:
-    assert set(DATA_SUFFIXES) == {".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt"}
+    assert set(DATA_SUFFIXES) == {".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt", ".xlsx"}
 
 
 # (file name, content, words of the message)
@@ -84,7 +84,8 @@ BROKEN: dict[str, tuple[str, str | bytes, list[str]]] = {
     "json-object": ("b.json", '{"rows": []}', ["list of objects"]),
     "no-parquet": ("b.parquet", b"PAR1 and then nothing of it", ["Parquet"]),
     "empty-parquet": ("b.parquet", b"", ["Parquet"]),
-    "xlsx": ("b.xlsx", b"PK", [".csv", ".parquet"]),
+    "no-workbook": ("b.xlsx", b"PK", ["no whole Excel workbook", "save it again"]),
+    "old-workbook": ("b.xls", b"\xd0\xcf", ["a spreadsheet of another kind", "save it as .xlsx"]),
     "no-suffix": ("b", "text\n", [".csv"]),
     "only-gz": ("b.gz", "text\n", [".csv"]),
     "near-suffix": ("b.jsonlines", "text\n", ["Did you mean .jsonl"]),

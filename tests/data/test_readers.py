@@ -206,7 +206,8 @@ def test_a_column_of_composed_letters_is_found_in_a_file_of_decomposed_ones(writ
     source = write("r.csv", "cate\u0301gorie,ide\u0301,te\u0301xte\nx,7,one\n")
     options = ReadOptions("train", {"text": "t\u00e9xte"}, label_column="cat\u00e9gorie", id_column="id\u00e9")
     (found,) = read_examples(source, options).examples
-    assert (found.id, found.label, found.fields, found.extra) == ("7", "x", {"text": "one"}, {})
+    assert (found.id, found.label, found.fields) == ("7", "x", {"text": "one"})
+    assert found.extra == {"cate\u0301gorie": "x", "ide\u0301": "7"}
 
 
 def test_a_cell_of_several_lines_that_is_alone_in_its_row_is_told_of(write: Write) -> None:

@@ -42,7 +42,7 @@ BAD_ROWS = {
     "null-label": ("b.jsonl", '{"text":"ok","label":1}\n{"text":"a","label":null}\n', "line 2", "no label"),
     "list-label": (
         "b.jsonl",
-        '{"text":"ok","label":1}\n{"text":"a","label":[1]}\n',
+        '{"text":"ok","label":1}\n{"text":"a","label":[1,2]}\n',
         "line 2",
         "not one word",
     ),

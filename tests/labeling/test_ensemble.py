@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pet.errors import RunError
-from pet.labeling.ensemble import agreement, combine, mean_scores, weigh
+from pet.labeling.ensemble import agreement, combine, disagreement, mean_scores, weigh
 from pet.labeling.votes import Votes
 
 IDS, LABELS = ("r1", "r2", "r3"), ("no", "yes")
@@ -67,6 +67,12 @@ def test_agreement_is_the_weighted_share_of_voters_with_that_label() -> None:
     weighted = [A, B.with_weight(2.0), C.with_weight(5.0)]
     assert agreement(weighted, hard) == pytest.approx([3 / 8, 7 / 8, 3 / 8])
     assert agreement([A] * 7, A.hard()).tolist() == [1.0, 1.0, 1.0]  # exactly, whatever the rounding of sevenths
+
+
+def test_two_groups_disagree_on_a_share_of_rows_whatever_their_weights_are() -> None:
+    one = [voter("a", [[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]]), voter("b", [[0.0, 1.0]] * 3)]  # together: 0, 1, 0
+    other = [voter("c", [[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]], weight=0.0)]
+    assert disagreement(one, other) == pytest.approx(1 / 3)
 
 
 def test_uniform_weights_are_equal_whatever_they_were() -> None:

@@ -9,12 +9,14 @@ import pytest
 
 from pet.data.dataset import TaskData
 from pet.data.examples import Example, Task
+from pet.data.outside import OutsideVotes
 from pet.data.rows import Rows
 from pet.labeling.calibration import USUAL_TEMPERATURE, fitted_temperature
 from pet.labeling.stacking import family_weights
 from pet.labeling.votes import log_softmax, softmax
 from pet.learners.models.sources import ModelSource
 from pet.learners.voters.embedding import AnySpec, EmbeddingSpec
+from pet.learners.voters.outside import OutsideSpec
 from pet.learners.voters.spec import VoterSpec
 from pet.method.ensemble import EMBEDDINGS, PATTERNS, Rules, calibrate, family_of, weigh
 from pet.method.generation import Ensemble
@@ -150,7 +152,57 @@ def test_one_family_alone_has_equal_weights() -> None:
 
 
 def test_families_that_are_worth_nothing_count_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pet.method.ensemble.family_weights", lambda means, _gold: np.zeros(len(means)))
+    monkeypatch.setattr("pet.method.ensemble.family_weights", lambda means, *_: np.zeros(len(means)))
     found = together([FIRST, replace(SECOND, spec=VECTORS)], rules_of(AUTO))
     assert found.weights.tolist() == [0.5, 0.5]
     assert found.votes[0].scores.tolist() == FIRST.pool.tolist()
+
+
+def outside_spec(labeled: Any, right: int = 0, soft: bool = False) -> OutsideSpec:
+    return OutsideSpec(OutsideVotes("llm", "llm.csv", soft, np.asarray(labeled), NONE, NONE, right))
+
+
+NAN = float("nan")
+LLM = outside_spec([[1.0, 0.0], [NAN, NAN]])
+SAID = np.log([[0.2, 0.8], [NAN, NAN]])
+
+
+def test_outside_votes_add_to_the_rows_that_they_are_on_and_leave_the_others_as_they_were() -> None:
+    rules = rules_of(EnsembleSettings(), [[False, False], [False, False]])
+    alone = together([FIRST], rules_of(EnsembleSettings(), [[False, False]]))
+    votes = replace(scores_of(LLM, SAID, test=[[NAN, NAN], [NAN, NAN]]), accuracy=0.8)
+    found = together([FIRST, votes], rules)
+    # One family by itself counts once, and outside votes beside it 1 / sqrt(2): no gold row tells more.
+    assert found.mean.probs[1] == pytest.approx(softmax(log_softmax(FIRST.pool))[1], abs=1e-6)
+    expected = softmax(log_softmax(FIRST.pool) + np.sqrt(0.5) * np.nan_to_num(SAID))[0]
+    assert found.mean.probs[0] == pytest.approx(expected, abs=1e-6)
+    assert found.on_test() == pytest.approx(alone.on_test(), abs=1e-6)
+    assert [vote.family for vote in found.votes] == [PATTERNS, "outside+llm"]
+    assert found.votes[1].hard().tolist() == [1, -1]
+
+
+def test_outside_votes_weigh_more_where_gold_rows_say_that_they_are_right() -> None:
+    gold, held = np.zeros(40, np.int64), [[True] * 40] * 2
+    own = scores_of(A, FIRST.pool, np.tile([0.0, 0.1], (40, 1)))
+    rules = rules_of(EnsembleSettings(), held, gold)
+    weights = [
+        together([own, scores_of(LLM, SAID, np.tile(np.log(row), (40, 1)))], rules).weights[1]
+        for row in ([0.8, 0.2], [0.2, 0.8], [NAN, NAN])
+    ]
+    assert weights[0] > weights[2] > weights[1]
+
+
+def test_labels_from_outside_have_no_temperature_and_probabilities_do() -> None:
+    gold, held = np.zeros(40, np.int64), [[True] * 40]
+    sure = scores_of(LLM, SAID, np.tile(np.log([0.8, 0.2]), (40, 1)))
+    (as_it_is,) = calibrate([replace(sure, accuracy=0.8)], rules_of(EnsembleSettings(), held, gold))
+    (surer,) = calibrate([sure], rules_of(EnsembleSettings(), held, gold))
+    assert np.array_equal(as_it_is.pool, sure.pool, equal_nan=True)
+    assert surer.pool[0, 1] > sure.pool[0, 1] and np.isnan(surer.pool[1]).all()
+
+
+@pytest.mark.parametrize("weighting", ["uniform", "auto"])
+def test_a_row_that_only_weightless_voters_are_on_is_undecided(weighting: Any) -> None:
+    settings = EnsembleSettings(weighting=weighting)
+    found = together([scores_of(A, FIRST.pool), scores_of(LLM, SAID)], rules_of(settings, [[False, False]] * 2))
+    assert np.isfinite(found.mean.probs).all()

@@ -1,6 +1,5 @@
 """`pseudo_labels.parquet`: its columns, whose names win, and reading it again after a person has worked in it."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 
 from pet.data import output
 from pet.data.examples import Example
-from pet.data.output import export_jsonl
 from pet.data.rows import Rows
 from pet.data.writers import write_pieces, write_table
 from pet.errors import DataError
@@ -188,13 +186,6 @@ def test_pieces_together_are_the_whole(tmp_path: Path, monkeypatch: pytest.Monke
     assert not differs(tmp_path / "pieces.parquet", lambda: iter([columns]))
     found = read_labeled_rows(tmp_path / "pieces.parquet", {"text": "text"}, LABELS)
     assert found.examples == read_labeled_rows(whole, {"text": "text"}, LABELS).examples
-
-
-def test_json_lines_hold_the_same_rows(tmp_path: Path) -> None:
-    export_jsonl(write(tmp_path), tmp_path / "out.jsonl")
-    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [line["label"] for line in lines] == ["yes", "yes", "no"]
-    assert list(lines[0]) == list(columns_of())
 
 
 def test_sample_lines_show_rows_of_the_pool_only_and_cut_long_texts(tmp_path: Path) -> None:

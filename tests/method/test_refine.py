@@ -190,3 +190,15 @@ def test_one_row_per_label_and_a_pool_of_two_have_one_neighbour(toy: Toy) -> Non
     found = toy.refine(part, toy.refinement(method="graph"), rows)
     assert found.graph is not None and found.graph.places.tolist() == [[1], [0]]
     assert np.isfinite(found.soft.probs).all() and np.isfinite(found.on_test()).all()
+
+
+def test_labels_are_no_surer_than_the_two_families_agree(toy: Toy) -> None:
+    ensemble, how = toy.ensemble(), toy.refinement()
+    patterns, vectors = (
+        replace(vote, family=family) for vote, family in zip(ensemble.votes, ("patterns", "embeddings"), strict=True)
+    )
+    agreed = toy.refine(replace(ensemble, votes=(patterns, vectors)), how).soft
+    other = replace(vectors, scores=np.concatenate([vectors.scores[:30], vectors.scores[30:, ::-1]]))
+    differing = toy.refine(replace(ensemble, votes=(patterns, other)), how).soft
+    assert differing.confidence().mean() < agreed.confidence().mean()
+    assert (differing.hard() == agreed.hard()).all()

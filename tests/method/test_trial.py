@@ -33,7 +33,7 @@ def tried(toy_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         differing: int = 0,
         seconds: tuple[float, float] = (1.0, 1.0),
         threads: int = 2,
-        times: float = 0.0,
+        anyway: bool = True,
     ) -> tuple[Trial, list[str], list[str]]:
         scored: list[str] = []
 
@@ -48,7 +48,9 @@ def tried(toy_pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
         monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
         monkeypatch.setattr(trial, "scoring_seconds", lambda *given: seconds[given[2] - 1])
-        monkeypatch.setattr(trial, "SCORED_TIMES", times)
+        if anyway:
+            monkeypatch.setattr(trial, "PROBED_SHARE", 1)
+            monkeypatch.setattr(trial, "FEWEST_PROBED", 0)
         monkeypatch.setattr(trial, "free_memory", lambda _: 64e9)
         monkeypatch.setattr(PvpVoter, "scores", scores)
         plan, log = prepare(config), ToyLog()
@@ -81,7 +83,7 @@ def test_where_it_does_not_the_run_says_so(tried: Tried) -> None:
 
 
 def test_few_rows_are_scored_in_float32_without_a_trial(tried: Tried) -> None:
-    found, said, scored = tried(times=3.0, threads=1)
+    found, said, scored = tried(anyway=False, threads=1)
     assert (found.scoring, said, scored) == ("fp32", [], [])
 
 

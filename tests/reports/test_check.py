@@ -55,6 +55,19 @@ def test_each_pattern_is_shown_on_a_real_row_as_the_model_reads_it(toy_pipeline:
     assert report_lines(report)[0] == "12 labeled ('Sports' 4, 'Business' 4, 'Tech' 4), 36 unlabeled, 12 test rows"
 
 
+def test_labels_that_are_numbers_want_words(toy_pipeline: Path) -> None:
+    words = 'prompts.words={Sports = "1", Business = "2", Tech = ["3"]}'
+    report = checked(toy_pipeline, "prompts.verbalizer=", words, "prompts.multi_token=true")
+    assert any("Sports, Business, Tech are numbers" in message for message in report.messages)
+    assert not any("larger model" in advice for advice in report.advice)
+    words = words.replace("1", "sports").replace("2", "business").replace("3", "tech")
+    report = checked(toy_pipeline, "prompts.verbalizer=", words)
+    assert report.problems == report.messages == ()
+    assert report.patterns[0].name == "toy/colon+words"
+    with pytest.raises(pet.errors.ConfigError, match="words stand beside the verbalizer toy/words: name either"):
+        checked(toy_pipeline, words)
+
+
 @pytest.mark.parametrize(("precision", "scored"), [("auto", "fp32"), ("bf16", "bf16")])
 def test_it_scores_as_a_run_does_before_its_trial(
     toy_pipeline: Path, monkeypatch: pytest.MonkeyPatch, precision: str, scored: str

@@ -79,7 +79,11 @@ def test_what_a_job_keeps_goes_once_it_is_done_and_a_short_one_keeps_nothing(
     with pytest.raises(KeyboardInterrupt):
         store.run(JOB, stopped)
     assert [path.name for path in tmp_path.iterdir()] == [f"unfinished-{JOB.key}"] and not store.finished()
-    store.run(JOB, lambda folder: (folder / "found").write_text(str(next_piece("training").latest() is not None)))
+
+    def looking(folder: Path) -> None:
+        (folder / "found").write_text(str(next_piece("training").latest() is not None))
+
+    store.run(JOB, looking)
     assert [path.name for path in tmp_path.iterdir()] == [JOB.key]
     assert (tmp_path / JOB.key / "found").read_text() == "True"
 

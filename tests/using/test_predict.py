@@ -103,7 +103,7 @@ def test_files_of_every_kind_keep_their_columns(
     for output in (tmp_path / "out.jsonl", tmp_path / "out.csv", tmp_path / "out.tsv", tmp_path / "out.parquet"):
         predict_file(finished.directory, str(source), output)
         found = read_output(output)
-        kept = ["id", "text"] if suffix == ".txt" else ["id", "text", "shelf"]
+        kept = ["id", "text"] if suffix == ".txt" else ["id", "shelf", "text"]
         assert list(found[0]) == [*kept, "label", "confidence", *(f"prob_{name}" for name in LABELS)]
         assert [row["text"] for row in found] == [row["text"] for row in rows]
         assert [row["label"] for row in found] == [one.label for one in expected]
@@ -112,7 +112,8 @@ def test_files_of_every_kind_keep_their_columns(
         )
         if suffix != ".txt":
             assert [row["id"] for row in found] == [row["id"] for row in rows]
-            assert [int(row["shelf"]) for row in found] == [row["shelf"] for row in rows]
+            kind = str if output.suffix in (".csv", ".tsv") else int
+            assert [row["shelf"] for row in found] == [kind(row["shelf"]) for row in rows]
 
 
 def test_a_table_with_a_byte_order_mark_gives_one_with_it(finished: pet.RunResult, tmp_path: Path) -> None:
@@ -127,23 +128,45 @@ def test_a_table_with_a_byte_order_mark_gives_one_with_it(finished: pet.RunResul
             assert found.startswith(b"{" if name == "out.jsonl" else mark + b"id")
 
 
-def test_labels_and_names_of_ours_in_the_input_are_kept_aside(
+def test_columns_of_the_input_keep_their_names_and_ours_give_way(
     finished: pet.RunResult, tmp_path: Path, rows: list[dict[str, Any]]
 ) -> None:
     given = [{**row, "confidence": "sure", "prob_Tech": "high", "prob_other": "x"} for row in rows]
     source = write_rows(tmp_path / "in.jsonl", given)
-    predict_file(finished.directory, str(source), tmp_path / "out.jsonl")
+    found = predict_file(finished.directory, str(source), tmp_path / "out.jsonl")
     first = read_output(tmp_path / "out.jsonl")[0]
-    assert first["input_label"] == rows[0]["label"]
-    assert (first["input_confidence"], first["input_prob_Tech"], first["prob_other"]) == ("sure", "high", "x")
-    assert first["label"] in LABELS
+    assert {name: first[name] for name in given[0]} == given[0]
+    renamed = {name: f"pet_{name}" for name in ("label", "confidence", "prob_Tech")}
+    assert found.renamed == renamed and list(first) == [
+        *(*given[0], "pet_label", "pet_confidence"),
+        *("prob_Sports", "prob_Business", "pet_prob_Tech"),
+    ]
+    assert first["pet_label"] in LABELS
+
+
+def test_a_german_table_comes_back_as_it_was_with_columns_of_ours_behind(
+    finished: pet.RunResult, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("\ufeffNr;text;PLZ;Betrag;=x\n7;team match won;01067;12,5;=1+1\n8;robot code;1;3;-2\n", "utf-8")
+    predict_file(finished.directory, str(source), tmp_path / "out.csv")
+    first, second, third = (tmp_path / "out.csv").read_text("utf-8").splitlines()
+    assert first.startswith("\ufeffid;Nr;text;PLZ;Betrag;'=x;label;confidence;prob_Sports")
+    assert (second[:45], third[:32]) == (
+        "input-2;7;team match won;01067;12,5;'=1+1;Spo",
+        "input-3;8;robot code;1;3;-2;Tech",
+    )
+    predict_file(finished.directory, str(source), tmp_path / "out.parquet")
+    row = read_output(tmp_path / "out.parquet")[0]
+    assert {name: row[name] for name in ("Nr", "PLZ", "Betrag", "=x")} == {
+        "Nr": 7, "PLZ": "01067", "Betrag": "12,5", "=x": "=1+1",
+    }  # fmt: skip
 
 
 def test_many_rows_are_scored_in_bfloat16_where_a_trial_agrees(
     finished: pet.RunResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (trial, predictions):
-        monkeypatch.setattr(module, "PROBED_ROWS", 8)
+    monkeypatch.setattr(trial, "FEWEST_PROBED", 4)
     assert scored_in(finished, monkeypatch, 48, 0.0) == ["fp32", "bf16", "bf16"]
     assert scored_in(finished, monkeypatch, 48, 1.01) == ["fp32", "bf16", "fp32"]
     assert scored_in(finished, monkeypatch, 47, 0.0) == ["fp32"]
@@ -215,7 +238,8 @@ def test_columns_of_other_names_are_found_by_the_run(tmp_path: Path, tiny_model:
         assert evaluate_file(model, str(tmp_path / "test.jsonl"))[0].n == 12
         predict_file(model, str(tmp_path / "test.jsonl"), tmp_path / "out.jsonl")
         first = read_output(tmp_path / "out.jsonl")[0]
-        assert (first["id"], first["input_label"]) == ("test-0", "Sports")
+        assert list(first)[:4] == ["uid", "body", "topic", "label"]
+        assert (first["uid"], first["topic"]) == ("test-0", "Sports")
 
 
 def test_what_is_no_classifier_is_said(
@@ -243,7 +267,7 @@ def test_an_output_that_is_the_input_or_cannot_be_written_is_refused_before_any_
     for output, reason in (
         (source, "is the input itself"),
         (tmp_path / "nowhere" / "out.csv", "there is no folder"),
-        (tmp_path / "out.xlsx", "does not end in"),
+        (tmp_path / "out.xls", "does not end in"),
     ):
         with pytest.raises(DataError, match=reason):
             predict_file(nothing, str(source), output)
@@ -262,10 +286,10 @@ def test_what_stands_in_the_column_of_the_labels_is_carried_along(
     given = [{"id": 1, "text": "team match won", "label": label}, {"id": 1, "text": "robot code data", "label": label}]
     found = predict_file(finished.directory, str(write_rows(tmp_path / "in.jsonl", given)), tmp_path / "out.jsonl")
     assert sum(found.given.values()) == 2
-    assert [row["input_label"] for row in read_output(tmp_path / "out.jsonl")] == [label, label]
+    assert [row["label"] for row in read_output(tmp_path / "out.jsonl")] == [label, label]
     for name in ("out.parquet", "out.csv", "out.tsv"):
         predict_file(finished.directory, str(tmp_path / "in.jsonl"), tmp_path / name)
-        assert "input_label" in read_output(tmp_path / name)[0]
+        assert {"label", "pet_label"} <= set(read_output(tmp_path / name)[0])
 
 
 @pytest.mark.parametrize("empty", [{}, [{}], {"a": {}}])

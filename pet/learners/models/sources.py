@@ -9,6 +9,12 @@ from typing import Any
 
 import transformers
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
 from safetensors import SafetensorError, safe_open
 from transformers import MODEL_FOR_MASKED_LM_MAPPING, AutoConfig, AutoTokenizer
 
@@ -118,9 +124,23 @@ def _download(name: str, revision: str | None) -> Path:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(_USED_FILES)))
     except Exception as error:  # the client's errors differ between its versions: each means "not to be had"
         raise ModelError(
-            f"No model {name!r}: it is no bundled name, no folder, and the hub did not give it ({first_line(error)})."
+            f"No model {name!r}: it is no bundled name, no folder, and the hub did not give it ({_refusal(error)})."
             f"{near_matches(name, bundled_models())}"
         ) from None
+
+
+def _refusal(error: Exception) -> str:
+    """Say why the hub did not give a model."""
+    if isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled | ConnectionError | TimeoutError):
+        return (
+            "it cannot be reached: check the spelling, the network, and that HF_HUB_OFFLINE is not set, or name the "
+            "folder of a copy"
+        )
+    if isinstance(error, GatedRepoError):
+        return "it asks for your consent first: accept the terms on the model's page, and log in with `hf auth login`"
+    if isinstance(error, RepositoryNotFoundError):
+        return "it has none of that name: check the spelling, OWNER/NAME, or log in if the model is private"
+    return first_line(error)
 
 
 def stock_tokenizer(folder: Path) -> Any:

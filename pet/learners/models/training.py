@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pet.errors import ModelError, RunError
+from pet.errors import ModelError
 from pet.learners.models.fast.dropout import QuickDropout
 from pet.learners.models.keeping import (
     Piece,
@@ -24,8 +24,9 @@ from pet.learners.models.keeping import (
     resume_jointly,
     write_state,
 )
+from pet.learners.models.loss_log import LossLog
 from pet.learners.models.machine import reproducible, reproducibly
-from pet.learners.models.progress import Progress, done_share, linear_factor, tell_loss
+from pet.learners.models.progress import Progress, done_share, linear_factor
 from pet.settings.pretraining import LimitSettings, UpdateSettings
 from pet.settings.training import OptimizerSettings
 
@@ -373,44 +374,3 @@ def _gradient(summands: Callable[[], Iterable[torch.Tensor]]) -> torch.Tensor:
         torch.autograd.backward(value)
         values.append(value.detach())
     return torch.stack(values).sum()
-
-
-@dataclass
-class LossLog:
-    """Losses and gradient norms as they lie on the device, fetched once in `every` updates.
-
-    `error` is what is said of one that is not finite: a text with the fields loss, norm and update.
-    """
-
-    error: str
-    every: int = 1
-    _seen: list[float] = field(default_factory=list)
-    _waiting: dict[int, torch.Tensor] = field(default_factory=dict)
-
-    def add(self, update: int, loss: torch.Tensor, norm: torch.Tensor) -> None:
-        """Note an update, the first being 1, before it is made; `loss` and `norm` are scalars."""
-        self._waiting[update] = torch.stack([loss, norm.to(loss)])
-        if len(self._waiting) == self.every:
-            self.fetch()
-
-    def resume(self, losses: Sequence[float]) -> None:
-        """Go on behind so many updates."""
-        self._seen[:] = losses
-
-    def mean_of_last(self, updates: int) -> float:
-        """Return the mean loss of the last updates that were fetched; infinite before there are so many."""
-        return float(np.mean(self._seen[-updates:])) if len(self._seen) >= updates else float("inf")
-
-    def fetch(self) -> tuple[float, ...]:
-        """Fetch what still lies on the device; return the loss of every update.
-
-        Raises `RunError` if a loss, or its gradient, is not finite; so does `add`.
-        """
-        values = torch.stack(list(self._waiting.values())).tolist() if self._waiting else []
-        for update, (loss, norm) in zip(self._waiting, values, strict=True):
-            if not np.isfinite([loss, norm]).all():
-                raise RunError(self.error.format(loss=loss, norm=norm, update=update))
-            self._seen.append(loss)
-            tell_loss(loss)
-        self._waiting.clear()
-        return tuple(self._seen)

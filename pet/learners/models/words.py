@@ -1,7 +1,8 @@
 """Words of labels as token ids: checked against the tokenizer, in the form they take at the mask of a pattern."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from pet.data.examples import Example
 from pet.errors import PromptError
 from pet.learners.models.tokens import PieceTokenizer
 from pet.prompts.pvp import PVP
+from pet.prompts.verbalizers import Verbalizer
 
 
 @dataclass(frozen=True)
@@ -76,16 +78,33 @@ def _problem(ids: Sequence[int], split: Sequence[str], unknown: int | None, mult
     return "", False
 
 
-def _complaint(verbalizer: str, report: WordReport) -> str:
+def misspelt(label: str, labels: Iterable[str]) -> str:
+    """Return ``" Is 'account' meant?"`` where another label differs by a letter, else nothing.
+
+    A beginning such as "not" or "ir" makes a label of its own, and so does a number.
+
+    >>> misspelt("acount", ["account"]), misspelt("irrelevant", ["relevant"]), misspelt("grade 1", ["grade 2"])
+    (" Is 'account' meant?", '', '')
+    """
+    others = [other for other in labels if not (other.endswith(label) or label.endswith(other))]
+    letters = label.translate(_DIGITS)
+    near = get_close_matches(label, [other for other in others if other.translate(_DIGITS) != letters], 1, 0.88)
+    return f" Is {near[0]!r} meant?" if near else ""
+
+
+_DIGITS = str.maketrans("", "", "0123456789")
+
+
+def _complaint(verbalizer: Verbalizer, report: WordReport) -> str:
     """Say what is wrong with a word; without a verbalizer (`Verbalizer.from_labels`) the label names are the words."""
-    if verbalizer == "labels":
+    if verbalizer.name == "labels":
         return (
             f"The label name {report.word!r} cannot stand at the mask itself, it is {report.problem}: name a word that "
             "is one token for each label with [prompts] verbalizer"
         )
     return (
-        f"Verbalizer {verbalizer!r}: the word {report.word!r} of label {report.label!r} is {report.problem}: choose a "
-        "common word that is one token"
+        f"Verbalizer {verbalizer.name!r}: the word {report.word!r} of label {report.label!r} is {report.problem}: "
+        "choose a common word that is one token"
     )
 
 
@@ -99,7 +118,8 @@ def label_words(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) -> 
     for report in reports:
         if report.problem:
             way_out = ", or set prompts.multi_token = true" if report.is_long else ""
-            raise PromptError(f"{_complaint(pvp.verbalizer.name, report)} (`pet check` shows the splits){way_out}.")
+            hint = misspelt(report.label, pvp.verbalizer.labels)
+            raise PromptError(f"{_complaint(pvp.verbalizer, report)} (`pet check` shows the splits){way_out}.{hint}")
     labels = tuple(pvp.verbalizer.words)
     width = max(len(words) for words in pvp.verbalizer.words.values())
     ids = np.full((len(labels), width, max(len(report.ids) for report in reports)), -1, np.int64)

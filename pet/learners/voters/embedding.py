@@ -18,6 +18,7 @@ from pet.errors import ConfigError
 from pet.labeling.votes import log_softmax
 from pet.learners.models.encoder import find_encoder
 from pet.learners.models.sources import ModelSource
+from pet.learners.voters.outside import OutsideSpec
 from pet.learners.voters.spec import VoterSpec
 from pet.settings.training import Learner, TrainSettings
 
@@ -77,7 +78,7 @@ class EmbeddingSpec:
         return True
 
 
-AnySpec = VoterSpec | EmbeddingSpec
+AnySpec = VoterSpec | EmbeddingSpec | OutsideSpec
 """What a run knows of a voter, whatever it reads rows with."""
 
 

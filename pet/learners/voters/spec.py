@@ -13,7 +13,7 @@ from pet.prompts.patterns import Pattern, check_segments
 from pet.prompts.pvp import PVP
 from pet.prompts.registry import Registry
 from pet.prompts.templates import read_segments
-from pet.prompts.verbalizers import Verbalizer
+from pet.prompts.verbalizers import NAME_WORDS, Verbalizer, wordless
 from pet.settings.task import PromptSettings
 from pet.settings.training import TrainSettings, VoterSettings
 
@@ -166,9 +166,13 @@ def voter_notes(
     if task.descriptions and not any(spec.described for spec in voters):
         why = f"a row has {len(task.fields)} texts" if len(task.fields) > 1 else "train.descriptions is 0"
         notes += (f"no voter learns from the descriptions of the labels: {why}",)
+    numbers = next((wordless(spec.pvp.verbalizer) for spec in voters), ())
+    if numbers:
+        notes += (f"the labels {', '.join(numbers)} are numbers, which say nothing at a mask: {NAME_WORDS}",)
     if unused:
         why = "in no [[train.voters]] table, so not used" if voters else "no voter has a pattern, so not used"
-        notes += (f"{why}: {', '.join(unused)}",)
+        more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
+        notes += (f"{why}: {', '.join(unused[:3])}{more}",)
     return notes
 
 

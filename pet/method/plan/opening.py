@@ -30,6 +30,7 @@ from pet.method.adapt import adapted_before
 from pet.method.jobs import Jobs, RunRows
 from pet.method.place import Place, RunPlace
 from pet.method.plan.plan import Plan, form_of, prepare
+from pet.method.trackers import check_trackers
 from pet.method.trial import earlier_machine
 from pet.method.vote import vote_of
 from pet.runs.directory import RunDirectory
@@ -37,7 +38,7 @@ from pet.runs.executors.processes import Processes, Tell
 from pet.runs.identity import code_digest
 from pet.runs.jobs import JobStore
 from pet.runs.lock import run_lock
-from pet.runs.log import RunLog, tell
+from pet.runs.log import STARTED, RunLog, failures_logged, tell
 from pet.runs.manifest import Manifest
 from pet.runs.progress import Relay, Stages
 from pet.runs.runner import JobRunner
@@ -64,7 +65,10 @@ def open_place(
     fit.
     """
     root = Path(output_dir) if output_dir else Path("runs") / plan.data.task.name
-    with RunDirectory.open(root, plan.config.to_toml(), plan.identity, force) as directory:
+    check_trackers(plan.config.run.report_to)
+    earlier = Manifest.from_file(RunDirectory(root).manifest_path)
+    opened = RunDirectory.open(root, plan.config.to_toml(), plan.identity, force, plan.base["data"])
+    with opened as directory, failures_logged(directory.log_path):
         directory.remove_drafts()
         log = RunLog(directory.log_path, io.StringIO() if quiet else None)
         for message in plan.messages:
@@ -72,7 +76,11 @@ def open_place(
         if plan.data.rejected:
             write_rejected(directory.rejected_path, plan.data.rejected)
             log.say(f"the rows left out are in {directory.rejected_path}")
-        log.detail(f"started: {len(plan.voters)} voters, {len(plan.data.unlabeled)} rows to label")
+        if earlier and earlier.data != plan.base["data"]:
+            directory.tell_exports(log.warn)
+            if earlier.rows and not plan.data.reviewed:
+                log.warn("the labels here counted rows that people had labeled: name their files again with --reviewed")
+        log.detail(f"{STARTED}{len(plan.voters)} voters, {len(plan.data.unlabeled)} rows to label")
         store = directory.store(log, SharedJobs(shared) if shared else None)
         model = replace(plan.model, tokens=directory.tokens)
         trial = replace(plan.tried, model=model).trial(store, log)

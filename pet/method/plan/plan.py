@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from pet.data.dataset import TaskData, data_digest, load_task_data
-from pet.data.overlap import normalise
+from pet.data.dataset import TaskData, load_task_data
+from pet.data.outside import load_votes
 from pet.forecast.probe import Probe
 from pet.forecast.workload import EncoderLoad, VoterLoad, Workload, adaptation_load, token_cost
 from pet.labeling.growth import Growth
-from pet.labeling.guards import FOLDS, LEAST_PER_LABEL, gold_folds
 from pet.learners.models.encoder import find_encoder
 from pet.learners.models.machine import Machine
 from pet.learners.models.schedules import scheduled, scheduled_student
@@ -25,6 +24,7 @@ from pet.learners.students.linear import MOST_ROWS, takes_mean
 from pet.learners.students.sizes import check_student, student_sources
 from pet.learners.voters.contrastive import rows_learned
 from pet.learners.voters.embedding import AnySpec, EmbeddingSpec, embedding_specs
+from pet.learners.voters.outside import OutsideSpec
 from pet.learners.voters.shared import SharedModel
 from pet.learners.voters.spec import VoterSpec, distinct_pvps, voter_notes, voter_specs
 from pet.method.compare import EMBEDDED_ROWS, Baselines
@@ -33,12 +33,14 @@ from pet.method.ensemble import Rules
 from pet.method.jobs import RunRows
 from pet.method.judge import Guards
 from pet.method.metrics import gold_columns
+from pet.method.plan.folds import folds_of, kept_from, no_folds, out_of_fold
 from pet.method.plan.readers import Readers, able_readers, check_adaptation
 from pet.method.refine import Refinement
 from pet.method.schedule import Schedule, plan_prior
+from pet.method.sets import reviewed, sets_digest
 from pet.method.trial import Tried
 from pet.prompts.descriptions import label_texts
-from pet.prompts.registry import load_patterns, load_verbalizers
+from pet.prompts.registry import find_verbalizer, load_patterns, load_verbalizers
 from pet.prompts.verbalizers import Verbalizer
 from pet.runs.identity import code_digest
 from pet.runs.jobs import job_hash
@@ -46,9 +48,6 @@ from pet.runs.manifest import ADDITIONS
 from pet.seeding import rng_for
 from pet.settings.config import RunConfig, checked_config
 from pet.settings.training import DistillSettings, OptimizerSettings
-
-MANY_GOLD = 100
-"""With so many labeled rows, two of a label are enough to hold one out."""
 
 COMPARED_ROWS = 500
 """Every way to label is compared with the ensemble on so many rows of the pool."""
@@ -59,8 +58,8 @@ class Plan:
     """A config without gaps, and everything that it names, read and checked. Nothing is trained yet.
 
     Each stage takes the part that is its own. `patterns` are the voters that read rows with one, `embeddings` those on
-    the vectors of an encoder; `encoder` is what else is done by vectors with. `label_texts` stand for labels. `machine`
-    is as the settings ask for it, `notes` are what a person should know.
+    the vectors of an encoder, `outside` those of somebody else; `encoder` is what else is done by vectors with.
+    `label_texts` stand for labels. `machine` is as the settings ask for it, `notes` are what a person should know.
     """
 
     config: RunConfig
@@ -70,6 +69,7 @@ class Plan:
     patterns: tuple[VoterSpec, ...]
     embeddings: tuple[EmbeddingSpec, ...] = ()
     encoder: ModelSource | None = None
+    outside: tuple[OutsideSpec, ...] = ()
     label_texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -91,13 +91,17 @@ class Plan:
     @property
     def voters(self) -> tuple[AnySpec, ...]:
         """All voters, in the order of their votes."""
-        return (*self.patterns, *self.embeddings)
+        return (*self.patterns, *self.embeddings, *self.outside)
 
     @property
     def quickest(self) -> "Plan | None":
         """The plan of the voters that take seconds, where there are others: their labels are the first ones."""
         quick = tuple(spec for spec in self.embeddings if spec.learner == "embedding")
-        return replace(self, patterns=(), embeddings=quick) if 0 < len(quick) < len(self.voters) else None
+        return (
+            replace(self, patterns=(), embeddings=quick)
+            if 0 < len(quick) < len(self.voters) - len(self.outside)
+            else None
+        )
 
     @property
     def generations(self) -> int:
@@ -119,13 +123,11 @@ class Plan:
     @cached_property
     def _folds(self) -> np.ndarray:
         """The fold of each gold row, int64 [n], the same for its copies; -1 where none are kept from anyone."""
-        gold = self.gold
-        least = 2 if len(gold) >= MANY_GOLD else LEAST_PER_LABEL
-        folds = gold_folds(gold, rng_for(self.seed, "folds"), least) if len(gold) and self.holds_out else None
-        if folds is None:
-            return np.full(len(gold), -1, np.int64)
-        first: dict[str, int] = {}  # who is kept from a row is kept from its copies
-        return folds[[first.setdefault(normalise(row), i) for i, row in enumerate(self.data.labeled)]]
+        return (
+            folds_of(self.gold, self.data.labeled, rng_for(self.seed, "folds"))
+            if self.holds_out
+            else no_folds(self.gold)
+        )
 
     @property
     def held_out(self) -> np.ndarray:
@@ -134,24 +136,13 @@ class Plan:
 
     @cached_property
     def kept_from(self) -> np.ndarray:
-        """Which gold rows are kept from which voter's sets, bool [m, n]: a fold each with its copies, or none.
-
-        Voters on the vectors of an encoder as it is make folds of their own, and are kept from nothing.
-        """
-        # The fold follows the name, so that the order in which patterns are listed decides nothing.
-        names = sorted(spec.name for spec in self.patterns)
-        names += [spec.name for spec in self.embeddings if spec.learner == "contrastive"]
-        own = [names.index(spec.name) % FOLDS if spec.name in names else FOLDS for spec in self.voters]
-        kept: np.ndarray = self._folds == np.asarray(own, np.int64)[:, None]
-        return kept
+        """Which gold rows are kept from which voter's sets, bool [m, n]: a fold each with its copies, or none."""
+        return kept_from(self.voters, self._folds)
 
     @cached_property
     def out_of_fold(self) -> np.ndarray:
         """Of which gold rows each voter speaks without having learned from them, bool [m, n]."""
-        counts = np.bincount(self.gold)
-        foldable = len(self.gold) > 0 and bool(counts[counts > 0].min() > 1) and self.holds_out
-        makes_folds = [isinstance(spec, EmbeddingSpec) and spec.learner == "embedding" for spec in self.voters]
-        return self.kept_from | (np.asarray(makes_folds, np.bool_)[:, None] & foldable)
+        return out_of_fold(self.voters, self.kept_from, self.gold, self.holds_out)
 
     @cached_property
     def prior(self) -> np.ndarray:
@@ -215,35 +206,36 @@ class Plan:
     def identity(self) -> dict[str, str]:
         """The digests that a run directory is checked against: one each of config, data, model and code.
 
-        Paths are left out of the settings, for files count by what is in them, and so is what no job depends on.
+        Paths are left out of the settings, for files count by what is in them, and so is what no job depends on. What
+        people have labeled since the sets were drawn makes no other run of it.
         """
-        left_out: dict[str, Any] = {"train": {"voters": {"__all__": {"model"}}}}
-        paths = ("data.train", "data.unlabeled", "data.test", "model.name", "encoder.name", "prompts.registry")
-        for name in (*paths, *ADDITIONS):
-            section, _, key = name.partition(".")
+        left_out: dict[str, Any] = {
+            "train": {"voters": {"__all__": {"model"}}},
+            "data": {*self.config.data.SOURCES},
+            "votes": True,
+        }
+        paths = ("model.name", "encoder.name", "prompts.registry")
+        for section, key in (name.split(".") for name in (*paths, *ADDITIONS) if "." in name):
             left_out.setdefault(section, set()).add(key)
-        data, settings = self.data, self.config.model_dump(mode="json", exclude=left_out)
-        encoders = [*(spec.source.digest for spec in self.embeddings), self.encoder.digest if self.encoder else ""]
+        settings = self.config.model_dump(mode="json", exclude=left_out)
+        encoders = sorted({spec.source.digest for spec in self.embeddings} | {getattr(self.encoder, "digest", "")})
         return {
             "config": job_hash(settings=settings, pvps=[spec.pvp.key() for spec in self.patterns], encoders=encoders),
-            "data": job_hash(
-                labels=list(data.task.labels),
-                columns=list(data.columns.items()),
-                sets=[data_digest(rows) for rows in (data.labeled, data.unlabeled, data.test)],
-            ),
+            "data": sets_digest(self.data.drawn),
             "model": self.source.digest,
             "code": code_digest(),
         }
 
     @property
     def base(self) -> dict[str, str]:
-        """The digests that every job is named by."""
-        return {name: self.identity[name] for name in ("data", "model", "code")}
+        """The digests that every job is named by; the data are the sets as they are now."""
+        return {"data": sets_digest(self.data), **{name: self.identity[name] for name in ("model", "code")}}
 
     @property
     def tried(self) -> Tried:
-        """What a trial tries, on a model of its own."""
-        return Tried(self.config.run, self.patterns, self.generations, self.data, self.model, self.base)
+        """What a trial tries, on a model of its own; labels that people have given since change nothing of it."""
+        base = self.base | {"data": self.identity["data"]}
+        return Tried(self.config.run, self.patterns, self.generations, self.data, self.model, base)
 
     @property
     def facts(self) -> dict[str, object]:
@@ -353,10 +345,11 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     Raises `UsageError` if something in them is wrong, or the config is none.
     """
     config = checked_config(config).absolute()
-    folders, name = config.prompts.registry, config.prompts.verbalizer
-    patterns, verbalizers = load_patterns(folders), load_verbalizers(folders)
-    verbalizer = verbalizers.get(name) if name else None
-    data = load_task_data(config.task, config.data, config.run.seed, verbalizer.labels if verbalizer else ())
+    prompts = config.prompts
+    patterns, verbalizer = load_patterns(prompts.registry), find_verbalizer(prompts)
+    drawn = load_task_data(config.task, config.data, config.run.seed, verbalizer.labels if verbalizer else ())
+    data = reviewed(drawn, config.data)
+    outside = tuple(OutsideSpec(votes) for votes in load_votes(config.votes, data, config.task))
     quiet_transformers()
     source = find_model(config.model.name, config.model.revision)
     masked_lm_config(source)
@@ -364,14 +357,15 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     if config.train.is_fast and config.distill.size == "auto" and encoder and takes_mean(encoder.config):
         config = config.model_copy(update={"distill": config.distill.model_copy(update={"size": "logistic"})})
     check_student(config.distill, source, encoder)
-    spoken = (verbalizer or Verbalizer.from_labels(data.task.labels)).for_labels(data.task.labels, verbalizers)
+    spoken = verbalizer or Verbalizer.from_labels(data.task.labels)
+    spoken = spoken.for_labels(data.task.labels, load_verbalizers(config.prompts.registry))
     voters = voter_specs(config.train, config.prompts, patterns, spoken, data.task, source.parameters)
     counts = Counter(str(row.label) for row in data.labeled)
     specs = embedding_specs(config.train, encoder, [counts[label] for label in data.task.labels] if counts else ())
     able = Readers(voters, specs, encoder)
     able = able_readers(able, source, data.unlabeled) if words else able
     check_adaptation(config.adapt, able)
-    schedule = Schedule(config.ipet, config.ensemble.prior, data, len(able.patterns) + len(able.embeddings))
+    schedule = Schedule(config.ipet, config.ensemble.prior, drawn, len(able.patterns) + len(able.embeddings))
     asked = voter_notes(config.prompts, patterns, voters, data.task, source.parameters)
     plan = Plan(
         config=_resolved(config, data, voters, schedule.generations),
@@ -381,8 +375,9 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
         patterns=able.patterns,
         embeddings=able.embeddings,
         encoder=able.encoder,
+        outside=outside,
         label_texts=label_texts(data.task.labels, spoken.words, data.task.descriptions),
-        notes=(*able.notes, *schedule.notes, *asked),
+        notes=(*able.notes, *schedule.notes, *asked, *(str(spec.votes) for spec in outside)),
     )
     if words:
         plan.model.try_prompts(data)

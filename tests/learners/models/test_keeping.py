@@ -44,7 +44,8 @@ def stop_after(updates: int) -> Callable[[int], None]:
 def train(advance: Callable[[int], None]) -> tuple[TrainLog, dict[str, torch.Tensor]]:
     """Train a model with dropout, whose loss draws from generators of its own, and keep its best weights."""
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(3, 5), nn.Dropout(0.5), nn.Linear(5, 2))
+    first = nn.Linear(3, 5)
+    model = nn.Sequential(first, nn.Dropout(0.5), nn.Linear(5, 2))
     rng, order = np.random.default_rng(1), np.random.default_rng(2)
     stream = RowStream(7, 2, rng)
 
@@ -54,7 +55,7 @@ def train(advance: Callable[[int], None]) -> tuple[TrainLog, dict[str, torch.Ten
         return ((model(noise + torch.from_numpy(rows)[:, None]) - shift) ** 2).mean()
 
     trained = Trained.weights_of(model, SETTINGS)
-    best = BestWeights(trained.tensors, lambda: (float(model[0].weight.detach().sum().sigmoid()) / 2, 0.0), 2)
+    best = BestWeights(trained.tensors, lambda: (float(first.weight.detach().sum().sigmoid()) / 2, 0.0), 2)
     trained = Trained(
         trained.modules, trained.groups, ends=best.ends, draws=(rng, stream, best), tensors=trained.tensors
     )

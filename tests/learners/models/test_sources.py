@@ -5,11 +5,13 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
 import torch
 import transformers
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from tiny import FAMILIES, add_token, save_tiny
 
 from pet.errors import ModelError
@@ -81,7 +83,22 @@ def test_a_hub_id_without_a_network(
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    refuses(ModelError, lambda: find_model("some/model"), "'some/model'", "the hub did not give it")
+    refuses(
+        ModelError, lambda: find_model("some/model"), "'some/model'", "the hub did not give it (it cannot be reached"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [(GatedRepoError, "asks for your consent"), (RepositoryNotFoundError, "none of that name")]
+)
+def test_a_hub_id_that_the_hub_refuses(
+    monkeypatch: pytest.MonkeyPatch, refuses: Callable[..., None], kind: Callable[..., Exception], reason: str
+) -> None:
+    def download(*_: object, **__: object) -> None:
+        raise kind("401 Client Error.", response=SimpleNamespace(headers={}, request=None))
+
+    monkeypatch.setattr("pet.learners.models.sources.snapshot_download", download)
+    refuses(ModelError, lambda: find_model("some/model"), "'some/model'", reason)
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"model": 3}'])

@@ -15,9 +15,10 @@ from pet.errors import ModelError, RunError
 from pet.learners.models import training
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.families import family_of, layers
+from pet.learners.models.loss_log import LossLog
 from pet.learners.models.machine import Machine, reproducible
 from pet.learners.models.sources import ModelSource
-from pet.learners.models.training import LossLog, RowStream, Trained, TrainLog, fit, weight_groups
+from pet.learners.models.training import RowStream, Trained, TrainLog, fit, weight_groups
 from pet.learners.voters.pvp import PvpVoter
 from pet.prompts.pvp import PVP
 from pet.settings.task import ModelSettings

@@ -70,6 +70,12 @@ def test_a_word_of_several_tokens(pieces: dict[str, PieceTokenizer], refuses: Ca
     assert (words.ids[1] >= 0).sum() == 1
 
 
+def test_a_misspelt_label_is_asked_for(pieces: dict[str, PieceTokenizer], refuses: Callable[..., None]) -> None:
+    words = Verbalizer.from_labels(["goody game", "gody game"])
+    call = lambda: label_words(PVP(Pattern("toy/p", "{mask} {text}"), words), pieces["bert"])  # noqa: E731
+    refuses(PromptError, call, "Is 'gody game' meant?")
+
+
 def test_without_a_verbalizer_the_label_name_is_to_blame(
     pieces: dict[str, PieceTokenizer], refuses: Callable[..., None]
 ) -> None:
