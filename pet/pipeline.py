@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pet.errors import ConfigError, PromptError
 from pet.learners.voters.spec import distinct_pvps
 from pet.method.adapt import adapted
 from pet.method.callbacks import Callback, RunEnd
 from pet.method.compare import compare, quality_line
+from pet.method.curve import THOROUGH, Curve, run_curve
 from pet.method.draw import first_sets, next_training_sets, rows_to_label
 from pet.method.ensemble import calibrate, weigh
 from pet.method.generation import Ensemble, Generation, TrainingSet, accepted
@@ -22,7 +24,7 @@ from pet.method.jobs import Jobs
 from pet.method.judge import judge
 from pet.method.listening import listening
 from pet.method.place import RunPlace, RunResult
-from pet.method.plan.opening import open_place, reopen_place
+from pet.method.plan.opening import open_jobs, open_place, reopen_place
 from pet.method.plan.plan import Plan, prepare
 from pet.method.prompted import kept_if_sound, prompted
 from pet.method.refine import refine
@@ -162,6 +164,23 @@ def over_whole_pool(
     whole = replace(whole, step=last.step, continues=last.continues, figures=figures)
     place.keep(whole)
     return [whole if one is last else one for one in found]
+
+
+def curve(config: RunConfig, output_dir: str | Path | None = None, *, quiet: bool = False) -> Curve:
+    """Tell what more labeled and more unlabeled rows are expected to bring, by the voter on vectors alone.
+
+    The vectors of the rows lie in `output_dir` (default: ``runs/<task name>``), where `run` finds them done.
+
+    Raises `PetError` if an input is wrong, there is no encoder, or the directory holds another run.
+    """
+    try:
+        plan = prepare(config)
+    except PromptError:  # no word is needed here
+        plan = prepare(config, words=False)
+    if plan.encoder is None:
+        raise ConfigError("A learning curve needs the vectors of an encoder: set encoder.name, such as e5-small.")
+    with open_jobs(plan, output_dir, quiet=quiet) as jobs:
+        return run_curve(plan.encoder, jobs, THOROUGH)
 
 
 def distill(

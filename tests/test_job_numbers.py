@@ -34,14 +34,14 @@ class Announced:
         self.stages = Stages(0)
         self.numbers: list[tuple[int, int]] = []
 
-    def begin(self, total: int) -> Stages:
+    def begin(self, total: int, *_: object) -> Stages:
         self.stages, self.numbers = Stages(total), []
         return self.stages
 
     @contextmanager
-    def show(self, description: str, *_: object) -> Iterator[Advance]:
-        found = re.match(r"job (\d+) of (\d+): ", description)
-        assert found is not None, description
+    def show(self, head: Callable[[], str], *_: object) -> Iterator[Advance]:
+        found = re.match(r"job (\d+) of (\d+)(, [\d.]+ (s|min|h) left)?: ", head())
+        assert found is not None, head()
         self.numbers.append((int(found[1]), int(found[2])))
         yield lambda _count=1, /: None
 

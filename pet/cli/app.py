@@ -51,6 +51,7 @@ FAST_RUN = "train.preset=fast"
 Fast = Annotated[
     bool, typer.Option("--fast", help="No patterns: voters on the vectors of the encoder alone, labels in seconds.")
 ]
+All = Annotated[bool, typer.Option("--all", help="Show all rows of long tables, not ten.")]
 KeepModels = Annotated[bool, typer.Option("--keep-models", help="Keep the weights of every trained voter (large).")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A run directory, or its model folder.")]
 Input = Annotated[str, typer.Argument(metavar="INPUT", help="CSV, TSV, JSONL, JSON, Parquet, .xlsx or text; also .gz.")]
@@ -74,6 +75,8 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     _debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    _quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say warnings alone, and show no progress.")] = False,
+    _verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what each job has done.")] = False,
     _version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pet.cli.app import FAST_RUN, BadRow, Config, Fast, Name, NameOrGlob, OutputDir, Registry, Settings, app
+from pet.cli.app import FAST_RUN, All, BadRow, Config, Fast, Name, NameOrGlob, OutputDir, Registry, Settings, app
 from pet.cli.terminal import aligned, load_config, note, print_table, run_place, say, say_json
 
 
@@ -15,6 +15,7 @@ def check_command(
     registry: Registry = None,
     on_bad_row: BadRow = None,
     fast: Fast = False,
+    every: All = False,
 ) -> None:
     """Show what the model will read, how it splits the label words, and what to change.
 
@@ -26,7 +27,7 @@ def check_command(
 
     plan = prepare(loaded, words=False)
     report = check(plan.data, plan.patterns, plan.model, loaded.run, plan.messages, plan.encoder)
-    say(*report_lines(report))
+    say(*report_lines(report, every))
     if report.problems:
         raise typer.Exit(2)  # as `pet run` would
 
@@ -62,6 +63,30 @@ def plan_command(
         say(*aligned(outlook_lines(outlook)))
     if outlook.refused:
         raise typer.Exit(2)  # as `pet run` would
+
+
+@app.command("curve")
+def curve_command(
+    config: Config,
+    output_dir: OutputDir = None,
+    settings: Settings = None,
+    registry: Registry = None,
+    on_bad_row: BadRow = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, accuracies as shares of 1.")] = False,
+) -> None:
+    """Tell what more labels, or more unlabeled rows, would bring: learning curves of the voters that take seconds.
+
+    Example: `pet curve my.toml`
+    """
+    loaded = load_config(config, settings, registry, on_bad_row)
+    from pet.pipeline import curve
+    from pet.reports.curve import curve_lines
+
+    found = curve(loaded, run_place(config, output_dir))
+    if as_json:
+        say_json(found.as_json())
+    else:
+        say(*curve_lines(found))
 
 
 @app.command("explain-prompt")

@@ -32,6 +32,18 @@ def _changed(accept_all: bool, keep_models: bool, fast: bool) -> dict[str, bool]
     return {"ipet.accept_all=true": accept_all, "run.keep_models=true": keep_models, FAST_RUN: fast}
 
 
+def verdict_lines(verdict: str, simpler: str | None, config: str) -> list[str]:
+    """Return what is said of simpler ways: with a mark where one is better, and the command that takes it.
+
+    >>> verdict_lines("something simpler would have done better: ...", "--fast", "my.toml")[1]
+    '  this does it: pet run my.toml --fast --output-dir runs/my-simpler'
+    """
+    mark = "! verdict:" if verdict.startswith("something") else "verdict:"
+    place = shlex.quote(str(run_place(f"{Path(config).stem}-simpler", None)))
+    way = [f"  this does it: pet run {shlex.quote(config)} {simpler} --output-dir {place}"] if simpler else []
+    return [f"{mark} {verdict}", *way]
+
+
 def _explain(run: Path, row_id: str) -> str:
     """Return the command that explains a row."""
     return f"pet explain {shlex.quote(str(run))} {shlex.quote(row_id)}"
@@ -70,7 +82,10 @@ def run_command(
     result = run(loaded, run_place(config, output_dir), force=force)
     if result.summary is not None:
         print_table(summary_table(result.summary))
-    said = (result.reviewed, result.verdict, result.work, result.forecast)
+    more = result.curve.sentence if result.curve else None
+    if result.verdict is not None:
+        say(*verdict_lines(result.verdict, result.simpler, config))
+    said = (result.reviewed, more, result.work, result.forecast)
     say(*(line for line in said if line is not None))
     sample = sample_lines(result.pseudo_labels, result.columns)
     say("", "label, confidence, agreement, text (a sample of the pool)", *sample)

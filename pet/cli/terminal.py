@@ -18,12 +18,17 @@ from typer.core import TyperGroup
 
 from pet.cli.order import group_of, in_order
 from pet.errors import PetError, visible
+from pet.runs.log import Talk, talking
 
 if TYPE_CHECKING:
     from pet.settings.config import RunConfig
 
 _RESUMED = ("run", "label", "pretrain", "ablate")
 """The commands that go on where they stopped."""
+
+
+_ANYWHERE = ("--debug", "-q", "--quiet", "-v", "--verbose")
+"""Options that may stand anywhere on the line."""
 
 
 class CommandGroup(TyperGroup):
@@ -36,9 +41,11 @@ class CommandGroup(TyperGroup):
             setattr(command, "rich_help_panel", group_of(name))  # noqa: B010 -- click's commands have no such attribute
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take --debug from anywhere on the line."""
+        """Take --debug, -q and -v from anywhere on the line."""
         ctx.obj = "--debug" in args
-        rest: list[str] = super().parse_args(ctx, [argument for argument in args if argument != "--debug"])
+        talk: Talk = "quiet" if {"-q", "--quiet"} & set(args) else "usual"
+        ctx.with_resource(talking("verbose" if {"-v", "--verbose"} & set(args) else talk))
+        rest: list[str] = super().parse_args(ctx, [argument for argument in args if argument not in _ANYWHERE])
         return rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -47,9 +54,10 @@ class CommandGroup(TyperGroup):
             sys.stdout.reconfigure(errors="backslashreplace")  # a code page of Windows has no sign for most texts
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             resumes = ctx.invoked_subcommand in _RESUMED
-            typer.echo(f"interrupted{': the same command goes on where it stopped' if resumes else ''}", err=True)
+            kept = "; ".join(["the same command goes on where it stopped", *getattr(stop, "__notes__", [])])
+            note(f"interrupted{f': {kept}' if resumes else ''}")
             raise typer.Exit(130) from None
         except BrokenPipeError:  # as of `pet patterns | head -1`; nor shall what is left be written at the end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pet.cli.app import BadRow, Columns, Input, Model, Only, app, listed
+from pet.cli.app import All, BadRow, Columns, Input, Model, Only, app, listed
 from pet.cli.terminal import counted, note, say, say_json
 
 if TYPE_CHECKING:
@@ -47,20 +47,30 @@ def predict_command(
 
 
 @app.command("evaluate")
-def evaluate_command(model: Model, source: Input, on_bad_row: BadRow = None) -> None:
-    """Compare a classifier with the labels of a file; prints JSON.
+def evaluate_command(
+    model: Model,
+    source: Input,
+    on_bad_row: BadRow = None,
+    every: All = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
+) -> None:
+    """Compare a classifier with the labels of a file: the worst labels, and what is confused with what.
 
     Example: `pet evaluate runs/quickstart test.jsonl`
     """
+    from pet.reports.evaluation import evaluation_lines
     from pet.using.predict import evaluate_file
 
     evaluation, found = evaluate_file(model, source, on_bad_row or "error", _warn)
     _tell_rejected(found)
-    say_json(evaluation.as_json())
+    if as_json:
+        say_json(evaluation.as_json())
+    else:
+        say(*evaluation_lines(evaluation, every))
 
 
 def _warn(line: str) -> None:
-    note(f"warning: {line}")
+    note(f"! warning: {line}")
 
 
 def _tell_rejected(found: "ReadResult") -> None:

@@ -5,6 +5,7 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Literal
@@ -16,6 +17,7 @@ from pet.data.hub import scan_data_set
 from pet.data.keys import first_of, key_of, repeats
 from pet.data.labels import ONE_LABEL, has_several, is_placeholder
 from pet.data.numbers import Kinds, NumberColumns
+from pet.data.other_labels import other_labels
 from pet.data.rows import Rows
 from pet.data.scanned import Malformed, Scanned
 from pet.data.source import File, Source
@@ -108,6 +110,14 @@ class _BadRowError(Exception):
     """The reason why one row cannot be used."""
 
 
+class _OtherLabelError(_BadRowError):
+    """The reason where the row has a label that is none of the task's; that `label` stands in other rows, too."""
+
+    def __init__(self, reason: str, label: str) -> None:
+        super().__init__(reason)
+        self.label = label
+
+
 @dataclass(frozen=True)
 class _RowParser:
     """How the rows of one source become examples."""
@@ -169,7 +179,8 @@ class _RowParser:
             raise _BadRowError(f"only blank text in {', '.join(map(repr, self.fields.values()))}")
         return texts
 
-    def _label(self, row: Mapping[str, object]) -> str | None:
+    def label_of(self, row: Mapping[str, object]) -> str:
+        """Return the label of a row, whether the task has it or not ("": none), or raise `_BadRowError`."""
         options = self.options
         value = row.get(options.label_column)
         if isinstance(value, list) and len(value) == 1:
@@ -179,14 +190,19 @@ class _RowParser:
         if isinstance(value, list | dict | bytes) and (value or options.role != "row"):
             raise _BadRowError(f"the label is {shown(value)}, not one word")
         label = label_word(value) if is_given(value) else ""
-        if options.role == "row" and (not label or self.is_placeholder(value)):
+        return "" if options.role == "row" and self.is_placeholder(value) else label
+
+    def _label(self, row: Mapping[str, object]) -> str | None:
+        options, label = self.options, self.label_of(row)
+        if options.role == "row" and not label:
             return None
         if not label:
             raise _BadRowError(f"no label in the column {options.label_column!r}")
         if options.labels is not None and label not in options.labels:
             known = ", ".join(map(shown, options.labels[:12])) + (", ..." if len(options.labels) > 12 else "")
             hint = close_match(label, options.labels).strip()
-            raise _BadRowError(f"the label {shown(label)} is none of {known}" + (f" ({hint})" if hint else ""))
+            reason = f"the label {shown(label)} is none of {known}" + (f" ({hint})" if hint else "")
+            raise _OtherLabelError(reason, label)
         return label
 
     def is_placeholder(self, value: object) -> bool:
@@ -213,6 +229,7 @@ class _Reading:
     numbers: "array[int]" = field(default_factory=lambda: array("q"))
     rejected: list[RejectedRow] = field(default_factory=list)
     labels_seen: bool = False
+    labels: set[str | None] = field(default_factory=set)
     failure: DataError | None = None
     kinds: NumberColumns = field(init=False)
     placeholders: Counter[str] = field(default_factory=Counter)
@@ -261,11 +278,14 @@ class _Reading:
                         raise _BadRowError(row.reason)
                     example = self.parser.example(number, row)
                 except _BadRowError as bad:
+                    if isinstance(bad, _OtherLabelError) and self.parser.options.on_bad_row == "error":
+                        self._refuse_other_labels(bad.label, scanned)
                     self.rejected.append(self.parser.rejected(number, row, str(bad)))
                     continue
                 if self.parser.options.role != "input":  # nobody looks for one of its rows by the id
                     self.ids += key_of(example.id)
                 self.numbers.append(number)
+                self.labels.add(example.label)
                 value = row.get(self.parser.options.label_column)
                 self.labels_seen |= is_given(value)
                 if self.parser.options.role == "row" and self.parser.is_placeholder(value):
@@ -275,6 +295,16 @@ class _Reading:
                 yield example
         except DataError as error:
             self.failure = error
+
+    def _refuse_other_labels(self, label: str, rest: Iterable[Scanned]) -> None:
+        """Refuse a label that is none of the task's where rows behind it have it too: no slip of a single row."""
+        found, known = Counter([label]), self.parser.options.labels or ()
+        for _, row in rest:
+            with suppress(_BadRowError):
+                found[self.parser.label_of(row) if isinstance(row, Mapping) else ""] += 1
+        if found[label] > 1:
+            kept = {name for name in known if found[name] or name in self.labels}
+            raise other_labels(self.parser.source, self.parser.options.mapped, found, known, kept)
 
     def refuse_repeated_ids(self, rows: Rows) -> None:
         """Refuse the first row whose id an earlier one has."""

@@ -18,6 +18,7 @@ import numpy as np
 from pet.data.rows import Rows
 from pet.errors import ModelError, RunError
 from pet.forecast.workload import MOST_PASSES, MOST_STEPS
+from pet.learners.models.keeping import next_piece
 from pet.learners.models.sources import longest_input
 from pet.method.jobs import Jobs
 from pet.method.place import RunPlace
@@ -156,7 +157,12 @@ def _train(folder: Path, reading: Reading, settings: AdaptSettings, jobs: Jobs, 
     start = start.on(jobs.machine.device)
     machine = start.abilities(source.name).fit(jobs.machine)
     training = Pretraining(start, data, masking, updates, machine)
-    training.train(callbacks)
+    # It keeps itself as `pet pretrain` does: its steps follow from their numbers.
+    piece = next_piece("adaptation")
+    if latest := piece.latest():
+        training.load(latest)
+    kept = replace(callbacks, save=lambda: piece.save(training.save) if piece.due() else None, save_seconds=1.0)
+    training.train(kept)
     if reading.trained_share < 1.0:
         first = InitialModel.from_model(source, jobs.seed).on(machine.device)
         training.average(first.model, reading.trained_share, callbacks.measured)

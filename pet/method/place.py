@@ -23,6 +23,7 @@ from pet.method.analysis import Asked, analysis, classifier_figures
 from pet.method.callbacks import GenerationEnd
 from pet.method.card import CardFacts
 from pet.method.compare import given_line
+from pet.method.curve import Curve, run_curve
 from pet.method.generation import Ensemble, Generation, accepted
 from pet.method.jobs import Jobs
 from pet.method.judge import NAME_THE_RATIO, tell_of_generation
@@ -38,7 +39,7 @@ from pet.method.publish import (
     replace_distilled,
     write_metrics,
 )
-from pet.method.summary import DISTILLED, Summary, verdict, weak_classifier
+from pet.method.summary import DISTILLED, Summary, simpler_flags, verdict, weak_classifier
 from pet.method.teach import Taught
 from pet.method.trial import Trial
 from pet.method.vote import tuned_encoder, voter_job
@@ -57,8 +58,8 @@ class RunResult:
 
     `columns` maps the task's fields to the columns of the labeled data set. `choice` says which classifier was kept,
     and by what; `reviewed` how many rows that people have labeled count; `verdict` whether something simpler would have
-    done better, `work` what was computed, and `forecast` what was predicted and what it took (None where that was a
-    matter of seconds).
+    done better, and `simpler` with which flags; `curve` what more labels would bring, `work` what was computed, and
+    `forecast` what was predicted and what it took (None where that was a matter of seconds).
     """
 
     directory: Path
@@ -70,6 +71,8 @@ class RunResult:
     choice: Choice | None = None
     reviewed: str | None = None
     verdict: str | None = None
+    simpler: str | None = None
+    curve: Curve | None = None
     work: str | None = None
     forecast: str | None = None
 
@@ -250,7 +253,8 @@ class RunPlace(Place):
         card = self._card(rows, student.choice)
         publish_model(self.directory.model, student.folder, card, summary.test_figures())
         work = sum(self.jobs.runner.journal.work.values(), Work())
-        machine = self.jobs.machine
+        machine, encoder = self.jobs.machine, self.jobs.encoder
+        curve = run_curve(encoder, self.jobs) if encoder else None
         moved = self.plan.data.reviewed
         measured = {
             **({"reviewed": moved.facts} if moved else {}),
@@ -259,6 +263,7 @@ class RunPlace(Place):
             "precision": machine.precision,
             "scoring": machine.inference,
             "students": student.choice.as_json(),
+            "curve": curve.as_json() if curve else None,
             "votes": outside_facts(self.plan.outside, accepted(generations)[-1].ensemble),
             "verdict": verdict(summary),
             "analysis": self._analysis(accepted(generations)[-1]),
@@ -274,6 +279,8 @@ class RunPlace(Place):
             summary=summary,
             choice=student.choice,
             verdict=verdict(summary),
+            simpler=simpler_flags(summary),
+            curve=curve,
             work=f"{work.forwards:,} rows went forward through a model, {work.steps:,} optimizer steps; "
             f"{footprint(self.directory.root, self.trial.workers)}",
         )

@@ -16,6 +16,15 @@ SIMPLER = frozenset(
 )
 """The lines of what someone would try first."""
 
+_FLAGS = {
+    "generation 0": "--set ipet.generations=1",
+    "embeddings + logistic regression": "--fast",
+    "embeddings + self-training": "--fast",
+}
+"""How a run does what is simpler; nothing of `pet` is a classifier trained on the labeled rows alone."""
+
+_BETTER = "something simpler would have done better"
+
 WORTH_TELLING = 0.01
 """A classifier whose accuracy is so much under that of the ensemble is told of."""
 
@@ -98,7 +107,13 @@ def verdict(summary: Summary) -> str | None:
         return f"nothing simpler would have done better: {figures}"
     interval = SIGMAS * sqrt((best * (1 - best) + simpler[top] * (1 - simpler[top])) / n)
     chance = ", a difference that chance explains" if simpler[top] - best <= interval else ""
-    return f"something simpler would have done better: {figures}{chance}"
+    return f"{_BETTER}: {figures}{chance}"
+
+
+def simpler_flags(summary: Summary) -> str | None:
+    """Return the flags of `pet run` that do what would have done better; None where nothing would, or none do it."""
+    said = verdict(summary) or ""
+    return next((flags for name, flags in _FLAGS.items() if said.startswith(_BETTER) and f", {name} " in said), None)
 
 
 def weak_classifier(summary: Summary) -> str | None:

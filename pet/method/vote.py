@@ -32,7 +32,6 @@ from pet.method.jobs import Jobs, digest
 from pet.prompts.pvp import PVP
 from pet.runs.executors.processes import Processes
 from pet.runs.jobs import Job, JobStore, job_hash
-from pet.runs.progress import stage_progress
 from pet.runs.results import losses_of, write_results
 from pet.runs.shards import PoolScores
 from pet.seeding import derive_seed, rng_for
@@ -306,10 +305,8 @@ def _vote_side_by_side(asked: Sequence[tuple[Any, ...]], jobs: Jobs, processes: 
         return
     jobs.model.unload()
     data, stages = jobs.rows.data, jobs.runner.stages
-    first, last = stages.started + 1, stages.started + len(asked)
     total = sum(_steps(*one[:2]) + len(one[2]) + len(data.labeled) + len(data.test) for one in asked)
-    name = f"jobs {first} to {last} of {stages.total}: {len(asked)} voters side by side"
-    with stage_progress(name, total, stages.enabled) as advance:
+    with stages.together(len(asked), f"{len(asked)} voters side by side", total) as advance:
         tell: Mapping[str, Any] = {"advance": advance, "note": jobs.runner.note}
         started = time.monotonic()
         processes.run(asked, lambda kind, content: tell[kind](content))

@@ -193,7 +193,7 @@ def _train(training: Pretraining, checkpoints: Checkpoints, settings: OutputSett
     if (latest := checkpoints.latest()) is not None:
         training.load(latest)
         log.say(f"going on from step {training.progress.step:,}")
-    with rate_progress("pretraining", "tokens", False if quiet else None) as show:
+    with rate_progress("pretraining", "tokens", False if quiet else None) as show, _told_when_stopped(training):
         training.train(
             Callbacks(
                 measurements=settings.measurements,
@@ -203,6 +203,16 @@ def _train(training: Pretraining, checkpoints: Checkpoints, settings: OutputSett
                 save_seconds=60 * settings.checkpoint_minutes,
             )
         )
+
+
+@contextmanager
+def _told_when_stopped(training: Pretraining) -> Iterator[None]:
+    """Let whoever stops the training hear how far it is."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"the training had come to step {training.progress.step:,}, and was kept within the last minute")
+        raise
 
 
 def _average(training: Pretraining, start: Path, share: float, log: RunLog) -> None:

@@ -7,7 +7,7 @@
 Nothing registers itself by being imported.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -43,6 +43,10 @@ class Registry(Generic[T]):
             )
         self._values[name] = value
         self._origins[name] = origin
+
+    def __iter__(self) -> Iterator[T]:
+        """Yield the values in their order."""
+        return iter(self._values.values())
 
     def get(self, name: str) -> T:
         """Return one value.

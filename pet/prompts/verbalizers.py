@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pet.errors import PromptError, near_matches
@@ -55,8 +55,8 @@ class Verbalizer:
         """The labels, in order."""
         return tuple(self.words)
 
-    def for_labels(self, labels: Iterable[str]) -> "Verbalizer":
-        """Return this verbalizer with the labels in the order of a task.
+    def for_labels(self, labels: Iterable[str], others: Iterable["Verbalizer"] = ()) -> "Verbalizer":
+        """Return this verbalizer with the labels in the order of a task; if it has others, one of `others` may fit.
 
         Raises `PromptError` if a label of the task has no words, or there are words for a label that the task
         does not have.
@@ -64,11 +64,9 @@ class Verbalizer:
         wanted = tuple(labels)
         for label in wanted:
             if label not in self.words:
-                line = f'{json.dumps(label, ensure_ascii=False)} = ["WORD"]'
                 raise PromptError(
-                    f"Verbalizer {self.name!r} has no words for the label {label!r} of the task: use its labels, or "
-                    f"write one of your own, with a line like {line} for each label (see the README, Add a "
-                    f"pattern).{near_matches(label, self.words)}"
+                    f"Verbalizer {self.name!r} has no words for the label {label!r} of the task: "
+                    + (_fitting(wanted, others) or self._way_out(label))
                 )
         for label in self.words:
             if label not in wanted:
@@ -77,6 +75,13 @@ class Verbalizer:
                     f"remove them, or name the label in [task] labels.{near_matches(label, wanted)}"
                 )
         return Verbalizer(self.name, {label: self.words[label] for label in wanted})
+
+    def _way_out(self, label: str) -> str:
+        line = f'{json.dumps(label, ensure_ascii=False)} = ["WORD"]'
+        return (
+            f"use its labels, or write one of your own, with a line like {line} for each label (see the README, Add a "
+            f"pattern).{near_matches(label, self.words)}"
+        )
 
     def _check_words(self, label: str, words: object) -> None:
         where = f"Verbalizer {self.name!r}, label {label!r}:"
@@ -100,6 +105,12 @@ class Verbalizer:
                     f"Verbalizer {self.name!r} uses the word {word!r} {count} times, for {users}: a word "
                     "stands for one label, once."
                 )
+
+
+def _fitting(labels: Sequence[str], others: Iterable[Verbalizer]) -> str:
+    """Say which verbalizers have just these labels."""
+    names = [json.dumps(other.name) for other in others if set(other.words) == set(labels)]
+    return f"set prompts.verbalizer = {' or '.join(names[:3])}, which has these labels." if names else ""
 
 
 NAME_WORDS = 'name what they mean in [prompts.words], with a line such as 1 = ["good"] for each, or in a verbalizer'

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,13 +20,16 @@ from pet.learners.voters.shared import SharedModel
 from pet.learners.voters.spec import VoterSpec
 from pet.method.metrics import gold_columns
 from pet.prompts.verbalizers import NAME_WORDS
+from pet.reports.columns import FOLDED, columns, fitting, more_lines
 from pet.reports.tokens import row_tokens
 from pet.runs.progress import stage_progress
 from pet.seeding import rng_for
 from pet.settings.run import RunSettings
 
 SAMPLED_ROWS = 200
-_LABELS_SHOWN, _LONGEST_LINE = 10, 500
+_LABELS_SHOWN, _LONGEST_LINE, _WIDEST = 10, 500, 32
+_ALIKE = 3
+"""Of more words that are wrong in the same way one is named."""
 
 
 @dataclass(frozen=True)
@@ -159,16 +162,27 @@ def _shown(encoder: PatternEncoder, example: Example, slots: int) -> str:
 
 
 def _problems(reports: Sequence[PatternReport]) -> list[str]:
-    """Say which words a run would refuse, each once."""
-    words = dict.fromkeys(word for report in reports for word in report.words if word.problem)
+    """Say which words a run would refuse, each once; many that have several tokens in one sentence."""
+    words = list(dict.fromkeys(word for report in reports for word in report.words if word.problem))
     labels = {word.label for report in reports for word in report.words}
-    problems = (
+    long = list(dict.fromkeys((word.label, word.word) for word in words if word.is_long))
+    problems = list(dict.fromkeys(_problem(word, labels) for word in words if not word.is_long or len(long) <= _ALIKE))
+    if len(long) > _ALIKE:
+        label, word = long[0]
+        problems.append(
+            f"{len(long)} words of labels, such as {word!r} of {label!r}, are several tokens for this tokenizer: set "
+            "prompts.multi_token = true, choose others in [prompts] verbalizer, or do without patterns "
+            '(--fast, or train.preset = "fast").'
+        )
+    return problems
+
+
+def _problem(word: WordReport, labels: Set[str]) -> str:
+    return (
         f"The word {word.word!r} of label {word.label!r} is {word.problem}: choose another in [prompts] verbalizer"
         + (", or set prompts.multi_token = true." if word.is_long else ".")
         + misspelt(word.label, labels)
-        for word in words
     )
-    return list(dict.fromkeys(problems))
 
 
 def _advice(data: TaskData, reports: Sequence[PatternReport]) -> list[str]:
@@ -196,39 +210,63 @@ def by_chance(gold: np.ndarray, labels: int) -> float:
     return share + math.sqrt(share * (1.0 - share) / len(gold))
 
 
-def report_lines(report: CheckReport) -> list[str]:
-    """Return the report as lines for a terminal."""
-    lines = [
-        report.rows,
-        *(
-            f"{reading.model} reads the texts in {reading.found.pieces_per_word:.1f} pieces per word, "
-            f"{reading.found.unknown:.0%} of them unknown"
-            for reading in report.readings
-        ),
-        *(f"note: {message}" for message in report.messages),
-    ]
+def report_lines(report: CheckReport, every: bool = False) -> list[str]:
+    """Return the report as lines for a terminal; of long tables ten rows, unless `every` one is to be shown."""
+    lines = [report.rows, *map(_reading_line, report.readings), *(f"note: {message}" for message in report.messages)]
     for pattern in report.patterns:
-        lines += ["", pattern.name, f"  row     {_line(pattern.example)}", f"  tokens  {_line(pattern.pieces)}"]
-        lines.append(f"  cut     {pattern.truncated:.1%} of the rows")
-        if pattern.accuracy is not None and pattern.calibrated is not None:
-            lines.append(
-                f"  zero-shot on the labeled rows  {pattern.accuracy:.1%}, calibrated {pattern.calibrated:.1%}"
-            )
-    lines += ["", "words"] if report.patterns else []
-    # A byte-level tokenizer splits a word in another way where the mask is glued to what stands before it.
-    for word in dict.fromkeys(word for pattern in report.patterns for word in pattern.words):
-        state = word.problem or ("ok" if len(word.pieces) == 1 else "ok, several tokens")
-        lines.append(f"  {word.label:<16} {word.word:<16} {' '.join(word.pieces):<24} {state}")
+        lines += ["", *_pattern_lines(pattern)]
+    most = None if every else FOLDED
+    lines += ["", "words", *_word_lines(report.patterns, most)] if report.patterns else []
     if report.descriptions:
-        lines += ["", "descriptions"]
-        lines += [f"  {_line(label):<16} {_line(text)}" for label, text in report.descriptions.items()]
+        told = [(f"  {_line(label)}", _line(text)) for label, text in report.descriptions.items()]
+        lines += ["", "descriptions", *columns(told[:most], 2), *_more(len(told), most, "descriptions")]
     if any(word.problem for pattern in report.patterns for word in pattern.words):
         lines += ["", "zero-shot is measured once the words are mended"]
     problems = [f"must change: {problem}" for problem in report.problems]
+    problems = [*problems[:most], *(line.strip() for line in _more(len(problems), most, "of these"))]
     advice = [f"change: {advice}" for advice in report.advice]
     nothing = "change: nothing, but see the notes above" if report.messages else "change: nothing"
     # What a run would refuse stands last, where it is seen first.
     return [*lines, "", *(advice + problems or [nothing])]
+
+
+def _reading_line(reading: Reading) -> str:
+    found = reading.found
+    whole = "" if found.whole is None else f", {found.whole:.0%} of the longer words as a whole"
+    return (
+        f"{reading.model} reads the texts in {found.pieces_per_word:.1f} pieces per word, {found.unknown:.0%} of them "
+        f"unknown{whole}"
+    )
+
+
+def _pattern_lines(pattern: PatternReport) -> list[str]:
+    lines = [pattern.name, f"  row     {_line(pattern.example)}", f"  tokens  {_line(pattern.pieces)}"]
+    lines.append(f"  cut     {pattern.truncated:.1%} of the rows")
+    if pattern.accuracy is not None and pattern.calibrated is not None:
+        lines.append(f"  zero-shot on the labeled rows  {pattern.accuracy:.1%}, calibrated {pattern.calibrated:.1%}")
+    return lines
+
+
+def _word_lines(patterns: Sequence[PatternReport], most: int | None) -> list[str]:
+    """Return a line per word, those that a run would refuse first where not all are shown."""
+    # A byte-level tokenizer splits a word in another way where the mask is glued to what stands before it.
+    words = list(dict.fromkeys(word for pattern in patterns for word in pattern.words))
+    if most is not None and len(words) > most:
+        words.sort(key=lambda word: not word.problem)
+    cells = [
+        (
+            f"  {fitting(word.label, _WIDEST)}",
+            fitting(word.word, _WIDEST),
+            fitting(" ".join(word.pieces), _WIDEST),
+            word.problem.partition(" (")[0] or ("ok" if len(word.pieces) == 1 else "ok, several tokens"),
+        )
+        for word in words[:most]
+    ]
+    return [*columns(cells, 4), *_more(len(words), most, "words")]
+
+
+def _more(count: int, most: int | None, what: str) -> list[str]:
+    return [f"  {line}" for line in more_lines(count - (count if most is None else most), what)]
 
 
 def _line(text: str) -> str:

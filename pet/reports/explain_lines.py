@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pet.data.examples import Example
 from pet.errors import visible
 from pet.prompts.patterns import Pattern
+from pet.reports.columns import columns
 from pet.reports.explain import MASK, Explanation, GenerationView, Learned, VoterView
 
 _TEXT = 200  # characters shown of a text
@@ -21,7 +22,7 @@ def explanation_lines(found: Explanation) -> list[str]:
     probs = found.probs or {}
     ranked = sorted(probs, key=lambda label: -probs[label])  # of equals the first, as the ensemble chooses
     last = max((one.number for one in found.generations if one.rejected is None), default=None)
-    lines = _table([*_head(found, ranked[:_LABELS]), *_texts(found)], left=2)
+    lines = columns([*_head(found, ranked[:_LABELS]), *_texts(found)], left=2)
     for one in found.generations:
         facts = [f"rejected: {one.rejected}"] if one.rejected is not None else []
         facts += [f"learned from the votes of generation {one.continues}"] if one.continues is not None else []
@@ -74,7 +75,7 @@ def _votes(one: GenerationView, labels: Sequence[str]) -> list[str]:
     rows = [_vote_row(voter, labels) for voter in one.voters if voter.probs or voter.outside]
     if not any(voter.probs for voter in one.voters):
         return ["  not labeled in this generation", *trained]
-    return [*_table([("", "voter", "votes for", *(_short(name, _NAME) for name in labels)), *rows], left=3), *trained]
+    return [*columns([("", "voter", "votes for", *(_short(name, _NAME) for name in labels)), *rows], left=3), *trained]
 
 
 def _vote_row(voter: VoterView, labels: Sequence[str]) -> tuple[str, ...]:
@@ -102,7 +103,7 @@ def _clozes(found: Explanation) -> list[str]:
     """Return what each pattern makes of the row, and the words that speak for its label."""
     spoken = f"; for {found.example.label}: {' or '.join(found.words)}" if found.words else ""
     rows = [("", name, _cloze(pattern, found.example)) for name, (pattern, _) in found.askers.items()]
-    return [f"what the voters read ({MASK} is the place of a label's word{spoken})", *_table(rows, left=3)]
+    return [f"what the voters read ({MASK} is the place of a label's word{spoken})", *columns(rows, left=3)]
 
 
 def _cloze(pattern: Pattern, row: Example) -> str:
@@ -112,17 +113,6 @@ def _cloze(pattern: Pattern, row: Example) -> str:
         text = _short(part.text) if part.kind == "field" else part.shown(MASK)
         sides[part.segment] += (" " if part.spaced and sides[part.segment] else "") + text
     return " || ".join(filter(None, sides))
-
-
-def _table(rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Return rows of cells two spaces apart, all but the first `left` columns flush right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row[:left], widths, strict=False)]
-        cells += [cell.rjust(width) for cell, width in zip(row[left:], widths[left:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return lines
 
 
 def _short(text: str, limit: int = _TEXT) -> str:

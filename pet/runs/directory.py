@@ -10,7 +10,7 @@ from pet.runs.atomic import file_sha256, is_leftover, remove_leftovers, remove_w
 from pet.runs.jobs import Job, JobStore
 from pet.runs.lock import LOCK, OWNER, run_lock
 from pet.runs.log import NULL_LOG, RunLog
-from pet.runs.manifest import Manifest, setting_changes
+from pet.runs.manifest import Manifest, changed_settings
 from pet.runs.shared import SharedJobs
 from pet.runs.storage import storage_errors
 
@@ -212,7 +212,7 @@ class RunDirectory:
     def _changes(self, config_toml: str, identity: Mapping[str, str]) -> list[str]:
         """Return in words how the run that lies here differs; nothing where none does."""
         found, written = Manifest.from_file(self.manifest_path), self._text_of_config()
-        settings = setting_changes(written, config_toml) if written is not None else None
+        settings = changed_settings(written, config_toml) if written is not None else None
         return found.changes(identity, settings) if found else []
 
     def _refuse_other(self, changes: list[str]) -> None:

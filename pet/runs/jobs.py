@@ -9,7 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pet.learners.models.keeping import kept_by
 from pet.runs.atomic import SUCCESS, folder_problem, write_folder
+from pet.runs.keeping import JobKeeper
 from pet.runs.log import NULL_LOG, RunLog
 from pet.runs.shared import SharedJobs, cpu_seconds
 
@@ -73,8 +75,8 @@ class JobStore:
     def run(self, job: Job, work: Callable[[Path], None]) -> Path:
         """Return the folder of a finished job; where it is missing or damaged, let `work` fill it first.
 
-        `work` gets an empty folder, which takes the job's place only when `work` returned and all is on disk. What
-        another run has left is taken over instead.
+        `work` gets an empty folder, which takes the job's place only when `work` returned and all is on disk; what long
+        work keeps on the way lies beside it until then. What another run has left is taken over instead.
 
         Raises `RunError` if the disk is full or may not be written. Whatever `work` raises is passed on; its
         files go.
@@ -86,12 +88,20 @@ class JobStore:
         if final.exists():
             self.log.warn(f"the finished job {job.name} in {final} is damaged ({problem}): it is done again.")
 
+        keeper = JobKeeper(self.folder / f"unfinished-{job.key}")
+
         def write(folder: Path) -> None:
-            work(folder)
+            try:
+                with kept_by(keeper):
+                    work(folder)
+            except KeyboardInterrupt as stop:
+                stop.add_note(keeper.told(job.name))
+                raise
             (folder / _ABOUT).write_text(json.dumps({"name": job.name}), encoding="utf-8")
 
         before = cpu_seconds()
         write_folder(final, write)
+        keeper.remove()
         if self.shared:
             self.shared.give(job.key, final, cpu_seconds() - before)
         return final

@@ -25,11 +25,14 @@ FORMAT_VERSION = 1
 
 _FORMAT = "pet-run"
 _CHANGED = {
-    "config": "the settings have changed",
+    "config": "a pattern, its words or an encoder has changed",
     "data": "the data files have changed",
     "model": "the model has changed",
     "code": "it was made by another version of pet",
 }
+_SETTINGS = "the settings have changed"
+_DRAWN_BY = ("data.", "task.", "prompts.verbalizer", "run.seed")
+"""Settings that decide which rows are drawn of the same files, and which labels they have."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +76,36 @@ class Manifest:
         more = {"rows": self.rows} if self.rows else {}
         write_json(path, {"format": _FORMAT, "format_version": self.format_version, **parts, **more})
 
-    def changes(self, identity: Mapping[str, str], settings: str | None) -> list[str]:
-        """Return in words how another identity differs; `settings` words a changed config, where known."""
+    def changes(self, identity: Mapping[str, str], settings: Mapping[str, str] | None) -> list[str]:
+        """Return in words how another identity differs; `settings` are the changed ones (see `changed_settings`).
+
+        That the data files have changed is said only where nothing else decides that other rows are read or drawn.
+        """
         known = [name for name in _CHANGED if name in self.identity or name in identity]
         others = sorted((set(self.identity) | set(identity)) - set(known))
         changed = [name for name in known + others if self.identity.get(name) != identity.get(name)]
-        texts = {**_CHANGED, "config": settings or _CHANGED["config"]}
+        drawn_anew = any(name.startswith(_DRAWN_BY) for name in settings or ())
+        if "data" in changed and len(changed) > 1 and ("code" in changed or drawn_anew):
+            changed.remove("data")
+        named = _SETTINGS if settings is None else _in_words(settings) or _CHANGED["config"]
+        texts = {**_CHANGED, "config": named}
         found = [texts.get(name, f"the {name} has changed") for name in changed]
         if self.format_version != FORMAT_VERSION and "code" not in changed:
             found.append(_CHANGED["code"])
         return found
+
+
+def changed_settings(before: str, after: str) -> dict[str, str] | None:
+    r"""Return the settings in which two TOML texts differ, each with both values in words; None if one is no TOML.
+
+    >>> changed_settings("[train]\nsteps = 100", "[train]\nsteps = 50")
+    {'train.steps': 'train.steps was 100 and is 50'}
+    """
+    try:
+        found = [one for one in setting_differences(before, after) if one[0] not in ADDITIONS]
+    except tomllib.TOMLDecodeError:
+        return None
+    return {name: f"{name} was {_shown(old)} and is {_shown(new)}" for name, old, new in found}
 
 
 def setting_changes(before: str, after: str) -> str | None:
@@ -91,14 +114,12 @@ def setting_changes(before: str, after: str) -> str | None:
     >>> setting_changes("[train]\nsteps = 100", "[train]\nsteps = 50")
     'train.steps was 100 and is 50'
     """
-    try:
-        found = [one for one in setting_differences(before, after) if one[0] not in ADDITIONS]
-    except tomllib.TOMLDecodeError:
-        return None
-    if not found:
-        return None
-    shown = [f"{name} was {_shown(old)} and is {_shown(new)}" for name, old, new in found[:3]]
-    return ", ".join([*shown, *([f"{len(found) - 3} more differ"] if len(found) > 3 else [])])
+    return _in_words(changed_settings(before, after) or {}) or None
+
+
+def _in_words(changed: Mapping[str, str]) -> str:
+    shown = list(changed.values())[:3]
+    return ", ".join([*shown, *([f"{len(changed) - 3} more differ"] if len(changed) > 3 else [])])
 
 
 def setting_differences(before: str, after: str) -> list[tuple[str, Any, Any]]:

@@ -155,7 +155,7 @@ class OutputSettings(Section):
     """The part of the trained weights in their mean with those of the start."""
     measurements: PositiveInt = 10
     """How often is measured in all."""
-    checkpoint_minutes: Annotated[float, Field(ge=0.0)] = 1.0
+    checkpoint_minutes: Annotated[float, Field(ge=0.0)] = 0.5
     """Minutes between checkpoints."""
 
 

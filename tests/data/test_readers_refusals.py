@@ -1,6 +1,7 @@
 """Reading rows that are bad: the one sentence they give, or the rows left out and recorded when asked."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from reading import SKIP, TRAIN, read_examples
 from pet.data import readers
 from pet.data.readers import ReadOptions, Role
 from pet.data.writers import write_table
+from pet.errors import DataError
 
 # One row of each of these is bad: (file name, content, line or row of it, words of the reason).
 BAD_ROWS = {
@@ -203,3 +205,17 @@ def test_rejected_rows_can_be_written_for_mending(write: Write, tmp_path: Path) 
     write_table(tmp_path / "rejected.jsonl", {"row": [row.row for row in result.rejected]})
     line = (tmp_path / "rejected.jsonl").read_text()
     assert json.loads(line) == {"row": {"text": "\ud800", "label": 1}}
+
+
+def test_a_label_of_several_rows_is_a_matter_of_the_task_and_not_of_these_rows(write: Write, refused: Refused) -> None:
+    known = ReadOptions("train", labels=("entailment", "neutral", "contradiction"))
+    path = write("b.csv", "text,label\na,entailment\nb,not_entailment\nc,not_entailment\nd,\n")
+    with pytest.raises(DataError, match=r"'not_entailment' in 2 rows; set task.labels = ") as caught:
+        read_examples(path, known)
+    assert '["entailment", "not_entailment"]' in str(caught.value)
+    assert "skip" not in str(caught.value) and "Did you mean" not in str(caught.value)
+    with refused("rename them, or give a file with the labels of the classifier"):
+        read_examples(path, replace(known, mapped=False))
+    slip = write("c.csv", "text,label\na,entailment\nb,entailmnt\nc,neutral\n")  # of a single row
+    with refused("line 3: the label 'entailmnt' is none of", "Did you mean entailment?"):
+        read_examples(slip, known)

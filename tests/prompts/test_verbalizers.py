@@ -95,3 +95,9 @@ def test_the_line_to_write_for_a_label_is_toml() -> None:
         Verbalizer("v", {"a": ("b",)}).for_labels(["a", label])
     line = str(caught.value).partition("with a line like ")[2].partition(" for each")[0]
     assert tomllib.loads(line) == {label: ["WORD"]}
+
+
+def test_a_verbalizer_with_the_labels_of_the_task_is_offered() -> None:
+    other = Verbalizer("nli/two-way", {"entailment": ("Yes",), "not_entailment": ("No",)})
+    with pytest.raises(PromptError, match=r'set prompts\.verbalizer = "nli/two-way", which has these labels'):
+        NLI.for_labels(("not_entailment", "entailment"), [NLI, other])

@@ -101,9 +101,11 @@ def test_how_each_model_reads_the_texts_is_told(toy_pipeline: Path, tmp_path: Pa
     own, encoder = report.readings
     assert not own.found.readable and own.found.pieces_per_word == pytest.approx((7 + 9 + 2) / 3)
     assert encoder.found.readable and encoder.model == "e5-small"
+    assert own.found.whole == 0.0 and encoder.found.whole is not None
     assert [line.split(" ", 1)[1] for line in report_lines(report)[1:3]] == [
-        f"reads the texts in {reading.found.pieces_per_word:.1f} pieces per word, 0% of them unknown"
-        for reading in report.readings
+        f"reads the texts in {found.pieces_per_word:.1f} pieces per word, 0% of them unknown, {found.whole:.0%} of the "
+        "longer words as a whole"
+        for found in (own.found, encoder.found)
     ]
     assert "6.0 tokens of" in report.advice[0] and "expected up to 2.0: take a model" in report.advice[0]
     assert checked(toy_pipeline).readings[0].found.pieces_per_word == 1.0
@@ -139,6 +141,22 @@ def test_words_that_cannot_be_used_are_reported_and_not_raised(tmp_path: Path, t
     assert "zero-shot is measured once the words are mended" in lines
     assert [line.partition(":")[0] for line in lines[-3:]] == ["must change"] * 3
     assert CliRunner().invoke(app, ["check", str(pipeline)]).exit_code == 2
+
+
+def test_many_labels_are_folded_and_what_is_wrong_with_all_of_them_is_said_once(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    pipeline = write_task(tmp_path, tiny_model)
+    names = [f"reason {a}{b}" for a in "abcdefgh" for b in "klmn"]
+    write_rows(tmp_path / "train.jsonl", [{"text": f"row {n}", "label": name} for n, name in enumerate(names)])
+    settings = [f"task.labels={names}", "prompts.verbalizer=''", "data.test=''"]
+    report = checked(pipeline, *[setting.replace("''", '""') for setting in settings])
+    (problem,) = report.problems
+    assert problem.startswith("32 words of labels, such as 'reason ak' of 'reason ak', are several tokens")
+    lines, whole = report_lines(report), report_lines(report, every=True)
+    assert "  and 22 more words: --all shows them" in lines and len(whole) == len(lines) + 21
+    table = [line for line in whole if line.startswith("  reason")]
+    assert len(table) == 32 and len({line.index("tokens for") for line in table}) == 1
 
 
 def test_words_of_several_tokens_get_as_many_masks(tmp_path: Path, tiny_model: Path) -> None:
@@ -184,5 +202,5 @@ def test_checking_changes_nothing_on_the_disk(toy_pipeline: Path) -> None:
 def test_descriptions_are_shown_with_their_labels(toy_pipeline: Path) -> None:
     lines = report_lines(checked(toy_pipeline, 'task.descriptions.Tech=chips, "smart" phones\u202e'))
     place = lines.index("descriptions")
-    assert lines[place + 1] == '  Tech             chips, "smart" phones\\u202e'
+    assert lines[place + 1] == '  Tech  chips, "smart" phones\\u202e'
     assert "descriptions" not in report_lines(checked(toy_pipeline))

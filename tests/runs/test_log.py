@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pet.runs.log import NULL_LOG, RunLog
+from pet.runs.log import NULL_LOG, RunLog, Talk, talking, tell
 
 
 def test_messages_are_printed_plain_and_kept_with_their_time(
@@ -16,7 +16,7 @@ def test_messages_are_printed_plain_and_kept_with_their_time(
     log = RunLog(tmp_path / "run.log")
     log.say("training [bold]agnews[/bold]")
     log.warn("few rows:\nonly 3")
-    assert capsys.readouterr() == ("", "training [bold]agnews[/bold]\nwarning: few rows:\nonly 3\n")
+    assert capsys.readouterr() == ("", "training [bold]agnews[/bold]\n! warning: few rows:\nonly 3\n")
     lines = (tmp_path / "run.log").read_text().splitlines()
     times, kept = zip(*(line.split(" ", 1) for line in lines), strict=True)
     assert kept == ("training [bold]agnews[/bold]", "warning: few rows: only 3")
@@ -44,3 +44,25 @@ def test_the_null_log_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     NULL_LOG.say("x")
     NULL_LOG.warn("x")
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("talk", "printed"),
+    [
+        ("quiet", "! warning: c\n"),
+        ("usual", "a\n! warning: c\nd\n"),
+        ("verbose", "a\nb\n! warning: c\nd\n"),
+    ],
+)
+def test_how_much_is_printed_is_a_choice_and_all_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], talk: Talk, printed: str
+) -> None:
+    log = RunLog(tmp_path / "run.log")
+    with talking(talk):
+        log.say("a")
+        log.detail("b")
+        log.warn("c")
+        tell("d")
+    assert capsys.readouterr().err == printed
+    kept = [line.split(" ", 1)[1] for line in (tmp_path / "run.log").read_text().splitlines()]
+    assert kept == ["a", "b", "warning: c"]

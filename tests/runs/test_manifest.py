@@ -47,8 +47,24 @@ def test_a_file_of_others_is_no_manifest(tmp_path: Path, text: str) -> None:
     ],
 )
 def test_each_change_is_said(changed: dict[str, str], said: list[str]) -> None:
-    found = Manifest(IDENTITY).changes({**IDENTITY, **changed}, "train.steps was 1 and is 2")
-    assert found == said
+    settings = {"train.steps": "train.steps was 1 and is 2"} if "config" in changed else {}
+    assert Manifest(IDENTITY).changes({**IDENTITY, **changed}, settings) == said
+
+
+@pytest.mark.parametrize(
+    ("changed", "settings", "said"),
+    [
+        # Other rows are drawn by another seed, and read by other code: whether the files are the same nobody knows.
+        (("config", "data"), {"run.seed": "run.seed was 1 and is 2"}, ["run.seed was 1 and is 2"]),
+        (("config", "data"), {"data.max_unlabeled": "A"}, ["A"]),
+        (("config", "data"), {"train.steps": "A"}, ["A", "the data files have changed"]),
+        (("data", "code"), {}, ["it was made by another version of pet"]),
+        (("data",), {"data.test": "only its path"}, ["the data files have changed"]),
+        (("config",), {}, ["a pattern, its words or an encoder has changed"]),
+    ],
+)
+def test_what_is_named_was_checked(changed: tuple[str, ...], settings: dict[str, str], said: list[str]) -> None:
+    assert Manifest(IDENTITY).changes({**IDENTITY, **dict.fromkeys(changed, "x")}, settings) == said
 
 
 def test_a_change_of_unknown_settings_and_of_the_format_is_said() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pet.learners.models.progress import tell_loss
 from pet.runs.progress import Stages, rate_progress, stage_progress
 
 
@@ -117,6 +118,53 @@ def test_stages_are_numbered(watch: Watch) -> None:
         pass
     assert "job 3 of 9: training agnews/colon" in terminal.getvalue()
     assert "job 4 of 9: distilling" in terminal.getvalue()
+
+
+def test_the_line_above_the_bar_has_the_time_left_the_stage_and_the_loss(watch: Watch) -> None:
+    terminal = watch()
+    stages = Stages(total=4, seconds=600.0)
+    with stages.stage("training " + "x" * 200, total=10) as advance:
+        tell_loss(0.25)
+        advance(10)
+    with stages.together(2, "2 voters side by side", total=10):
+        pass
+    text = terminal.getvalue()
+    assert "job 1 of 4, 10 min left: training xxx" in text and "jobs 2 to 3 of 4" in text and "2 voters side" in text
+    with stages.stage("distilling", total=2) as advance:
+        tell_loss(0.25)
+        advance()
+    assert "distilling, loss 0.250" in terminal.getvalue()
+
+
+def test_the_bar_fits_into_80_columns_whatever_the_stage_is_called(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = watch()
+    monkeypatch.setenv("COLUMNS", "80")
+    with Stages(4).stage("training and voting agnews/" + "x" * 100, total=123_456) as advance:
+        advance(12_345)
+    shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", terminal.getvalue()).replace("\r", "\n").splitlines()
+    (bar, *_) = [line for line in shown if "12345/123456" in line]
+    assert bar.count("━") + bar.count("╸") + bar.count("╺") == 24 and len(bar) <= 80
+    assert all(len(line) <= 80 for line in shown)
+
+
+def test_without_a_terminal_there_is_a_line_per_job_and_per_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines, now = list[str](), [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    stages = Stages(2, lines=lines.append)
+    with stages.stage("training", total=10) as advance:
+        for second in range(0, 150, 15):
+            now[0] = second
+            advance()
+    with stages.stage("distilling", total=None) as advance:
+        advance()
+    assert lines == [
+        "job 1 of 2: training",
+        "job 1 of 2, 3 min left: training, 50% of it",
+        "job 1 of 2, 2 min left: training, 90% of it",
+        "job 2 of 2, 2 min left: distilling",
+    ]
 
 
 def test_an_error_passes_through(watch: Watch) -> None:

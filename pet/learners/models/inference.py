@@ -15,6 +15,7 @@ from pet.data.examples import Example
 from pet.errors import RunError
 from pet.learners.models.batching import ahead, row_chunks, token_budget_batches
 from pet.learners.models.fast.packed import PackedForward
+from pet.learners.models.keeping import Piece, next_piece, read_state, write_state
 from pet.learners.models.machine import Machine, is_out_of_memory
 from pet.learners.models.splicing import Encoded
 
@@ -34,14 +35,21 @@ class Inference:
 
         Raises `RunError` if a value is not finite, or one row alone does not fit into memory.
         """
-        found = np.empty((len(examples), columns), np.float32)
-        chunks = ((chunk, self.encode(examples[chunk])) for chunk in row_chunks(len(examples)))
+        kept = KeptScores.of(examples, columns)
+        found, done = kept.found, kept.done
+        waiting = [chunk for chunk in row_chunks(len(examples)) if not done[chunk].all()]
+        if done.any():
+            advance(int(done.sum()))
         with torch.inference_mode(), self._packed():
-            for chunk, encoded in ahead(chunks, depth=1):
-                # Fetched together: a GPU is not waited for after every batch.
-                for rows, values in list(self._batches(encoded, examples, chunk.start, advance)):
+            for chunk, encoded in ahead(((chunk, self.encode(examples[chunk])) for chunk in waiting), depth=1):
+                batches = self._batches(encoded, examples, chunk.start, done[chunk].copy(), advance)
+                # A GPU is not waited for after every batch: all is fetched together.
+                for rows, values in batches if self.machine.device.type == "cpu" else list(batches):
                     found[chunk.start + rows] = values.cpu().numpy()
+                    done[chunk.start + rows] = True
+                    kept.keep()
                 check_finite(found[chunk], examples, chunk.start)
+        kept.keep(ended=True)
         return found
 
     def _packed(self) -> AbstractContextManager[object]:
@@ -49,11 +57,15 @@ class Inference:
         return PackedForward() if on else nullcontext()
 
     def _batches(
-        self, encoded: list[Encoded], examples: Sequence[Example], start: int, advance: Advance
+        self, encoded: list[Encoded], examples: Sequence[Example], start: int, done: np.ndarray, advance: Advance
     ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-        """Yield the rows of each batch, int64 [b], with what was computed of them, float32 [b, c]."""
+        """Yield the rows of each batch, int64 [b], with what was computed of them, float32 [b, c].
+
+        Batches whose rows are all `done`, bool [n], are left out.
+        """
         budget, lengths = self.machine.token_budget, np.asarray([len(row) for row in encoded], np.int64)
         waiting = token_budget_batches(lengths.tolist(), budget.tokens, budget.rows, pads=self.machine.pads)
+        waiting = [rows for rows in waiting if not done[rows].all()]
         while waiting:
             rows, *rest = waiting
             try:
@@ -76,6 +88,37 @@ class Inference:
             waiting = rest
             yield rows, values
             advance(len(rows))
+
+
+MOST_KEPT = 2**28
+"""Scores of more bytes are not kept while they come: those of a large pool are computed in parts."""
+
+
+@dataclass(frozen=True)
+class KeptScores:
+    """Scores that come, float32 [n, c], those that are `done`, bool [n], and their place in a job."""
+
+    found: np.ndarray
+    done: np.ndarray
+    piece: Piece | None
+
+    @classmethod
+    def of(cls, examples: Sequence[Example], columns: int) -> "KeptScores":
+        """Return what was kept of rows, as many scores each as there are columns; none are done where nothing was."""
+        found, done = np.empty((len(examples), columns), np.float32), np.zeros(len(examples), np.bool_)
+        if not len(examples) or found.nbytes > MOST_KEPT:
+            return cls(found, done, None)
+        piece = next_piece(f"scores of {examples[0].id} to {examples[-1].id}, {found.shape}")
+        if folder := piece.latest():
+            tensors, _ = read_state(folder)
+            return cls(tensors["found"].numpy(), tensors["done"].numpy(), piece)
+        return cls(found, done, piece)
+
+    def keep(self, *, ended: bool = False) -> None:
+        """Write down the scores that are there, if that is due."""
+        if self.piece is not None and self.piece.due(ended=ended):
+            tensors = {"found": torch.from_numpy(self.found), "done": torch.from_numpy(self.done)}
+            self.piece.save(lambda folder: write_state(folder, (tensors, {})))
 
 
 def check_finite(values: np.ndarray, examples: Sequence[Example], start: int) -> None:

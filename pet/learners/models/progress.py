@@ -1,11 +1,31 @@
 """How far a training is, and what the learning rate is multiplied by there."""
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
 
 from pet.settings.pretraining import LimitSettings
+
+_HEAR: ContextVar[Callable[[float], None]] = ContextVar("hear", default=lambda _: None)
+
+
+@contextmanager
+def heard_losses(hear: Callable[[float], None]) -> Iterator[None]:
+    """Let `hear` get the loss of every update that is made while active, as soon as it is known."""
+    before = _HEAR.set(hear)
+    try:
+        yield
+    finally:
+        _HEAR.reset(before)
+
+
+def tell_loss(loss: float) -> None:
+    """Hand a loss to who shows how far a training is."""
+    _HEAR.get()(loss)
 
 
 @dataclass

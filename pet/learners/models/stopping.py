@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from pet.learners.models.keeping import State
+
 Rank = tuple[float, float]
 """What weights are compared by, larger is better: a share in [0, 1], and what decides between equal ones."""
 
@@ -50,6 +52,19 @@ class BestWeights:
     def ends(self, updates: int) -> bool:
         """Say, after each update, whether to end: it is looked at once in `every`."""
         return updates % self.every == 0 and self.look(updates)
+
+    def state(self) -> State:
+        """Return all that decides when to end, and the best values."""
+        tensors = {str(place): kept for place, kept in enumerate(self._kept)}
+        facts = (self.best, self.at, self.measured, self._highest, self._waited)
+        return tensors, {"facts": facts}
+
+    def resume(self, state: State) -> None:
+        """Go back to a state."""
+        tensors, values = state
+        best, self.at, self.measured, highest, self._waited = values["facts"]
+        self.best, self._highest = (best[0], best[1]), (highest[0], highest[1])
+        self._kept = [tensors[str(place)].to(tensor.device) for place, tensor in enumerate(self.tensors) if tensors]
 
     def restore(self) -> None:
         """Give the tensors the best of their values."""

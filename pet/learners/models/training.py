@@ -11,8 +11,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from pet.errors import ModelError, RunError
+from pet.errors import ModelError
 from pet.learners.models.fast.dropout import QuickDropout
+from pet.learners.models.keeping import (
+    Piece,
+    Resumable,
+    State,
+    joint_state,
+    kept_by,
+    next_piece,
+    read_state,
+    resume_jointly,
+    write_state,
+)
+from pet.learners.models.loss_log import LossLog
 from pet.learners.models.machine import reproducible, reproducibly
 from pet.learners.models.progress import Progress, done_share, linear_factor
 from pet.settings.pretraining import LimitSettings, UpdateSettings
@@ -56,19 +68,35 @@ class TrainLog:
         return float(np.mean(end)) if end else float("inf")
 
 
-def row_stream(n: int, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield int64 [size] row indices without end: shuffled passes over n rows, cut regardless of where a pass ends.
+class RowStream:
+    """Gives int64 [size] row indices without end: shuffled passes over n rows, cut regardless of where a pass ends.
 
     Raises `ValueError` if there are no rows.
     """
-    if n < 1:
-        raise ValueError("expected at least one row")
-    waiting = np.empty(0, np.int64)
-    while True:
-        while len(waiting) < size:
-            waiting = np.concatenate([waiting, rng.permutation(n)])
-        yield waiting[:size]
-        waiting = waiting[size:]
+
+    def __init__(self, n: int, size: int, rng: np.random.Generator) -> None:
+        if n < 1:
+            raise ValueError("expected at least one row")
+        self.n, self.size, self.rng = n, size, rng
+        self._waiting = np.empty(0, np.int64)
+
+    def __iter__(self) -> "RowStream":
+        return self
+
+    def __next__(self) -> np.ndarray:
+        """Return the next indices."""
+        while len(self._waiting) < self.size:
+            self._waiting = np.concatenate([self._waiting, self.rng.permutation(self.n)])
+        rows, self._waiting = self._waiting[: self.size], self._waiting[self.size :]
+        return rows
+
+    def state(self) -> State:
+        """Return what waits; the state of the generator is not part of it."""
+        return {}, {"waiting": self._waiting.tolist()}
+
+    def resume(self, state: State) -> None:
+        """Go back to a state."""
+        self._waiting = np.asarray(state[1]["waiting"], np.int64)
 
 
 @dataclass(frozen=True)
@@ -80,6 +108,8 @@ class Trained:
     `tensors` are all that trains, in the order in which their norms are added up (default: that of the groups).
     `ends` says, after each update, given their number, whether that was enough; so does a mean loss of the updates of a
     pass over the rows that is below `stop_loss`: nothing is left to learn from them.
+    `draws` are the generators and streams of the loss, and what else it goes on from. One that `resumes` can go on from
+    these and its tensors.
     """
 
     modules: tuple[nn.Module, ...]
@@ -88,6 +118,8 @@ class Trained:
     tensors: tuple[torch.Tensor, ...] = ()
     ends: Callable[[int], bool] = lambda _: False
     stop_loss: float = 0.0
+    draws: tuple[Resumable | np.random.Generator, ...] = ()
+    resumes: bool = True
 
     def __post_init__(self) -> None:
         """Take the tensors of the groups where no others are named."""
@@ -191,12 +223,18 @@ def fit(
         f"The loss became {{loss}} (gradient {{norm}}) at update {{update}} of {steps}: lower {trained.rates}, or set "
         'run.precision = "fp32".',
     )
-    a_pass = -(-n // settings.batch_size)
-    batches = (np.split(rows, settings.accumulation) for rows in row_stream(n, settings.batch_size, rng))
-    with trained.training(settings.gradient_checkpointing):
-        for _ in loop.updates(Step(partial(_summands, loss, parts)) for parts in batches):
+    a_pass, stream = -(-n // settings.batch_size), RowStream(n, settings.batch_size, rng)
+    batches = (np.split(rows, settings.accumulation) for rows in stream)
+    kept = KeptTraining(loop, (rng, stream, *trained.draws), next_piece("training") if trained.resumes else None)
+    ended = kept.restore()
+    if loop.progress.step:
+        advance(loop.progress.step)
+    with trained.training(settings.gradient_checkpointing), kept_by(None):
+        for _ in () if ended else loop.updates(Step(partial(_summands, loss, parts)) for parts in batches):
             advance(1)
-            if trained.ends(loop.progress.step) or loop.losses.mean_of_last(a_pass) < trained.stop_loss:
+            ended = trained.ends(loop.progress.step) or loop.losses.mean_of_last(a_pass) < trained.stop_loss
+            kept.keep(ended=ended or loop.done >= 1.0)
+            if ended:
                 break
     return TrainLog(loop.losses.fetch())
 
@@ -207,6 +245,63 @@ def _summands(loss: LossFunction, parts: Sequence[np.ndarray]) -> Iterator[torch
         found = loss(part)
         for summand in [found] if isinstance(found, torch.Tensor) else found:
             yield summand / len(parts)
+
+
+@dataclass(frozen=True)
+class KeptTraining:
+    """A training that can go on to the same weights: with its moments, its losses, and the states of all it draws from.
+
+    Its place is a `piece` of a job (None: it is not kept).
+    """
+
+    loop: "TrainingLoop"
+    draws: tuple[Resumable | np.random.Generator, ...]
+    piece: Piece | None
+
+    def keep(self, *, ended: bool) -> None:
+        """Write down how far the training is, if that is due, and whether it has `ended`."""
+        if self.piece is None or not self.piece.due(ended=ended):
+            return
+        losses, (drawn, values) = self.loop.losses.fetch(), joint_state(self.draws)
+        tensors = {f"draws.{name}": tensor for name, tensor in drawn.items()}
+        tensors |= {f"random.{place}": state for place, state in enumerate(self._random_states())}
+        for place, weight in enumerate(self.loop.trained.tensors):
+            tensors[f"weight.{place}"] = weight
+            tensors |= {f"{name}.{place}": found for name, found in self.loop.optimizer.state[weight].items()}
+        about = {"step": self.loop.progress.step, "losses": losses, "ended": ended, "draws": values}
+        self.piece.save(lambda folder: write_state(folder, (tensors, about)))
+
+    @torch.no_grad()
+    def restore(self) -> bool:
+        """Go back to where the training was kept last, if it was; return whether it had ended."""
+        folder = self.piece.latest() if self.piece else None
+        if folder is None:
+            return False
+        tensors, about = read_state(folder)
+        for name, tensor in tensors.items():
+            kind, _, place = name.partition(".")
+            if kind in ("random", "draws"):
+                continue
+            weight = self.loop.trained.tensors[int(place)]
+            if kind == "weight":
+                weight.copy_(tensor)
+            else:
+                self.loop.optimizer.state[weight][kind] = tensor.to(weight.device)
+        self.loop.progress.step = about["step"]
+        self.loop.losses.resume(about["losses"])
+        self._set_random_states([tensors[name] for name in sorted(tensors) if name.startswith("random.")])
+        drawn = {name.removeprefix("draws."): tensor for name, tensor in tensors.items() if name.startswith("draws.")}
+        resume_jointly(self.draws, (drawn, about["draws"]))
+        return bool(about["ended"])
+
+    def _random_states(self) -> list[torch.Tensor]:
+        device = self.loop.trained.tensors[0].device
+        return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
+
+    def _set_random_states(self, states: Sequence[torch.Tensor]) -> None:
+        torch.set_rng_state(states[0])
+        for state in states[1:]:
+            torch.cuda.set_rng_state(state, self.loop.trained.tensors[0].device)
 
 
 @dataclass(frozen=True)
@@ -279,39 +374,3 @@ def _gradient(summands: Callable[[], Iterable[torch.Tensor]]) -> torch.Tensor:
         torch.autograd.backward(value)
         values.append(value.detach())
     return torch.stack(values).sum()
-
-
-@dataclass
-class LossLog:
-    """Losses and gradient norms as they lie on the device, fetched once in `every` updates.
-
-    `error` is what is said of one that is not finite: a text with the fields loss, norm and update.
-    """
-
-    error: str
-    every: int = 1
-    _seen: list[float] = field(default_factory=list)
-    _waiting: dict[int, torch.Tensor] = field(default_factory=dict)
-
-    def add(self, update: int, loss: torch.Tensor, norm: torch.Tensor) -> None:
-        """Note an update, the first being 1, before it is made; `loss` and `norm` are scalars."""
-        self._waiting[update] = torch.stack([loss, norm.to(loss)])
-        if len(self._waiting) == self.every:
-            self.fetch()
-
-    def mean_of_last(self, updates: int) -> float:
-        """Return the mean loss of the last updates that were fetched; infinite before there are so many."""
-        return float(np.mean(self._seen[-updates:])) if len(self._seen) >= updates else float("inf")
-
-    def fetch(self) -> tuple[float, ...]:
-        """Fetch what still lies on the device; return the loss of every update.
-
-        Raises `RunError` if a loss, or its gradient, is not finite; so does `add`.
-        """
-        values = torch.stack(list(self._waiting.values())).tolist() if self._waiting else []
-        for update, (loss, norm) in zip(self._waiting, values, strict=True):
-            if not np.isfinite([loss, norm]).all():
-                raise RunError(self.error.format(loss=loss, norm=norm, update=update))
-            self._seen.append(loss)
-        self._waiting.clear()
-        return tuple(self._seen)

@@ -96,7 +96,7 @@ class TextClassifier:
         best = BestWeights(trained.tensors, lambda: self._rank(held), measured_every(len(held.examples)))
         if best.look():  # a start that is as good already
             return TrainLog((), scored=len(held.examples), kept=0)
-        log = fit(replace(trained, ends=best.ends), loss, len(examples), settings, rng, advance)
+        log = fit(replace(trained, ends=best.ends, draws=(best,)), loss, len(examples), settings, rng, advance)
         best.restore()
         return replace(log, scored=best.measured * len(held.examples), kept=best.at)
 
@@ -172,6 +172,8 @@ def _stock_tokenizer(tokenizer: Any, max_length: int) -> Any:
 
     A family's own class would be rebuilt from the vocabulary when loaded; this one is what its tokenizer.json says.
     """
+    # What was called last would stand there otherwise, which is not the same in a run that was interrupted.
+    tokenizer.backend_tokenizer.enable_truncation(max_length)
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer.backend_tokenizer,
         model_max_length=max_length,

@@ -154,7 +154,7 @@ class StaticClassifier:
             log = fit(weights, loss, len(bags), settings, rng, advance)
         else:
             best = BestWeights(weights.tensors, lambda: self._rank(training, held), measured_every(len(held.examples)))
-            log = fit(replace(weights, ends=best.ends), loss, len(bags), settings, rng, advance)
+            log = fit(replace(weights, ends=best.ends, draws=(best,)), loss, len(bags), settings, rng, advance)
             best.look(log.updates)
             best.restore()
             log = replace(log, scored=best.measured * len(held.examples), kept=best.at)

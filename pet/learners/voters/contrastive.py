@@ -6,7 +6,7 @@ rows, as in FastFit (2404.12365).
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -172,7 +172,7 @@ class Tuning:
         model = self.encoder.backbone.model
         model.get_input_embeddings().weight.requires_grad_(False)
         order_rng, text_rng = rng.spawn(2)
-        trained = Trained.weights_of(model, settings)
+        trained = replace(Trained.weights_of(model, settings), draws=(text_rng,))
         return fit(trained, lambda chosen: self.loss(chosen, text_rng), len(self.rows), settings, order_rng, advance)
 
     def loss(self, chosen: np.ndarray, rng: np.random.Generator) -> torch.Tensor:

@@ -12,7 +12,7 @@ from pet.learners.models.losses import IGNORED, mask_tokens, masked_lm_loss
 from pet.learners.models.machine import Machine
 from pet.learners.models.masked_lm import mask_logits
 from pet.learners.models.splicing import Encoded
-from pet.learners.models.training import LossFunction, row_stream
+from pet.learners.models.training import LossFunction, RowStream
 from pet.learners.voters.adapet import decoupled_label_loss, label_conditioned, label_conditioned_loss
 from pet.learners.voters.parts import Parts
 from pet.settings.training import TrainSettings
@@ -63,15 +63,14 @@ def with_descriptions(
     machine: Machine,
     described: LabeledRows,
     settings: TrainSettings,
-    rng: np.random.Generator,
+    stream: RowStream,
 ) -> LossFunction:
     """Return an objective to which the loss on rows that explain the labels is added (2305.02239).
 
-    As many of them as labeled ones are drawn for each step, and count `settings.descriptions` times as much: they are
-    short, and no row of the pool looks like them. A quarter as many gained less (TREC, 2 samples: 1.2 points, not 3.9).
+    The `stream` draws as many of them as labeled ones for each step, and they count `settings.descriptions` times as
+    much: they are short, and no row of the pool looks like them. A quarter as many gained less (TREC, 2 samples: 1.2
+    points, not 3.9).
     """
-    # A generator of its own: what else is drawn stays as it is without these rows.
-    stream = row_stream(len(described), settings.batch_size // settings.accumulation, rng.spawn(1)[0])
 
     def loss(chosen: np.ndarray) -> Iterator[torch.Tensor]:
         found = objective(chosen)

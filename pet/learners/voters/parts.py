@@ -69,7 +69,9 @@ class Parts:
             groups += (group,)
         modules: list[nn.Module] = [self.backbone.model, self.delta, self.output]
         modules += [self.prompt] if self.prompt else []
-        return Trained(tuple(modules), groups, self.delta.updated, stop_loss=settings.stop_loss)
+        # AdaLoRA decides by the gradients of all updates what is left of its ranks.
+        resumes = type(self.delta).updated is Delta.updated
+        return Trained(tuple(modules), groups, self.delta.updated, stop_loss=settings.stop_loss, resumes=resumes)
 
     def trained_apart(self, settings: TrainSettings) -> list[list[torch.Tensor]]:
         """Return the tensors that train as lists: of the weights, of the virtual tokens, and of the output."""

@@ -14,10 +14,11 @@ from pet.learners.models.batching import token_budget_batches
 from pet.learners.models.delta import copies_of, copy_into, drawn_from
 from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.inference import Advance, Inference
+from pet.learners.models.keeping import Resumable
 from pet.learners.models.machine import Machine, is_out_of_memory
 from pet.learners.models.sources import ModelSource, first_line
 from pet.learners.models.splicing import Encoded
-from pet.learners.models.training import LossFunction, TrainLog, fit, row_stream
+from pet.learners.models.training import LossFunction, RowStream, TrainLog, fit
 from pet.learners.models.words import label_words
 from pet.learners.voters.deltas.unipelt import UniPELT
 from pet.learners.voters.objectives import LabeledRows, adapet_objective, pet_objective, with_descriptions
@@ -141,11 +142,17 @@ class PvpVoter:
         made, restarts = 0, self.variant.restarts or 1
         for _ in range(restarts):
             parts = self._started(start_rng, unlabeled or rows)
-            loss = self._loss(parts, labeled, settings, unlabeled or rows, loss_rng)
+            size = settings.batch_size // settings.accumulation
+            stream = RowStream(len(unlabeled or rows), size, loss_rng)
+            loss = self._loss(parts, labeled, settings, unlabeled or rows, stream)
+            draws: tuple[Resumable | np.random.Generator, ...] = (loss_rng, stream)
             if explained:
-                loss = with_descriptions(loss, parts, self.machine, explained, settings, loss_rng)
+                # A generator of its own: what else is drawn stays as it is without these rows.
+                more = RowStream(len(explained), size, loss_rng.spawn(1)[0])
+                loss = with_descriptions(loss, parts, self.machine, explained, settings, more)
+                draws += (more.rng, more)
             self.backbone.attach(parts.delta)
-            trained = parts.trained(settings)
+            trained = replace(parts.trained(settings), draws=draws)
             log = fit(trained, loss, len(rows), settings, order_rng, advance) if trained.groups else TrainLog(())
             made += log.updates
             if restarts > 1 and (best is None or log.last < best[0].last):
@@ -199,7 +206,8 @@ class PvpVoter:
         trained, wanted = parts.trained(settings), parts.trained_apart(settings)
         if not wanted:
             return
-        loss, reached = self._loss(parts, self._labeled(rows), settings, rows, np.random.default_rng(0)), set[int]()
+        stream = RowStream(len(rows), len(rows), np.random.default_rng(0))
+        loss, reached = self._loss(parts, self._labeled(rows), settings, rows, stream), set[int]()
         with trained.training():
             for summand in _as_summands(loss(np.arange(len(rows)))):
                 found = torch.autograd.grad(summand, trained.tensors, allow_unused=True)
@@ -228,19 +236,18 @@ class PvpVoter:
         labeled: LabeledRows,
         settings: TrainSettings,
         unlabeled: Sequence[Example],
-        rng: np.random.Generator,
+        stream: RowStream,
     ) -> LossFunction:
         if self.variant.loss == "adapet":
-            return adapet_objective(parts, self.machine, labeled, rng)
+            return adapet_objective(parts, self.machine, labeled, stream.rng)
         if parts.prompt is None and self.variant.weights == "none":
             # A new head alone trains, on what the model makes of a row: the vocabulary has nothing to teach it.
             settings = settings.model_copy(update={"auxiliary_mlm": 0.0})
-        stream = row_stream(len(unlabeled), settings.batch_size // settings.accumulation, rng)
 
         def draw() -> list[Encoded]:
             return self.encode([unlabeled[i] for i in next(stream)])
 
-        return pet_objective(parts, self.machine, labeled, settings, draw, rng)
+        return pet_objective(parts, self.machine, labeled, settings, draw, stream.rng)
 
     @torch.no_grad()
     def _observed(self, parts: Parts, head: CalibratedWords | Prototypes, encoded: Sequence[Encoded]) -> torch.Tensor:

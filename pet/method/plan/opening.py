@@ -38,7 +38,7 @@ from pet.runs.executors.processes import Processes, Tell
 from pet.runs.identity import code_digest
 from pet.runs.jobs import JobStore
 from pet.runs.lock import run_lock
-from pet.runs.log import STARTED, RunLog, failures_logged
+from pet.runs.log import STARTED, RunLog, failures_logged, tell
 from pet.runs.manifest import Manifest
 from pet.runs.progress import Relay, Stages
 from pet.runs.runner import JobRunner
@@ -80,8 +80,7 @@ def open_place(
             directory.tell_exports(log.warn)
             if earlier.rows and not plan.data.reviewed:
                 log.warn("the labels here counted rows that people had labeled: name their files again with --reviewed")
-        history = RunLog(directory.log_path, io.StringIO())  # for the file alone
-        history.say(f"{STARTED}{len(plan.voters)} voters, {len(plan.data.unlabeled)} rows to label")
+        log.detail(f"{STARTED}{len(plan.voters)} voters, {len(plan.data.unlabeled)} rows to label")
         store = directory.store(log, SharedJobs(shared) if shared else None)
         model = replace(plan.model, tokens=directory.tokens)
         trial = replace(plan.tried, model=model).trial(store, log)
@@ -89,12 +88,29 @@ def open_place(
         work = replace(plan.workload, workers=trial.workers, gain=trial.gain or 1.0)
         probe = replace(plan.probe, model=model, machine=machine)
         watch = Watch.start(work, probe, store.finished(), log.say, whole=whole)
-        stages = Stages(len(list(work.jobs(whole))), enabled=False if quiet else None)
-        runner = JobRunner(store, shared_parts(plan.config, plan.base, machine), stages, history.say)
+        seconds = watch.forecast.seconds if watch.forecast else None
+        stages = Stages(len(list(work.jobs(whole))), False if quiet else None, None if quiet else tell, seconds)
+        runner = JobRunner(store, shared_parts(plan.config, plan.base, machine), stages, log.detail)
         jobs = Jobs(plan.rows, model, machine, runner, plan.seed, plan.config.run.keep_models, plan.encoder)
         config, processes = plan.config, partial(_processes, plan.config, plan.base, trial.workers)
         place = (directory, log, jobs, config.task, config.distill)
         yield RunPlace(*place, plan, processes, trial, watch, force)
+
+
+@contextmanager
+def open_jobs(plan: Plan, output_dir: str | Path | None, *, quiet: bool = False) -> Iterator[Jobs]:
+    """Open the directory of a run for jobs that need no model of its voters: nothing is tried or predicted first.
+
+    What they leave there, the run finds done. Errors are those of `open_place`.
+    """
+    root = Path(output_dir) if output_dir else Path("runs") / plan.data.task.name
+    with RunDirectory.open(root, plan.config.to_toml(), plan.identity) as directory:
+        log = RunLog(directory.log_path, io.StringIO() if quiet else None)
+        for message in plan.messages:
+            log.say(message)
+        stages = Stages(1, False if quiet else None, None if quiet else tell)
+        runner = JobRunner(directory.store(log), shared_parts(plan.config, plan.base, plan.machine), stages)
+        yield Jobs(plan.rows, plan.model, plan.machine, runner, plan.seed, encoder=plan.encoder)
 
 
 def shared_parts(config: RunConfig, base: Mapping[str, str], machine: Machine) -> dict[str, object]:

@@ -40,7 +40,7 @@ from pet.method.schedule import Schedule, plan_prior
 from pet.method.sets import reviewed, sets_digest
 from pet.method.trial import Tried
 from pet.prompts.descriptions import label_texts
-from pet.prompts.registry import find_verbalizer, load_patterns
+from pet.prompts.registry import find_verbalizer, load_patterns, load_verbalizers
 from pet.prompts.verbalizers import Verbalizer
 from pet.runs.identity import code_digest
 from pet.runs.jobs import job_hash
@@ -357,13 +357,13 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     if config.train.is_fast and config.distill.size == "auto" and encoder and takes_mean(encoder.config):
         config = config.model_copy(update={"distill": config.distill.model_copy(update={"size": "logistic"})})
     check_student(config.distill, source, encoder)
-    spoken = (verbalizer or Verbalizer.from_labels(data.task.labels)).for_labels(data.task.labels)
+    spoken = verbalizer or Verbalizer.from_labels(data.task.labels)
+    spoken = spoken.for_labels(data.task.labels, load_verbalizers(config.prompts.registry))
     voters = voter_specs(config.train, config.prompts, patterns, spoken, data.task, source.parameters)
     counts = Counter(str(row.label) for row in data.labeled)
     specs = embedding_specs(config.train, encoder, [counts[label] for label in data.task.labels] if counts else ())
     able = Readers(voters, specs, encoder)
-    if words:
-        able = able_readers(able, source, data.unlabeled)
+    able = able_readers(able, source, data.unlabeled) if words else able
     check_adaptation(config.adapt, able)
     schedule = Schedule(config.ipet, config.ensemble.prior, drawn, len(able.patterns) + len(able.embeddings))
     asked = voter_notes(config.prompts, patterns, voters, data.task, source.parameters)

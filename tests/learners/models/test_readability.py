@@ -22,6 +22,13 @@ ENGLISH = (
 )
 
 
+FRENCH = (
+    "Je n'ai toujours pas reçu le colis que j'avais commandé la semaine dernière.",
+    "Bonjour, le montant prélevé sur ma carte ne correspond pas à la facture.",
+    "L'article est arrivé cassé et je voudrais être remboursé rapidement.",
+)
+
+
 def rows(texts: tuple[str, ...]) -> list[Example]:
     return [Example(str(place), {"text": text}) for place, text in enumerate(texts)]
 
@@ -43,6 +50,16 @@ def test_pieces_and_unknown_tokens_by_hand(pieces: dict[str, PieceTokenizer]) ->
         assert readability(tokenizer, rows(nothing)).readable
 
 
+def test_words_known_as_a_whole_by_hand(pieces: dict[str, PieceTokenizer]) -> None:
+    tokenizer = pieces["bert"].tokenizer
+    # Of the longer words "team", "game", "bank" are one token each, "zebra" is five, and an unknown one is not known.
+    found = readability(tokenizer, rows(("team game of bank, zebra ΩΩΩΩ",) * 5))
+    assert found.whole == pytest.approx(3 / 5)
+    assert readability(tokenizer, rows(("team game bank",))).whole is None  # too few to say
+    assert Readability(0.0, 1.8, 100, 0.1).problem("it").startswith("it knows 10% of the longer words")
+    assert Readability(0.0, 1.8, 100, 0.3).readable
+
+
 def test_a_sample_is_spread_over_the_rows(pieces: dict[str, PieceTokenizer]) -> None:
     many = rows(("good",) * 2 * SAMPLED_ROWS + ("Ω",) * 2 * SAMPLED_ROWS)
     found = readability(pieces["bert"].tokenizer, many)
@@ -54,7 +71,7 @@ def bundled() -> dict[str, PreTrainedTokenizerFast]:
     return {name: load_tokenizer(find_model(name).folder) for name in ("pet-mini", "e5-small")}
 
 
-@pytest.mark.parametrize(("texts", "readers"), [(ENGLISH, 2), (GERMAN, 1), (CHINESE, 1)])
+@pytest.mark.parametrize(("texts", "readers"), [(ENGLISH, 2), (GERMAN, 1), (CHINESE, 1), (FRENCH, 1)])
 def test_which_bundled_model_reads_which_language(
     bundled: dict[str, PreTrainedTokenizerFast], texts: tuple[str, ...], readers: int
 ) -> None:

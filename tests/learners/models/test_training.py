@@ -15,9 +15,10 @@ from pet.errors import ModelError, RunError
 from pet.learners.models import training
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.families import family_of, layers
+from pet.learners.models.loss_log import LossLog
 from pet.learners.models.machine import Machine, reproducible
 from pet.learners.models.sources import ModelSource
-from pet.learners.models.training import LossLog, Trained, TrainLog, fit, row_stream, weight_groups
+from pet.learners.models.training import RowStream, Trained, TrainLog, fit, weight_groups
 from pet.learners.voters.pvp import PvpVoter
 from pet.prompts.pvp import PVP
 from pet.settings.task import ModelSettings
@@ -302,14 +303,14 @@ def test_the_last_losses_are_a_tenth_of_them() -> None:
 
 @pytest.mark.parametrize(("n", "size"), [(1, 4), (3, 2), (5, 5), (7, 3), (4, 9)])
 def test_a_pass_visits_each_row_once(n: int, size: int) -> None:
-    stream = row_stream(n, size, np.random.default_rng(0))
+    stream = RowStream(n, size, np.random.default_rng(0))
     drawn = np.concatenate([next(stream) for _ in range(n * 3)])
     for start in range(0, len(drawn) - n + 1, n):
         assert sorted(drawn[start : start + n]) == list(range(n))
 
 
 def test_passes_are_shuffled_by_the_seed() -> None:
-    first, again, other = (next(row_stream(50, 50, np.random.default_rng(seed))).tolist() for seed in (0, 0, 1))
+    first, again, other = (next(RowStream(50, 50, np.random.default_rng(seed))).tolist() for seed in (0, 0, 1))
     assert first == again
     assert first != other
     assert first != sorted(first)
@@ -317,4 +318,4 @@ def test_passes_are_shuffled_by_the_seed() -> None:
 
 def test_no_rows() -> None:
     with pytest.raises(ValueError, match="at least one row"):
-        next(row_stream(0, 4, np.random.default_rng(0)))
+        next(RowStream(0, 4, np.random.default_rng(0)))
