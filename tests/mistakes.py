@@ -52,8 +52,8 @@ def unlink(toy: Toy) -> None:
 
 
 def unknown_format(toy: Toy) -> None:
-    (toy.folder / "train.xlsx").write_bytes(b"PK")
-    toy.settings("train.jsonl", "./train.xlsx")
+    (toy.folder / "train.odt").write_bytes(b"PK")
+    toy.settings("train.jsonl", "./train.odt")
 
 
 def pickled_model(toy: Toy) -> None:
@@ -154,7 +154,7 @@ CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
         lambda toy: toy.settings('unlabeled = "unlabeled.jsonl"\n', ""),
         ("[data] unlabeled is missing",),
     ),
-    "unknown format": (unknown_format, ("train.xlsx does not end in .csv",)),
+    "unknown format": (unknown_format, ("train.odt does not end in .csv",)),
     "no such file and no suffix": (
         lambda toy: toy.settings('"train.jsonl"', '"./train"'),
         ("No file at", "Did you mean train.jsonl?", "Files end in .csv, .tsv, .jsonl"),

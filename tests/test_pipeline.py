@@ -31,6 +31,7 @@ def table_of(result: pet.RunResult) -> dict[str, list[object]]:
 def test_a_run_leaves_every_file_of_the_run_directory(finished: pet.RunResult) -> None:
     names = {path.name for path in finished.directory.iterdir() if not path.name.startswith(".lock")}
     files = {"config.toml", "manifest.json", "run.log", "pseudo_labels.parquet", "metrics.json"}
+    files |= {"report.html", "test_labels.parquet"}
     assert names == files | {"jobs", "generations", "model"}
     assert [path.name for path in (finished.directory / "generations").iterdir()] == ["0"]
     manifest = json.loads((finished.directory / "manifest.json").read_text())
@@ -41,7 +42,7 @@ def test_a_run_leaves_every_file_of_the_run_directory(finished: pet.RunResult) -
     model = {path.name for path in (finished.directory / "model").iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= model
     suffixes = {path.suffix for path in finished.directory.rglob("*") if path.is_file() and path.name[0] not in "._"}
-    assert suffixes == {".toml", ".json", ".log", ".parquet", ".safetensors", ".md"}  # nothing pickled
+    assert suffixes == {".html", ".toml", ".json", ".log", ".parquet", ".safetensors", ".md"}  # nothing pickled
 
 
 def test_every_way_to_label_has_a_line_with_figures(finished: pet.RunResult) -> None:

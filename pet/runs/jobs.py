@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pet.learners.models.keeping import kept_by
 from pet.runs.atomic import SUCCESS, folder_problem, write_folder
 from pet.runs.keeping import JobKeeper
 from pet.runs.log import NULL_LOG, RunLog
@@ -91,6 +90,8 @@ class JobStore:
         keeper = JobKeeper(self.folder / f"unfinished-{job.key}")
 
         def write(folder: Path) -> None:
+            from pet.learners.models.keeping import kept_by  # loads torch: what only reads jobs does without
+
             try:
                 with kept_by(keeper):
                     work(folder)

@@ -55,7 +55,7 @@ def refused(toy: Toy, result: Result) -> str:
             ("--axis", "data.examples_per_label=2,6", "--samples", "2"),
             ("do not give 2 samples of 6 per label", "--samples"),
         ),
-        ((*CALIBRATION, "--set", "data.train="), ("Without labeled rows, [data] train, there are no 5 samples",)),
+        ((*CALIBRATION, "--set", "data.train="), ("Without labeled rows there are no 5 samples",)),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(

@@ -151,10 +151,7 @@ def test_label_writes_json_lines_too_and_distill_and_predict_go_on_from_it(toy_p
     given = [part.rsplit(" ", 1) for part in predicted.stderr.splitlines()[0].removeprefix(start).split(", ")]
     assert {name for name, _ in given} == set(LABELS) and sum(int(count) for _, count in given) == 12
     assert (
-        (tmp_path / "out.csv")
-        .read_text()
-        .splitlines()[0]
-        .startswith("id,text,shelf,input_label,label,confidence,prob_")
+        (tmp_path / "out.csv").read_text().splitlines()[0].startswith("id,text,label,shelf,pet_label,confidence,prob_")
     )
     evaluated = command("evaluate", tmp_path / "run", rows, "--json")
     assert json.loads(evaluated.stdout)["n"] == 12

@@ -243,7 +243,7 @@ def test_a_drawing_that_fails_costs_no_run(copy: Path, tmp_path: Path) -> None:
     (copy / "metrics.json").write_text("{")
     told = io.StringIO()
     draw_report(copy, RunLog(tmp_path / "run.log", told))
-    assert told.getvalue().startswith("warning: report.html could not be drawn (DataError: ")
+    assert told.getvalue().startswith("! warning: report.html could not be drawn (DataError: ")
 
 
 def test_the_command_writes_it_anew_or_elsewhere(copy: Path, tmp_path: Path) -> None:

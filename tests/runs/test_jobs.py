@@ -69,7 +69,7 @@ def test_a_damaged_job_is_done_again_and_said(
     assert capsys.readouterr().err == ""
     store.run(JOB, work)
     said = capsys.readouterr().err
-    assert said.startswith("warning: the finished job agnews/colon 0 in ") and "votes.bin" in said
+    assert said.startswith("! warning: the finished job agnews/colon 0 in ") and "votes.bin" in said
     assert (work.calls, store.done(JOB), votes.read_bytes()) == (2, True, b"12345")
 
 

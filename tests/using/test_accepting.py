@@ -53,12 +53,12 @@ def test_a_file_has_a_column_that_says_it(model: Path, tmp_path: Path) -> None:
         output = tmp_path / f"out{flag}.csv"
         result = command("predict", model, rows, "--output", output, flag, wish)
         assert result.exit_code == 0, result.output
-        assert result.stderr.splitlines()[1] == "6 rows to accept, 6 to review"
+        assert result.stderr.splitlines()[-1] == "6 rows to accept, 6 to review"
         with output.open(newline="") as file:
             found = list(csv.DictReader(file))
-        assert [row["accept"] for row in found].count("true") == 6
-        assert {row["accept"] for row in found} == {"true", "false"}
-        assert list(found[0])[-6:-3] == ["label", "confidence", "accept"] and found[0]["input_accept"] == "mine"
+        assert [row["pet_accept"] for row in found].count("true") == 6
+        assert {row["pet_accept"] for row in found} == {"true", "false"}
+        assert list(found[0])[-6:-3] == ["label", "confidence", "pet_accept"] and found[0]["accept"] == "mine"
 
 
 @pytest.mark.parametrize(

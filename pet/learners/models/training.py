@@ -71,12 +71,10 @@ class TrainLog:
 class RowStream:
     """Gives int64 [size] row indices without end: shuffled passes over n rows, cut regardless of where a pass ends.
 
-    Raises `ValueError` if there are no rows.
+    The first raises `ValueError` if there are no rows.
     """
 
     def __init__(self, n: int, size: int, rng: np.random.Generator) -> None:
-        if n < 1:
-            raise ValueError("expected at least one row")
         self.n, self.size, self.rng = n, size, rng
         self._waiting = np.empty(0, np.int64)
 
@@ -85,6 +83,8 @@ class RowStream:
 
     def __next__(self) -> np.ndarray:
         """Return the next indices."""
+        if self.n < 1:
+            raise ValueError("expected at least one row")
         while len(self._waiting) < self.size:
             self._waiting = np.concatenate([self._waiting, self.rng.permutation(self.n)])
         rows, self._waiting = self._waiting[: self.size], self._waiting[self.size :]
