@@ -79,8 +79,8 @@ class Verbalizer:
     def _way_out(self, label: str) -> str:
         line = f'{json.dumps(label, ensure_ascii=False)} = ["WORD"]'
         return (
-            f"use its labels, or write one of your own, with a line like {line} for each label (see the README, Add a "
-            f"pattern).{near_matches(label, self.words)}"
+            f"use its labels, or write one of your own, with a line like {line} for each label (see Add a "
+            f"pattern in the documentation), or in [prompts.words].{near_matches(label, self.words)}"
         )
 
     def _check_words(self, label: str, words: object) -> None:
