@@ -10,7 +10,6 @@ project = "pet"
 release = __version__
 
 extensions = ["myst_parser"]
-suppress_warnings = ["toc.not_readable"]  # the contents may name a page that is not written yet
 highlight_language = "none"
 myst_heading_anchors = 3
 

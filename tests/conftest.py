@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Before torch is loaded: threads make tiny models slower, and much slower where other tests run beside these.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,6 +15,9 @@ import pytest
 from toy import THREE, write_task
 
 import pet
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -93,3 +97,16 @@ def both(tmp_path_factory: pytest.TempPathFactory, both_pipeline: Path) -> pet.R
 def copied(finished: pet.RunResult, tmp_path: Path) -> Path:
     """A copy of the finished run, to change."""
     return Path(shutil.copytree(finished.directory, tmp_path / "copied"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium; without one what asks for it is skipped."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    chromium = Path("/usr/bin/chromium")
+    if not chromium.is_file():
+        pytest.skip(f"there is no {chromium}")
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield found
+        found.close()

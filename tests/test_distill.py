@@ -174,9 +174,10 @@ def test_a_config_with_relative_paths_can_be_distilled_from_anywhere(
             "data": files,
             "prompts": {"patterns": "toy/*", "registry": "registry"},
             "model": {"name": str(tiny_model), "max_length": 32},
+            "encoder": {"name": "none"},
             "train": small,
             "distill": small,
-            "run": {"precision": "fp32"},
+            "run": {"precision": "fp32", "workers": 1},
         }
     )
     label(settings, "run", quiet=True)
@@ -209,9 +210,10 @@ def test_distill_needs_neither_the_input_files_nor_the_same_version(
             "data": files,
             "prompts": {"patterns": "toy/*", "registry": [str(tmp_path / "task" / "registry")]},
             "model": {"name": str(tiny_model), "max_length": 32},
+            "encoder": {"name": "none"},
             "train": small,
             "distill": small,
-            "run": {"precision": "fp32"},
+            "run": {"precision": "fp32", "workers": 1},
         }
     )
     run = tmp_path / "run"

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = '<script>window.hit = 1</script><img src=x onerror="window.hit = 1"> "team" won'
 Configured = Callable[..., pet.RunConfig]
 
@@ -57,17 +56,6 @@ def begun(tmp_path_factory: pytest.TempPathFactory, configured: Configured) -> P
 @pytest.fixture
 def run(begun: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(begun, tmp_path / "run"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"there is no {CHROMIUM}")
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture
@@ -182,20 +170,10 @@ def test_on_the_terminal_labels_are_kept_and_not_asked_for_again(run: Path, conf
     assert "2 rows count of review.csv: 1 new gold row, 1 left out since no label fits" in again.stdout
 
 
-def test_without_the_file_the_labels_are_as_they_were(run: Path, configured: Configured, tmp_path: Path) -> None:
-    before = (run / "pseudo_labels.parquet").read_bytes()
-    write_reviews(tmp_path / "r.csv", [Review("unlabeled-4", "Tech"), Review("train-0", "Tech")])
-    pet.run(configured(f"data.reviewed={json.dumps([str(tmp_path / 'r.csv')])}"), run, quiet=True)
-    assert (run / "pseudo_labels.parquet").read_bytes() != before
-    jobs = len(list((run / "jobs").iterdir()))
-    pet.run(configured(), run, quiet=True)
-    assert (run / "pseudo_labels.parquet").read_bytes() == before
-    assert len(list((run / "jobs").iterdir())) == jobs
-
-
-def test_the_labels_are_those_of_a_run_that_had_these_gold_rows_from_the_start(
+def test_the_labels_are_those_of_gold_rows_from_the_start_and_without_the_file_as_they_were(
     run: Path, configured: Configured, pipeline: Path, tmp_path: Path
 ) -> None:
+    before = (run / "pseudo_labels.parquet").read_bytes()
     said = {"unlabeled-4": "Tech", "unlabeled-7": "Business"}
     write_reviews(tmp_path / "r.csv", [Review(name, label) for name, label in said.items()])
     found = pet.run(configured(f"data.reviewed={json.dumps([str(tmp_path / 'r.csv')])}"), run, quiet=True)
@@ -208,17 +186,22 @@ def test_the_labels_are_those_of_a_run_that_had_these_gold_rows_from_the_start(
     other = pet.run(configured(*files), tmp_path / "other", quiet=True)
     assert found.soft_labels.ids == other.soft_labels.ids
     assert found.soft_labels.probs == pytest.approx(other.soft_labels.probs, abs=1e-3)
+    assert (run / "pseudo_labels.parquet").read_bytes() != before
+    jobs = len(list((run / "jobs").iterdir()))
+    pet.run(configured(), run, quiet=True)
+    assert (run / "pseudo_labels.parquet").read_bytes() == before
+    assert len(list((run / "jobs").iterdir())) == jobs
 
 
 def test_a_run_without_vectors_says_so_and_gold_rows_that_voters_contradict_come_last(
-    both: pet.RunResult, finished: pet.RunResult, tmp_path: Path
+    begun: Path, finished: pet.RunResult, tmp_path: Path
 ) -> None:
-    assert to_review(both.directory, 3).notes == ()
+    assert to_review(begun, 3).notes == ()
     plain = to_review(finished.directory, 3)
     assert "no vectors" in plain.notes[0]
-    assert [row.gold for row in to_review(both.directory, 3).rows][:3] == [False] * 3
+    assert [row.gold for row in to_review(begun, 3).rows][:3] == [False] * 3
     copied = Path(shutil.copytree(finished.directory, tmp_path / "torn"))
     (copied / "pseudo_labels.parquet").unlink()
     with pytest.raises(DataError, match="not labeled yet"):
         to_review(copied, 3)
-    assert JobStore(both.directory / "jobs").finished()["embeddings/tiny-encoder"] == 1
+    assert JobStore(begun / "jobs").finished()["embeddings/tiny-encoder"] == 1
