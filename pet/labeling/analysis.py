@@ -65,6 +65,16 @@ def agreement_matrix(votes: np.ndarray) -> np.ndarray:
     return found
 
 
+def disagreed_rows(votes: np.ndarray) -> int:
+    """Return on how many rows those who vote give different labels, whatever they weigh.
+
+    >>> disagreed_rows(np.array([[0, 1, -1], [0, 0, 2]]))
+    1
+    """
+    most = votes.max(axis=0)
+    return int((np.where(votes == NONE, most, votes).min(axis=0) != most).sum())
+
+
 def interval(right: int, rows: int) -> tuple[float, float]:
     """Return the 95 % interval of a share of `right` among so many rows (Wilson 1927); all of [0, 1] without any.
 

@@ -24,6 +24,7 @@ from pet.labeling.analysis import (
     bins_of,
     conflicts,
     coverage,
+    disagreed_rows,
     interval,
     overlaps,
     reliability,
@@ -74,7 +75,7 @@ def analysis(last: Generation, asked: Asked, jobs: Jobs) -> dict[str, Any]:
         "data": {**_data_figures(data), "tokens": _tokens(asked.voters, jobs)},
         "voters": _voter_figures(ensemble, votes, test, asked, jobs),
         "agreement": [[_plain(share) for share in row] for row in agreement_matrix(votes)],
-        "disagreed_rows": _disagreed(votes),
+        "disagreed_rows": disagreed_rows(votes),
         "confidence": _confidence(ensemble.soft.confidence()),
     }
     probs, measured = _on_gold(ensemble, asked.out_of_fold)
@@ -136,12 +137,6 @@ def _confused(found: Evaluation) -> list[dict[str, Any]]:
     pairs = [(int(table[i, j]), i, j) for i, j in zip(*np.nonzero(table), strict=True) if i != j]
     ranked = sorted(pairs, key=lambda pair: -pair[0])[:CONFUSED]
     return [{"label": labels[i], "predicted": labels[j], "rows": count} for count, i, j in ranked]
-
-
-def _disagreed(votes: np.ndarray) -> int:
-    """Return on how many rows those who vote give different labels; votes int64 [m, n], -1 for none."""
-    least = np.where(votes < 0, votes.max(axis=0), votes).min(axis=0)
-    return int((least != votes.max(axis=0)).sum())
 
 
 def _voter_figures(

@@ -12,6 +12,7 @@ import numpy as np
 
 from pet.data.dataset import TaskData
 from pet.data.examples import Example
+from pet.labeling.analysis import disagreed_rows
 from pet.labeling.calibration import batch_calibrated
 from pet.labeling.ensemble import agreement
 from pet.learners.models.embeddings import mean_pooled
@@ -268,14 +269,13 @@ def _own_embeddings(rows: np.ndarray, jobs: Jobs) -> Embeddings:
 def given_line(ensemble: Ensemble) -> str:
     """Say how many rows an ensemble gave each label, and on how many its voters differ."""
     labels, hard = ensemble.soft.labels, ensemble.soft.hard()
-    split = int((agreement(ensemble.votes, hard) < 1.0).sum())
+    split, differ = disagreed_rows(np.stack([vote.hard() for vote in ensemble.votes])), "the voters differ"
     pairs = list(zip(labels, np.bincount(hard, minlength=len(labels)).tolist(), strict=True))
     shown = pairs if len(pairs) <= LABELS_SHOWN else sorted(pairs, key=lambda pair: -pair[1])[:LABELS_SHOWN]
     given = ", ".join(f"{label} {count}" for label, count in shown)
     more = f" and {len(pairs) - len(shown)} more labels" if len(shown) < len(pairs) else ""
-    differ = "the voters differ"
-    if len(ensemble.votes) == 1 and split:
-        differ = "after the refinement the label is another than that of the one voter"
+    if len(ensemble.votes) == 1 and (moved := int((agreement(ensemble.votes, hard) < 1.0).sum())):
+        split, differ = moved, "after the refinement the label is another than that of the one voter"
     return f"labels given: {given}{more}; {differ} on {split} of {len(hard)} rows"
 
 

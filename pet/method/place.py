@@ -279,7 +279,7 @@ class RunPlace(Place):
             summary=summary,
             choice=student.choice,
             verdict=verdict(summary),
-            simpler=simpler_flags(summary),
+            simpler=simpler_flags(summary, fast=not self.plan.patterns),
             curve=curve,
             work=f"{work.forwards:,} rows went forward through a model, {work.steps:,} optimizer steps; "
             f"{footprint(self.directory.root, self.trial.workers)}",

@@ -16,10 +16,11 @@ SIMPLER = frozenset(
 )
 """The lines of what someone would try first."""
 
+_FAST = "--fast"
 _FLAGS = {
     "generation 0": "--set ipet.generations=1",
-    "embeddings + logistic regression": "--fast",
-    "embeddings + self-training": "--fast",
+    "embeddings + logistic regression": _FAST,
+    "embeddings + self-training": _FAST,
 }
 """How a run does what is simpler; nothing of `pet` is a classifier trained on the labeled rows alone."""
 
@@ -110,10 +111,14 @@ def verdict(summary: Summary) -> str | None:
     return f"{_BETTER}: {figures}{chance}"
 
 
-def simpler_flags(summary: Summary) -> str | None:
-    """Return the flags of `pet run` that do what would have done better; None where nothing would, or none do it."""
+def simpler_flags(summary: Summary, fast: bool = False) -> str | None:
+    """Return the flags of `pet run` that do what would have done better; None where nothing would, or none do it.
+
+    Of a run without patterns, `fast`, that is not `--fast`: it has just been given.
+    """
     said = verdict(summary) or ""
-    return next((flags for name, flags in _FLAGS.items() if said.startswith(_BETTER) and f", {name} " in said), None)
+    found = next((flags for name, flags in _FLAGS.items() if said.startswith(_BETTER) and f", {name} " in said), None)
+    return None if fast and found == _FAST else found
 
 
 def weak_classifier(summary: Summary) -> str | None:

@@ -31,7 +31,7 @@ def explanation_lines(found: Explanation) -> list[str]:
         lines += _gold_lines(one) if found.is_gold else _votes(one, ranked[:_LABELS])
     if len(ranked) > _LABELS and not found.is_gold:
         lines += ["", f"The {_LABELS} most probable of {len(ranked)} labels are shown; --json shows all."]
-    return [visible(line) for line in [*lines, "", *_clozes(found)]]
+    return [visible(line) for line in [*lines, *_clozes(found)]]
 
 
 def _head(found: Explanation, ranked: Sequence[str]) -> list[tuple[str, str]]:
@@ -100,10 +100,12 @@ def _gold_lines(one: GenerationView) -> list[str]:
 
 
 def _clozes(found: Explanation) -> list[str]:
-    """Return what each pattern makes of the row, and the words that speak for its label."""
+    """Return what each pattern makes of the row, and the words that speak for its label; nothing without patterns."""
+    if not found.askers:
+        return []
     spoken = f"; for {found.example.label}: {' or '.join(found.words)}" if found.words else ""
     rows = [("", name, _cloze(pattern, found.example)) for name, (pattern, _) in found.askers.items()]
-    return [f"what the voters read ({MASK} is the place of a label's word{spoken})", *columns(rows, left=3)]
+    return ["", f"what the voters read ({MASK} is the place of a label's word{spoken})", *columns(rows, left=3)]
 
 
 def _cloze(pattern: Pattern, row: Example) -> str:

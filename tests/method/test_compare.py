@@ -198,3 +198,13 @@ def test_labels_given_are_told_in_short() -> None:
     refined = SoftLabels(ids, labels, scores[[0, 0, 0]])
     found = given_line(Ensemble((votes,), mean, nothing, nothing, refined=refined))
     assert found.endswith("; after the refinement the label is another than that of the one voter on 1 of 3 rows")
+
+
+def test_the_line_counts_rows_as_the_report_does() -> None:
+    labels, ids, nothing = ("a", "b"), tuple("xyz"), np.empty((1, 0, 2))
+    one = Votes("t/p+v", 0, ids, labels, np.eye(2, dtype=np.float32)[[0, 0, 1]])
+    # A voter without a weight is asked, and counts; one that says nothing of a row does not.
+    silent = np.array([[0, 1], [0, 1], [np.nan, np.nan]], np.float32)
+    other = Votes("outside+x", 0, ids, labels, silent, weight=0.0, may_abstain=True)
+    mean = SoftLabels(ids, labels, one.scores)
+    assert given_line(Ensemble((one, other), mean, nothing, nothing)).endswith("the voters differ on 2 of 3 rows")

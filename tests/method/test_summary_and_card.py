@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pet.method.card import CardFacts, model_card
 from pet.method.metrics import evaluate
-from pet.method.summary import Summary, SummaryRow, summary_table, verdict, weak_classifier
+from pet.method.summary import Summary, SummaryRow, simpler_flags, summary_table, verdict, weak_classifier
 
 LABELS = ["no", "yes"]
 
@@ -120,6 +120,14 @@ def test_one_sentence_says_whether_something_simpler_would_have_done_better(
     summary: Summary, sentence: str | None
 ) -> None:
     assert verdict(summary) == sentence
+
+
+def test_a_run_without_patterns_is_not_told_to_do_without_patterns() -> None:
+    better = measured(distilled_classifier=0.5, **{"embeddings_+_self-training": 0.9})
+    assert simpler_flags(better) == "--fast"
+    assert simpler_flags(better, fast=True) is None
+    once = measured(distilled_classifier=0.5, generation_0=0.9)
+    assert simpler_flags(once, fast=True) == "--set ipet.generations=1"
 
 
 def test_test_rows_decide_where_there_are_both() -> None:

@@ -150,6 +150,23 @@ def test_what_metrics_json_tells_of_voters_and_labels_is_what_the_rows_say(three
         assert line["recall_interval"][0] <= line["recall"] <= line["recall_interval"][1]
 
 
+def test_learning_curves_are_drawn_or_their_absence_told(both: pet.RunResult) -> None:
+    report = read_report(both.directory)
+    share = {"value": 0.5, "low": 0.4, "high": 0.6}
+    points = [{"rows": rows, "accuracy": share} for rows in (3.0, 3.0, 6.0)]
+    line = {"points": points, "now": 8.0, "more": 30.0, "gain": {"value": 0.1, "low": -0.1, "high": 0.7}}
+    found = {"labels": 3, "rows": 8, "pool": 9, "labeled": line, "unlabeled": None, "sentence": "so", "why": "few"}
+    page = Page(draw("t", "", sections_of(replace(report, metrics={**report.metrics, "curve": found}))))
+    pictures = [str(one["aria-label"]) for tag, one in page.tags if tag == "svg" and "aria-label" in one]
+    told = next(one for one in pictures if one.startswith("By labeled rows: "))
+    assert told.endswith("2.0 labeled rows per label, 50.0% (40.0% to 60.0%); "
+                         "12.7 labeled rows per label: expected, 60.0% (40.0% to 100.0%)")  # fmt: skip
+    assert "So." in page.text and "Few." in page.text
+    none = {**found, "labeled": None, "sentence": "few", "why": "few"}
+    page = Page(draw("t", "", sections_of(replace(report, metrics={**report.metrics, "curve": none}))))
+    assert page.text.count("Few.") == 1
+
+
 def test_hostile_texts_are_text(copy: Path) -> None:
     with_texts(copy, HOSTILE)
     before = page_of(copy)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from pet.reports.html.cost import cost
+from pet.reports.html.curve import curve
 from pet.reports.html.labels import by_label, confidence
 from pet.reports.html.map import pool_map
 from pet.reports.html.page import Section
@@ -20,6 +21,7 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     confidence,
     by_label,
     simpler,
+    curve,
     review,
     examples,
     pool_map,
