@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,11 @@ from pet.reports.explain_lines import explanation_lines
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     return write_run(tmp_path / "run")
+
+
+def test_without_patterns_nothing_is_said_of_what_they_make_of_a_row(run: Path) -> None:
+    lines = explanation_lines(replace(explain(run, "u-1"), generations=()))
+    assert not [line for line in lines if "what the voters read" in line] and lines[-1]
 
 
 def command(*arguments: str | Path) -> Result:
