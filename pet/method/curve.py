@@ -80,7 +80,7 @@ class Curve:
 
 
 def _gain(curve: LearningCurve) -> str:
-    value, low, high = (100 * part for part in (curve.gain.value, curve.gain.low, curve.gain.high))
+    value, low, high = (round(100 * part, 1) + 0.0 for part in (curve.gain.value, curve.gain.low, curve.gain.high))
     return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
