@@ -59,7 +59,7 @@ def test_a_run_of_three_generations_leaves_each_of_them(three: pet.RunResult) ->
     for number in ("0", "1", "2"):
         files = {path.name for path in (folder / number).iterdir()}
         sets = {"toy+colon+words.parquet", "toy+category+words.parquet"}
-        assert files == {"report.json", "votes.parquet", "_SUCCESS", *sets}
+        assert files == {"report.json", "votes.parquet", "gold.parquet", "_SUCCESS", *sets}
     manifest = json.loads((three.directory / "manifest.json").read_text())
     prefixes = ("", "generation-1/", "generation-2/")
     assert set(manifest["jobs"]) == {f"{prefix}voter/{name}" for prefix in prefixes for name in (COLON, CATEGORY)}
