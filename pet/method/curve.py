@@ -76,7 +76,11 @@ class Curve:
         told = f"{MORE_LABELS} more labeled rows per label are expected to bring {_gain(self.labeled)} points"
         if self.unlabeled is not None:
             told += f", {MORE_ROWS:,} more unlabeled rows {_gain(self.unlabeled)}"
-        return f"{told} (of the voter on vectors alone, extrapolated; 95 % intervals)"
+        told += " (of the voter on vectors alone, extrapolated; 95 % intervals)"
+        gains = [curve.gain for curve in (self.labeled, self.unlabeled) if curve]
+        if all(gain.low < 0 < gain.high for gain in gains):
+            told += f": {self.rows} labeled rows do not tell whether more would help"
+        return told
 
 
 def _gain(curve: LearningCurve) -> str:

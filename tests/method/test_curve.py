@@ -81,6 +81,13 @@ def test_the_sentence_by_hand() -> None:
     )
 
 
+def test_where_every_interval_holds_0_the_sentence_says_that_nobody_knows() -> None:
+    gain = replace(LearningCurve((), 8.0, 10.0), gain=Interval(-0.01, -0.03, 0.02))
+    assert Curve(3, 24, 500, gain).sentence.endswith(": 24 labeled rows do not tell whether more would help")
+    sure = replace(gain, gain=Interval(0.02, 0.01, 0.03))
+    assert "do not tell" not in Curve(3, 24, 500, gain, sure).sentence
+
+
 def test_the_command_prints_a_table_or_json_and_leaves_the_vectors_to_the_run(
     both_pipeline: Path, tmp_path: Path
 ) -> None:
