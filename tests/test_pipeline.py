@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -317,13 +318,21 @@ def test_one_label_for_all_is_told_of_a_run_without_generations(
     assert "warning: the label 'Sports' has almost no rows (0.0%; 33% were expected); if the rows to label" in told
 
 
-@pytest.mark.parametrize("work", [pet.run, label])
+@pytest.mark.parametrize("work", [pet.run, label, partial(pet.ablate, axes={})])
 @pytest.mark.parametrize(
     ("given", "way"), [("agnews", "from_toml"), ({"task": {}}, "from_mapping"), (None, "from_mapping")]
 )
 def test_what_is_no_config_is_told_how_to_make_one(work: Callable[..., pet.RunResult], given: Any, way: str) -> None:
     with pytest.raises(pet.PetError, match=rf"Expected a RunConfig, found .*: make one with pet\.RunConfig\.{way}"):
         work(given)
+
+
+@pytest.mark.parametrize("axes", ["x", 3, {"train.steps": "3,4"}, {"train.steps": 3}])
+def test_axes_and_overrides_of_another_kind_are_told(axes: Any) -> None:
+    with pytest.raises(pet.PetError, match="The axes are .*: expected lists of values by setting"):
+        pet.ablate(pet.RunConfig.from_toml("quickstart"), axes)
+    with pytest.raises(pet.PetError, match="The overrides are .*: expected a list"):
+        pet.RunConfig.from_toml("quickstart", [3])  # type: ignore[list-item]
 
 
 def test_what_is_no_run_directory_is_told() -> None:

@@ -19,7 +19,7 @@ from pet.pipeline import run
 from pet.runs.directory import RunDirectory
 from pet.runs.manifest import Manifest
 from pet.runs.shared import SharedJobs, cpu_seconds
-from pet.settings.config import RunConfig
+from pet.settings.config import RunConfig, checked_config
 
 
 def ablate(
@@ -40,7 +40,7 @@ def ablate(
     Raises `PetError` if an axis or an input is wrong, the labeled rows do not give so many samples, no test file is
     named, the directory holds something else, or the work fails.
     """
-    grid = Grid.of(axes)
+    config, grid = checked_config(config), Grid.of(axes)
     if samples < 1:
         raise ConfigError(f"--samples {samples}: expected a whole number from 1 on.")
     seeds = tuple(config.run.seed + number for number in range(samples))

@@ -7,7 +7,7 @@ from functools import cached_property, reduce
 from itertools import product
 from typing import Any
 
-from pet.errors import ConfigError
+from pet.errors import ConfigError, shown
 from pet.settings.config import RunConfig
 from pet.settings.toml import merged, split_override, toml_value
 
@@ -113,6 +113,11 @@ class Grid:
 
         Raises `ConfigError` if there is no axis, or one is wrong.
         """
+        if not isinstance(axes, Mapping) or not all(isinstance(values, list | tuple) for values in axes.values()):
+            raise ConfigError(
+                f"The axes are {shown(axes)}: expected lists of values by setting, such as "
+                '{"ensemble.calibration": ["none", "batch"]}.'
+            )
         if not axes:
             raise ConfigError(f"There is nothing to compare: give one --axis or more, as in {_FORM}.")
         return cls(tuple(Axis(name, tuple(values)) for name, values in axes.items()))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pet.errors import ConfigError
+from pet.errors import ConfigError, shown
 from pet.library import bundled_models
 
 DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt", ".json", ".parquet", ".xlsx")
@@ -141,6 +141,8 @@ def overrides_as_tables(overrides: Sequence[str]) -> dict[str, Any]:
     {'train': {'steps': 60}, 'model': {'name': 'pet-mini'}, 'task': {'descriptions': {'v1.0': 'the first one'}}}
     """
     tables: dict[str, Any] = {}
+    if isinstance(overrides, str) or not all(isinstance(override, str) for override in overrides):
+        raise ConfigError(f'The overrides are {shown(overrides)}: expected a list such as ["train.steps=60"].')
     for override in overrides:
         keys, separator, text = split_override(override)
         if not separator or len(keys) < 2 or not all(keys):
