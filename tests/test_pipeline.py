@@ -329,9 +329,9 @@ def test_what_is_no_config_is_told_how_to_make_one(work: Callable[..., pet.RunRe
 
 @pytest.mark.parametrize("axes", ["x", 3, {"train.steps": "3,4"}, {"train.steps": 3}])
 def test_axes_and_overrides_of_another_kind_are_told(axes: Any) -> None:
-    with pytest.raises(pet.PetError, match="The axes are .*: expected lists of values by setting"):
+    with pytest.raises(pet.PetError, match=r"The axes are .*: expected lists of values by setting"):
         pet.ablate(pet.RunConfig.from_toml("quickstart"), axes)
-    with pytest.raises(pet.PetError, match="The overrides are .*: expected a list"):
+    with pytest.raises(pet.PetError, match=r"The overrides are .*: expected a list"):
         pet.RunConfig.from_toml("quickstart", [3])  # type: ignore[list-item]
 
 
