@@ -82,4 +82,5 @@ def clean_command(
         kept += sum(one.size for one in found) - sum(one.size for one in going)
     if kept:
         note(f"--jobs would free {told_size(kept)} more: finished jobs, which a rerun would have to do again")
-    note(f"{told_size(freed)} {'freed' if yes else 'can go: add --yes to remove it'}")
+    outcome = "freed" if yes else "can go: add --yes to remove it"
+    note(f"{told_size(freed)} {outcome}" if freed else "nothing else can go" if kept else "nothing can go")
