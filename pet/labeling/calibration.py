@@ -16,7 +16,10 @@ USUAL_TEMPERATURE = {"patterns": 1.0, "embeddings": 1.0}
 """The temperature of a family of voters where no gold row tells it."""
 
 MOST_DOUBT = 4.0
-"""The largest temperature that doubt about labels, however many voters disagree, makes the centre."""
+"""The largest temperature that doubt about labels, however many voters disagree, makes the centre.
+
+On train rows that were not drawn, MR and MPQA, 1, 2, 3, 4 and 8 gave a calibration error of 6.0, 4.4, 4.2, 4.2 and 4.2.
+"""
 
 ENOUGH_ROWS = 20_000
 """The mean confidence of more rows than these is that of every second, third, ... of them."""
