@@ -56,7 +56,7 @@ families: $(TEST_ENV)/ready  ## what each family of models in transformers can d
 two-skills: $(TEST_ENV)/ready  ## the toy model of the tests of prompt variants, made anew
 	cd tests && OMP_NUM_THREADS=1 ../$(TEST_ENV)/bin/python -m two_skills.make
 
-wheel-test: $(TEST_ENV)/ready  ## the tests against the built wheel, with the sources out of reach
+wheel-test: $(TEST_ENV)/ready  ## tests of the built wheel, with the sources out of reach
 	sh tests/wheel.sh $(PYTHON)
 
 environments: $(DEMO_ENV)/ready $(TEST_ENV)/ready  ## make --jobs 2 environments: side by side

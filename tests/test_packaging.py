@@ -63,5 +63,7 @@ def test_the_wheel_holds_the_package_and_its_folders_and_nothing_else(tmp_path: 
     names = zipfile.ZipFile(wheel).namelist()
     for path in [path for name in FOLDERS for path in (ROOT / name).rglob("*") if path.is_file()]:
         assert f"pet/_builtin/{path.relative_to(ROOT).as_posix()}" in names
+    sources = [path for path in (ROOT / "pet").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert {path.relative_to(ROOT).as_posix() for path in sources} <= set(names)
     assert {name.split("/")[0] for name in names} == {"pet", wheel.name.rsplit("-py3", 1)[0] + ".dist-info"}
     assert not [name for name in names if name.endswith(".pyc")]

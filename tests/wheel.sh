@@ -1,5 +1,6 @@
 #!/bin/sh
-# The fast tests against the built wheel, in an environment of its own, with the sources out of reach.
+# The wheel in an environment of its own, with the sources out of reach: tests of all that reads files of the package.
+# That it holds the same Python as the sources is tested in tests/test_packaging.py.
 set -eu
 python=${1:-python3}
 work=$(mktemp -d)
@@ -13,4 +14,5 @@ cp -r tests pyproject.toml "$work"
 cd "$work"
 "$work/env/bin/python" -c 'import pathlib, pet; assert "site-packages" in pet.__file__, pet.__file__'
 "$work/env/bin/pet" pipelines
-"$work/env/bin/pytest" tests -m "not slow" -n logical --dist loadfile --no-loadscope-reorder
+"$work/env/bin/pytest" tests/test_packaging.py tests/test_pipelines.py tests/cli tests/prompts tests/reports tests/starting \
+    tests/using -m "not slow" -n logical --dist loadfile --no-loadscope-reorder
