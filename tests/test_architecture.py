@@ -34,6 +34,7 @@ ROOMS = (
     ("sklearn",),
     ("ablation",),
     ("cli",),
+    ("__main__",),
 )
 RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names}
 SUBROOMS = ("models", "voters", "students")

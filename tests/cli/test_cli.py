@@ -54,6 +54,14 @@ def test_help_loads_nothing_heavy(code: str) -> None:
     assert found.stdout.splitlines()[-1] == "loaded []"
 
 
+def test_the_package_is_the_command() -> None:
+    found = subprocess.run([sys.executable, "-m", "pet", "pipelines"], capture_output=True, text=True, check=True)
+    assert "quickstart" in found.stdout
+    wrong = subprocess.run([sys.executable, "-m", "pet", "pipelinez"], capture_output=True, text=True)
+    assert wrong.returncode == 2
+    assert "Usage: pet " in wrong.stderr
+
+
 def test_listing_the_library_and_finding_a_typo_loads_no_torch() -> None:
     code = (
         "from pet.cli import app\nimport sys\n"
