@@ -2,11 +2,21 @@
 
 import re
 import unicodedata
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from pet.settings.base import PositiveInt, Section, Texts, expecting
+
+Decoder = Literal["parallel", "left-to-right", "most-confident-first"]
+"""In which order the tokens of a label word are asked for: all in one pass, or one after the other."""
+
+_check_multi_token = expecting(
+    f"true, false, or one of {', '.join(get_args(Decoder))}",
+    lambda value: isinstance(value, bool) or value in get_args(Decoder),
+)
+MultiToken = Annotated[bool | Decoder, BeforeValidator(_check_multi_token)]
+"""Whether words may have several tokens, and how these are asked for; true: in parallel."""
 
 ModelName = Annotated[str, AfterValidator(expecting("a bundled name, a folder or a hub id", str.strip))]
 
@@ -172,8 +182,11 @@ class PromptSettings(Section):
     """The words of each label, written down here in the place of a verbalizer."""
     registry: Texts = ()
     """Folders with `patterns/` or `verbalizers/` of your own."""
-    multi_token: bool = False
-    """Whether a label word may be longer than one token of the model."""
+    multi_token: MultiToken = False
+    """Whether a label word may be longer than one token of the model, and how its tokens are asked for. "parallel", which
+    is what true means: all masks in one pass, the mean log-probability; "most-confident-first" (2009.07118, section 3)
+    and "left-to-right": a token at a time, with those that were asked before in their places, the sum.
+    """
 
     @model_validator(mode="after")
     def _words_stand_once(self) -> Self:

@@ -5,7 +5,7 @@ Nothing here loops over tokens, nor does the work of a row in Python: the places
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -31,6 +31,27 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+    def with_masks(self, count: int) -> "Encoded":
+        """Return this row with its first `count` masks alone, the others left out."""
+        if count == len(self.mask_positions):
+            return self
+        kept = np.ones(len(self), np.bool_)
+        kept[self.mask_positions[count:]] = False
+        return replace(
+            self,
+            input_ids=self.input_ids[kept],
+            segment_ids=self.segment_ids[kept],
+            mask_positions=self.mask_positions[:count],  # those left out stand behind them
+            text_positions=self.text_positions[kept],
+            soft_slots=None if self.soft_slots is None else self.soft_slots[kept],
+        )
+
+    def filled(self, slot: int, token: int) -> "Encoded":
+        """Return this row with a token in the place of one of its masks."""
+        ids = self.input_ids.copy()
+        ids[self.mask_positions[slot]] = token
+        return replace(self, input_ids=ids, mask_positions=np.delete(self.mask_positions, slot))
 
 
 @dataclass(frozen=True)

@@ -11,22 +11,30 @@ from pet.errors import PromptError
 from pet.learners.models.tokens import PieceTokenizer
 from pet.prompts.pvp import PVP
 from pet.prompts.verbalizers import Verbalizer
+from pet.settings.task import Decoder, MultiToken
 
 
 @dataclass(frozen=True)
 class LabelWords:
     """Token ids of the words of each label.
 
-    `ids` int64 [k, w, p], -1 where a label has fewer words or a word fewer pieces.
+    `ids` int64 [k, w, p], -1 where a label has fewer words or a word fewer pieces; `decoder` says in which order the
+    tokens of a word of several are asked for.
     """
 
     labels: tuple[str, ...]
     ids: np.ndarray
+    decoder: Decoder = "parallel"
 
     @property
     def slots(self) -> int:
         """The number of mask tokens, p: the pieces of the longest word."""
         return int(self.ids.shape[2])
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether the tokens of a word are asked for one after the other."""
+        return self.slots > 1 and self.decoder != "parallel"
 
     def drawn(self, column: int, rng: np.random.Generator) -> np.ndarray:
         """Draw one of a label's words, each as likely: its tokens, int64 [p]."""
@@ -48,7 +56,7 @@ class WordReport:
     """Whether several tokens are the problem."""
 
 
-def word_reports(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) -> list[WordReport]:
+def word_reports(pvp: PVP, pieces: PieceTokenizer, multi_token: MultiToken = False) -> list[WordReport]:
     """Say for each label word how it is split and whether it can be used.
 
     A word is tokenized as it stands at the mask: with the blank before it, unless the mask is glued to a character.
@@ -69,7 +77,7 @@ def word_reports(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) ->
     return reports
 
 
-def _problem(ids: Sequence[int], split: Sequence[str], unknown: int | None, multi_token: bool) -> tuple[str, bool]:
+def _problem(ids: Sequence[int], split: Sequence[str], unknown: int | None, multi_token: MultiToken) -> tuple[str, bool]:
     """Return what is wrong with a word (empty: nothing), and whether that is its several tokens."""
     if not ids or (unknown is not None and unknown in ids):
         return "unknown to this tokenizer", False
@@ -108,7 +116,7 @@ def _complaint(verbalizer: Verbalizer, report: WordReport) -> str:
     )
 
 
-def label_words(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) -> LabelWords:
+def label_words(pvp: PVP, pieces: PieceTokenizer, multi_token: MultiToken = False) -> LabelWords:
     """Return the token ids of all label words of a PVP.
 
     Raises `PromptError` if a word is unknown, is shared by two labels, or has several tokens where `multi_token` is
@@ -127,4 +135,4 @@ def label_words(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) -> 
         # "Good" and "good" are one word for a tokenizer that lower-cases, and count once.
         for w, word in enumerate(dict.fromkeys(report.ids for report in reports if report.label == label)):
             ids[k, w, : len(word)] = word
-    return LabelWords(labels, ids)
+    return LabelWords(labels, ids, multi_token if isinstance(multi_token, str) else "parallel")

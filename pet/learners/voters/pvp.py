@@ -26,7 +26,7 @@ from pet.learners.voters.outputs import CalibratedWords, Prototypes
 from pet.learners.voters.parts import Parts, row_length
 from pet.learners.voters.saved import SavedVoter
 from pet.prompts.pvp import PVP
-from pet.settings.task import ModelSettings
+from pet.settings.task import ModelSettings, MultiToken
 from pet.settings.training import TrainSettings
 from pet.settings.variants import PET, VariantSettings
 
@@ -47,7 +47,7 @@ class PvpVoter:
     pvp: PVP
     settings: ModelSettings
     machine: Machine
-    multi_token: bool = False
+    multi_token: MultiToken = False
     variant: VariantSettings = PET
     described: Sequence[Example] = ()
     parts: Parts | None = field(default=None, init=False)
@@ -173,7 +173,7 @@ class PvpVoter:
         parts = self.parts or self.new_parts(untrained=True)
 
         def compute(encoded: list[Encoded]) -> torch.Tensor:
-            return parts.scores(self.backbone.batch(encoded), self.machine.inference)
+            return parts.scores(encoded, self.machine)
 
         return Inference(self.machine, self.encode, compute).run(rows, len(self.words.labels), advance)
 
@@ -202,7 +202,7 @@ class PvpVoter:
         chosen = self.variant.model_dump(include=set(VariantSettings.model_fields))
         settings = TrainSettings(**chosen, steps=1, batch_size=len(rows), descriptions=0.0)
         with torch.no_grad():
-            parts.scores(self.backbone.batch(self.encode(rows)), self.machine.inference)
+            parts.scores(self.encode(rows), self.machine)
         trained, wanted = parts.trained(settings), parts.trained_apart(settings)
         if not wanted:
             return
@@ -264,7 +264,7 @@ class PvpVoter:
         """Return the mean of each gate over rows, a number per layer."""
 
         def compute(encoded: list[Encoded]) -> torch.Tensor:
-            parts.scores(self.backbone.batch(encoded), self.machine.inference)
+            parts.scores(encoded, self.machine)
             return torch.from_numpy(np.hstack(list(delta.gates().values())))
 
         columns = len(delta.gate_names) * delta.prefix.depth

@@ -19,7 +19,7 @@ from pet.learners.voters.spec import VoterSpec
 from pet.prompts.patterns import Pattern
 from pet.prompts.pvp import PVP
 from pet.prompts.templates import Field
-from pet.settings.task import ModelSettings
+from pet.settings.task import ModelSettings, MultiToken
 from pet.settings.variants import PET, VariantSettings
 
 
@@ -34,7 +34,7 @@ class SharedModel:
     source: ModelSource
     settings: ModelSettings
     machine: Machine
-    multi_token: bool = False
+    multi_token: MultiToken = False
     kinds: Sequence[VoterSpec] = ()
     tokens: Path | None = None
     _loaded: Backbone | None = field(default=None, init=False, repr=False)
