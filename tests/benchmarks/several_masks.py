@@ -28,7 +28,20 @@ from pet.prompts.verbalizers import Verbalizer
 from pet.settings.run import RunSettings
 from pet.settings.task import Decoder, ModelSettings
 
-NAMES = ("card arrival", "exchange rate", "cash withdrawal", "lost or stolen phone")
+NAMES = (
+    "card arrival",
+    "exchange rate",
+    "cash withdrawal",
+    "lost or stolen phone",
+    "top up failed",
+    "age limit",
+    "wrong amount",
+    "country support",
+    "direct debit",
+    "change pin",
+)
+"""Names as customers' questions have them, of two to five tokens."""
+
 DECODERS: tuple[Decoder, ...] = ("most-confident-first", "left-to-right")
 
 

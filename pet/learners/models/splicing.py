@@ -19,7 +19,7 @@ class Encoded:
     `input_ids` int32 [t]; `segment_ids` int32 [t]; `mask_positions` int64 [p], the cloze slots (empty for a
     classifier); `text_positions` bool [t], true for tokens that come from the row's text; `cut`, the number of text
     tokens left out; `soft_slots` int32 [t], the row of the table of trained vectors that stands at a token, -1 where
-    its own does (None: everywhere).
+    its own does (None: everywhere); `words`, the tokens of the row's candidates, where it has some.
     """
 
     input_ids: np.ndarray
@@ -28,6 +28,7 @@ class Encoded:
     text_positions: np.ndarray
     cut: int = 0
     soft_slots: np.ndarray | None = None
+    words: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.input_ids)

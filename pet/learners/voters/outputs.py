@@ -37,6 +37,10 @@ TEMPERATURE = 0.1
 """What the cosines of `Prototypes` are divided by: they lie in [-1, 1], which a softmax would hardly tell apart."""
 
 
+ABSENT = -1e4
+"""The score of a candidate that a row does not have: a softmax gives it nothing, and arithmetic is not troubled by it."""
+
+
 class OutputHead(nn.Module):
     """Scores of labels from their words at the mask, without anything that trains; the base of the other heads.
 
@@ -89,6 +93,31 @@ class DecodedWords(OutputHead):
         values = torch.zeros((len(rows), *present.shape))
         values[:, torch.from_numpy(present)] = torch.from_numpy(found).float().view(len(rows), len(words))
         return mean_over_words(values, self.words)
+
+
+class Candidates(DecodedWords):
+    """The candidates of each row as its words: they are scored, and trained, as label words of several tokens are.
+
+    A label is the index of a candidate; those that a row does not have score `ABSENT`.
+    """
+
+    def training_scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
+        """Return the log-probability of each candidate, the sum over its tokens in one pass, float32 [b, c]."""
+        assert batch.words is not None  # rows are encoded with their candidates
+        logs = functional.log_softmax(mask_logits(model, batch, precision), dim=-1)  # [b, p, v]
+        ids = batch.words
+        rows = torch.arange(len(ids), device=ids.device)[:, None, None]
+        slot = torch.arange(ids.shape[2], device=ids.device)
+        values = (logs[rows, slot, ids.clamp_min(0)] * (ids >= 0)).sum(-1)
+        return values.masked_fill(ids[:, :, 0] < 0, ABSENT)
+
+    def decoded(self, rows: Sequence[Encoded], logits: Logits, machine: Machine) -> torch.Tensor:
+        """Return the log-probability of each candidate, float32 [b, k]."""
+        found = word_log_probs(rows, [row.words for row in rows], self.words.decoder, logits, machine)
+        values = torch.full((len(rows), len(self.words.labels)), ABSENT)
+        places = [(i, c) for i, row in enumerate(rows) for c in range(len(row.words))]
+        values[tuple(torch.tensor(places).T)] = torch.from_numpy(found).float()
+        return values
 
 
 class WeightedWords(OutputHead):
@@ -229,7 +258,8 @@ def output_head(kind: Output, words: LabelWords, backbone: Backbone, seed: int) 
     elif kind == "cls":
         head = FirstTokenHead(words, model.config, seed)
     else:
-        head = DecodedWords(words) if words.is_decoded else OutputHead(words)
+        several: type[OutputHead] = Candidates if words.per_row else DecodedWords
+        head = several(words) if words.per_row or words.is_decoded else OutputHead(words)
     return head.to(next(model.parameters()).device)
 
 
