@@ -336,8 +336,7 @@ def _candidates(column: str, value: object) -> str:
         raise _BadRowError(f"no candidates in the column {column!r}")
     if not isinstance(found, list):
         raise _BadRowError(
-            f"the column {column!r} holds {shown(value)}, expected a list of candidates, such as "
-            '["a dog", "a cat"]'
+            f'the column {column!r} holds {shown(value)}, expected a list of candidates, such as ["a dog", "a cat"]'
         )
     for one in found:
         if isinstance(one, bool) or not isinstance(one, str | int | float) or not str(one).strip():
@@ -347,11 +346,11 @@ def _candidates(column: str, value: object) -> str:
 
 def _check_index(example: Example) -> None:
     """Refuse a label that is no index of the row's candidates."""
-    if example.label is not None and (choices := example.choices):
-        if example.label not in map(str, range(len(choices))):
-            raise _BadRowError(
-                f"the label is {shown(example.label)}, expected the index of a candidate, from 0 to {len(choices) - 1}"
-            )
+    count = len(example.choices)
+    if example.label is not None and count and example.label not in map(str, range(count)):
+        raise _BadRowError(
+            f"the label is {shown(example.label)}, expected the index of a candidate, from 0 to {count - 1}"
+        )
 
 
 def _is_missing(value: object) -> bool:

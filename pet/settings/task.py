@@ -96,7 +96,7 @@ class TaskSettings(Section):
     fields: dict[str, str] = Field(default_factory=dict)
     """Which column holds which text: `text`, or `text_a` and `text_b`, or what the patterns call them."""
     choices: str | None = None
-    """The column of the candidates of each row, a list of any length: one of them is chosen, and the label is its index."""
+    """The column of the candidates of each row, a list; one is chosen, and the label is its index."""
     descriptions: dict[Label, Annotated[str, AfterValidator(_check_description)]] = Field(default_factory=dict)
     """What a label is about, in a few words; voters learn from it beside the rows."""
     label_column: str = "label"
@@ -117,7 +117,7 @@ class TaskSettings(Section):
     def _choices_stand_alone(self) -> Self:
         if self.fields.get(CHOICES) != self.choices:
             raise ValueError(
-                f'the field {CHOICES} is that of the candidates of a row: name their column in [task] choices = "column"'
+                f'the field {CHOICES} holds the candidates of a row: name their column in [task] choices = "column"'
             )
         if self.choices and self.labels and self.labels != tuple(map(str, range(len(self.labels)))):
             raise ValueError(
@@ -212,9 +212,9 @@ class PromptSettings(Section):
     registry: Texts = ()
     """Folders with `patterns/` or `verbalizers/` of your own."""
     multi_token: MultiToken = False
-    """Whether a label word may be longer than one token of the model, and how its tokens are asked for. "parallel", which
-    is what true means: all masks in one pass, the mean log-probability; "most-confident-first" (2009.07118, section 3)
-    and "left-to-right": a token at a time, with those that were asked before in their places, the sum.
+    """Whether a label word may be longer than one token of the model, and how its tokens are asked for: in one pass
+    ("parallel", or true: their mean log-probability), or one after the other, with those before in their places (their
+    sum): "most-confident-first", the way of 2009.07118, or "left-to-right".
     """
 
     @model_validator(mode="after")

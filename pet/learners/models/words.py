@@ -82,11 +82,11 @@ def word_reports(pvp: PVP, pieces: PieceTokenizer, multi_token: MultiToken = Fal
     return reports
 
 
-def _problem(ids: Sequence[int], split: Sequence[str], unknown: int | None, multi_token: MultiToken) -> tuple[str, bool]:
+def _problem(ids: Sequence[int], split: Sequence[str], unknown: int | None, several: MultiToken) -> tuple[str, bool]:
     """Return what is wrong with a word (empty: nothing), and whether that is its several tokens."""
     if not ids or (unknown is not None and unknown in ids):
         return "unknown to this tokenizer", False
-    if len(ids) > 1 and not multi_token:
+    if len(ids) > 1 and not several:
         return f"{len(ids)} tokens for this tokenizer ({' '.join(split)})", True
     return "", False
 

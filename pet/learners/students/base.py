@@ -39,8 +39,8 @@ class ClassifierForm:
         """
         stored = {**asdict(self), "columns": [list(pair) for pair in self.columns.items()]}
         curve = {"acceptance": self.acceptance.rows()} if self.acceptance else {}
-        candidates = {"candidates": len(self.labels)} if self.chooses else {}
-        return {name: value for name, value in stored.items() if name not in ("labels", "acceptance")} | curve | candidates
+        more = curve | ({"candidates": len(self.labels)} if self.chooses else {})
+        return {name: value for name, value in stored.items() if name not in ("labels", "acceptance")} | more
 
     @property
     def chooses(self) -> bool:

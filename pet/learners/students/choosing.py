@@ -50,7 +50,7 @@ class ChoiceClassifier(TextClassifier):
         return cls(backbone, read_form(folder), backbone.abilities.fit(machine))
 
     def loss(self, examples: Sequence[Example], targets: np.ndarray, temperature: float) -> LossFunction:
-        """Return the distillation loss over the candidates of each row; what is wished of absent ones counts nothing."""
+        """Return the distillation loss over the candidates of each row; absent ones count nothing."""
 
         def loss(rows: np.ndarray) -> Iterator[torch.Tensor]:
             some = [examples[i] for i in rows.tolist()]

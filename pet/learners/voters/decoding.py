@@ -1,4 +1,4 @@
-"""Label words of several tokens, asked for one token after the other (2009.07118, section 3, "PET with multiple masks").
+"""Label words of several tokens, asked for one token after the other (2009.07118, section 3, "Multiple Masks").
 
     masks    [M] [M] [M]        as many as the word has tokens
     filled   [M] sib [M]        the token that the model is surest of in its place is put there, and the rest asked anew

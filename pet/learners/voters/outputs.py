@@ -38,7 +38,7 @@ TEMPERATURE = 0.1
 
 
 ABSENT = -1e4
-"""The score of a candidate that a row does not have: a softmax gives it nothing, and arithmetic is not troubled by it."""
+"""The score of a candidate that a row does not have: a softmax gives it nothing, and it is finite."""
 
 
 class OutputHead(nn.Module):
@@ -65,7 +65,7 @@ class OutputHead(nn.Module):
 
 
 class DecodedWords(OutputHead):
-    """Words of several tokens: scored by a decoder, trained in one pass with as many masks as the longest has tokens."""
+    """Words of several tokens: scored by a decoder, trained in one pass with masks for the longest word."""
 
     def training_scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
         """Return the log-probability of each label's words, the sum over their tokens, float32 [b, k].

@@ -5,7 +5,7 @@ import numpy as np
 from pet.errors import ConfigError
 from pet.settings.config import RunConfig
 
-NOTE = (
+_NOTE = (
     "each row has candidates of its own: voters read patterns alone, nothing is learned of indices, and the classifier "
     "scores a row with each candidate"
 )
@@ -26,13 +26,16 @@ def for_choices(config: RunConfig) -> RunConfig:
         "train": {"embedding": False, "contrastive": False, "descriptions": 0.0},
         "ensemble": {"calibration": "none", "prior": "none"},
         "refine": {"method": "none"},
-        "distill": {
-            name: "same" for name in ("model", "size") if getattr(config.distill, name) == "auto"
-        },
+        "distill": {name: "same" for name in ("model", "size") if getattr(config.distill, name) == "auto"},
     }
     return config.model_copy(
         update={name: getattr(config, name).model_copy(update=values) for name, values in changes.items()}
     )
+
+
+def candidate_notes(config: RunConfig) -> tuple[str, ...]:
+    """Return what a person should know of a run whose rows have candidates."""
+    return (_NOTE,) if config.task.choices else ()
 
 
 def strata(gold: np.ndarray, config: RunConfig) -> np.ndarray:

@@ -33,7 +33,7 @@ from pet.method.ensemble import Rules
 from pet.method.jobs import RunRows
 from pet.method.judge import Guards
 from pet.method.metrics import gold_columns
-from pet.method.plan.choices import NOTE, for_choices, strata
+from pet.method.plan.choices import candidate_notes, for_choices, strata
 from pet.method.plan.folds import folds_of, kept_from, no_folds, out_of_fold
 from pet.method.plan.readers import Readers, able_readers, check_adaptation
 from pet.method.refine import Refinement
@@ -370,7 +370,7 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     able = able_readers(able, source, data.unlabeled) if words else able
     check_adaptation(config.adapt, able)
     schedule = Schedule(config.ipet, config.ensemble.prior, drawn, len(able.patterns) + len(able.embeddings))
-    asked = voter_notes(config.prompts, patterns, voters, data.task, source.parameters)
+    asked = voter_notes(config.prompts, patterns, voters, data.task, source.parameters) + candidate_notes(config)
     plan = Plan(
         config=_resolved(config, data, voters, schedule.generations),
         data=data,
@@ -381,7 +381,7 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
         encoder=able.encoder,
         outside=outside,
         label_texts=label_texts(data.task.labels, spoken.words, data.task.descriptions),
-        notes=(*((NOTE,) if config.task.choices else ()), *able.notes, *schedule.notes, *asked, *(str(spec.votes) for spec in outside)),
+        notes=(*able.notes, *schedule.notes, *asked, *(str(spec.votes) for spec in outside)),
     )
     if words:
         plan.model.try_prompts(data)
