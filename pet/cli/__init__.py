@@ -7,6 +7,7 @@ the order that `pet.cli.order` gives them.
 # isort: off
 from pet.cli.app import app
 from pet.cli import starting, running, using, reporting, reviewing, asking, looking, runs, pushing, pretraining
+from pet.cli import superglue
 
 __all__ = [
     "app",
@@ -19,5 +20,6 @@ __all__ = [
     "running",
     "runs",
     "starting",
+    "superglue",
     "using",
 ]

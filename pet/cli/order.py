@@ -9,6 +9,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Use the classifier": ("predict", "evaluate", "export", "push"),
     "Compare": ("runs", "compare", "clean", "curve", "ablate"),
     "Make a model": ("pretrain",),
+    "SuperGLUE": ("superglue-rows", "superglue-score", "superglue-submit"),
 }
 """The commands by what they are for; one that is in no group comes after all others."""
 

@@ -1,5 +1,6 @@
 """Rows of a file or a hub data set become `Example`s; what is wrong with a row is said with its number."""
 
+import json
 import math
 import re
 from array import array
@@ -22,7 +23,7 @@ from pet.data.rows import Rows
 from pet.data.scanned import Malformed, Scanned
 from pet.data.source import File, Source
 from pet.errors import DataError, close_match, shown
-from pet.settings.task import label_word, number_as_word
+from pet.settings.task import CHOICES, label_word, number_as_word
 
 Role = Literal["train", "unlabeled", "row", "test", "input"]
 """What rows are for; a "row" is labeled or not, as its label says."""
@@ -150,12 +151,14 @@ class _RowParser:
         """Return the example of one row, or raise `_BadRowError`."""
         _check_characters(row)
         options = self.options
-        return Example(
+        example = Example(
             id=_as_word(row.get(options.id_column)) or f"{options.role}-{number}",
             fields=self._texts(row),
             label=self._label(row) if options.role in _LABELED else None,
             extra={column: value for column, value in row.items() if not self._is_ours(column, value)},
         )
+        _check_index(example)
+        return example
 
     def _is_ours(self, column: str, value: object) -> bool:
         """Say whether a cell is told by a row's id, texts and label, so that it need not be kept beside them."""
@@ -170,12 +173,15 @@ class _RowParser:
         texts = {}
         for name, column in self.fields.items():
             value = row.get(column)
+            if name == CHOICES:
+                texts[name] = _candidates(column, value)
+                continue
             if isinstance(value, list | dict | bytes):
                 raise _BadRowError(f"the column {column!r} holds {shown(value)}, not a text")
             if _is_missing(value):
                 raise _BadRowError(f"no text in the column {column!r}")
             texts[name] = str(value)
-        if not any(text.strip() for text in texts.values()):
+        if not any(text.strip() for name, text in texts.items() if name != CHOICES):
             raise _BadRowError(f"only blank text in {', '.join(map(repr, self.fields.values()))}")
         return texts
 
@@ -318,6 +324,33 @@ class _Reading:
             else:
                 advice = "make the ids unique, or name another column in [task] id_column."
             raise DataError(f"{source.text}, {here}: the id {shown(one.id)} stands in {there} already; {advice}")
+
+
+def _candidates(column: str, value: object) -> str:
+    """Return the candidates of a row as the text of a JSON list; a cell of a table holds such a text."""
+    found = value
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(ValueError):
+            found = json.loads(value)
+    if _is_missing(value) or found in ("", []):
+        raise _BadRowError(f"no candidates in the column {column!r}")
+    if not isinstance(found, list):
+        raise _BadRowError(
+            f'the column {column!r} holds {shown(value)}, expected a list of candidates, such as ["a dog", "a cat"]'
+        )
+    for one in found:
+        if isinstance(one, bool) or not isinstance(one, str | int | float) or not str(one).strip():
+            raise _BadRowError(f"a candidate in the column {column!r} is {shown(one)}, expected a text")
+    return json.dumps([str(one) for one in found], ensure_ascii=False)
+
+
+def _check_index(example: Example) -> None:
+    """Refuse a label that is no index of the row's candidates."""
+    count = len(example.choices)
+    if example.label is not None and count and example.label not in map(str, range(count)):
+        raise _BadRowError(
+            f"the label is {shown(example.label)}, expected the index of a candidate, from 0 to {count - 1}"
+        )
 
 
 def _is_missing(value: object) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pet.data.columns import same_column
+from pet.data.dataset import indices
 from pet.data.examples import Example
 from pet.data.output import Columns, GivenColumns, row_pieces
 from pet.data.readers import ReadOptions, ReadResult, Role, is_given, read_examples
@@ -44,13 +45,15 @@ _DIGITS = 6
 class Prediction:
     """The label of one text, its probability, and the probabilities of all labels.
 
-    `accept` says whether to trust it, where a precision or a confidence was wished for.
+    `accept` says whether to trust it, where a precision or a confidence was wished for; `choice` is the candidate that
+    was chosen, of rows that have some: the label is its index.
     """
 
     label: str
     confidence: float
     probs: dict[str, float]
     accept: bool | None = None
+    choice: str | None = None
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,9 @@ def predict(
             confidence=float(row[k]),
             probs={label: float(p) for label, p in zip(soft.labels, row, strict=True)},
             accept=None if threshold is None else bool(row[k] >= threshold),
+            choice=example.choices[k] if example.choices else None,
         )
-        for k, row in zip(soft.hard(), soft.probs, strict=True)
+        for k, row, example in zip(soft.hard(), soft.probs, examples, strict=True)
     ]
 
 
@@ -208,11 +212,12 @@ def predict_file(
     typed = File.at(output).suffix not in (".csv", ".tsv")
     given = given_columns(found, classifier.form, typed)
     write_pieces(output, lambda: prediction_pieces(found.examples, given, soft, threshold), dialect_of(parsed))
+    chooses = classifier.form.chooses
     counts = np.bincount(soft.hard(), minlength=len(soft.labels)).tolist()
     return Labeled(
         read=found,
         given=dict(zip(soft.labels, counts, strict=True)),
-        renamed={name: given.beside(name) for name in _ours(soft, threshold) if name in given.names},
+        renamed={name: given.beside(name) for name in _ours(soft, threshold, chooses) if name in given.names},
         accepted=None if threshold is None else int((soft.confidence() >= threshold).sum()),
     )
 
@@ -242,22 +247,26 @@ def prediction_pieces(
 ) -> Iterator[Columns]:
     """Yield the user's columns, then label, confidence and prob_<label>, of some rows at a time.
 
-    With a `threshold` a column accept follows the confidence.
+    With a `threshold` a column accept follows the confidence. Of rows with candidates the one chosen stands beside its
+    index, in a column choice.
     """
-    names = [given.beside(name) for name in _ours(soft, threshold)]
+    chooses = bool(examples) and bool(examples[0].choices)
+    names = [given.beside(name) for name in _ours(soft, threshold, chooses)]
     for rows in row_pieces(len(examples)):
         found = SoftLabels(soft.ids[rows], soft.labels, soft.probs[rows])
         shown = found.probs.astype(np.float64).round(_DIGITS)
         ours = [[found.labels[k] for k in found.hard()], shown.max(axis=1).tolist()]
+        if chooses:
+            ours.insert(1, [row.choices[k] for row, k in zip(examples[rows], found.hard(), strict=True)])
         if threshold is not None:
             ours.append((found.confidence() >= threshold).tolist())
         yield given.columns(examples[rows]) | dict(zip(names, [*ours, *shown.T.tolist()], strict=True))
 
 
-def _ours(soft: SoftLabels, threshold: float | None) -> list[str]:
+def _ours(soft: SoftLabels, threshold: float | None, chooses: bool) -> list[str]:
     """Return the columns that are added to a file."""
-    asked = [] if threshold is None else ["accept"]
-    return ["label", "confidence", *asked, *(f"prob_{label}" for label in soft.labels)]
+    asked, chosen = [] if threshold is None else ["accept"], ["choice"] if chooses else []
+    return ["label", *chosen, "confidence", *asked, *(f"prob_{label}" for label in soft.labels)]
 
 
 def _tell(found: ReadResult, classifier: Classifier, say: Callable[[str], None]) -> None:
@@ -275,10 +284,11 @@ def evaluate_file(
     classifier = load_classifier(model)
     labels = classifier.form.labels
     options = _options(classifier, "test", on_bad_row)
-    found = read_examples(parse_source(source), replace(options, labels=labels))
+    # A row with candidates has its own labels, which the reader knows.
+    found = read_examples(parse_source(source), options if classifier.form.chooses else replace(options, labels=labels))
     _tell(found, classifier, say)
-    hard = _soft_labels(classifier, found.examples).hard()
-    return evaluate(np.asarray(hard), gold_columns(found.examples, labels), labels), found
+    soft = _soft_labels(classifier, found.examples)
+    return evaluate(np.asarray(soft.hard()), gold_columns(found.examples, soft.labels), soft.labels), found
 
 
 def _options(classifier: Classifier, role: Role, on_bad_row: Any) -> ReadOptions:
@@ -291,7 +301,8 @@ def _soft_labels(classifier: Classifier, examples: Sequence[Example]) -> SoftLab
     classifier = _settled(classifier, rows)
     with stage_progress("labeling", len(rows)) as advance:
         probs = classifier.probabilities(rows, advance)
-    return SoftLabels(rows.ids, classifier.form.labels, probs)
+    labels = indices(probs.shape[1]) if classifier.form.chooses else classifier.form.labels
+    return SoftLabels(rows.ids, labels, probs)
 
 
 def _settled(classifier: Classifier, rows: Rows) -> Classifier:

@@ -13,7 +13,7 @@ from pet.errors import ModelError
 from pet.labeling.acceptance import AcceptanceCurve
 from pet.learners.models.inference import Advance
 from pet.learners.models.training import TrainLog
-from pet.settings.task import label_word
+from pet.settings.task import CHOICES, label_word
 from pet.settings.training import OptimizerSettings
 
 
@@ -39,7 +39,13 @@ class ClassifierForm:
         """
         stored = {**asdict(self), "columns": [list(pair) for pair in self.columns.items()]}
         curve = {"acceptance": self.acceptance.rows()} if self.acceptance else {}
-        return {name: value for name, value in stored.items() if name not in ("labels", "acceptance")} | curve
+        more = curve | ({"candidates": len(self.labels)} if self.chooses else {})
+        return {name: value for name, value in stored.items() if name not in ("labels", "acceptance")} | more
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it chooses among the candidates of each row."""
+        return CHOICES in self.columns
 
 
 class Classifier(Protocol):
@@ -150,7 +156,8 @@ def read_form(folder: Path) -> ClassifierForm:
             "columns": dict(config["pet"]["columns"]),
             "acceptance": curve and AcceptanceCurve.from_rows(curve),
         }
-        return ClassifierForm(labels, **stored)
+        count = stored.pop("candidates", 0)  # where candidates are chosen among, the model has a single output
+        return ClassifierForm(tuple(map(str, range(count))) or labels, **stored)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ModelError(
             f"{folder} is no classifier written by pet (no config.json with its labels and columns): give a run "

@@ -110,7 +110,7 @@ class Trials:
                 self._fine_tuned("same", start or self._plain("same"))
         else:
             size = "small" if size == "small" else "same"
-            start = self._logistic(size, self._with_mean)
+            start = None if self.making.form.chooses else self._logistic(size, self._with_mean)
             self._tried.clear()
             self._fine_tuned(size, start or self._plain(size))
 

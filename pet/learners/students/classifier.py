@@ -23,7 +23,7 @@ from pet.learners.models.plain_rows import encode_rows
 from pet.learners.models.sources import ModelSource
 from pet.learners.models.splicing import Encoded
 from pet.learners.models.stopping import BestWeights, Rank, measured_every
-from pet.learners.models.training import Trained, TrainLog, fit
+from pet.learners.models.training import LossFunction, Trained, TrainLog, fit
 from pet.learners.students.base import PLAIN, ClassifierForm, HeldOut, Learning, read_form
 from pet.settings.training import OptimizerSettings
 
@@ -78,17 +78,7 @@ class TextClassifier:
         longer comes nearer, and keeps the weights that were best. Rows are encoded when a batch needs them, and the
         first ones kept: memory does not grow with the rows.
         """
-        kept: dict[int, Encoded] = {}
-        temperature = learning.temperature
-
-        def loss(rows: np.ndarray) -> Iterator[torch.Tensor]:
-            encoded = self._encoded(examples, rows, kept)
-            for group in length_groups([len(row) for row in encoded], self.machine.group_overhead):
-                batch = self.backbone.training_batch([encoded[i] for i in group])
-                softened = torch.from_numpy(soften(targets[rows[group]], temperature)).to(self.machine.device)
-                logits = self._logits(batch, self.machine.precision)
-                yield len(group) / len(rows) * distillation_loss(logits, softened, temperature)
-
+        loss = self.loss(examples, targets, learning.temperature)
         trained = Trained.weights_of(self.backbone.model, settings)
         if learning.held_out is None or not settings.steps:
             return fit(trained, loss, len(examples), settings, rng, advance)
@@ -99,6 +89,20 @@ class TextClassifier:
         log = fit(replace(trained, ends=best.ends, draws=(best,)), loss, len(examples), settings, rng, advance)
         best.restore()
         return replace(log, scored=best.measured * len(held.examples), kept=best.at)
+
+    def loss(self, examples: Sequence[Example], targets: np.ndarray, temperature: float) -> LossFunction:
+        """Return what training minimizes: the distillation loss of target probabilities [n, k] at a temperature."""
+        kept: dict[int, Encoded] = {}
+
+        def loss(rows: np.ndarray) -> Iterator[torch.Tensor]:
+            encoded = self._encoded(examples, rows, kept)
+            for group in length_groups([len(row) for row in encoded], self.machine.group_overhead):
+                batch = self.backbone.training_batch([encoded[i] for i in group])
+                softened = torch.from_numpy(soften(targets[rows[group]], temperature)).to(self.machine.device)
+                logits = self.logits(batch, self.machine.precision)
+                yield len(group) / len(rows) * distillation_loss(logits, softened, temperature)
+
+        return loss
 
     def _rank(self, held: HeldOut) -> Rank:
         """Compare the model as it is, while it trains, with the soft labels of rows that are held out."""
@@ -119,7 +123,7 @@ class TextClassifier:
         """Return label probabilities, float32 [n, k], in the order of `examples`; only chunks are held as tokens."""
 
         def compute(rows: list[Encoded]) -> torch.Tensor:
-            return torch.softmax(self._logits(self.backbone.batch(rows), self.machine.inference), dim=-1)
+            return torch.softmax(self.logits(self.backbone.batch(rows), self.machine.inference), dim=-1)
 
         return Inference(self.machine, self.encode, compute).run(examples, len(self.form.labels), advance)
 
@@ -146,7 +150,8 @@ class TextClassifier:
         model.save_pretrained(folder)
         _stock_tokenizer(self.backbone.tokenizer, self.form.max_length).save_pretrained(folder)
 
-    def _logits(self, batch: Batch, precision: str) -> torch.Tensor:
+    def logits(self, batch: Batch, precision: str) -> torch.Tensor:
+        """Return what the model says of a batch, float32 [b, k]."""
         with autocast(self.machine.device, precision):
             logits: torch.Tensor = self.backbone.model(**batch.inputs).logits
         return logits.float()

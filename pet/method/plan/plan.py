@@ -33,6 +33,7 @@ from pet.method.ensemble import Rules
 from pet.method.jobs import RunRows
 from pet.method.judge import Guards
 from pet.method.metrics import gold_columns
+from pet.method.plan.choices import candidate_notes, for_choices, strata
 from pet.method.plan.folds import folds_of, kept_from, no_folds, out_of_fold
 from pet.method.plan.readers import Readers, able_readers, check_adaptation
 from pet.method.refine import Refinement
@@ -124,7 +125,7 @@ class Plan:
     def _folds(self) -> np.ndarray:
         """The fold of each gold row, int64 [n], the same for its copies; -1 where none are kept from anyone."""
         return (
-            folds_of(self.gold, self.data.labeled, rng_for(self.seed, "folds"))
+            folds_of(strata(self.gold, self.config), self.data.labeled, rng_for(self.seed, "folds"))
             if self.holds_out
             else no_folds(self.gold)
         )
@@ -192,6 +193,8 @@ class Plan:
         """What the method is compared with; what needs labels only where there are some."""
         wanted, labeled = self.config.run.baseline, bool(self.data.labeled)
         pvps, settings = (distinct_pvps(self.patterns), self.baseline) if wanted is True else ((), None)
+        if self.config.task.choices:  # untrained scores and vectors are calibrated, and learned, by label
+            pvps, wanted = (), False
         on_vectors = labeled and (wanted is True or (wanted == "auto" and self.encoder is not None))
         return Baselines(pvps, self.held_out, settings if labeled else None, on_vectors, self.generations > 1)
 
@@ -344,7 +347,7 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
 
     Raises `UsageError` if something in them is wrong, or the config is none.
     """
-    config = checked_config(config).absolute()
+    config = for_choices(checked_config(config).absolute())
     prompts = config.prompts
     patterns, verbalizer = load_patterns(prompts.registry), find_verbalizer(prompts)
     drawn = load_task_data(config.task, config.data, config.run.seed, verbalizer.labels if verbalizer else ())
@@ -357,7 +360,8 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     if config.train.is_fast and config.distill.size == "auto" and encoder and takes_mean(encoder.config):
         config = config.model_copy(update={"distill": config.distill.model_copy(update={"size": "logistic"})})
     check_student(config.distill, source, encoder)
-    spoken = verbalizer or Verbalizer.from_labels(data.task.labels)
+    named = Verbalizer.of_choices if config.task.choices else Verbalizer.from_labels
+    spoken = verbalizer or named(data.task.labels)
     spoken = spoken.for_labels(data.task.labels, load_verbalizers(config.prompts.registry))
     voters = voter_specs(config.train, config.prompts, patterns, spoken, data.task, source.parameters)
     counts = Counter(str(row.label) for row in data.labeled)
@@ -366,7 +370,7 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     able = able_readers(able, source, data.unlabeled) if words else able
     check_adaptation(config.adapt, able)
     schedule = Schedule(config.ipet, config.ensemble.prior, drawn, len(able.patterns) + len(able.embeddings))
-    asked = voter_notes(config.prompts, patterns, voters, data.task, source.parameters)
+    asked = voter_notes(config.prompts, patterns, voters, data.task, source.parameters) + candidate_notes(config)
     plan = Plan(
         config=_resolved(config, data, voters, schedule.generations),
         data=data,
