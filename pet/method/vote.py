@@ -120,7 +120,9 @@ def vote(
         if isinstance(spec, EmbeddingSpec):  # before anything is trained: it may not fit its tokenizer
             embedded(spec.source, jobs)
     if handing is not None:
-        _hand_out([(spec, *rest) for spec, *rest in asked if isinstance(spec, VoterSpec)], jobs, handing)
+        pairs = zip(voters, sets, strict=True)
+        patterns = [(spec, of, rows, generation) for spec, of in pairs if isinstance(spec, VoterSpec)]
+        _hand_out(patterns, jobs, handing)
     return [_heard(jobs, *one) for one in asked]
 
 

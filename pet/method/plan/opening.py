@@ -134,9 +134,9 @@ def shared_parts(config: RunConfig, base: Mapping[str, str], machine: Machine) -
 
 def _engine(settings: RunSettings, root: Path, machine: Machine, workers: int, parameters: int) -> Engine:
     """Return what makes the executors of a run: what a voter takes, and how many work at a time."""
-    threads = settings.threads
-    if threads == "auto":
-        threads = 1 if settings.executor in ("ray", "slurm") else max(1, torch.get_num_threads() // workers)
+    on_cluster = settings.executor in ("ray", "slurm")
+    threads = 1 if on_cluster else max(1, torch.get_num_threads() // workers)
+    threads = settings.threads if isinstance(settings.threads, int) else threads
     gpus = settings.gpus_per_voter if machine.device.type == "cuda" else 0.0
     return Engine(settings, root, workers, Needs(threads, gpus, voter_bytes(parameters)))
 

@@ -29,6 +29,7 @@ STORE_BYTES = 75 * 2**20
 """What Ray lets the object store of a machine have at least."""
 
 _SETTINGS = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+_TRIES = "RAY_gcs_server_port_wait_time_s"
 _LOOPBACK = "127.0.0.1"
 _ANSWER_SECONDS, _PROBE_SECONDS = 5.0, 120.0
 _HOW = "start it with `ray start --head` on one machine and `ray start --address=HOST:PORT` on the others"
@@ -52,16 +53,14 @@ def connected(address: str, cpus: int) -> Iterator[Sequence[Mapping[str, Any]]]:
     _prepare(address)
     import ray
 
-    before = signal.getsignal(signal.SIGTERM)
-    own = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": STORE_BYTES}
+    own: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": STORE_BYTES}
     own |= {"_node_ip_address": _LOOPBACK}
     quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
     try:
-        ray.init(address=address, **(own if address == "local" else {}), **quiet)
+        with _as_it_was(), _impatient(address):
+            ray.init(address=address, **(own if address == "local" else {}), **quiet)
     except Exception as error:
         raise _refused(address, error) from None
-    with suppress(ValueError):  # not in the main thread, where nothing was set either
-        signal.signal(signal.SIGTERM, before)
     try:
         yield [node for node in ray.nodes() if node["Alive"]]
     finally:
@@ -198,6 +197,30 @@ def _prepare(address: str) -> None:
         token = True
     if token:
         os.environ["RAY_AUTH_MODE"] = "token"
+
+
+@contextmanager
+def _as_it_was() -> Iterator[None]:
+    """Keep what is done on SIGTERM: Ray would end the process in its own way."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # not in the main thread, where nothing was set either
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _impatient(address: str) -> Iterator[None]:
+    """Try an address once, for half a minute, where Ray would try it for ten; a cluster of our own takes its time."""
+    given = os.environ.get(_TRIES)
+    if address != "local" and given is None:
+        os.environ[_TRIES] = "1"
+    try:
+        yield
+    finally:
+        if given is None:
+            os.environ.pop(_TRIES, None)
 
 
 def _has_token() -> bool:
