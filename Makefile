@@ -3,11 +3,12 @@ PYTHON ?= python3
 DEMO_ENV := .venv-demo
 TEST_ENV := .venv
 EXAMPLES ?= 20000
+KILLS ?= 100
 ROWS ?= 1000 10000 100000 1000000
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := true
 
-.PHONY: demo test lint fuzz docs reference bench bench-model families time-to-labels two-skills wheel-test environments \
+.PHONY: demo test lint fuzz faults docs reference bench bench-model families time-to-labels two-skills wheel-test environments \
 	clean
 
 demo: $(DEMO_ENV)/ready  ## the real pipeline on the bundled data
@@ -24,6 +25,9 @@ lint: $(TEST_ENV)/ready
 
 fuzz: $(TEST_ENV)/ready  ## the corpus of awkward files, changed at random for some minutes: EXAMPLES=20000 files
 	PET_FUZZ_EXAMPLES=$(EXAMPLES) $(TEST_ENV)/bin/pytest --timeout=0 tests/corpus/test_fuzz.py
+
+faults: $(TEST_ENV)/ready  ## runs of several generations, killed at random moments, KILLS=100 times: the same bytes
+	PET_FAULT_KILLS=$(KILLS) $(TEST_ENV)/bin/pytest -m slow -s --timeout=0 tests/test_resume.py -k kill
 
 docs: $(TEST_ENV)/ready  ## the pages of docs/ as a site in build/docs; a warning is an error; links to the web are listed
 	$(TEST_ENV)/bin/sphinx-build --fail-on-warning --keep-going --quiet docs build/docs

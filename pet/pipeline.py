@@ -20,6 +20,7 @@ from pet.method.curve import THOROUGH, Curve, run_curve
 from pet.method.draw import first_sets, next_training_sets, rows_to_label
 from pet.method.ensemble import calibrate, weigh
 from pet.method.generation import Ensemble, Generation, TrainingSet, accepted
+from pet.method.handing import Handing
 from pet.method.jobs import Jobs
 from pet.method.judge import judge
 from pet.method.listening import listening
@@ -31,7 +32,6 @@ from pet.method.refine import refine
 from pet.method.teach import teach
 from pet.method.vote import vote
 from pet.reports.html.write import draw_report
-from pet.runs.executors.processes import Processes
 from pet.settings.config import RunConfig
 
 
@@ -105,8 +105,8 @@ def begin(plan: Plan, place: RunPlace) -> RunPlace:
 def first_generation(plan: Plan, place: RunPlace, kept: Sequence[Generation] = ()) -> Generation:
     """Return what generation 0 says, judged as one that goes on from those that were kept."""
     sets, rows = first_sets(plan.drawing), rows_to_label(0, None, plan.drawing)
-    with place.processes(place.jobs) as processes:
-        ensemble = ask(plan, sets, rows, 0, place.jobs, processes)
+    with place.handing(place.jobs) as handing:
+        ensemble = ask(plan, sets, rows, 0, place.jobs, handing)
     # What the model has read is no generation: whether to keep it is not asked of `accept_all`.
     return judge(0, sets, rows, ensemble, kept, replace(plan.guards, accept_all=False) if kept else plan.guards)
 
@@ -114,17 +114,17 @@ def first_generation(plan: Plan, place: RunPlace, kept: Sequence[Generation] = (
 def label_pool(plan: Plan, place: RunPlace) -> list[Generation]:
     """Train generations of voters, and label the pool with the last one accepted; one generation is plain PET."""
     found: list[Generation] = []
-    with place.processes(place.jobs) as processes:
+    with place.handing(place.jobs) as handing:
         for number in range(plan.generations):
             kept = accepted(found)
             source = kept[-1] if kept else None
             sets = next_training_sets(source, number, plan.drawing, place.log) if source else first_sets(plan.drawing)
             rows = rows_to_label(number, source, plan.drawing)
-            ensemble = ask(plan, sets, rows, number, place.jobs, processes)
+            ensemble = ask(plan, sets, rows, number, place.jobs, handing)
             found.append(judge(number, sets, rows, ensemble, kept, plan.guards))
             place.tell_of(found[-1])
             place.keep(found[-1])
-        found = over_whole_pool(found, plan, place, processes)
+        found = over_whole_pool(found, plan, place, handing)
     place.write_labels(accepted(found))
     return found
 
@@ -135,10 +135,10 @@ def ask(
     rows: np.ndarray,
     number: int,
     jobs: Jobs,
-    processes: Processes | None = None,
+    handing: Handing | None = None,
 ) -> Ensemble:
     """Train the voters of a generation on their sets, and return what they say together of pool rows (int64 [n])."""
-    scores = vote(plan.voters, sets, rows, number, jobs, processes)
+    scores = vote(plan.voters, sets, rows, number, jobs, handing)
     ensemble = weigh(calibrate(scores, plan.rules), rows, plan.rules, jobs)
     return refine(ensemble, rows, plan.refinement, jobs)
 
@@ -149,16 +149,14 @@ def first_labels(quickest: Plan, place: RunPlace) -> Ensemble:
     return ask(quickest, first_sets(quickest.drawing), pool, 0, place.jobs)
 
 
-def over_whole_pool(
-    found: list[Generation], plan: Plan, place: RunPlace, processes: Processes | None
-) -> list[Generation]:
+def over_whole_pool(found: list[Generation], plan: Plan, place: RunPlace, handing: Handing | None) -> list[Generation]:
     """Let the last generation accepted label the whole pool, where the one that was to do it was rejected."""
     last, pool = accepted(found)[-1], np.arange(len(plan.data.unlabeled))
     if len(last.rows) == len(pool):
         return found
     place.log.say(f"generation {last.number} labels the whole pool")
     place.jobs.runner.stages.total += len(plan.voters)
-    ensemble = ask(plan, last.sets, pool, last.number, place.jobs, processes)
+    ensemble = ask(plan, last.sets, pool, last.number, place.jobs, handing)
     whole = judge(last.number, last.sets, pool, ensemble, (), plan.guards)
     figures = replace(whole.figures, changed=last.figures.changed)
     whole = replace(whole, step=last.step, continues=last.continues, figures=figures)

@@ -1,35 +1,40 @@
-"""What the processes of the tests of executors are made ready by: a module that they can import."""
+"""What the processes of the tests of executors do: a module that they can import."""
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pet.errors import DataError
-from pet.runs.executors.processes import Tell
+from pet.runs.executors.base import Executor, Needs, Tell, do_job, done_by, write_task
 
 
-@dataclass(frozen=True)
-class ToySetup:
-    """Gets a process ready that writes its number into a folder."""
-
-    folder: Path
-
-    def begin(self, tell: Tell) -> Callable[..., object]:
-        """Return what does a task by its name."""
-        tasks = _Tasks(self.folder, tell)
-        return lambda name, *given: getattr(tasks, name)(*given)
+def order(place: Path, *tasks: tuple[Any, ...]) -> list[Path]:
+    """Write a job for each task, its name and what it is given; return their folders."""
+    folders = [place / "tasks" / f"{len(list((place / 'tasks').glob('*'))) + i}" for i in range(len(tasks))]
+    for folder, (name, *given) in zip(folders, tasks, strict=True):
+        folder.mkdir(parents=True)
+        write_task(folder, {"name": f"toy/{name}", "threads": 1, "do": name, "given": given})
+    return folders
 
 
-@dataclass(frozen=True)
-class TorchSetup(ToySetup):
-    """Has loaded torch before it begins, as the one of a run has."""
+def have_done(
+    executor: Executor, place: Path, tasks: Sequence[tuple[Any, ...]], hear: Tell = lambda *_: None, most: int = 2
+) -> None:
+    """Have tasks done in a folder."""
+    done_by(executor, order(place, *tasks), Needs(), most, hear)
 
-    def __setstate__(self, state: dict[str, object]) -> None:
-        import torch  # noqa: F401
 
-        self.__dict__.update(state)
+def do(folder: str) -> None:
+    """Do the task of a folder."""
+    do_job(Path(folder), partial(_do, Path(folder)))
+
+
+def _do(folder: Path, task: Mapping[str, Any], tell: Tell) -> None:
+    getattr(_Tasks(folder.parents[1], tell), task["do"])(*task["given"])
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class _Tasks:
 
     def write(self, name: str, seconds: float = 0.0) -> None:
         time.sleep(seconds)
-        (self.folder / name).write_text(f"{os.getpid()} {os.environ['OMP_NUM_THREADS']}")
+        (self.folder / name).write_text(f"{os.getpid()} {os.environ.get('OMP_NUM_THREADS')}")
         self.tell("advance", 2)
 
     def count_threads(self, name: str) -> None:

@@ -1,5 +1,6 @@
 """Starting a run again: nothing is done twice, nothing of another run is mixed in, nothing missing goes unnoticed."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,19 @@ def test_a_second_run_does_no_job_and_leaves_all_bytes(
     copied: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = content(copied)
+    no_work(monkeypatch)
+    pet.run(config(), copied, quiet=True)
+    assert content(copied) == before
+
+
+@pytest.mark.parametrize("year", [0, 4_000_000_000])
+def test_a_clock_that_jumps_changes_nothing(
+    copied: Path, config: Config, monkeypatch: pytest.MonkeyPatch, year: int
+) -> None:
+    """Files of the run are from 1970, or from long after now."""
+    before = content(copied)
+    for path in copied.rglob("*"):
+        os.utime(path, (year, year))
     no_work(monkeypatch)
     pet.run(config(), copied, quiet=True)
     assert content(copied) == before

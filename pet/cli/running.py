@@ -1,9 +1,9 @@
-"""Commands that train: run, label, distill, ablate."""
+"""Commands that train: run, label, distill, ablate; and job, which does one job of a run."""
 
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -49,6 +49,28 @@ def _explain(run: Path, row_id: str) -> str:
     return f"pet explain {shlex.quote(str(run))} {shlex.quote(row_id)}"
 
 
+Executor = Annotated[
+    Literal["auto", "here", "processes", "ray", "slurm", "debug"] | None,
+    typer.Option(help="Where voters are done: run.executor (default: here or in processes, whichever is faster)."),
+]
+Address = Annotated[
+    str | None, typer.Option(metavar="auto|local|HOST:PORT", help="The Ray cluster: run.address (default: auto).")
+]
+Workers = Annotated[str | None, typer.Option(metavar="N", help="How many voters are done at a time: run.workers.")]
+Gpus = Annotated[float | None, typer.Option("--gpus-per-voter", metavar="SHARE", help="Such as 0.25: four on one GPU.")]
+
+
+def _elsewhere(executor: str | None, address: str | None, workers: str | None, gpus: float | None) -> list[str]:
+    """Return the settings of where voters are done."""
+    given = {"executor": executor, "address": address, "workers": workers, "gpus_per_voter": gpus}
+    return [f"run.{name}={_as_toml(value)}" for name, value in given.items() if value is not None]
+
+
+def _as_toml(value: object) -> str:
+    """Return a value as TOML has it: a number as it is, all else as a text."""
+    return str(value) if str(value).replace(".", "", 1).isdigit() else json.dumps(str(value), ensure_ascii=False)
+
+
 def _reviewed(files: list[Path] | None) -> list[str]:
     """Return the setting of the files that people have labeled rows in."""
     return [f"data.reviewed={json.dumps([str(file) for file in files])}"] if files else []
@@ -66,13 +88,17 @@ def run_command(
     keep_models: KeepModels = False,
     fast: Fast = False,
     reviewed: Reviewed = None,
+    executor: Executor = None,
+    address: Address = None,
+    workers: Workers = None,
+    gpus: Gpus = None,
 ) -> None:
     """Label the pool, distill a classifier, and compare it with what else could have been done.
 
     Example: `pet run my.toml --set train.steps=60 --output-dir runs/first`
     """
     # A slip in it is told before torch is loaded.
-    changes = [*(settings or []), *_reviewed(reviewed)]
+    changes = [*(settings or []), *_reviewed(reviewed), *_elsewhere(executor, address, workers, gpus)]
     loaded = load_config(config, changes, registry, on_bad_row, _changed(accept_all, keep_models, fast))
     from pet.method.card import python_call
     from pet.method.labels import pool_id, sample_lines
@@ -123,12 +149,16 @@ def label_command(
     ] = None,
     only: Only = None,
     columns: Columns = None,
+    executor: Executor = None,
+    address: Address = None,
+    workers: Workers = None,
+    gpus: Gpus = None,
 ) -> None:
     """Label the pool and stop at pseudo_labels.parquet.
 
     Example: `pet label my.toml --to labeled.xlsx --only pool --columns id,text,label,confidence`
     """
-    changes = [*(settings or []), *_reviewed(reviewed)]
+    changes = [*(settings or []), *_reviewed(reviewed), *_elsewhere(executor, address, workers, gpus)]
     loaded = load_config(config, changes, registry, on_bad_row, _changed(accept_all, keep_models, fast))
     from pet.data.writers import check_output
     from pet.method.labels import pool_id
@@ -202,3 +232,19 @@ def ablate_command(
     print_table(ablation_table(result))
     places = {"every figure": str(result.path), "the table as Markdown": str(result.table_path)}
     say("", *ablation_notes(result), "", *aligned(places.items()))
+
+
+@app.command("job", hidden=True)
+def job_command(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder below RUN/tasks, which a run has made.")],
+) -> None:
+    """Do one job that a run waits for, on any machine that sees the folder of the run under the same path.
+
+    Example: `pet job runs/first/tasks/0a1b2c3d/4e5f60718293a4b5`
+    """
+    from pet.runs.executors.base import limit_threads, read_task
+
+    limit_threads(read_task(folder)["threads"])  # before torch is loaded
+    from pet.method.plan.doing import do_voter
+
+    do_voter(str(folder))

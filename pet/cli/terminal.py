@@ -6,10 +6,13 @@ Nothing heavy is imported here: it is loaded before ``pet --help`` answers.
 import io
 import json
 import os
+import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from threading import current_thread, main_thread
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +35,7 @@ _ANYWHERE = ("--debug", "-q", "--quiet", "-v", "--verbose")
 
 
 class CommandGroup(TyperGroup):
-    """Turns errors into one line and an exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    """Turns errors into one line and an exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted, 143 terminated."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -53,12 +56,14 @@ class CommandGroup(TyperGroup):
         if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
             sys.stdout.reconfigure(errors="backslashreplace")  # a code page of Windows has no sign for most texts
         try:
-            return super().invoke(ctx)
+            with _terminable():
+                return super().invoke(ctx)
         except KeyboardInterrupt as stop:
             resumes = ctx.invoked_subcommand in _RESUMED
             kept = "; ".join(["the same command goes on where it stopped", *getattr(stop, "__notes__", [])])
-            note(f"interrupted{f': {kept}' if resumes else ''}")
-            raise typer.Exit(130) from None
+            ended, code = ("terminated", 143) if isinstance(stop, _Terminated) else ("interrupted", 130)
+            note(f"{ended}{f': {kept}' if resumes else ''}")
+            raise typer.Exit(code) from None
         except BrokenPipeError:  # as of `pet patterns | head -1`; nor shall what is left be written at the end
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
@@ -67,6 +72,27 @@ class CommandGroup(TyperGroup):
                 raise
             note(f"error: {_one_line(error)}")
             raise typer.Exit(error.exit_code if isinstance(error, PetError) else 1) from None
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, as schedulers send it: all that Ctrl-C does is done."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the command as Ctrl-C does, where nobody else has a use for it."""
+
+    def end(_signal: int, _frame: object) -> None:
+        raise _Terminated
+
+    ours = current_thread() is main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _one_line(error: Exception) -> str:

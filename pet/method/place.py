@@ -25,6 +25,7 @@ from pet.method.card import CardFacts
 from pet.method.compare import given_line
 from pet.method.curve import Curve, run_curve
 from pet.method.generation import Ensemble, Generation, accepted
+from pet.method.handing import Handing
 from pet.method.jobs import Jobs
 from pet.method.judge import NAME_THE_RATIO, tell_of_generation
 from pet.method.labels import History, LabeledPool, LabeledRows, differs, read_labeled_rows
@@ -45,7 +46,6 @@ from pet.method.trial import Trial
 from pet.method.vote import tuned_encoder, voter_job
 from pet.runs.atomic import write_json
 from pet.runs.directory import RunDirectory
-from pet.runs.executors.processes import Processes
 from pet.runs.log import RunLog
 from pet.runs.results import Work
 from pet.settings.task import TaskSettings
@@ -151,13 +151,13 @@ class Place:
 class RunPlace(Place):
     """The place in which a plan is carried out.
 
-    `processes` gives, for jobs, what does voters side by side (None: they are done here) while it is entered; `trial`
-    says how many there are; `force` says that labels set by hand may be lost; `adaptation` is what `metrics.json` tells
-    of how the model has read the pool.
+    `handing` gives, for jobs, what hands voters to an executor (None: they are done here) while it is entered; `trial`
+    says how many work at a time; `force` says that labels set by hand may be lost; `adaptation` is what `metrics.json`
+    tells of how the model has read the pool.
     """
 
     plan: Plan
-    processes: Callable[[Jobs], AbstractContextManager[Processes | None]]
+    handing: Callable[[Jobs], AbstractContextManager[Handing | None]]
     trial: Trial
     watch: Watch
     force: bool
@@ -290,6 +290,7 @@ class RunPlace(Place):
         directory = self.directory
         predicted = self.watch.stop(directory.root, directory.forecast_path, self.jobs.runner.journal.seconds)
         shutil.rmtree(directory.tokens, ignore_errors=True)
+        shutil.rmtree(directory.tasks, ignore_errors=True)
         columns, moved = self.jobs.rows.data.columns, self.plan.data.reviewed
         said = moved.said if moved else None
         return RunResult(directory.root, directory.pseudo_labels, columns, soft, forecast=predicted, reviewed=said)

@@ -109,8 +109,18 @@ class Tried:
                 f"bfloat16 gives only {found.agreement:.1%} of {probed_rows(self._scored)} rows the label of float32 "
                 f"(expected {AGREEMENT:.1%}): rows are scored in float32"
             )
-        workers = found.workers if self.settings.workers == "auto" else int(self.settings.workers)
-        return replace(found, workers=max(1, min(workers, len(self.voters))))
+        return replace(found, workers=max(1, min(self._wanted(found), len(self.voters))))
+
+    def _wanted(self, found: "Trial") -> int:
+        """Return how many workers there shall be, unless there are fewer voters."""
+        workers, executor = self.settings.workers, self.settings.executor
+        if executor in ("here", "debug"):
+            return 1
+        if workers != "auto":
+            return int(workers)
+        if executor == "processes":
+            return self._room()
+        return len(self.voters) if executor in ("ray", "slurm") else found.workers
 
     @property
     def _job(self) -> Job:
@@ -144,7 +154,16 @@ class Tried:
     @property
     def _tries_workers(self) -> bool:
         # Whatever memory is free now: a run that is started again shall find the trial that was made.
-        return self.settings.workers == "auto" and min(_threads(self.model.machine), len(self.voters)) > 1
+        several = min(self._threads, len(self.voters)) > 1
+        return self.settings.workers == self.settings.executor == "auto" and several
+
+    @property
+    def _threads(self) -> int:
+        """How many threads there are to be divided."""
+        if self.settings.threads != "auto":
+            return max(1, (os.cpu_count() or 1) // self.settings.threads)
+        on_cpu = self.model.machine.device.type == "cpu"
+        return torch.get_num_threads() if on_cpu else max(1, (os.cpu_count() or 1) // 2)
 
     def _made(self) -> Trial:
         """Try the model, the precision of scoring and processes, where there is something to try."""
@@ -193,10 +212,10 @@ class Tried:
     def _room(self) -> int:
         """Return how many processes there is room for: cores on a CPU, memory, and voters to be done."""
         machine = self.model.machine
-        need = PROCESS_BYTES + WEIGHT_BYTES * self.model.source.parameters
+        need = voter_bytes(self.model.source.parameters)
         # A GPU has room to spare or none: a training that does not fit fails.
         room = free_memory(machine) / (need if machine.device.type == "cpu" else 4 * need)
-        return max(1, min(_threads(machine), len(self.voters), int(room)))
+        return max(1, min(self._threads, len(self.voters), int(room)))
 
 
 def earlier_machine(settings: RunSettings, machine: Machine, jobs: Path) -> Machine:
@@ -218,9 +237,9 @@ def _read(folder: Path) -> Trial:
     return Trial(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
 
 
-def _threads(machine: Machine) -> int:
-    """Return how many threads there are to be divided."""
-    return torch.get_num_threads() if machine.device.type == "cpu" else max(1, (os.cpu_count() or 1) // 2)
+def voter_bytes(parameters: int) -> int:
+    """Return the bytes of memory of a process that trains a voter on a model of so many weights."""
+    return int(PROCESS_BYTES + WEIGHT_BYTES * parameters)
 
 
 def probed_rows(rows: int) -> int:

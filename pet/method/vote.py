@@ -28,9 +28,9 @@ from pet.learners.voters.spec import VoterSpec
 from pet.method.callbacks import VoterEnd
 from pet.method.embed import ENCODER, embedded, pool_vectors, write_pool
 from pet.method.generation import TrainingSet
+from pet.method.handing import Asked, Handing
 from pet.method.jobs import Jobs, digest
 from pet.prompts.pvp import PVP
-from pet.runs.executors.processes import Processes
 from pet.runs.jobs import Job, JobStore, job_hash
 from pet.runs.results import losses_of, write_results
 from pet.runs.shards import PoolScores
@@ -109,20 +109,20 @@ def vote(
     rows: np.ndarray,
     generation: int,
     jobs: Jobs,
-    processes: Processes | None = None,
+    handing: Handing | None = None,
 ) -> list[VoterScores]:
     """Train each voter on its set, and return what all say of the pool rows (int64 [n]) and of the other rows.
 
-    Those of patterns that are not done yet are done side by side where there are `processes`.
+    Those of patterns that are not done yet are handed to an executor where there is one.
     """
     asked = [(spec, training, rows, generation) for spec, training in zip(voters, sets, strict=True)]
     for spec in voters:
         if isinstance(spec, EmbeddingSpec):  # before anything is trained: it may not fit its tokenizer
             embedded(spec.source, jobs)
-    if processes is not None:
-        patterns = [one for one in asked if isinstance(one[0], VoterSpec)]
-        waiting = [one for one in patterns if not jobs.runner.store.done(voter_job(jobs, *one))]
-        _vote_side_by_side(waiting, jobs, processes)
+    if handing is not None:
+        pairs = zip(voters, sets, strict=True)
+        patterns = [(spec, of, rows, generation) for spec, of in pairs if isinstance(spec, VoterSpec)]
+        _hand_out(patterns, jobs, handing)
     return [_heard(jobs, *one) for one in asked]
 
 
@@ -299,16 +299,18 @@ def _steps(spec: VoterSpec, training: TrainingSet) -> int:
     return (spec.train.steps or 0) * (spec.train.restarts or 1) if spec.trains(len(training)) else 0
 
 
-def _vote_side_by_side(asked: Sequence[tuple[Any, ...]], jobs: Jobs, processes: Processes) -> None:
-    """Have votes done by processes, each with a model of its own."""
+def _hand_out(patterns: Sequence[Asked], jobs: Jobs, handing: Handing) -> None:
+    """Have the votes that are not done yet done by an executor, whose workers have models of their own."""
+    named = [(voter_job(jobs, *one), one) for one in patterns]
+    asked = [(job, one) for job, one in named if not jobs.runner.store.done(job)]
     if not asked:
         return
     jobs.model.unload()
     data, stages = jobs.rows.data, jobs.runner.stages
-    total = sum(_steps(*one[:2]) + len(one[2]) + len(data.labeled) + len(data.test) for one in asked)
+    total = sum(_steps(*one[:2]) + len(one[2]) + len(data.labeled) + len(data.test) for _, one in asked)
     with stages.together(len(asked), f"{len(asked)} voters side by side", total) as advance:
         tell: Mapping[str, Any] = {"advance": advance, "note": jobs.runner.note}
         started = time.monotonic()
-        processes.run(asked, lambda kind, content: tell[kind](content))
-        for one in asked:  # all at the same time: to each its share
-            jobs.runner.journal.took(voter_job(jobs, *one).name, (time.monotonic() - started) / len(asked))
+        handing.out(asked, lambda kind, content: tell[kind](content))
+        for job, _ in asked:  # all at the same time: to each its share
+            jobs.runner.journal.took(job.name, (time.monotonic() - started) / len(asked))

@@ -70,10 +70,9 @@ def write_folder(final: Path, write: Callable[[Path], None]) -> None:
 
     Raises `RunError` if the disk is full or may not be written. Whatever `write` raises is passed on.
     """
-    temporary = final.with_name(f"{TEMPORARY}{final.name}-{os.getpid()}")
+    temporary = _temporary_beside(final)  # two machines may have processes of one number
     with storage_errors(final):
         try:
-            remove_whole(temporary)
             temporary.mkdir(parents=True)
             write(temporary)
             publish_folder(temporary, final)
@@ -99,7 +98,12 @@ def publish_folder(temporary: Path, final: Path) -> None:
         for folder in (temporary, *(path for path in temporary.rglob("*") if path.is_dir())):
             _sync_folder(folder)
         before = _set_aside(final)
-        os.rename(temporary, final)
+        try:
+            os.rename(temporary, final)
+        except OSError:
+            if folder_problem(final) is not None:
+                raise
+            remove_whole(temporary)  # another process has published it just now, which does the same job
         _sync_folder(final.parent)
         if before is not None:
             remove_whole(before)

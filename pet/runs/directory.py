@@ -19,6 +19,7 @@ _EXPORTS = ("onnx", "onnx-int8")
 _LABEL_EXPORTS = ("label-studio", "doccano.jsonl", "argilla.json", "cleanlab", "hub")
 RESULTS = (
     "jobs",
+    "tasks",
     "tokens",
     "tracking",
     "generations",
@@ -66,6 +67,7 @@ class RunDirectory:
     manifest_path = _Below("manifest.json")  # what the run was made from, and its expected jobs
     log_path = _Below("run.log")  # what happened, with times
     jobs = _Below("jobs")  # a folder per finished job, by its key
+    tasks = _Below("tasks")  # a folder per job that is handed to an executor, while the run is under way
     tokens = _Below("tokens")  # token ids of the pool's texts, while the run is under way
     generations = _Below("generations")  # what each generation learned from and said, a folder per generation
     pseudo_labels = _Below("pseudo_labels.parquet")  # the labeled pool
@@ -103,6 +105,7 @@ class RunDirectory:
                 remove_leftovers(directory.root)
                 remove_leftovers(directory.jobs)
                 remove_leftovers(directory.generations)
+                remove_whole(directory.tasks)
                 directory._claim(config_toml, identity, force)
                 directory._regroup(rows or identity.get("data", ""))
             yield directory

@@ -9,12 +9,22 @@ from typing import Any
 
 from pet.runs.atomic import write_json
 
-ADDITIONS = ("run.keep_models", "run.workers", "run.report_to", "ipet.accept_all", "votes", "data.reviewed")
+ADDITIONS = (
+    "run.keep_models",
+    "run.executor",
+    "run.address",
+    "run.workers",
+    "run.gpus_per_voter",
+    "run.report_to",
+    "ipet.accept_all",
+    "votes",
+    "data.reviewed",
+)
 """Settings that may be changed while a run is under way: no job is named by them.
 
 What people have labeled meanwhile is part of the rows that jobs are named by, where they depend on it.
-With other workers, so with other threads, sums are rounded otherwise: the last bits of what is computed from then on
-may differ.
+Unless `run.threads` says how many a voter has, with other workers it has other threads, and sums are rounded otherwise:
+the last bits of what is computed from then on may differ.
 """
 
 VECTORS = "vectors/"

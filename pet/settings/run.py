@@ -102,7 +102,8 @@ class PlaceSettings(Section):
 class RunSettings(PlaceSettings):
     """`[run]`: the seed, the machine, and what is done beside the labels.
 
-    `workers` processes do voters side by side; "auto" finds out whether that is faster than one with more threads.
+    Voters are done by an `executor`, `workers` at a time, each with so many `threads`; "auto" finds out whether several
+    processes are faster than one with more threads.
     The method is compared with what costs seconds beside it, classifiers on the vectors of the encoder; with `baseline`
     true also with a classifier trained on the labeled rows and with untrained patterns, which take a sixth of a run.
     """
@@ -111,7 +112,21 @@ class RunSettings(PlaceSettings):
     """Whether a supervised baseline and untrained patterns are measured too."""
     keep_models: bool = False
     """Whether the weights of every trained voter are kept."""
+    executor: Literal["auto", "here", "processes", "ray", "slurm", "debug"] = "auto"
+    """Where voters are done: in this process, in others, on a Ray cluster, by Slurm; "debug": here, and the debugger
+    stops where one fails; "auto": in this process or in others, whichever is faster.
+    """
+    address: str = "auto"
+    """The Ray cluster: HOST:PORT, "auto" for the one of this machine, "local" for one of the run's own; with Slurm,
+    "local" does jobs on this machine.
+    """
     workers: CountOrAuto = "auto"
-    """How many processes do voters side by side."""
+    """How many voters are done at a time; "auto": as many as is fastest here, or all on a cluster."""
+    threads: CountOrAuto = "auto"
+    """The threads of a voter: with another number, the last bits of what is computed differ. "auto": an equal part of
+    this machine's, or 1 on a cluster.
+    """
+    gpus_per_voter: Annotated[float, Field(gt=0.0)] = 1.0
+    """The GPUs of a voter on a cluster, where the run computes on one; by 0.25, four voters share one."""
     report_to: Annotated[tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...], AsList] = ()
     """Trackers that get losses and figures, and no text."""

@@ -122,8 +122,8 @@ def test_processes_have_the_threads_in_equal_parts(
 ) -> None:
     monkeypatch.setattr("pet.method.plan.opening.torch.get_num_threads", lambda: threads)
     plan = prepare(config(f"run.workers={workers}"))
-    with open_place(plan, tmp_path / "run", quiet=True) as place, place.processes(place.jobs) as processes:
-        assert (processes.workers, processes.threads) == (2, each) if processes else each is None
+    with open_place(plan, tmp_path / "run", quiet=True) as place, place.handing(place.jobs) as handing:
+        assert (handing.workers, handing.needs.cpus) == (2, each) if handing else each is None
 
 
 @pytest.mark.slow

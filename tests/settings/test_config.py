@@ -27,7 +27,7 @@ def write(folder: Path, text: str) -> Path:
         ("[ensemble]\nwieghting = 'uniform'", "unknown key 'wieghting' in [ensemble]. Did you mean weighting?"),
         (
             "[run]\nzzz = 1",
-            "unknown key 'zzz' in [run]. Known: baseline, device, keep_models, precision, report_to, seed, workers.",
+            "unknown key 'zzz' in [run]. Known: address, baseline, device, executor,",
         ),
         ("[train]\nsteps = 'many'", "train.steps: input should be a valid integer"),
         ("[train]\nsteps = -1", "train.steps: input should be greater than or equal to 0, found -1"),

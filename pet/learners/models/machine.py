@@ -69,12 +69,14 @@ class Machine:
         """Choose by `run.device` and `run.precision`.
 
         "auto" takes a GPU where there is one, and bfloat16 where the hardware multiplies it; elsewhere "bf16" too
-        becomes float32.
+        becomes float32. Threads that `run.threads` names hold for this process from now on.
 
         Raises `ConfigError` if the device is not there.
         """
         device = _device(settings.device)
         _keep_freed_memory()
+        if settings.threads != "auto":
+            torch.set_num_threads(settings.threads)
         return cls(device, _precision(settings.precision, device))
 
     @property

@@ -2,10 +2,9 @@
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from pet.data.dataset import TaskData, data_digest, load_test_rows
 from pet.data.examples import Task
 from pet.data.rows import Rows
 from pet.data.writers import write_rejected
-from pet.errors import ConfigError, DataError, RunError, shown
+from pet.errors import ConfigError, DataError, shown
 from pet.forecast.footprint import disk_use
 from pet.forecast.forecast import Forecast
 from pet.forecast.outlook import Outlook, Watch, foresee
@@ -29,21 +28,22 @@ from pet.learners.voters.shared import SharedModel
 from pet.method.adapt import adapted_before
 from pet.method.jobs import Jobs, RunRows
 from pet.method.place import Place, RunPlace
-from pet.method.plan.plan import Plan, form_of, prepare
+from pet.method.plan.doing import handing_out
+from pet.method.plan.plan import Plan, form_of
 from pet.method.trackers import check_trackers
-from pet.method.trial import earlier_machine
-from pet.method.vote import vote_of
+from pet.method.trial import earlier_machine, voter_bytes
 from pet.runs.directory import RunDirectory
-from pet.runs.executors.processes import Processes, Tell
+from pet.runs.executors.base import Needs
+from pet.runs.executors.choice import Engine, check_executor
 from pet.runs.identity import code_digest
-from pet.runs.jobs import JobStore
 from pet.runs.lock import run_lock
 from pet.runs.log import STARTED, RunLog, failures_logged, tell
 from pet.runs.manifest import Manifest
-from pet.runs.progress import Relay, Stages
+from pet.runs.progress import Stages
 from pet.runs.runner import JobRunner
 from pet.runs.shared import SharedJobs
 from pet.settings.config import RunConfig
+from pet.settings.run import RunSettings
 from pet.settings.toml import absolute, merged, overrides_as_tables
 
 
@@ -66,6 +66,7 @@ def open_place(
     """
     root = Path(output_dir) if output_dir else Path("runs") / plan.data.task.name
     check_trackers(plan.config.run.report_to)
+    check_executor(plan.config.run, len(plan.patterns))
     earlier = Manifest.from_file(RunDirectory(root).manifest_path)
     opened = RunDirectory.open(root, plan.config.to_toml(), plan.identity, force, plan.base["data"])
     with opened as directory, failures_logged(directory.log_path):
@@ -92,9 +93,10 @@ def open_place(
         stages = Stages(len(list(work.jobs(whole))), False if quiet else None, None if quiet else tell, seconds)
         runner = JobRunner(store, shared_parts(plan.config, plan.base, machine), stages, log.detail)
         jobs = Jobs(plan.rows, model, machine, runner, plan.seed, plan.config.run.keep_models, plan.encoder)
-        config, processes = plan.config, partial(_processes, plan.config, plan.base, trial.workers)
-        place = (directory, log, jobs, config.task, config.distill)
-        yield RunPlace(*place, plan, processes, trial, watch, force)
+        place = (directory, log, jobs, plan.config.task, plan.config.distill)
+        made = _engine(plan.config.run, directory.root, machine, trial.workers, plan.source.parameters)
+        with made.ready() as engine:
+            yield RunPlace(*place, plan, handing_out(engine, directory, plan), trial, watch, force)
 
 
 @contextmanager
@@ -115,54 +117,28 @@ def open_jobs(plan: Plan, output_dir: str | Path | None, *, quiet: bool = False)
 
 def shared_parts(config: RunConfig, base: Mapping[str, str], machine: Machine) -> dict[str, object]:
     """Return what every job depends on; `base` are digests of what is read."""
+    threads = config.run.threads
     return {
         "base": dict(base),
         "model": config.model.model_dump(mode="json", exclude={"name"}),
-        "machine": [machine.device.type, machine.precision, machine.inference],
+        "machine": [
+            machine.device.type,
+            machine.precision,
+            machine.inference,
+            *([] if threads == "auto" else [threads]),
+        ],
         "seed": config.run.seed,
         "multi_token": config.prompts.multi_token,
     }
 
 
-def _processes(
-    config: RunConfig, base: Mapping[str, str], workers: int, jobs: Jobs
-) -> AbstractContextManager[Processes | None]:
-    """Return what gives the processes that do voters side by side, while it is entered; None without any."""
-    if workers < 2:
-        return nullcontext()
-    # The processes try no voter on the model: it was done here.
-    model = replace(jobs.model, kinds=())
-    setup = _VoterSetup(config, base, model, jobs.machine, jobs.runner.store, jobs.runner.shared)
-    return Processes(setup, workers, max(1, torch.get_num_threads() // workers))
-
-
-@dataclass(frozen=True)
-class _VoterSetup:
-    """Gets a process ready to do voters of a run: it reads the data anew, by the same settings.
-
-    Model, machine and what names its jobs are those of the process that started it.
-    """
-
-    config: RunConfig
-    base: Mapping[str, str]
-    model: SharedModel
-    machine: Machine
-    store: JobStore
-    shared: Mapping[str, object]
-
-    def begin(self, tell: Tell) -> Callable[..., object]:
-        """Return what trains and asks a voter, and leaves its job where the others do.
-
-        Raises `RunError` if the files have changed meanwhile.
-        """
-        plan = prepare(self.config, words=False)
-        if plan.base != self.base:
-            raise RunError("The data files or the model have changed since the run began: start it again.")
-        stages = Relay(lambda count=1: tell("advance", count))
-        runner = JobRunner(self.store, self.shared, stages, lambda line: tell("note", line))
-        return partial(
-            vote_of, Jobs(plan.rows, self.model, self.machine, runner, plan.seed, plan.config.run.keep_models)
-        )
+def _engine(settings: RunSettings, root: Path, machine: Machine, workers: int, parameters: int) -> Engine:
+    """Return what makes the executors of a run: what a voter takes, and how many work at a time."""
+    on_cluster = settings.executor in ("ray", "slurm")
+    threads = 1 if on_cluster else max(1, torch.get_num_threads() // workers)
+    threads = settings.threads if isinstance(settings.threads, int) else threads
+    gpus = settings.gpus_per_voter if machine.device.type == "cuda" else 0.0
+    return Engine(settings, root, workers, Needs(threads, gpus, voter_bytes(parameters)))
 
 
 def foresee_run(plan: Plan, root: Path) -> Outlook:

@@ -1,8 +1,7 @@
 """Jobs done side by side: several processes of few threads instead of one of many.
 
 The steps of a small model are too small to be divided among cores: two processes with one thread each do nearly twice
-what one process with two threads does. Each process gets ready by itself, does the tasks that it is handed, and leaves
-its jobs in the store. The processes end with the one that started them, however that ends.
+what one process with two threads does. The processes end with the one that started them, however that ends.
 """
 
 import multiprocessing
@@ -10,66 +9,58 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait as wait_for
+from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, Self
+from typing import Any
 
-from pet.errors import PetError, RunError
-
-Tell = Callable[[str, Any], None]
-"""Says something to the process that started the others: "advance" with a count, or "note" with a line."""
-
-POLL_SECONDS = 0.2
-"""How often is looked for what the processes have told."""
-
-
-class Setup(Protocol):
-    """Gets a process ready; it travels with each task, and so is of plain values."""
-
-    def begin(self, tell: Tell) -> Callable[..., object]:
-        """Return what does a task, called with the task's arguments."""
+from pet.runs.executors.base import POLL_SECONDS, Handle, Needs, Work, thread_limits
 
 
 @dataclass
 class Processes:
-    """So many processes of so many threads, started when there is something to do, ended by `close`."""
+    """So many processes, started when there is something to do, ended by `cancel`."""
 
-    setup: Setup
+    work: Work
     workers: int
-    threads: int = 1
     _pool: ProcessPoolExecutor | None = field(default=None, init=False)
-    _told: Any = field(default=None, init=False)
+    _futures: dict[Future[object], Handle] = field(default_factory=dict, init=False)
     _children: set[Any] = field(default_factory=set, init=False)
 
-    def __enter__(self) -> Self:
-        return self
+    def submit(self, folder: Path, needs: Needs) -> Handle:
+        """Hand over the job of a folder; a process that is started for it has so many threads as it needs."""
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")  # a fork would take over locks of torch's threads
+            self._pool = ProcessPoolExecutor(self.workers, context, _start)
+        others = set(multiprocessing.active_children())
+        future: Future[object]
+        with _without_main(), _limited(needs.cpus):  # it starts a process where none is idle
+            try:
+                future = self._pool.submit(self.work, str(folder))
+            except BrokenProcessPool as error:
+                future = Future()
+                future.set_exception(error)
+        self._children |= set(multiprocessing.active_children()) - others
+        self._futures[future] = Handle(folder)
+        return self._futures[future]
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def as_completed(self) -> Iterator[Handle | None]:
+        """Yield each job as it ends; None where none has for a while."""
+        while self._futures:
+            done, _ = wait(self._futures, POLL_SECONDS, FIRST_COMPLETED)
+            if not done:
+                yield None
+            for future in done:
+                handle, error = self._futures.pop(future), future.exception()
+                broken = isinstance(error, BrokenProcessPool)
+                yield replace(handle, died=self._ended() if broken else str(error or ""))
 
-    def run(self, tasks: Sequence[tuple[Any, ...]], hear: Tell) -> None:
-        """Have all tasks done; `hear` gets what the processes tell meanwhile.
-
-        Raises the `PetError` of the first that failed, and `RunError` if a process ended by itself, or anything else
-        failed.
-        """
-        try:
-            waiting = {self._submit(task) for task in tasks}
-            while waiting:
-                done, waiting = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
-                while not self._told.empty():
-                    hear(*self._told.get())
-                for future in done:
-                    future.result()
-        except BrokenProcessPool:
-            raise self._ended() from None
-
-    def close(self) -> None:
+    def cancel(self) -> None:
         """End the processes, whatever they do."""
         if self._pool is None:
             return
@@ -77,26 +68,16 @@ class Processes:
             process.kill()
         self._pool.shutdown(cancel_futures=True)
         self._pool = None
+        self._futures.clear()
         self._children.clear()
 
-    def _submit(self, task: tuple[Any, ...]) -> Any:
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")  # a fork would take over locks of torch's threads
-            self._told = context.SimpleQueue()
-            self._pool = ProcessPoolExecutor(self.workers, context, _start, (self._told,))
-        others = set(multiprocessing.active_children())
-        with _without_main(), _limited(self.threads):  # it starts a process where none is idle
-            future = self._pool.submit(_do, self.setup, task)
-        self._children |= set(multiprocessing.active_children()) - others
-        return future
-
-    def _ended(self) -> RunError:
+    def _ended(self) -> str:
         for process in self._children:
             process.join()
         codes = [process.exitcode for process in self._children]
         # The others are terminated once one has ended.
         code = next((code for code in codes if code not in (0, None, -signal.SIGTERM)), codes[0])
-        return RunError(
+        return (
             f"One of {self.workers} processes that worked side by side ended by itself (exit code {code}; -9 means "
             "that the memory was full): set run.workers = 1, and start again."
         )
@@ -116,7 +97,7 @@ def _without_main() -> Iterator[None]:
 @contextmanager
 def _limited(threads: int) -> Iterator[None]:
     """Let new processes have so many threads: torch looks at its environment once, when it is loaded."""
-    wanted = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
+    wanted = thread_limits(threads)
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
@@ -127,30 +108,10 @@ def _limited(threads: int) -> Iterator[None]:
             os.environ.update({name: value} if value is not None else {})
 
 
-_told: Any = None
-_work: Callable[..., object] | None = None
-
-
-def _start(told: Any) -> None:
-    """Begin the life of a process; `told` is the queue to the one that started it."""
-    global _told
-    _told = told
+def _start() -> None:
+    """Begin the life of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who started us is told, and ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _do(setup: Setup, task: tuple[Any, ...]) -> None:
-    """Do a task; the first one waits until the process is ready."""
-    global _work
-    try:
-        if _work is None:
-            _work = setup.begin(lambda kind, content: _told.put((kind, content)))
-        _work(*task)
-    except PetError:
-        raise
-    except BaseException as error:  # not every one can be sent, nor is one that exits to end the whole run
-        reason = f"{type(error).__name__}: {error} (in a process that worked side by side with others)"
-        raise RunError(reason) from None
 
 
 def _end_with_parent() -> None:

@@ -9,23 +9,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from process_tasks import TorchSetup, ToySetup
+from process_tasks import do, have_done
 
 from pet.errors import DataError, RunError
 from pet.runs.executors.processes import Processes
 
 
 @pytest.fixture
-def processes(tmp_path: Path) -> Iterator[Processes]:
-    with Processes(ToySetup(tmp_path), workers=2) as found:
-        yield found
+def processes() -> Iterator[Processes]:
+    found = Processes(do, workers=2)
+    yield found
+    found.cancel()
 
 
-def test_tasks_are_done_by_other_processes_side_by_side(processes: Processes, tmp_path: Path) -> None:
+def test_jobs_are_done_by_other_processes_side_by_side(processes: Processes, tmp_path: Path) -> None:
     heard: list[tuple[str, int]] = []
-    processes.run([("write", f"{i}", 0.2) for i in range(4)], lambda *what: heard.append(what))
-    processes.run([("write", "4")], lambda *what: heard.append(what))
-    found = [path.read_text().split() for path in tmp_path.iterdir()]
+    have_done(processes, tmp_path, [("write", f"{i}", 0.2) for i in range(4)], lambda *what: heard.append(what))
+    have_done(processes, tmp_path, [("write", "4")], lambda *what: heard.append(what))
+    found = [path.read_text().split() for path in tmp_path.iterdir() if path.is_file()]
     assert len(found) == 5
     assert {threads for _, threads in found} == {"1"}
     assert len({pid for pid, _ in found}) == 2
@@ -37,44 +38,43 @@ def test_tasks_are_done_by_other_processes_side_by_side(processes: Processes, tm
     ("task", "error", "words"),
     [
         ("refuse", DataError, ["no such row"]),
-        ("stumble", RunError, ["KeyError"]),
+        ("stumble", RunError, ["KeyError", "(in the job toy/stumble)"]),
         ("leave", RunError, ["SystemExit: 3"]),
         ("break_apart", RunError, ["Local: weights broken"]),
         ("die", RunError, ["exit code 9", "run.workers = 1"]),
     ],
 )
 def test_what_fails_in_a_process_is_told(
-    processes: Processes, task: str, error: type[Exception], words: list[str]
+    processes: Processes, tmp_path: Path, task: str, error: type[Exception], words: list[str]
 ) -> None:
     with pytest.raises(error) as caught:
-        processes.run([(task,)], lambda *_: None)
+        have_done(processes, tmp_path, [(task,)])
     assert all(word in str(caught.value) for word in words)
 
 
-def test_torch_in_a_process_keeps_to_its_threads(tmp_path: Path) -> None:
+def test_torch_in_a_process_keeps_to_its_threads(processes: Processes, tmp_path: Path) -> None:
     before = dict(os.environ)
-    with Processes(TorchSetup(tmp_path), workers=1, threads=1) as processes:
-        processes.run([("count_threads", "threads")], lambda *_: None)
+    have_done(processes, tmp_path, [("count_threads", "threads")])
     assert (tmp_path / "threads").read_text() == "1"
     assert dict(os.environ) == before
 
 
-def test_one_that_ends_while_it_waits_is_told_of(processes: Processes) -> None:
-    processes.run([("write", "a"), ("write", "b")], lambda *_: None)
+def test_one_that_ends_while_it_waits_is_told_of(processes: Processes, tmp_path: Path) -> None:
+    have_done(processes, tmp_path, [("write", "a"), ("write", "b")])
     for process in multiprocessing.active_children():
         process.kill()
         process.join()
     with pytest.raises(RunError, match=r"ended by itself \(exit code -9.*run.workers = 1"):
-        processes.run([("write", "c")], lambda *_: None)
+        have_done(processes, tmp_path, [("write", "c")])
 
 
-def test_nothing_is_started_for_nothing(processes: Processes) -> None:
+def test_nothing_is_started_for_nothing(processes: Processes, tmp_path: Path) -> None:
     before = multiprocessing.active_children()
-    processes.run([], lambda *_: None)
+    have_done(processes, tmp_path, [])
     assert multiprocessing.active_children() == before
-    processes.run([("write", "a")], lambda *_: None)
+    have_done(processes, tmp_path, [("write", "a")])
     assert multiprocessing.active_children() != before  # so that it would have been seen
-    processes.close()
+    processes.cancel()
     assert multiprocessing.active_children() == before
 
 
@@ -82,11 +82,11 @@ _SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from process_tasks import ToySetup
+from process_tasks import do, have_done
 from pet.runs.executors.processes import Processes
 print("started", flush=True)
 tasks = [("write", "a", 0.0), ("write", "b", 60.0)]
-Processes(ToySetup(Path({folder!r})), workers=2).run(tasks, lambda *_: print("told", flush=True))
+have_done(Processes(do, workers=2), Path({folder!r}), tasks, lambda *_: print("told", flush=True))
 """
 
 
