@@ -40,14 +40,15 @@ def serve(
         served = made_ready(model, token, label_studio=label_studio)
         for line in told(served, host, listener.getsockname()[1]):
             say(line)
-        config = uvicorn.Config(
-            make_app(served),
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=DRAIN,
-            server_header=False,
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        server_of(served).run(sockets=[listener])
+
+
+def server_of(served: Served) -> uvicorn.Server:
+    """Return what answers requests at a socket, once it is run."""
+    config = uvicorn.Config(
+        make_app(served), log_level="warning", access_log=False, timeout_graceful_shutdown=DRAIN, server_header=False
+    )
+    return uvicorn.Server(config)
 
 
 def made_ready(model: str | Path, token: str | None = None, *, label_studio: bool = False) -> Served:
