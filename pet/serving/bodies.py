@@ -60,7 +60,8 @@ def checked(kind: type[Model], found: Mapping[str, Any]) -> Model:
         return kind.model_validate(found)
     except ValidationError as error:
         name = str(error.errors(include_url=False)[0]["loc"][0])
-    about = (kind.model_fields[name].description or "").rstrip(".")
+    field = next(one for own, one in kind.model_fields.items() if name in (own, one.alias))
+    about = (field.description or "").rstrip(".")
     expected = about[:1].lower() + about[1:]
     if name not in found:
         names = ", ".join(map(shown, list(found)[:12])) or "nothing"

@@ -82,23 +82,23 @@ async def clients(port: int, sent: Sequence[bytes], count: int = CLIENTS) -> Loa
     return Load(time.perf_counter() - started, times, statuses)
 
 
-async def with_bad_ones(port: int, sent: Sequence[bytes]) -> tuple[Load, int, int]:
-    """Do the same while others send bad bodies without end; also return how many of these, and how many went wrong."""
+async def with_bad_ones(port: int, sent: Sequence[bytes], count: int = BAD_CLIENTS) -> tuple[Load, int, int]:
+    """Do the same while others send a bad body each second; also return how many of these, and how many went wrong."""
     found, wrong, over = 0, list[str](), False
 
     async def bad(bodies: Iterator[tuple[int, bytes]]) -> None:
         nonlocal found
         async with Connection(port) as one:
             for expected, body in bodies:
-                if over:
-                    return
                 status, answer = await one.send(request("/predict", body))
                 found += 1
                 if status != expected or not json.loads(answer)["error"].endswith("."):
                     wrong.append(f"{status} instead of {expected} for {body[:30]!r}")
-                await asyncio.sleep(0.2)
+                if over:
+                    return
+                await asyncio.sleep(1.0)
 
-    others = [asyncio.create_task(bad(islice(cycle(BAD), start, None))) for start in range(BAD_CLIENTS)]
+    others = [asyncio.create_task(bad(islice(cycle(BAD), start, None))) for start in range(count)]
     load = await clients(port, sent)
     over = True
     await asyncio.gather(*others)
