@@ -30,6 +30,7 @@ ROOMS = (
     ("plot",),
     ("starting",),
     ("using",),
+    ("serving",),
     ("pipeline",),
     ("sklearn",),
     ("ablation",),

@@ -18,6 +18,7 @@ from pet.labeling.guards import uneven_labels
 from pet.labeling.votes import SoftLabels
 from pet.learners.models.sources import ModelSource
 from pet.learners.students.choice import Choice
+from pet.learners.students.stock import spelled
 from pet.learners.voters.embedding import AnySpec
 from pet.method.analysis import Asked, analysis, classifier_figures
 from pet.method.callbacks import GenerationEnd
@@ -114,7 +115,8 @@ class Place:
         gold, labels = gold_columns(data.test, data.task.labels), data.task.labels
         found = evaluate(student.says.test.argmax(axis=1), gold, labels) if len(gold) else None
         self.tell_of_choice(student.choice)
-        publish_model(target, student.folder, self._card(rows, student.choice), {DISTILLED: found} if found else {})
+        figures = {DISTILLED: found} if found else {}
+        publish_model(target, student.folder, self._card(rows, student), figures, rows.labeled_by_hand(labels))
         if target == self.directory.model:
             self.directory.tell_exports(self.log.warn)
             told = {"distill": self.distill.model_dump(mode="json"), "students": student.choice.as_json()}
@@ -129,8 +131,8 @@ class Place:
         for line in choice.lines():
             self.log.say(line)
 
-    def _card(self, rows: LabeledRows, choice: Choice) -> CardFacts:
-        settings, used = self.distill, rows.used(self.distill.gold_rows)
+    def _card(self, rows: LabeledRows, student: Taught) -> CardFacts:
+        settings, used, choice = self.distill, rows.used(self.distill.gold_rows), student.choice
         return CardFacts(
             task=self.task.name,
             labels=self.task.labels,
@@ -144,6 +146,7 @@ class Place:
                 "size": choice.chosen.size,
                 "steps": choice.chosen.updates,
             },
+            spelled=spelled(student.folder),
         )
 
 
@@ -250,8 +253,8 @@ class RunPlace(Place):
         self.tell_of_choice(student.choice)
         if worse := weak_classifier(summary):
             self.log.warn(worse)
-        card = self._card(rows, student.choice)
-        publish_model(self.directory.model, student.folder, card, summary.test_figures())
+        gold = rows.labeled_by_hand(self.task.labels)
+        publish_model(self.directory.model, student.folder, self._card(rows, student), summary.test_figures(), gold)
         work = sum(self.jobs.runner.journal.work.values(), Work())
         machine, encoder = self.jobs.machine, self.jobs.encoder
         curve = run_curve(encoder, self.jobs) if encoder else None

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
 
 from pet.data.examples import Example
-from pet.errors import ModelError
+from pet.errors import ModelError, shown
 from pet.labeling.acceptance import AcceptanceCurve
 from pet.learners.models.inference import Advance
 from pet.learners.models.training import TrainLog
@@ -157,9 +157,19 @@ def read_form(folder: Path) -> ClassifierForm:
             "acceptance": curve and AcceptanceCurve.from_rows(curve),
         }
         count = stored.pop("candidates", 0)  # where candidates are chosen among, the model has a single output
+        _check_age(folder, stored)
         return ClassifierForm(tuple(map(str, range(count))) or labels, **stored)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ModelError(
             f"{folder} is no classifier written by pet (no config.json with its labels and columns): give a run "
             "directory, or its model folder."
         ) from None
+
+
+def _check_age(folder: Path, stored: Mapping[str, object]) -> None:
+    """Refuse a classifier that says of itself what is not known here."""
+    if unknown := sorted(stored.keys() - {one.name for one in fields(ClassifierForm)}):
+        raise ModelError(
+            f"{folder} was written by a newer version of pet (its config.json has {shown(unknown[0])}, which is not "
+            "known here): upgrade pet, `pip install --upgrade pet-labeling`."
+        )

@@ -25,6 +25,7 @@ from pet.learners.models.splicing import Encoded
 from pet.learners.models.stopping import BestWeights, Rank, measured_every
 from pet.learners.models.training import LossFunction, Trained, TrainLog, fit
 from pet.learners.students.base import PLAIN, ClassifierForm, HeldOut, Learning, read_form
+from pet.learners.students.stock import for_servers
 from pet.settings.training import OptimizerSettings
 
 KEPT_ROWS = 2 * CHUNK_ROWS
@@ -127,6 +128,26 @@ class TextClassifier:
 
         return Inference(self.machine, self.encode, compute).run(examples, len(self.form.labels), advance)
 
+    def vectors(self, examples: Sequence[Example]) -> np.ndarray:
+        """Return what its last layer reads of rows, float32 [n, h], in the order of `examples`.
+
+        Raises `ModelError` if that is no vector for a row: some families score each token first.
+        """
+        layer, seen = output_layer(self.backbone.model), list[torch.Tensor]()
+        handle = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+
+        def compute(rows: list[Encoded]) -> torch.Tensor:
+            seen.clear()
+            self._logits(self.backbone.batch(rows), self.machine.inference)
+            if seen[-1].dim() != 2:
+                raise ModelError(f"A {self.backbone.model.config.model_type!r} classifier has no vector for a row.")
+            return seen[-1].float()
+
+        try:
+            return Inference(self.machine, self.encode, compute).run(examples, layer.in_features)
+        finally:
+            handle.remove()
+
     def rescale(self, scale: float, offsets: np.ndarray) -> None:
         """Let the last layer say `scale` * logits + `offsets` [k] from now on."""
         layer = output_layer(self.backbone.model)
@@ -144,11 +165,12 @@ class TextClassifier:
         return encode_rows(self.backbone.tokenizer, examples, tuple(self.form.columns), self.form.max_length)
 
     def save(self, folder: Path) -> None:
-        """Write a stock model folder: safetensors, id2label, tokenizer."""
+        """Write a stock model folder: safetensors, id2label, tokenizer, and what other servers read beside them."""
         model = self.backbone.model
         model.config.pet = self.form.stored()  # the labels are id2label
         model.save_pretrained(folder)
         _stock_tokenizer(self.backbone.tokenizer, self.form.max_length).save_pretrained(folder)
+        for_servers(folder, self.backbone.tokenizer, self.form.max_length)
 
     def logits(self, batch: Batch, precision: str) -> torch.Tensor:
         """Return what the model says of a batch, float32 [b, k]."""
