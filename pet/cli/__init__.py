@@ -6,7 +6,7 @@ the order that `pet.cli.order` gives them.
 
 # isort: off
 from pet.cli.app import app
-from pet.cli import starting, running, using, reporting, reviewing, asking, looking, runs, pushing, pretraining
+from pet.cli import starting, running, using, reporting, reviewing, asking, looking, runs, pushing, pretraining, searching
 
 __all__ = [
     "app",
@@ -18,6 +18,7 @@ __all__ = [
     "reviewing",
     "running",
     "runs",
+    "searching",
     "starting",
     "using",
 ]
