@@ -121,6 +121,16 @@ def assigned(scores: np.ndarray, count: int, allowed: np.ndarray | None = None) 
     return found
 
 
+def standardised(scores: np.ndarray) -> np.ndarray:
+    """Return scores [k, c] of which those of each label have mean 0 and standard deviation 1.
+
+    >>> standardised(np.array([[1.0, 3.0]])).tolist()
+    [[-1.0, 1.0]]
+    """
+    spread = np.maximum(scores.std(axis=1, keepdims=True), 1e-12)
+    return np.asarray((scores - scores.mean(axis=1, keepdims=True)) / spread)
+
+
 def mean_logits(logits: np.ndarray, words: Sequence[np.ndarray]) -> np.ndarray:
     """Return the score of each label, float64 [n, k]: the mean of its words' logits [n, c] (2001.07676, section 3.1).
 

@@ -11,6 +11,7 @@ from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.inference import Advance, Inference
 from pet.learners.models.machine import Machine
 from pet.learners.models.masked_lm import words_at_masks
+from pet.learners.models.splicing import Encoded
 from pet.learners.models.words import LabelWords
 from pet.learners.voters.parts import row_length
 from pet.learners.voters.shared import SharedModel
@@ -19,10 +20,10 @@ from pet.settings.variants import PET
 
 
 @dataclass(frozen=True)
-class MaskLogits:
-    """The logits of c words at the mask of a pattern, float32: of the labeled rows [n, c] and of pool rows [m, c]."""
+class AtMask:
+    """What a model says at the mask of a pattern, of c words or labels, float32: in known rows [n, c] and in the pool."""
 
-    labeled: np.ndarray
+    known: np.ndarray
     pool: np.ndarray
 
 
@@ -44,7 +45,7 @@ def word_logits(
     encoder = PatternEncoder(pattern, backbone.pieces, length, model.settings.truncation)
     words = LabelWords(("",), ids[None, :, None])
 
-    def compute(encoded: list) -> torch.Tensor:  # type: ignore[type-arg]
+    def compute(encoded: list[Encoded]) -> torch.Tensor:
         return words_at_masks(backbone.model, backbone.batch(encoded), words, machine.inference)[:, 0]
 
     return Inference(machine, encoder.encode, compute).run(rows, len(ids), advance)

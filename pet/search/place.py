@@ -1,7 +1,7 @@
 """The folder of a search: its jobs, which are done once, its log, and how long it will take."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,25 +10,33 @@ import numpy as np
 
 from pet.data.examples import Example
 from pet.errors import ConfigError
+from pet.learners.models.inference import Advance
 from pet.learners.voters.shared import SharedModel
-from pet.method.jobs import digest
-from pet.prompts.patterns import Pattern
 from pet.runs.atomic import is_leftover, remove_leftovers
 from pet.runs.directory import HARMLESS
 from pet.runs.identity import code_digest
-from pet.runs.jobs import JobStore
+from pet.runs.jobs import Job, JobStore
 from pet.runs.lock import run_lock
 from pet.runs.log import RunLog, tell
 from pet.runs.progress import Stages
 from pet.runs.results import write_results
 from pet.runs.runner import JobRunner
 from pet.runs.storage import storage_errors
-from pet.search.passes import MaskLogits, word_logits
+from pet.search.passes import AtMask
 from pet.search.rows import SearchRows
 
 JOBS, LOG = "jobs", "search.log"
 PROBED_ROWS = 16
 """The forecast is by what so many rows take."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A pass of the model over rows: its `name`, all that it depends on beside the rows, and what makes [n, c] of them."""
+
+    name: str
+    depends: Mapping[str, object]
+    read: Callable[[Sequence[Example], Advance], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -39,44 +47,37 @@ class SearchPlace:
     runner: JobRunner
     model: SharedModel
 
-    def read(self, patterns: Sequence[Pattern], ids: Sequence[np.ndarray], rows: SearchRows) -> list[MaskLogits]:
-        """Return the logits of words at the mask of each pattern, `ids` int64 [c] each; a job per pattern.
+    def read(self, readings: Sequence[Reading], rows: SearchRows) -> list[AtMask]:
+        """Return what each reading makes of the rows, a job each; how long that will take is said first."""
+        self._foresee(readings, rows)
+        return [self._pass(reading, rows) for reading in readings]
 
-        How long that will take is said first.
-        """
-        self._foresee(patterns, ids, rows)
-        return [self._pass(pattern, own, rows) for pattern, own in zip(patterns, ids, strict=True)]
-
-    def _pass(self, pattern: Pattern, ids: np.ndarray, rows: SearchRows) -> MaskLogits:
+    def _pass(self, reading: Reading, rows: SearchRows) -> AtMask:
         def work(folder: Path) -> None:
             total = len(rows.known) + len(rows.pool)
-            with self.runner.stages.stage(f"reading {pattern.name}", total) as advance:
-                known, pool = (word_logits(pattern, ids, some, self.model, advance) for some in (rows.known, rows.pool))
-                write_results(folder, MaskLogits(known, pool), forwards=total)
+            with self.runner.stages.stage(f"reading {reading.name}", total) as advance:
+                known, pool = reading.read(rows.known, advance), reading.read(rows.pool, advance)
+                write_results(folder, AtMask(known, pool), forwards=total)
 
-        return self.runner.run(self._job(pattern, ids, rows), MaskLogits, work)
+        return self.runner.run(self._job(reading, rows), AtMask, work)
 
-    def _job(self, pattern: Pattern, ids: np.ndarray, rows: SearchRows):  # type: ignore[no-untyped-def]  # noqa: ANN202
-        parts = {"template": pattern.template, "rows": rows.digest, "ids": digest(ids)}
-        return self.runner.job(f"words/{pattern.name}", **parts)
+    def _job(self, reading: Reading, rows: SearchRows) -> Job:
+        return self.runner.job(reading.name, rows=rows.digest, **reading.depends)
 
-    def _foresee(self, patterns: Sequence[Pattern], ids: Sequence[np.ndarray], rows: SearchRows) -> None:
+    def _foresee(self, readings: Sequence[Reading], rows: SearchRows) -> None:
         """Say how long the passes take that are not done yet."""
-        store, pairs = self.runner.store, list(zip(patterns, ids, strict=True))
-        left = [pair for pair in pairs if not store.done(self._job(*pair, rows))]
-        self.runner.stages.total += len(pairs)
+        left = [reading for reading in readings if not self.runner.store.done(self._job(reading, rows))]
+        self.runner.stages.total += len(readings)
         if not left:
             return
-        some: Sequence[Example] = [*rows.known, *rows.pool][:PROBED_ROWS]
-        word_logits(*left[0], some[:2], self.model)  # the first pass of all is slower
+        some = [*rows.known, *rows.pool][:PROBED_ROWS]
+        left[0].read(some[:2], lambda _: None)  # the first pass of all is slower
         began = time.monotonic()
-        word_logits(*left[0], some, self.model)
+        left[0].read(some, lambda _: None)
         total = len(rows.known) + len(rows.pool)
-        seconds = (time.monotonic() - began) * total / len(some) * len(left)
+        seconds = max(1.0, (time.monotonic() - began) * total / len(some) * len(left))
         self.runner.stages.seconds = (self.runner.stages.seconds or 0.0) + seconds
-        self.log.say(
-            f"{len(left)} patterns are read, on {total} rows each, for {len(ids[0]):,} words: about {max(1.0, seconds):.0f} s"
-        )
+        self.log.say(f"{len(left)} patterns are read, on {total} rows each: about {seconds:.0f} s")
 
 
 @contextmanager

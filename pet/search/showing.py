@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pet.labeling.ranking import MOST_FOLDS
+from pet.reports.columns import columns
+from pet.search.patterns import FoundPatterns
 from pet.search.registry import Entry
 from pet.search.words import PRESENT, FoundWords
 
 _SHOWN_LABELS = 10
+SHOWN = 20
+"""So many patterns are shown of those that were tried."""
 
 
 def words_lines(found: Sequence[FoundWords], rows: int) -> list[str]:
@@ -23,6 +27,34 @@ def words_lines(found: Sequence[FoundWords], rows: int) -> list[str]:
         lines += [f"    {label}: {', '.join(words)}" for label, words in labels[:_SHOWN_LABELS]]
         lines += [f"    and {len(labels) - _SHOWN_LABELS} more labels"] if len(labels) > _SHOWN_LABELS else []
     return [*lines, "", *_doubts(found, rows)]
+
+
+def patterns_lines(found: FoundPatterns, rows: int) -> list[str]:
+    """Return the patterns that were chosen, with the order of all, for a terminal."""
+    lines = [f"patterns, the best first, by {rows} labeled rows (untrained; 95 % intervals):"]
+    chosen = {one.pattern.name for one in found.chosen}
+    cells = [
+        (f"  {'*' if one.pattern.name in chosen else ' '} {one.pattern.name}", str(one.measured), one.pattern.template)
+        for one in found.ranked
+    ]
+    lines += columns(cells[:SHOWN], 3)
+    lines += [f"    and {len(cells) - SHOWN} more"] if len(cells) > SHOWN else []
+    lines += ["", f"* the {len(found.chosen)} chosen together, by rows other than those measured on: {found.together}"]
+    lines += [f"  the present patterns together: {found.present}"] if found.present else []
+    lines += [f"  {found.dropped} that lost a field or the mask, or left no room for the text, were dropped"] * bool(found.dropped)
+    return [*lines, ""]
+
+
+def patterns_entries(found: FoundPatterns, rows: int, seed: int) -> list[Entry]:
+    """Return the tables of a registry: the patterns that were chosen, in the order in which each helps most."""
+    return [
+        Entry(
+            one.pattern.name.replace("/", "-"),
+            (f"On {rows} labeled rows, untrained: {one.measured}, loss {one.measured.loss:.3f}; seed {seed}.",),
+            {"template": one.pattern.template, "description": one.pattern.description or f"As {one.pattern.name}."},
+        )
+        for one in found.chosen
+    ]
 
 
 def ranked_line(what: str, rows: int) -> str:

@@ -9,24 +9,35 @@ from typing import Literal
 import numpy as np
 
 from pet.data.dataset import TaskData
+from pet.data.examples import Example
 from pet.errors import ConfigError
 from pet.labeling.ranking import Measured, ensemble_scores, fold_of_rows
 from pet.labeling.votes import log_softmax
-from pet.labeling.word_scores import assigned, avs_scores, cross_entropy, likelihood_ratio, likely, mean_logits
+from pet.labeling.word_scores import assigned, avs_scores, cross_entropy, likelihood_ratio, likely, mean_logits, standardised
+from pet.learners.models.inference import Advance
 from pet.learners.models.tokens import PieceTokenizer
+from pet.learners.voters.shared import SharedModel
+from pet.method.jobs import digest
 from pet.prompts.descriptions import label_texts
 from pet.prompts.patterns import Pattern
 from pet.prompts.verbalizers import Verbalizer
 from pet.search.candidates import Candidates, find_candidates
 from pet.search.names import name_scores
-from pet.search.passes import MaskLogits
-from pet.search.place import SearchPlace
+from pet.search.passes import AtMask, word_logits
+from pet.search.place import Reading, SearchPlace
 from pet.search.rows import SearchRows
 from pet.seeding import rng_for
 
-Method = Literal["petal", "petal-ce", "avs", "names"]
-METHODS: tuple[Method, ...] = ("petal", "petal-ce", "avs", "names")
-"""Likelihood ratio, cross-entropy, automatic verbalizer search, and nearness to names and descriptions."""
+Method = Literal["mixed", "petal", "petal-ce", "avs", "names"]
+METHODS: tuple[Method, ...] = ("mixed", "petal", "petal-ce", "avs", "names")
+"""Likelihood ratio with nearness to the names and descriptions of labels, each of them alone, cross-entropy, and AVS."""
+
+NAMES_ROWS = 20.0
+"""In "mixed", nearness to the names weighs as much as the likelihood ratio of so many rows.
+
+On train rows of AG News, MR, TREC and MPQA that were not drawn, three samples, five words found from 20 rows were right
+on 63.0 % by the ratio alone, 59.5 % by the names alone and 65.2 % by both (hand-made ones: 65.3 %).
+"""
 
 PRESENT = "present"
 """How the words are called that the pipeline has already."""
@@ -69,7 +80,7 @@ class WordSearch:
     patterns: Sequence[Pattern]
     candidates: Candidates
     names: np.ndarray
-    logits: Sequence[MaskLogits] = ()
+    logits: Sequence[AtMask] = ()
     present: Words | None = None
 
     @classmethod
@@ -87,8 +98,8 @@ class WordSearch:
         also = chain(*present.words.values(), *texts.values())
         words = find_candidates(pieces, patterns, counted, also)
         names = name_scores(place.model.backbone, words, texts)
-        ids = [words.ids(pattern) for pattern in patterns]
-        logits = place.read(patterns, ids, rows) if len(rows.gold) else ()
+        readings = [_reading(pattern, words.ids(pattern), place.model) for pattern in patterns]
+        logits = place.read(readings, rows) if len(rows.gold) else ()
         return cls(rows, patterns, words, names, logits, _places(present, words, pieces))
 
     def found(self, methods: Sequence[Method], count: int) -> list[FoundWords]:
@@ -128,8 +139,11 @@ class WordSearch:
         if method == "avs":
             rng, draws = rng_for(self.rows.seed, "search", "avs"), max(10, AVS_DRAWS // targets.shape[1])
             return assigned(avs_scores(logs, targets, draws, rng), count, allowed)
-        score = likelihood_ratio if method == "petal" else cross_entropy
-        return assigned(np.mean([score(one, targets) for one in logs], axis=0), count, allowed)
+        score = cross_entropy if method == "petal-ce" else likelihood_ratio
+        scores = np.mean([score(one, targets) for one in logs], axis=0)
+        if method == "mixed":
+            scores = standardised(scores) + NAMES_ROWS / len(rows) * standardised(self.names)
+        return assigned(scores, count, allowed)
 
     @property
     def candidates_lack(self) -> bool:
@@ -139,7 +153,7 @@ class WordSearch:
     @cached_property
     def _logs(self) -> list[np.ndarray]:
         """The log-probabilities of the candidates in the known rows under each pattern, [n, c] each."""
-        return [log_softmax(one.labeled) for one in self.logits]
+        return [log_softmax(one.known) for one in self.logits]
 
     def _measured_methods(self, methods: Sequence[Method], count: int) -> Iterator[FoundWords]:
         every = np.arange(len(self.rows.known))
@@ -160,13 +174,20 @@ class WordSearch:
         for fold in range(int(folds.max()) + 1):
             held = np.flatnonzero(folds == fold)
             words = choose(np.setdiff1d(every, held))
-            votes = [mean_logits(one.labeled[held], words) for one in self.logits]
+            votes = [mean_logits(one.known[held], words) for one in self.logits]
             scores[held] = ensemble_scores(votes, [mean_logits(one.pool, words) for one in self.logits])
         return Measured.of(scores, gold)
 
     def _named(self, method: str, words: Words, measured: Measured | None) -> FoundWords:
         own = [tuple(self.candidates.words[place] for place in places) for places in words]
         return FoundWords(method, dict(zip(self.rows.labels, own, strict=True)), measured)
+
+
+def _reading(pattern: Pattern, ids: np.ndarray, model: SharedModel) -> Reading:
+    def read(rows: Sequence[Example], advance: Advance) -> np.ndarray:
+        return word_logits(pattern, ids, rows, model, advance)
+
+    return Reading(f"words/{pattern.name}", {"template": pattern.template, "ids": digest(ids)}, read)
 
 
 def _places(present: Verbalizer, words: Candidates, pieces: PieceTokenizer) -> Words | None:
