@@ -6,7 +6,19 @@ the order that `pet.cli.order` gives them.
 
 # isort: off
 from pet.cli.app import app
-from pet.cli import starting, running, using, reporting, reviewing, asking, looking, runs, pushing, pretraining, searching
+from pet.cli import (
+    starting,
+    running,
+    using,
+    reporting,
+    reviewing,
+    asking,
+    looking,
+    runs,
+    pushing,
+    pretraining,
+    searching,
+)
 
 __all__ = [
     "app",

@@ -37,16 +37,18 @@ Count = Annotated[int, typer.Option("--count", min=1, metavar="N", help="Pattern
 By = Annotated[
     str, typer.Option("--by", metavar="A,B", help="How patterns are made, without a T5: rules and paraphrases.")
 ]
-About = Annotated[str, typer.Option(metavar="NOUN", help='What the labels are, for patterns by rules, such as "topic".')]
+About = Annotated[
+    str, typer.Option(metavar="NOUN", help='What the labels are, for patterns by rules, such as "topic".')
+]
 T5 = Annotated[str, typer.Option("--model", metavar="FOLDER", help="A T5, which writes patterns too.")]
 Soft = Annotated[Path | None, typer.Option(metavar="RUN", help="Patterns from the virtual tokens of its saved voters.")]
 
 
 @app.command("search")
-def search_command(  # noqa: PLR0913 -- the options of a command
+def search_command(
     kind: Kind,
     config: Config,
-    words: WordCount = 5,
+    words: WordCount = 10,
     method: MethodName = "auto",
     per_pattern: PerPattern = False,
     pool: Pool = None,
@@ -127,7 +129,7 @@ def _use(loaded: "RunConfig", config: str, target: Path, names: list[str]) -> li
 
     prompts = loaded.prompts
     if target.parent.name == "patterns":
-        return Use(config, prompts.registry, "patterns", [f"{target.stem}/*"]).lines(target)
+        return Use(config, prompts.registry, "patterns", [f"{target.stem}/{name}" for name in names]).lines(target)
     instead = "[prompts.words]" if prompts.words else ""
     return Use(config, prompts.registry, "verbalizer", f"{target.stem}/{names[0]}", instead).lines(target)
 

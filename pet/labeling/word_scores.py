@@ -1,7 +1,7 @@
 """Which words tell labels apart, by what a model says at the mask: PETAL (2010.13641), AVS (2001.07676, appendix).
 
-Everywhere `logs` are log-probabilities [n, c] of c candidate words in n rows, and `targets` [n, k] say how much each row
-is one of each label: 0 and 1 for labeled rows, soft labels for others. Scores are [k, c], a word's for each label.
+Everywhere `logs` are log-probabilities [n, c] of c candidate words in n rows, and `targets` [n, k] say how much each
+row is one of each label: 0 and 1 for labeled rows, soft labels for others. Scores are [k, c], a word's for each label.
 """
 
 from collections.abc import Sequence

@@ -21,16 +21,19 @@ MOST_CANDIDATES = 10_000
 FEWEST_IN_TEXTS = 2000
 """With fewer words in the texts, other words of the vocabulary are candidates too, the most frequent ones first."""
 
-COMMON = 0.1
-"""A word that stands in a larger share of the texts says nothing about any of them: a stop word, in any language."""
+COMMON, OFTEN = 0.25, 5
+"""A word that stands in a larger share of the texts, and in more than a few, is a stop word, in any language."""
 
 _WORD = re.compile(r"[^\W\d_]+")
 # Of scikit-learn's list, words that name things and qualities; and what is left of the markup of web pages.
 _MEANINGFUL = frozenset(
-    "amount bill bottom call cry describe detail down empty fill find fire found full interest mill move name nobody "
-    "nothing nowhere part serious side sincere system thick thin top well".split()
+    (
+        *("amount", "bill", "bottom", "call", "cry", "describe", "detail", "down", "empty", "fill", "find", "fire"),
+        *("found", "full", "interest", "mill", "move", "name", "nobody", "nothing", "nowhere", "part", "serious"),
+        *("side", "sincere", "system", "thick", "thin", "top", "well"),
+    )
 )
-_MARKUP = frozenset("amp apos br com gt href html http https lt nbsp quot www xml".split())
+_MARKUP = frozenset(("amp", "apos", "br", "com", "gt", "href", "html", "http", "https", "lt", "nbsp", "quot", "www"))
 STOP_WORDS = (ENGLISH_STOP_WORDS - _MEANINGFUL) | _MARKUP
 """Words that are no candidates, whatever the texts are."""
 
@@ -81,9 +84,11 @@ def find_candidates(
     """
     tokens = whole_words(pieces, not all(map(mask_is_spaced, patterns)))
     counts, rows = word_counts(texts)
-    common = {word for word, count in counts.items() if count > COMMON * rows}
+    common = {word for word, count in counts.items() if count > max(OFTEN, COMMON * rows)}
     named = {token: word for word, (token, _) in tokens.items()}
-    wanted = [named[ids[0]] for ids in (pieces.ids(word).tolist() for word in also) if len(ids) == 1 and ids[0] in named]
+    wanted = [
+        named[ids[0]] for ids in (pieces.ids(word).tolist() for word in also) if len(ids) == 1 and ids[0] in named
+    ]
     usual = [word for word in tokens if word.lower() not in STOP_WORDS and word.lower() not in common]
     seen = sorted((word for word in usual if counts[word.lower()]), key=lambda word: -counts[word.lower()])
     rest = [word for word in usual if len(word) > 2][: max(0, min(most, FEWEST_IN_TEXTS) - len(seen))]

@@ -64,19 +64,23 @@ class Writer:
         vocabulary = tokenizer.get_vocab()
         if missing := [name for name in _SENTINELS if name not in vocabulary]:
             raise ModelError(
-                f"The tokenizer of {folder} has no {missing[0]}: patterns are written by a T5 with sentinels, as it was "
-                "pretrained."
+                f"The tokenizer of {folder} has no {missing[0]}: patterns are written by a T5 with sentinels, as "
+                "it was pretrained."
             )
         model, _ = load_weights(AutoModelForSeq2SeqLM, source)
         return cls(model, tokenizer, tuple(vocabulary[name] for name in _SENTINELS))
 
-    def patterns(self, fields: Sequence[str], words: Verbalizer, rows: Sequence[Example], beams: int = BEAMS) -> Generated:
+    def patterns(
+        self, fields: Sequence[str], words: Verbalizer, rows: Sequence[Example], beams: int = BEAMS
+    ) -> Generated:
         """Return the patterns that are written for labeled rows of one text or two, each once.
 
         Raises `PromptError` if a row has more texts.
         """
         if len(fields) > 2:
-            raise PromptError(f"A T5 writes patterns of one text or two, and a row has {len(fields)}: leave --model out.")
+            raise PromptError(
+                f"A T5 writes patterns of one text or two, and a row has {len(fields)}: leave --model out."
+            )
         few = list(_some(rows, words))
         layouts = ("between",) if len(fields) == 2 else ("behind", "before")
         written_ = [(layout, ids) for layout in layouts for ids in self._filled(layout, fields, words, few, beams)]
@@ -84,7 +88,7 @@ class Writer:
         dropped = 0
         for layout, ids in written_:
             try:
-                template = self._template(layout, fields, ids)
+                template = self.template(layout, fields, ids)
                 found.setdefault(template, Pattern(f"generated/{len(found) + 1}", template, "Written by a T5."))
             except PromptError:
                 dropped += 1
@@ -93,20 +97,28 @@ class Writer:
     def _filled(
         self, layout: str, fields: Sequence[str], words: Verbalizer, rows: Sequence[Example], beams: int
     ) -> list[list[int]]:
-        inputs = [self._input(layout, [row.fields[name] for name in fields], words.words[str(row.label)][0]) for row in rows]
+        inputs = [
+            self._input(layout, [row.fields[name] for name in fields], words.words[str(row.label)][0]) for row in rows
+        ]
         return beam_search(self.model, inputs, beams, self.sentinels[2])
 
     def _input(self, layout: str, texts: Sequence[str], word: str) -> list[int]:
         # No text of a row can spell a sentinel.
-        own = [self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"] for text in (*texts, word)]
+        own = [
+            self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+            for text in (*texts, word)
+        ]
         *read, label = own
         read = [ids[:TEXT_TOKENS] for ids in read]
         gap = [self.sentinels[0], *label, self.sentinels[1]]
         parts = {"behind": [read[0], gap], "before": [gap, read[0]], "between": [read[0], gap, read[-1]]}[layout]
         return [*chain(*parts), self.tokenizer.eos_token_id]
 
-    def _template(self, layout: str, fields: Sequence[str], ids: Sequence[int]) -> str:
-        """Return what was written as a template; a PromptError says that there is no place for the label's word."""
+    def template(self, layout: str, fields: Sequence[str], ids: Sequence[int]) -> str:
+        """Return what was written, token ids, as a template of a layout: "behind", "before" or "between" the text.
+
+        Raises `PromptError` if there is no place for the label's word, or the words cannot stand in a template.
+        """
         first, second = self.sentinels[:2]
         if ids.count(first) != 1 or ids.count(second) != 1 or ids.index(second) < ids.index(first):
             raise PromptError("has no {mask}: the sentinels are not written in their order.")

@@ -1,4 +1,4 @@
-"""Words whose vectors in the output of the model are nearest to the names and descriptions of labels: no row is needed."""
+"""Words whose vectors in the model's output are nearest to the names and descriptions of labels: no row is needed."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +19,8 @@ def name_scores(backbone: Backbone, words: Candidates, texts: Mapping[str, Seque
     """Return how near each word is to each label, float64 [k, c], by the `texts` that stand for it.
 
     A word's vector is its row of the output layer, less the mean of all; a text's is the mean of its tokens', stop
-    words left out, a label's that of its texts. Nearness is the cosine, less a share of that to the nearest other label.
+    words left out, a label's that of its texts. Nearness is the cosine, less a share of that to the nearest other
+    label.
 
     Raises `ModelError` if the model has no output layer over its vocabulary.
     """

@@ -59,7 +59,9 @@ def paraphrases(
 def _places(pattern: Pattern) -> Iterator[_Place]:
     for segment, item in enumerate(pattern.segments):
         if isinstance(item, Literal):
-            yield from (_Place(segment, i) for i, word in enumerate(item.text.split()) if word.strip(".,:;?!").isalpha())
+            yield from (
+                _Place(segment, i) for i, word in enumerate(item.text.split()) if word.strip(".,:;?!").isalpha()
+            )
 
 
 def _expected(
@@ -93,7 +95,7 @@ def _asked(pattern: Pattern, place: _Place, label_word: str) -> Pattern:
 
 
 def _around(text: str, place: int) -> list[Segment]:
-    before, word, after = _cut(text, place)
+    before, _, after = _cut(text, place)
     parts: list[Segment] = [Literal(before), Mask(), Literal(after)]
     return [part for part in parts if not isinstance(part, Literal) or part.text]
 

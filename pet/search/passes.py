@@ -1,4 +1,4 @@
-"""One pass of the untrained model per pattern: what it says at the mask, for every candidate word. The rest is arithmetic."""
+"""One pass of the untrained model per pattern: what it says at the mask, for every candidate word."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from pet.settings.variants import PET
 
 @dataclass(frozen=True)
 class AtMask:
-    """What a model says at the mask of a pattern, of c words or labels, float32: in known rows [n, c] and in the pool."""
+    """What a model says at the mask of a pattern, of c words or labels, float32: in n known rows, and in the pool."""
 
     known: np.ndarray
     pool: np.ndarray

@@ -1,4 +1,4 @@
-"""`pet search patterns`: patterns by rules, by a T5, in other words; ranked on the labeled rows, and the few that help."""
+"""`pet search patterns`: patterns ranked on the labeled rows, and the few that help each other."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 
 from pet.data.examples import Example
 from pet.errors import DataError, PromptError
-from pet.labeling.ranking import Measured, chosen_together, ensemble_scores, fold_of_rows
+from pet.labeling.ranking import Measured, chosen_together, ensemble_scores, fold_of_rows, merits
 from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.inference import Advance
 from pet.learners.voters.parts import row_length
@@ -45,7 +45,12 @@ class FoundPatterns:
 
 
 def rank_patterns(
-    present: Sequence[Pattern], others: Iterable[Pattern], words: Verbalizer, count: int, rows: SearchRows, place: SearchPlace
+    present: Sequence[Pattern],
+    others: Iterable[Pattern],
+    words: Verbalizer,
+    count: int,
+    rows: SearchRows,
+    place: SearchPlace,
 ) -> FoundPatterns:
     """Rank the present patterns and others, and choose `count` of them that help each other.
 
@@ -67,7 +72,7 @@ def rank_patterns(
     ranked = [RankedPattern(pattern, Measured.of(own, gold)) for pattern, own in zip(usable, votes, strict=True)]
     own = [votes[i] for i, pattern in enumerate(usable) if pattern in present]
     return FoundPatterns(
-        ranked=tuple(sorted(ranked, key=lambda one: one.measured.merit, reverse=True)),
+        ranked=tuple(ranked[i] for i in np.argsort(-merits([one.measured for one in ranked]), kind="stable")),
         chosen=tuple(ranked[i] for i in chosen_together(votes, gold, count)),
         together=_measured_together(votes, gold, count, rows.seed),
         present=Measured.of(np.mean(own, axis=0), gold) if own else None,

@@ -32,7 +32,7 @@ PROBED_ROWS = 16
 
 @dataclass(frozen=True)
 class Reading:
-    """A pass of the model over rows: its `name`, all that it depends on beside the rows, and what makes [n, c] of them."""
+    """A pass of the model over rows: its name, what it depends on beside the rows, and what makes [n, c] of them."""
 
     name: str
     depends: Mapping[str, object]

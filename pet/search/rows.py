@@ -1,4 +1,4 @@
-"""The rows that a search learns from: labeled ones, soft labels of a run if it is given them, and a sample of the pool."""
+"""The rows that a search learns from: labeled ones, those with soft labels of a run, and a sample of the pool."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -30,7 +30,10 @@ MOST_NAMED = 8
 
 _ONE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("null", ("{text} {mask}", "{mask} {text}")),
-    ("punctuation", ("{mask}: {text}", "{mask} - {text}", "( {mask} ) {text}", "{text} ( {mask} )", "{text} - {mask}.")),
+    (
+        "punctuation",
+        ("{mask}: {text}", "{mask} - {text}", "( {mask} ) {text}", "{text} ( {mask} )", "{text} - {mask}."),
+    ),
     ("tag", ("[ NOUN: {mask} ] {text}", "{text} NOUN: {mask}", "NOUN: {mask} || {text}")),
     (
         "question",

@@ -41,7 +41,9 @@ def patterns_lines(found: FoundPatterns, rows: int) -> list[str]:
     lines += [f"    and {len(cells) - SHOWN} more"] if len(cells) > SHOWN else []
     lines += ["", f"* the {len(found.chosen)} chosen together, by rows other than those measured on: {found.together}"]
     lines += [f"  the present patterns together: {found.present}"] if found.present else []
-    lines += [f"  {found.dropped} that lost a field or the mask, or left no room for the text, were dropped"] * bool(found.dropped)
+    lines += [f"  {found.dropped} that lost a field or the mask, or left no room for the text, were dropped"] * bool(
+        found.dropped
+    )
     return [*lines, ""]
 
 
@@ -112,7 +114,12 @@ class Use:
         lines = [f"written to {path}"]
         lines += [] if self.instead else [f"  try it:     {shlex.join(command)}"]
         lines += [f"  keep it:    in {self.name}" + (f", in the place of {self.instead}" if self.instead else "")]
-        return [*lines, "              [prompts]", f"              registry = {json.dumps(folders)}", f"              {self.key} = {setting}"]
+        return [
+            *lines,
+            "              [prompts]",
+            f"              registry = {json.dumps(folders)}",
+            f"              {self.key} = {setting}",
+        ]
 
 
 def _title(one: FoundWords) -> str:
@@ -131,4 +138,7 @@ def _doubts(found: Sequence[FoundWords], rows: int) -> list[str]:
     if best.accuracy > present.high:
         return []
     told = f"{gained} more" if gained > 0 else f"{-gained} fewer" if gained < 0 else "as many"
-    return [f"the best words found are right on {told} of the {rows} rows than the present ones, which may be chance", ""]
+    return [
+        f"the best words found are right on {told} of the {rows} rows than the present ones, which may be chance",
+        "",
+    ]

@@ -37,8 +37,8 @@ def discrete_patterns(run: Path, rows: SearchRows, model: SharedModel) -> list[D
     found = list(_discrete(run, rows, model))
     if not found:
         raise ConfigError(
-            f"--from-soft {run}: no saved voter with virtual tokens lies in it; run with --keep-models and a preset such "
-            "as p-tuning, or patterns with {soft:3} in them."
+            f"--from-soft {run}: no saved voter with virtual tokens lies in it; run with --keep-models and a preset "
+            "such as p-tuning, or patterns with {soft:3} in them."
         )
     return found
 
@@ -72,4 +72,3 @@ def _with_words(voter: PvpVoter, said: Mapping[int, str]) -> Pattern:
         else:
             segments.append(item)
     return Pattern(pattern.name, " ".join(written(segments).split()))
-

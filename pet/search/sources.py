@@ -1,4 +1,4 @@
-"""Where the patterns of a search come from: rules, a T5, other words for those of the pipeline, trained virtual tokens."""
+"""Where the patterns of a search come from: rules, a T5, other words for those there are, trained virtual tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,9 @@ class Ways:
             found += paraphrases([one for one in present if not one.virtual_parts], words, labeled, place.model)
         if self.writer:
             written = Writer.load(self.writer).patterns(task.fields, words, labeled)
-            place.log.say(f"the T5 wrote {len(written.patterns)} patterns; {written.dropped} more lost the mask and are dropped")
+            place.log.say(
+                f"the T5 wrote {len(written.patterns)} patterns; {written.dropped} more lost the mask and are dropped"
+            )
             found += written.patterns
         return found + (self._discrete(self.soft, rows, place) if self.soft else [])
 

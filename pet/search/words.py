@@ -11,9 +11,17 @@ import numpy as np
 from pet.data.dataset import TaskData
 from pet.data.examples import Example
 from pet.errors import ConfigError
-from pet.labeling.ranking import Measured, ensemble_scores, fold_of_rows
+from pet.labeling.ranking import Measured, ensemble_scores, fold_of_rows, merits
 from pet.labeling.votes import log_softmax
-from pet.labeling.word_scores import assigned, avs_scores, cross_entropy, likelihood_ratio, likely, mean_logits, standardised
+from pet.labeling.word_scores import (
+    assigned,
+    avs_scores,
+    cross_entropy,
+    likelihood_ratio,
+    likely,
+    mean_logits,
+    standardised,
+)
 from pet.learners.models.inference import Advance
 from pet.learners.models.tokens import PieceTokenizer
 from pet.learners.voters.shared import SharedModel
@@ -30,7 +38,7 @@ from pet.seeding import rng_for
 
 Method = Literal["mixed", "petal", "petal-ce", "avs", "names"]
 METHODS: tuple[Method, ...] = ("mixed", "petal", "petal-ce", "avs", "names")
-"""Likelihood ratio with nearness to the names and descriptions of labels, each of them alone, cross-entropy, and AVS."""
+"""Likelihood ratio with nearness to names and descriptions of labels, each alone, cross-entropy, and AVS."""
 
 NAMES_ROWS = 20.0
 """In "mixed", nearness to the names weighs as much as the likelihood ratio of so many rows.
@@ -105,7 +113,8 @@ class WordSearch:
     def found(self, methods: Sequence[Method], count: int) -> list[FoundWords]:
         """Return the words that each method finds, `count` of a label at most, and the present ones; the best first.
 
-        They are measured on labeled rows that they were not chosen by: for each fold they are chosen anew by the others.
+        They are measured on labeled rows that they were not chosen by: for each fold they are chosen anew by the
+        others.
 
         Raises `DataError` if a label has fewer than two labeled rows and a method needs them. Raises `ConfigError` if
         there are fewer candidates than labels.
@@ -120,7 +129,8 @@ class WordSearch:
         if set(methods) != {"names"}:
             self.rows.check()
         found = list(self._measured_methods(methods, count))
-        return sorted(found, key=lambda one: one.measured.merit if one.measured else (-np.inf, 0.0), reverse=True)
+        order = np.argsort(-merits([one.measured for one in found if one.measured]), kind="stable")
+        return [found[place] for place in order]
 
     def per_pattern(self, methods: Sequence[Method], count: int) -> list[FoundWords]:
         """Return what `found` does for each pattern alone, in the order of the patterns."""
