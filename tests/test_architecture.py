@@ -29,6 +29,7 @@ ROOMS = (
     ("reports",),
     ("plot",),
     ("starting",),
+    ("search",),
     ("using",),
     ("serving",),
     ("pipeline",),

@@ -6,8 +6,21 @@ the order that `pet.cli.order` gives them.
 
 # isort: off
 from pet.cli.app import app
-from pet.cli import starting, running, using, serving, reporting, reviewing, asking, looking, runs, pushing, pretraining
-from pet.cli import superglue
+from pet.cli import (
+    starting,
+    running,
+    using,
+    serving,
+    reporting,
+    reviewing,
+    asking,
+    looking,
+    runs,
+    pushing,
+    pretraining,
+    searching,
+    superglue,
+)
 
 __all__ = [
     "app",
@@ -19,6 +32,7 @@ __all__ = [
     "reviewing",
     "running",
     "runs",
+    "searching",
     "serving",
     "starting",
     "superglue",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Start": ("init", "check", "plan", "pipelines", "patterns", "verbalizers", "explain-prompt"),
+    "Start": ("init", "check", "plan", "pipelines", "patterns", "verbalizers", "explain-prompt", "search"),
     "Label": ("run", "label", "distill", "report", "explain", "next", "import", "prompt"),
     "Use the classifier": ("predict", "evaluate", "serve", "export", "push"),
     "Compare": ("runs", "compare", "clean", "curve", "ablate"),

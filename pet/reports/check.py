@@ -201,7 +201,12 @@ def _advice(data: TaskData, reports: Sequence[PatternReport]) -> list[str]:
         numbers = bool(reports[0].words) and not any(sign.isalpha() for word in reports[0].words for sign in word.word)
         advice.append(
             f"No pattern knows the labels untrained ({max(found):.0%} of the labeled rows at best, which is chance): "
-            + (f"they are numbers; {NAME_WORDS}." if numbers else "try other words or patterns, or a larger model.")
+            + (
+                f"they are numbers; {NAME_WORDS}."
+                if numbers
+                else "try other words or patterns, such as those that `pet search verbalizer` and `pet search "
+                "patterns` find from the labeled rows, or a larger model."
+            )
         )
     return advice
 
