@@ -57,6 +57,8 @@ class CommandGroup(TyperGroup):
         except KeyboardInterrupt as stop:
             resumes = ctx.invoked_subcommand in _RESUMED
             kept = "; ".join(["the same command goes on where it stopped", *getattr(stop, "__notes__", [])])
+            if ctx.invoked_subcommand == "predict":
+                resumes, kept = True, "the same command with --resume goes on where it stopped"
             note(f"interrupted{f': {kept}' if resumes else ''}")
             raise typer.Exit(130) from None
         except BrokenPipeError:  # as of `pet patterns | head -1`; nor shall what is left be written at the end

@@ -1,6 +1,6 @@
 """The stock sequence classifier: trained on soft labels (distillation) or on gold labels (the baseline), and loaded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,43 @@ class TextClassifier:
             return torch.softmax(self._logits(self.backbone.batch(rows), self.machine.inference), dim=-1)
 
         return Inference(self.machine, self.encode, compute).run(examples, len(self.form.labels), advance)
+
+    @property
+    def vector_size(self) -> int | None:
+        """The length of the vector of a row that the last layer reads, h; None where it reads one of each token."""
+        seen: list[int] = []
+        row = Example("0", dict.fromkeys(self.form.columns, "a"))
+
+        def note(vectors: torch.Tensor) -> torch.Tensor:
+            seen.extend(vectors.shape[1:])
+            return vectors.new_zeros(len(vectors), 0)
+
+        self.measured([row], note, 0)
+        return seen[0] if len(seen) == 1 else None
+
+    def measured(
+        self,
+        examples: Sequence[Example],
+        measure: Callable[[torch.Tensor], torch.Tensor],
+        columns: int,
+        advance: Advance = lambda _: None,
+    ) -> np.ndarray:
+        """Return float32 [n, k + c], c = `columns`: probabilities, and what is measured of the rows' vectors.
+
+        A vector is what the last layer reads of a row; `measure` makes float32 [b, c] of float32 [b, h].
+        """
+        read: list[torch.Tensor] = []
+        handle = output_layer(self.backbone.model).register_forward_pre_hook(lambda _, given: read.append(given[0]))
+
+        def compute(rows: list[Encoded]) -> torch.Tensor:
+            read.clear()
+            logits = self._logits(self.backbone.batch(rows), self.machine.inference)
+            return torch.cat([torch.softmax(logits, dim=-1), measure(read[0].float())], dim=1)
+
+        try:
+            return Inference(self.machine, self.encode, compute).run(examples, len(self.form.labels) + columns, advance)
+        finally:
+            handle.remove()
 
     def rescale(self, scale: float, offsets: np.ndarray) -> None:
         """Let the last layer say `scale` * logits + `offsets` [k] from now on."""

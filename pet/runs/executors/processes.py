@@ -10,11 +10,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing.connection import wait as wait_for
 from types import ModuleType
 from typing import Any, Protocol, Self
@@ -23,6 +24,9 @@ from pet.errors import PetError, RunError
 
 Tell = Callable[[str, Any], None]
 """Says something to the process that started the others: "advance" with a count, or "note" with a line."""
+
+AHEAD = 2
+"""So many tasks for each process are taken at a time: they may come with rows that are not to be held all at once."""
 
 POLL_SECONDS = 0.2
 """How often is looked for what the processes have told."""
@@ -52,16 +56,18 @@ class Processes:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, tasks: Sequence[tuple[Any, ...]], hear: Tell) -> None:
-        """Have all tasks done; `hear` gets what the processes tell meanwhile.
+    def run(self, tasks: Iterable[tuple[Any, ...]], hear: Tell) -> None:
+        """Have all tasks done; `hear` gets what the processes tell meanwhile. A few tasks are asked for ahead.
 
         Raises the `PetError` of the first that failed, and `RunError` if a process ended by itself, or anything else
         failed.
         """
         try:
-            waiting = {self._submit(task) for task in tasks}
+            coming = iter(tasks)
+            waiting = {self._submit(task) for task in islice(coming, AHEAD * self.workers)}
             while waiting:
                 done, waiting = wait(waiting, POLL_SECONDS, FIRST_COMPLETED)
+                waiting |= {self._submit(task) for task in islice(coming, len(done))}
                 while not self._told.empty():
                     hear(*self._told.get())
                 for future in done:
@@ -98,7 +104,7 @@ class Processes:
         code = next((code for code in codes if code not in (0, None, -signal.SIGTERM)), codes[0])
         return RunError(
             f"One of {self.workers} processes that worked side by side ended by itself (exit code {code}; -9 means "
-            "that the memory was full): set run.workers = 1, and start again."
+            "that the memory was full): start again with fewer of them, run.workers = 1 or --workers 1."
         )
 
 

@@ -1,0 +1,155 @@
+"""What a classifier keeps of its pool, to say later whether new rows are like it; made when it is, in its folder.
+
+    FOLDER/pool/sketch.safetensors   facts of up to 500 rows of the pool, and vectors of up to 256 others
+
+A vector is what the last layer reads, so that it comes with the same forward pass as the label. How far a row is from
+the nearest of the others is what tells new kinds of rows (2204.06507, there of the k-th nearest).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+from torch.nn import functional
+
+from pet.data.examples import Example
+from pet.errors import ModelError
+from pet.labeling.drift import RowFacts, Sketch
+from pet.learners.models.inference import Advance
+from pet.learners.models.readability import token_facts
+from pet.learners.models.sources import first_line
+from pet.learners.students.base import Classifier
+from pet.learners.students.classifier import TextClassifier
+from pet.learners.students.linear import LogisticClassifier
+
+SKETCH = Path("pool") / "sketch.safetensors"
+_FORMAT = {"format": "pet-sketch", "version": "1"}
+
+FEWEST = 100
+"""Fewer rows say too little of a pool: their hundredth part is none."""
+
+MOST, REFERENCES = 500, 256
+"""So many rows are measured, and so many others are what distances are measured to."""
+
+
+@dataclass(frozen=True)
+class References:
+    """Vectors of rows of a pool, float32 [r, h], without their `mean` [h] and of length 1."""
+
+    mean: torch.Tensor
+    vectors: torch.Tensor
+
+    @classmethod
+    def of(cls, vectors: np.ndarray) -> Self:
+        """Take vectors as a classifier gives them, [r, h]."""
+        given = torch.from_numpy(vectors)
+        mean = given.mean(dim=0)
+        return cls(mean, functional.normalize(given - mean, dim=1))
+
+    @classmethod
+    def kept_in(cls, sketch: Sketch) -> "References | None":
+        """Return those of a sketch, None where it has none."""
+        if sketch.mean is None or sketch.vectors is None:
+            return None
+        return cls(torch.from_numpy(sketch.mean), torch.from_numpy(sketch.vectors))
+
+    def distances(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Return the cosine distance of vectors [b, h] to the nearest of these, float32 [b, 1]: from 0 to 2."""
+        mean, others = self.mean.to(vectors.device), self.vectors.to(vectors.device)
+        near = functional.normalize(vectors - mean, dim=1) @ others.T
+        return 1.0 - near.max(dim=1, keepdim=True).values
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A classifier, and with `references` how far rows are from the pool: both of one forward pass."""
+
+    classifier: Classifier
+    references: References | None = None
+
+    @classmethod
+    def of(cls, classifier: Classifier, sketch: Sketch | None) -> Self:
+        """Measure distances where the sketch has references, and the classifier vectors."""
+        known = isinstance(classifier, TextClassifier) and sketch is not None
+        return cls(classifier, References.kept_in(sketch) if known and sketch else None)
+
+    @property
+    def columns(self) -> int:
+        """How many numbers a row gets: a probability for each label, and perhaps a distance."""
+        return len(self.classifier.form.labels) + (self.references is not None)
+
+    def scores(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
+        """Return float32 [n, c] in the order of `examples`: probabilities, and behind them the distances."""
+        if self.references is None or not isinstance(self.classifier, TextClassifier):
+            return self.classifier.probabilities(examples, advance)
+        return self.classifier.measured(examples, self.references.distances, 1, advance)
+
+    def facts(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> RowFacts:
+        """Measure rows, at least one."""
+        scores, k = self.scores(examples, advance), len(self.classifier.form.labels)
+        lengths, unknown = token_facts(self.classifier.tokenizer, examples)
+        return RowFacts(scores[:, :k], lengths, unknown, scores[:, k] if self.references else None)
+
+
+def sketched(
+    student: Classifier, learned: Sequence[Example], held: Sequence[Example], rng: np.random.Generator
+) -> Sketch | None:
+    """Measure rows of a pool that a classifier has learned, or better of those `held` out; None where there are few."""
+    if len(learned) + len(held) < 2 * FEWEST:
+        return None
+    classifier = student.text if isinstance(student, LogisticClassifier) else student
+    drawn = [learned[int(i)] for i in rng.permutation(len(learned))[: REFERENCES + MOST]]
+    others, apart = drawn[: min(REFERENCES, len(drawn) // 2)], len(held) >= FEWEST
+    measured = held[:MOST] if apart else drawn[len(others) :]
+    found = _vectors(classifier, others)
+    if found is None:
+        return Sketch(Scorer(classifier).facts(measured), apart)
+    references = References.of(found)
+    facts = Scorer(classifier, references).facts(measured)
+    return Sketch(facts, apart, references.mean.numpy(), references.vectors.numpy())
+
+
+def _vectors(classifier: Classifier, examples: Sequence[Example]) -> np.ndarray | None:
+    """Return what the last layer reads of rows, float32 [r, h]; None where it reads no vector a row."""
+    if not isinstance(classifier, TextClassifier) or classifier.vector_size is None:
+        return None
+    found = classifier.measured(examples, lambda vectors: vectors, classifier.vector_size)
+    return np.ascontiguousarray(found[:, len(classifier.form.labels) :])
+
+
+def write_sketch(folder: Path, sketch: Sketch) -> None:
+    """Write a sketch into the folder of its classifier."""
+    facts = sketch.facts
+    tensors = {"probs": facts.probs, "lengths": facts.lengths, "unknown": facts.unknown}
+    more = {"distances": facts.distances, "mean": sketch.mean, "vectors": sketch.vectors}
+    tensors |= {name: values for name, values in more.items() if values is not None}
+    (folder / SKETCH).parent.mkdir(exist_ok=True)
+    whole = {name: np.ascontiguousarray(values, np.float32) for name, values in tensors.items()}
+    save_file(whole, folder / SKETCH, _FORMAT | {"apart": str(sketch.apart)})
+
+
+def read_sketch(folder: Path, labels: int) -> Sketch | None:
+    """Return the sketch in the folder of a classifier of so many labels; None where there is none.
+
+    Raises `ModelError` if it cannot be read, is of a newer version, or belongs to another classifier.
+    """
+    path = folder / SKETCH
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            told, found = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if {name: told.get(name) for name in _FORMAT} != _FORMAT:
+            raise ModelError(f"{path} is of a newer version of pet: take that version.")
+        facts = RowFacts(found["probs"], found["lengths"], found["unknown"], found.get("distances"))
+        sketch = Sketch(facts, told.get("apart") == "True", found.get("mean"), found.get("vectors"))
+    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        raise ModelError(f"{path} cannot be read ({first_line(error)}): make the classifier again.") from None
+    if facts.probs.shape[1] != labels:
+        raise ModelError(f"{path} is of {facts.probs.shape[1]} labels, expected {labels}: copy the model folder whole.")
+    return sketch

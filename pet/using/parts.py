@@ -1,0 +1,189 @@
+"""Scores of many rows in parts, each written whole as it comes, so that work that was killed goes on where it stopped.
+
+OUTPUT.parts/   parts.json      what the scores are of, and how they are computed: other work is not gone on with
+00000.npy ...   float32 [PART_ROWS, c], the scores of a range of rows
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pet.data.examples import Example
+from pet.data.output import PIECE_ROWS
+from pet.data.rows import Rows
+from pet.errors import UsageError
+from pet.learners.models.inference import Advance
+from pet.runs.atomic import remove_leftovers, write_atomically, write_json
+from pet.runs.executors.processes import Processes, Setup, Tell
+from pet.runs.lock import run_lock
+from pet.runs.progress import is_watched, rate_progress
+from pet.runs.storage import storage_errors
+
+PART_ROWS = 2 * PIECE_ROWS
+"""The rows of a part: what a kill costs at the most; a piece of an output lies within one part."""
+
+_FACTS, _FORMAT = "parts.json", "pet-parts 1"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Scores of `count` rows, float32 [n, c], c = `columns`, in the files of a folder."""
+
+    folder: Path
+    count: int
+    columns: int
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Return the scores of rows that lie in one part, float32 [r, c]."""
+        part, start = divmod(rows.start, PART_ROWS)
+        return np.asarray(np.load(self._path(part))[start : start + rows.stop - rows.start])
+
+    def rows_of(self, part: int) -> slice:
+        """Return the range of rows of a part."""
+        return slice(part * PART_ROWS, min(self.count, (part + 1) * PART_ROWS))
+
+    @property
+    def missing(self) -> list[int]:
+        """The parts that are not there yet."""
+        return [part for part in range(-(-self.count // PART_ROWS)) if not self._path(part).is_file()]
+
+    def write(self, part: int, scores: np.ndarray) -> None:
+        """Put the scores of a part, float32 [r, c], into their place.
+
+        Raises `StorageError` if the disk is full or may not be written.
+        """
+
+        def save(path: Path) -> None:
+            with path.open("wb") as file:
+                np.save(file, scores, allow_pickle=False)
+
+        write_atomically(self._path(part), save)
+
+    def _path(self, part: int) -> Path:
+        return self.folder / f"{part:05}.npy"
+
+
+@contextmanager
+def open_parts(folder: Path, facts: Mapping[str, object], shape: tuple[int, int], *, resume: bool) -> Iterator[Parts]:
+    """Begin work in a folder, or go on with it, and hold its lock; `shape` is that of all scores, (n, c).
+
+    Raises `UsageError` if there is work that shall not be gone on with, or that is of other `facts`. Raises `RunLocked`
+    if another process does it. Raises `StorageError` if the disk is full or may not be written.
+    """
+    facts = {"format": _FORMAT, **facts, "part_rows": PART_ROWS, "shape": list(shape)}
+    parts = Parts(folder, *shape)
+    with storage_errors(folder):
+        folder.mkdir(exist_ok=True)
+    with run_lock(folder):
+        before = _facts_in(folder)
+        if before and not resume:
+            done = min(parts.count, sum(1 for _ in folder.glob("*.npy")) * PART_ROWS)
+            raise UsageError(
+                f"{folder} holds the scores of {done:,} rows, of work that was interrupted: go on with --resume, or "
+                "remove the folder to start anew."
+            )
+        if before and before != facts:
+            other = ", ".join(name for name in facts if before.get(name) != facts[name])
+            raise UsageError(
+                f"{folder} holds scores of other work ({other} differ), which --resume cannot go on with: give the "
+                "same input, model and flags, or remove the folder to start anew."
+            )
+        remove_leftovers(folder)
+        if not before:
+            write_json(folder / _FACTS, facts)
+        yield parts
+
+
+def _facts_in(folder: Path) -> Mapping[str, object]:
+    """Return what the scores in a folder are of; nothing where there are none."""
+    with suppress(OSError, ValueError):
+        found = json.loads((folder / _FACTS).read_bytes())
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+@dataclass(frozen=True)
+class Side:
+    """How missing parts are made: by `workers` processes of so many `threads`, each of which `setup` gets ready.
+
+    What a process does is called with the number of a part and its rows.
+    """
+
+    setup: Setup
+    workers: int
+    threads: int
+
+
+def compute_parts(
+    parts: Parts, rows: Rows, scores: Callable[[Sequence[Example], Advance], np.ndarray], side: Side, advance: Advance
+) -> None:
+    """Make the parts that are missing, here or side by side; `scores` makes float32 [r, c] of rows.
+
+    Raises `RunError` if a process ended by itself, and whatever `scores` raises.
+    """
+    missing = parts.missing
+    if side.workers == 1:
+        for part in missing:
+            parts.write(part, scores(rows.take(parts.rows_of(part)), advance))
+        return
+
+    def hear(kind: str, content: object) -> None:
+        if kind == "advance":
+            advance(int(str(content)))
+
+    with Processes(side.setup, min(side.workers, len(missing) or 1), side.threads) as processes:
+        processes.run(((part, rows[parts.rows_of(part)]) for part in missing), hear)
+
+
+@dataclass
+class Pace:
+    """How many of `total` rows are done, and how many a second; those that were done before count for no speed."""
+
+    total: int
+    before: int = 0
+    done: int = 0
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def rate(self) -> float:
+        """Rows per second."""
+        return self.done / max(time.monotonic() - self.begun, 1e-9)
+
+    @property
+    def share(self) -> float:
+        """What share of all rows is done."""
+        return (self.before + self.done) / max(1, self.total)
+
+    def __str__(self) -> str:
+        return f"{self.before + self.done:,} of {self.total:,} rows, {self.rate:,.0f} rows/s"
+
+
+TOLD_SECONDS = 60.0
+"""Where nobody watches, a line tells so often how far the work is."""
+
+
+@contextmanager
+def paced(pace: Pace, tell: Callable[[str], None]) -> Iterator[Advance]:
+    """Show how far rows are and how many are done a second: a bar, or `tell` a line a minute where nobody watches."""
+    told = time.monotonic()
+    with rate_progress("labeling", "rows") as show:
+
+        def advance(count: int) -> None:
+            nonlocal told
+            pace.done += count
+            show(min(1.0, pace.share), pace.rate)
+            if not is_watched() and time.monotonic() - told >= TOLD_SECONDS:
+                told = time.monotonic()
+                tell(str(pace))
+
+        yield advance
+
+
+def advancing(tell: Tell) -> Advance:
+    """Return what tells the process that started this one of so many rows."""
+    return lambda count: tell("advance", count)
