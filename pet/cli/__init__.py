@@ -6,7 +6,19 @@ the order that `pet.cli.order` gives them.
 
 # isort: off
 from pet.cli.app import app
-from pet.cli import starting, running, using, reporting, reviewing, asking, looking, runs, pushing, pretraining
+from pet.cli import (
+    starting,
+    running,
+    using,
+    watching,
+    reporting,
+    reviewing,
+    asking,
+    looking,
+    runs,
+    pushing,
+    pretraining,
+)
 
 __all__ = [
     "app",
@@ -20,4 +32,5 @@ __all__ = [
     "runs",
     "starting",
     "using",
+    "watching",
 ]

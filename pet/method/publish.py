@@ -8,14 +8,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pet.method.about import ABOUT
 from pet.method.card import CardFacts, model_card
 from pet.method.metrics import Evaluation
 from pet.method.summary import DISTILLED, Summary, SummaryRow
 from pet.runs.atomic import write_folder, write_json
 
 
-def publish_model(target: Path, model: Path, facts: CardFacts, figures: Mapping[str, Evaluation]) -> None:
-    """Copy a classifier to `target`, with a card that has the test `figures` by name.
+def publish_model(
+    target: Path, model: Path, facts: CardFacts, figures: Mapping[str, Evaluation], told: Mapping[str, object]
+) -> None:
+    """Copy a classifier to `target`, with a card that has the test `figures` by name, and what is `told` of it.
 
     Raises `RunError` if the disk is full or may not be written.
     """
@@ -23,6 +26,7 @@ def publish_model(target: Path, model: Path, facts: CardFacts, figures: Mapping[
     def write(folder: Path) -> None:
         shutil.copytree(model, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
         (folder / "README.md").write_text(model_card(facts, figures), encoding="utf-8")
+        write_json(folder / ABOUT, told)
 
     write_folder(target, write)
 

@@ -110,7 +110,9 @@ def sketch_in(folder: Path, classifier: Classifier) -> Sketch:
     return sketch
 
 
-def watch(model: str | Path, source: str, on_bad_row: str = "error", encoding: str = "utf-8") -> tuple[Drift, ReadResult]:
+def watch(
+    model: str | Path, source: str, on_bad_row: str = "error", encoding: str = "utf-8"
+) -> tuple[Drift, ReadResult]:
     """Compare the rows of a file, or some of very many, with the pool of a classifier; return what was read, too.
 
     Raises `ModelError` if there is no classifier, or it keeps nothing of its pool. Raises `DataError` if the file cannot
