@@ -10,6 +10,7 @@ from pet.cli.terminal import counted, note, say, say_json
 
 if TYPE_CHECKING:
     from pet.data.readers import ReadResult
+    from pet.using.files import Labeled
 
 
 @app.command("predict")
@@ -54,6 +55,10 @@ def predict_command(
 
     options = FileOptions(on_bad_row or "error", encoding, listed(columns), resume, workers, note)
     found = predict_file(model, source, output, options, Wish(min_precision, abstain), _warn)
+    _tell_labeled(found, output)
+
+
+def _tell_labeled(found: "Labeled", output: Path) -> None:
     _tell_rejected(found.read)
     rows = len(found.read.examples)
     note(f"{rows} rows labeled in {output}, {found.rate:,.0f} rows/s: {counted(found.given)}")

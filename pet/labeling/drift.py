@@ -5,7 +5,6 @@ between samples of these sizes: with very many rows a test alone finds differenc
 """
 
 from dataclasses import dataclass
-from math import log, sqrt
 
 import numpy as np
 
@@ -96,14 +95,16 @@ class Signal:
 
 def compare_rows(pool: RowFacts, new: RowFacts, rng: np.random.Generator) -> tuple[Signal, ...]:
     """Return how new rows differ from those of the pool; distances are left out where either has none."""
-    pairs = [
-        ("confidence", pool.probs.max(axis=1), new.probs.max(axis=1)),
-        ("length", pool.lengths, new.lengths),
-        ("unknown tokens", pool.unknown, new.unknown),
+    found = [
+        _labels(pool, new, rng),
+        _values("confidence", pool.probs.max(axis=1), new.probs.max(axis=1)),
+        _values("length", pool.lengths, new.lengths),
+        _values("unknown tokens", pool.unknown, new.unknown),
     ]
     if pool.distances is not None and new.distances is not None:
-        pairs.append(("distance", pool.distances, new.distances))
-    return (_labels(pool, new, rng), *(_values(*pair) for pair in pairs))
+        # Rows that are nearer to the pool than its own are no other ones.
+        found.append(_values("distance", pool.distances, new.distances, more=True))
+    return tuple(found)
 
 
 def _labels(pool: RowFacts, new: RowFacts, rng: np.random.Generator) -> Signal:
@@ -116,21 +117,26 @@ def _labels(pool: RowFacts, new: RowFacts, rng: np.random.Generator) -> Signal:
     return Signal("labels", float(effect), float(chance), float(before[most]), float(now[most]), most)
 
 
-def _values(name: str, before: np.ndarray, now: np.ndarray) -> Signal:
-    effect = largest_gap(before, now)
+def _values(name: str, before: np.ndarray, now: np.ndarray, *, more: bool = False) -> Signal:
+    effect = largest_gap(before, now, more=more)
     return Signal(name, effect, chance_gap(len(before), len(now)), float(before.mean()), float(now.mean()))
 
 
-def largest_gap(one: np.ndarray, other: np.ndarray) -> float:
+def largest_gap(one: np.ndarray, other: np.ndarray, *, more: bool = False) -> float:
     """Return the largest difference of two empirical distribution functions, of values [n] and [m].
+
+    With `more` only where the other values are larger.
 
     >>> largest_gap(np.array([1.0, 2.0]), np.array([2.0, 3.0]))
     0.5
+    >>> largest_gap(np.array([2.0, 3.0]), np.array([1.0, 2.0]), more=True)
+    0.0
     """
     one, other = np.sort(one), np.sort(other)
     both = np.concatenate([one, other])
     shares = [np.searchsorted(some, both, side="right") / len(some) for some in (one, other)]
-    return float(np.abs(shares[0] - shares[1]).max())
+    gaps = shares[0] - shares[1]
+    return float((gaps if more else np.abs(gaps)).max())
 
 
 def chance_gap(n: int, m: int) -> float:
@@ -138,4 +144,4 @@ def chance_gap(n: int, m: int) -> float:
 
     That is the asymptotic bound of Kolmogorov and Smirnov for two samples (Smirnov 1939); ties make it cautious.
     """
-    return min(1.0, sqrt(-log(ALPHA / _SIGNALS / 2) / 2 * (n + m) / (n * m)))
+    return min(1.0, float(np.sqrt(-np.log(ALPHA / _SIGNALS / 2) / 2 * (n + m) / (n * m))))

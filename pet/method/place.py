@@ -136,7 +136,9 @@ class Place:
         jobs, manifest = self.jobs, Manifest.from_file(self.directory.manifest_path)
         identity = manifest.identity if manifest else {}
         sources = [source for source in (jobs.model.source, jobs.encoder) if source]
-        return about(rows, choice, jobs.rows.data, self.distill.model_dump(mode="json"), identity, sources)
+        return about(
+            rows, choice, jobs.rows.data, self.distill.model_dump(mode="json", exclude_none=True), identity, sources
+        )
 
     def _card(self, rows: LabeledRows, choice: Choice) -> CardFacts:
         settings, used = self.distill, rows.used(self.distill.gold_rows)

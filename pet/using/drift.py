@@ -115,8 +115,8 @@ def watch(
 ) -> tuple[Drift, ReadResult]:
     """Compare the rows of a file, or some of very many, with the pool of a classifier; return what was read, too.
 
-    Raises `ModelError` if there is no classifier, or it keeps nothing of its pool. Raises `DataError` if the file cannot
-    be used.
+    Raises `ModelError` if there is no classifier, or it keeps nothing of its pool. Raises `DataError` if the file
+    cannot be used.
     """
     classifier, folder = load_classifier(model), model_folder(model)
     sketch, form = sketch_in(folder, classifier), classifier.form

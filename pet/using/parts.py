@@ -1,7 +1,9 @@
 """Scores of many rows in parts, each written whole as it comes, so that work that was killed goes on where it stopped.
 
-OUTPUT.parts/   parts.json      what the scores are of, and how they are computed: other work is not gone on with
-00000.npy ...   float32 [PART_ROWS, c], the scores of a range of rows
+    OUTPUT.parts/parts.json              what the scores are of, and how they are computed
+                 00000.safetensors ...   float32 [PART_ROWS, c], the scores of a range of rows
+
+Scores of other rows, or by another model, are not gone on with.
 """
 
 import json
@@ -12,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from pet.data.examples import Example
 from pet.data.output import PIECE_ROWS
@@ -27,7 +31,7 @@ from pet.runs.storage import storage_errors
 PART_ROWS = 2 * PIECE_ROWS
 """The rows of a part: what a kill costs at the most; a piece of an output lies within one part."""
 
-_FACTS, _FORMAT = "parts.json", "pet-parts 1"
+_FACTS, _FORMAT, _SCORES = "parts.json", "pet-parts 1", "scores"
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,8 @@ class Parts:
     def __getitem__(self, rows: slice) -> np.ndarray:
         """Return the scores of rows that lie in one part, float32 [r, c]."""
         part, start = divmod(rows.start, PART_ROWS)
-        return np.asarray(np.load(self._path(part))[start : start + rows.stop - rows.start])
+        with safe_open(self._path(part), framework="numpy") as file:
+            return np.asarray(file.get_slice(_SCORES)[start : start + rows.stop - rows.start])
 
     def rows_of(self, part: int) -> slice:
         """Return the range of rows of a part."""
@@ -57,15 +62,11 @@ class Parts:
 
         Raises `StorageError` if the disk is full or may not be written.
         """
-
-        def save(path: Path) -> None:
-            with path.open("wb") as file:
-                np.save(file, scores, allow_pickle=False)
-
-        write_atomically(self._path(part), save)
+        whole = {_SCORES: np.ascontiguousarray(scores)}
+        write_atomically(self._path(part), lambda path: save_file(whole, path))
 
     def _path(self, part: int) -> Path:
-        return self.folder / f"{part:05}.npy"
+        return self.folder / f"{part:05}.safetensors"
 
 
 @contextmanager
@@ -82,7 +83,7 @@ def open_parts(folder: Path, facts: Mapping[str, object], shape: tuple[int, int]
     with run_lock(folder):
         before = _facts_in(folder)
         if before and not resume:
-            done = min(parts.count, sum(1 for _ in folder.glob("*.npy")) * PART_ROWS)
+            done = min(parts.count, sum(1 for _ in folder.glob("*.safetensors")) * PART_ROWS)
             raise UsageError(
                 f"{folder} holds the scores of {done:,} rows, of work that was interrupted: go on with --resume, or "
                 "remove the folder to start anew."
