@@ -26,8 +26,8 @@ class RowFacts:
     """What is measured of n rows.
 
     `probs` float32 [n, k] are the classifier's; `lengths` float32 [n] are in tokens; `unknown` float32 [n] is the share
-    of them that the tokenizer does not know; `distances` float32 [n] are those to the nearest row of the pool, from 0
-    to 2 (None: the classifier has no vectors).
+    of them that the tokenizer does not know; `distances` float32 [n] are those to the pool (None: the classifier has no
+    vectors).
     """
 
     probs: np.ndarray
@@ -52,15 +52,13 @@ class RowFacts:
 
 @dataclass(frozen=True)
 class Sketch:
-    """What is kept of a pool: the `facts` of some of its rows, and of others their vectors.
+    """What is kept of a pool: the `facts` of some of its rows, and of others their `vectors`, float32 [r, h].
 
-    `vectors` float32 [r, h] are without their `mean` [h] and of length 1 (both None: the classifier has no vectors).
-    `apart` says that the classifier has not learned the rows of the facts.
+    Vectors are None where the classifier has none; `apart` says that it has not learned the rows of the facts.
     """
 
     facts: RowFacts
     apart: bool
-    mean: np.ndarray | None = None
     vectors: np.ndarray | None = None
 
     @property

@@ -64,7 +64,7 @@ def test_few_rows_are_said_to_show_little(sketched_model: Path, alike: Path, tmp
 def test_a_sketch_is_written_and_read(sketched_model: Path, tmp_path: Path) -> None:
     sketch = read_sketch(sketched_model, 3)
     assert sketch is not None and sketch.vectors is not None and sketch.limit is not None
-    assert np.allclose(np.linalg.norm(sketch.vectors, axis=1), 1.0, atol=1e-5)
+    assert sketch.vectors.shape == (90, 32)
     write_sketch(tmp_path, sketch)
     assert (tmp_path / SKETCH).read_bytes() == (sketched_model / SKETCH).read_bytes()
     drift = compare(sketch, sketch.facts, ("a", "b", "c"))

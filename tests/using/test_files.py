@@ -15,12 +15,14 @@ from typer.testing import CliRunner, Result
 
 import pet
 from pet.cli import app
+from pet.data.examples import Example
 from pet.data.writers import write_table
 from pet.errors import DataError, UsageError
-from pet.learners.students.sketch import read_sketch, write_sketch
+from pet.learners.students.sketch import Scorer, read_sketch, write_sketch
 from pet.runs.lock import run_lock
 from pet.using.files import FileOptions, predict_file
 from pet.using.parts import Pace, Parts
+from pet.using.predict import load_classifier
 
 ROWS = [{"id": f"r{i}", "text": row["text"], "n": str(i)} for i, row in enumerate(rows_of("test", 10))]
 
@@ -154,16 +156,17 @@ def test_the_encoding_of_a_file(sketched_model: Path, tmp_path: Path) -> None:
 
 def test_rows_unlike_the_pool_are_marked(sketched_model: Path, tmp_path: Path) -> None:
     model = shutil.copytree(sketched_model, tmp_path / "model")
-    sketch = read_sketch(model, 3)
-    assert sketch is not None
-    near = replace(sketch.facts, distances=np.full(len(sketch.facts), 1e-3, np.float32))
-    write_sketch(model, replace(sketch, facts=near))
-    texts, strange = [row["text"] for row in rows_of("unlabeled", 100)], ["coach " * 30, "fine " * 30]
-    found = [one.unfamiliar for one in pet.predict(model, [*texts, *strange])]
-    assert found.count(False) >= 90 and found[-2:] == [True, True]  # 90 rows are those that distances are measured to
-    source = write_rows(tmp_path / "in.jsonl", [{"text": text} for text in (*texts, *strange)])
+    sketch, texts = read_sketch(model, 3), [row["text"] for row in rows_of("unlabeled", 20)]
+    rows = [Example(str(i), {"text": text}) for i, text in enumerate(texts)]
+    distances = Scorer.of(load_classifier(model), sketch).facts(rows).distances
+    assert sketch is not None and distances is not None
+    middle = np.float32(np.median(distances))
+    write_sketch(model, replace(sketch, facts=replace(sketch.facts, distances=np.full(120, middle))))
+    found = [one.unfamiliar for one in pet.predict(model, texts)]
+    assert found == (distances > middle).tolist() and found.count(True) == 30
+    source = write_rows(tmp_path / "in.jsonl", [{"text": text} for text in texts])
     result = command("predict", model, source, "--output", tmp_path / "out.jsonl")
-    assert f"{found.count(True)} rows are unlike the pool" in result.stderr
+    assert "30 rows are unlike the pool" in result.stderr
     lines = (tmp_path / "out.jsonl").read_text().splitlines()
     assert [json.loads(line)["unfamiliar"] for line in lines] == found
 

@@ -3,7 +3,9 @@
     FOLDER/pool/sketch.safetensors   facts of up to 500 rows of the pool, and vectors of up to 256 others
 
 A vector is what the last layer reads, so that it comes with the same forward pass as the label. How far a row is from
-the nearest of the others is what tells new kinds of rows (2204.06507, there of the k-th nearest).
+the fifth nearest of the others tells new kinds of rows (k-th nearest neighbours: 2204.06507). Measured with the pool of
+quickstart: of rows of trec6, agnews and mr 83, 80 and 53 % are beyond the 99th percentile of the pool's own; with the
+nearest 70, 72 and 29 %, and with the cosine in the place of the distance 23, 40 and 6 %.
 """
 
 from collections.abc import Sequence
@@ -15,7 +17,6 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
-from torch.nn import functional
 
 from pet.data.examples import Example
 from pet.errors import ModelError
@@ -36,33 +37,20 @@ FEWEST = 100
 MOST, REFERENCES = 500, 256
 """So many rows are measured, and so many others are what distances are measured to."""
 
+NEIGHBOUR = 5
+"""A distance is that to the fifth nearest."""
+
 
 @dataclass(frozen=True)
 class References:
-    """Vectors of rows of a pool, float32 [r, h], without their `mean` [h] and of length 1."""
+    """Vectors of rows of a pool, float32 [r, h]."""
 
-    mean: torch.Tensor
     vectors: torch.Tensor
 
-    @classmethod
-    def of(cls, vectors: np.ndarray) -> Self:
-        """Take vectors as a classifier gives them, [r, h]."""
-        given = torch.from_numpy(vectors)
-        mean = given.mean(dim=0)
-        return cls(mean, functional.normalize(given - mean, dim=1))
-
-    @classmethod
-    def kept_in(cls, sketch: Sketch) -> "References | None":
-        """Return those of a sketch, None where it has none."""
-        if sketch.mean is None or sketch.vectors is None:
-            return None
-        return cls(torch.from_numpy(sketch.mean), torch.from_numpy(sketch.vectors))
-
     def distances(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Return the cosine distance of vectors [b, h] to the nearest of these, float32 [b, 1]: from 0 to 2."""
-        mean, others = self.mean.to(vectors.device), self.vectors.to(vectors.device)
-        near = functional.normalize(vectors - mean, dim=1) @ others.T
-        return 1.0 - near.max(dim=1, keepdim=True).values
+        """Return the distance of vectors [b, h] to the fifth nearest of these, float32 [b, 1]."""
+        found = torch.cdist(vectors, self.vectors.to(vectors.device))
+        return found.kthvalue(NEIGHBOUR, dim=1, keepdim=True).values
 
 
 @dataclass(frozen=True)
@@ -75,8 +63,9 @@ class Scorer:
     @classmethod
     def of(cls, classifier: Classifier, sketch: Sketch | None) -> Self:
         """Measure distances where the sketch has references, and the classifier vectors."""
-        known = isinstance(classifier, TextClassifier) and sketch is not None
-        return cls(classifier, References.kept_in(sketch) if known and sketch else None)
+        if sketch is None or sketch.vectors is None or not isinstance(classifier, TextClassifier):
+            return cls(classifier)
+        return cls(classifier, References(torch.from_numpy(sketch.vectors)))
 
     @property
     def columns(self) -> int:
@@ -109,9 +98,7 @@ def sketched(
     found = _vectors(classifier, others)
     if found is None:
         return Sketch(Scorer(classifier).facts(measured), apart)
-    references = References.of(found)
-    facts = Scorer(classifier, references).facts(measured)
-    return Sketch(facts, apart, references.mean.numpy(), references.vectors.numpy())
+    return Sketch(Scorer(classifier, References(torch.from_numpy(found))).facts(measured), apart, found)
 
 
 def _vectors(classifier: Classifier, examples: Sequence[Example]) -> np.ndarray | None:
@@ -126,7 +113,7 @@ def write_sketch(folder: Path, sketch: Sketch) -> None:
     """Write a sketch into the folder of its classifier."""
     facts = sketch.facts
     tensors = {"probs": facts.probs, "lengths": facts.lengths, "unknown": facts.unknown}
-    more = {"distances": facts.distances, "mean": sketch.mean, "vectors": sketch.vectors}
+    more = {"distances": facts.distances, "vectors": sketch.vectors}
     tensors |= {name: values for name, values in more.items() if values is not None}
     (folder / SKETCH).parent.mkdir(exist_ok=True)
     whole = {name: np.ascontiguousarray(values, np.float32) for name, values in tensors.items()}
@@ -147,7 +134,7 @@ def read_sketch(folder: Path, labels: int) -> Sketch | None:
         if {name: told.get(name) for name in _FORMAT} != _FORMAT:
             raise ModelError(f"{path} is of a newer version of pet: take that version.")
         facts = RowFacts(found["probs"], found["lengths"], found["unknown"], found.get("distances"))
-        sketch = Sketch(facts, told.get("apart") == "True", found.get("mean"), found.get("vectors"))
+        sketch = Sketch(facts, told.get("apart") == "True", found.get("vectors"))
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise ModelError(f"{path} cannot be read ({first_line(error)}): make the classifier again.") from None
     if facts.probs.shape[1] != labels:
