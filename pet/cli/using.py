@@ -58,10 +58,16 @@ def predict_command(
     _tell_labeled(found, output)
 
 
+_MANY = 10_000
+"""From so many rows on it is told how many were done a second: with fewer, getting ready takes longer."""
+
+
 def _tell_labeled(found: "Labeled", output: Path) -> None:
     _tell_rejected(found.read)
     rows = len(found.read.examples)
-    note(f"{rows} rows labeled in {output}, {found.rate:,.0f} rows/s: {counted(found.given)}")
+    note(f"{rows} rows labeled in {output}: {counted(found.given)}")
+    if rows >= _MANY:
+        note(f"{found.rate:,.0f} rows/s")
     if found.renamed:
         pairs = ", ".join(f"{name} is {ours}" for name, ours in found.renamed.items())
         note(f"your columns keep their names; of ours, where yours has the same name, {pairs}")

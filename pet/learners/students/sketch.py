@@ -8,6 +8,7 @@ quickstart: of rows of trec6, agnews and mr 83, 80 and 53 % are beyond the 99th 
 nearest 70, 72 and 29 %, and with the cosine in the place of the distance 23, 40 and 6 %.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ from pet.learners.students.classifier import TextClassifier
 from pet.learners.students.linear import LogisticClassifier
 
 SKETCH = Path("pool") / "sketch.safetensors"
-_FORMAT = {"format": "pet-sketch", "version": "1"}
+_FORMAT, _VERSION = "pet-sketch", 1
 
 FEWEST = 100
 """Fewer rows say too little of a pool: their hundredth part is none."""
@@ -117,7 +118,8 @@ def write_sketch(folder: Path, sketch: Sketch) -> None:
     tensors |= {name: values for name, values in more.items() if values is not None}
     (folder / SKETCH).parent.mkdir(exist_ok=True)
     whole = {name: np.ascontiguousarray(values, np.float32) for name, values in tensors.items()}
-    save_file(whole, folder / SKETCH, _FORMAT | {"apart": str(sketch.apart)})
+    # In one key: the library writes several in any order, and the same run has to give the same bytes.
+    save_file(whole, folder / SKETCH, {_FORMAT: json.dumps({"version": _VERSION, "apart": sketch.apart})})
 
 
 def read_sketch(folder: Path, labels: int) -> Sketch | None:
@@ -130,12 +132,13 @@ def read_sketch(folder: Path, labels: int) -> Sketch | None:
         return None
     try:
         with safe_open(path, framework="numpy") as file:
-            told, found = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if {name: told.get(name) for name in _FORMAT} != _FORMAT:
+            about, found = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        told = json.loads(about[_FORMAT])
+        if told["version"] != _VERSION:
             raise ModelError(f"{path} is of a newer version of pet: take that version.")
         facts = RowFacts(found["probs"], found["lengths"], found["unknown"], found.get("distances"))
-        sketch = Sketch(facts, told.get("apart") == "True", found.get("vectors"))
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        sketch = Sketch(facts, bool(told["apart"]), found.get("vectors"))
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise ModelError(f"{path} cannot be read ({first_line(error)}): make the classifier again.") from None
     if facts.probs.shape[1] != labels:
         raise ModelError(f"{path} is of {facts.probs.shape[1]} labels, expected {labels}: copy the model folder whole.")
