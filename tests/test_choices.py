@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 import pet
 from pet.cli import app
 from pet.errors import PetError
-from pet.using.predict import evaluate_file, predict
+from pet.using.files import evaluate_file
+from pet.using.predict import predict
 
 SHORT = ("train.steps=6", "distill.steps=6", "run.workers=1", "data.max_unlabeled=12", "data.max_test=6")
 

@@ -11,6 +11,7 @@ from pet.cli import (
     running,
     using,
     serving,
+    watching,
     reporting,
     reviewing,
     asking,
@@ -37,4 +38,5 @@ __all__ = [
     "starting",
     "superglue",
     "using",
+    "watching",
 ]

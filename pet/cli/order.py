@@ -6,7 +6,7 @@ from typing import TypeVar
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Start": ("init", "check", "plan", "pipelines", "patterns", "verbalizers", "explain-prompt", "search"),
     "Label": ("run", "label", "distill", "report", "explain", "next", "import", "prompt"),
-    "Use the classifier": ("predict", "evaluate", "serve", "export", "push"),
+    "Use the classifier": ("predict", "evaluate", "serve", "watch", "info", "export", "push"),
     "Compare": ("runs", "compare", "clean", "curve", "ablate"),
     "Make a model": ("pretrain",),
     "SuperGLUE": ("superglue-rows", "superglue-score", "superglue-submit"),

@@ -61,6 +61,8 @@ class CommandGroup(TyperGroup):
         except KeyboardInterrupt as stop:
             resumes = ctx.invoked_subcommand in _RESUMED
             kept = "; ".join(["the same command goes on where it stopped", *getattr(stop, "__notes__", [])])
+            if ctx.invoked_subcommand == "predict":
+                resumes, kept = True, "the same command with --resume goes on where it stopped"
             ended, code = ("terminated", 143) if isinstance(stop, _Terminated) else ("interrupted", 130)
             note(f"{ended}{f': {kept}' if resumes else ''}")
             raise typer.Exit(code) from None

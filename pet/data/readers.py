@@ -66,8 +66,8 @@ class ReadResult:
     """What was read; `fields` maps each field to the column it came from. `examples` lie in a file of their own.
 
     `labels_seen` says that labels stood in the file, also where the role has them dropped; `columns` are those of its
-    first rows; `numbers` say which of them hold numbers as text, as all of a table of separated values are; `notes` say
-    what is doubtful about the file.
+    first rows, `extras` all that any row has beside its texts; `numbers` say which of them hold numbers as text, as all
+    of a table of separated values are; `notes` say what is doubtful about the file.
     """
 
     examples: Rows
@@ -77,6 +77,7 @@ class ReadResult:
     columns: tuple[str, ...]
     notes: tuple[str, ...] = ()
     numbers: Kinds = field(default_factory=dict)
+    extras: tuple[str, ...] = ()
 
 
 def read_examples(source: Source, options: ReadOptions) -> ReadResult:
@@ -102,8 +103,16 @@ def read_examples(source: Source, options: ReadOptions) -> ReadResult:
     if not rows:
         reason = f"{source.unit} {rejected[0].line}: {rejected[0].reason}"
         raise DataError(f"{source.text}: none of its {len(rejected)} rows can be used; {reason}.")
+    kinds = reading.kinds
     return ReadResult(
-        rows, tuple(rejected), reading.labels_seen, parser.fields, parser.columns, reading.notes, reading.kinds.kinds
+        examples=rows,
+        rejected=tuple(rejected),
+        labels_seen=reading.labels_seen,
+        fields=parser.fields,
+        columns=parser.columns,
+        notes=reading.notes,
+        numbers=kinds.kinds,
+        extras=kinds.names,
     )
 
 
@@ -290,7 +299,7 @@ class _Reading:
                     continue
                 if self.parser.options.role != "input":  # nobody looks for one of its rows by the id
                     self.ids += key_of(example.id)
-                self.numbers.append(number)
+                    self.numbers.append(number)
                 self.labels.add(example.label)
                 value = row.get(self.parser.options.label_column)
                 self.labels_seen |= is_given(value)

@@ -10,6 +10,7 @@ from typing import Any
 
 from pet.data.examples import Example
 from pet.data.kept import write_kept_rows
+from pet.method.about import ABOUT
 from pet.method.card import CardFacts, model_card
 from pet.method.metrics import Evaluation
 from pet.method.summary import DISTILLED, Summary, SummaryRow
@@ -17,9 +18,16 @@ from pet.runs.atomic import write_folder, write_json
 
 
 def publish_model(
-    target: Path, model: Path, facts: CardFacts, figures: Mapping[str, Evaluation], gold: Iterable[Example] = ()
+    target: Path,
+    model: Path,
+    facts: CardFacts,
+    figures: Mapping[str, Evaluation],
+    told: Mapping[str, object],
+    gold: Iterable[Example] = (),
 ) -> None:
-    """Copy a classifier to `target`, with a card that has the test `figures` by name, and `gold` rows to look at.
+    """Copy a classifier to `target`, with a card that has the test `figures` by name.
+
+    Beside it lie what is `told` of it, and `gold` rows to look at.
 
     Raises `RunError` if the disk is full or may not be written.
     """
@@ -28,6 +36,7 @@ def publish_model(
         shutil.copytree(model, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
         (folder / "README.md").write_text(model_card(facts, figures), encoding="utf-8")
         write_kept_rows(folder, gold)
+        write_json(folder / ABOUT, told)
 
     write_folder(target, write)
 

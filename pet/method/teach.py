@@ -20,6 +20,7 @@ from pet.learners.students.candidates import Making, SoftRows, Trials
 from pet.learners.students.choice import Choice
 from pet.learners.students.linear import LogisticClassifier
 from pet.learners.students.sizes import new_student, student_sources
+from pet.learners.students.sketch import sketched, write_sketch
 from pet.learners.students.vectors import RowVectors
 from pet.method.embed import kept_vectors
 from pet.method.jobs import Jobs, digest
@@ -147,6 +148,9 @@ def _distill(folder: Path, rows: SoftRows, settings: DistillSettings, making: Ma
     write_results(folder, says, TrainLog(trials.losses), about, read)
     (folder / "choice.json").write_text(json.dumps(choice.as_json()), encoding="utf-8")
     student.save(folder / "model")
+    held = rows.held_out.examples if rows.held_out else ()
+    if sketch := sketched(student, rows.examples, held, rng_for(jobs.seed, "sketch")):
+        write_sketch(folder / "model", sketch)
 
 
 def train_classifier(

@@ -66,7 +66,8 @@ Label = Annotated[
 ]
 
 
-def _keeps_ascii(encoding: str) -> bool:
+def keeps_ascii(encoding: str) -> bool:
+    """Say whether Python knows an encoding, and it has ASCII as it is."""
     try:
         return _MARKS.encode(encoding) == _MARKS.encode("ascii")
     except LookupError:
@@ -75,7 +76,7 @@ def _keeps_ascii(encoding: str) -> bool:
 
 _MARKS = '\r\n\t,;"{}az09'
 _check_encoding = expecting(
-    'an encoding that Python knows and that has ASCII as it is, such as "cp1252" or "utf-8"', _keeps_ascii
+    'an encoding that Python knows and that has ASCII as it is, such as "cp1252" or "utf-8"', keeps_ascii
 )
 _check_description = expecting(
     'a text that says what the label is about, such as "invoices, charges, refunds"',

@@ -1,6 +1,6 @@
 """The stock sequence classifier: trained on soft labels (distillation) or on gold labels (the baseline), and loaded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -133,18 +133,44 @@ class TextClassifier:
 
         Raises `ModelError` if that is no vector for a row: some families score each token first.
         """
-        layer, seen = output_layer(self.backbone.model), list[torch.Tensor]()
-        handle = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        if self.vector_size is None:
+            raise ModelError(f"A {self.backbone.model.config.model_type!r} classifier has no vector for a row.")
+        return self.measured(examples, lambda vectors: vectors, self.vector_size)[:, len(self.form.labels) :]
+
+    @property
+    def vector_size(self) -> int | None:
+        """The length of the vector of a row that the last layer reads, h; None where it reads one of each token."""
+        seen: list[int] = []
+        row = Example("0", dict.fromkeys(self.form.columns, "a"))
+
+        def note(vectors: torch.Tensor) -> torch.Tensor:
+            seen.extend(vectors.shape[1:])
+            return vectors.new_zeros(len(vectors), 0)
+
+        self.measured([row], note, 0)
+        return seen[0] if len(seen) == 1 else None
+
+    def measured(
+        self,
+        examples: Sequence[Example],
+        measure: Callable[[torch.Tensor], torch.Tensor],
+        columns: int,
+        advance: Advance = lambda _: None,
+    ) -> np.ndarray:
+        """Return float32 [n, k + c], c = `columns`: probabilities, and what is measured of the rows' vectors.
+
+        A vector is what the last layer reads of a row; `measure` makes float32 [b, c] of float32 [b, h].
+        """
+        read: list[torch.Tensor] = []
+        handle = output_layer(self.backbone.model).register_forward_pre_hook(lambda _, given: read.append(given[0]))
 
         def compute(rows: list[Encoded]) -> torch.Tensor:
-            seen.clear()
-            self._logits(self.backbone.batch(rows), self.machine.inference)
-            if seen[-1].dim() != 2:
-                raise ModelError(f"A {self.backbone.model.config.model_type!r} classifier has no vector for a row.")
-            return seen[-1].float()
+            read.clear()
+            logits = self.logits(self.backbone.batch(rows), self.machine.inference)
+            return torch.cat([torch.softmax(logits, dim=-1), measure(read[0].float())], dim=1)
 
         try:
-            return Inference(self.machine, self.encode, compute).run(examples, layer.in_features)
+            return Inference(self.machine, self.encode, compute).run(examples, len(self.form.labels) + columns, advance)
         finally:
             handle.remove()
 
