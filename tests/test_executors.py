@@ -5,12 +5,12 @@ import importlib.util
 import os
 import random
 import secrets
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from mistakes import command
 
@@ -90,8 +90,10 @@ class Machines:
         self.nodes = [self.cluster.add_node(num_cpus=1, **size) for _ in range(2)]
 
     def kill_one(self) -> None:
-        """Kill a raylet, and with it whatever its workers do."""
-        os.kill(self.nodes[0].all_processes["raylet"][0].process.pid, signal.SIGKILL)
+        """Kill a raylet and its workers, as one does that pulls the plug: without it alone, they end their jobs."""
+        raylet = psutil.Process(self.nodes[0].all_processes["raylet"][0].process.pid)
+        for process in (raylet, *raylet.children(recursive=True)):
+            process.kill()
 
     def end(self) -> None:
         self.cluster.shutdown()
