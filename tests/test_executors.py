@@ -1,5 +1,6 @@
 """The same bytes of labels, whoever does the voters: this process, others, Slurm, Ray with a machine that dies."""
 
+import gc
 import hashlib
 import importlib.util
 import os
@@ -17,7 +18,11 @@ from mistakes import command
 import pet
 from pet.pipeline import label
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # Ray leaves its processes to be collected.
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason='Ray is not installed: pip install -e ".[ray]"'
@@ -65,6 +70,7 @@ def test_the_debugger_has_the_jobs_done_here(labels: Callable[..., tuple[str, Pa
 @needs_ray
 def test_labels_are_the_same_bytes_on_a_ray_of_the_run(labels: Callable[..., tuple[str, Path]], here: str) -> None:
     assert labels("run.executor=ray", "run.address=local", "run.workers=2")[0] == here
+    gc.collect()
 
 
 @pytest.fixture
@@ -97,6 +103,8 @@ class Machines:
 
     def end(self) -> None:
         self.cluster.shutdown()
+        self.nodes.clear()
+        gc.collect()
 
 
 @needs_ray
