@@ -13,7 +13,7 @@ COMMANDS = (
     ("plan", "PIPELINE"),
     ("patterns",),
     ("pipelines", "quickstart"),
-    ("explain-prompt", "toy/colon", "--registry", "REGISTRY", "--row", "0", "--config", "PIPELINE"),
+    ("explain-prompt", "toy/colon", "--config", "PIPELINE"),
     ("predict", "RUN", "POOL", "--output", "OUT"),
     ("evaluate", "RUN", "TEST"),
     ("report", "RUN"),
@@ -41,7 +41,6 @@ def test_no_command_opens_a_connection(
     folder = toy_pipeline.parent
     names = {
         "PIPELINE": toy_pipeline,
-        "REGISTRY": folder / "registry",
         "RUN": copied,
         "POOL": folder / "unlabeled.jsonl",
         "TEST": folder / "test.jsonl",

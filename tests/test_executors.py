@@ -1,23 +1,28 @@
 """The same bytes of labels, whoever does the voters: this process, others, Slurm, Ray with a machine that dies."""
 
+import gc
 import hashlib
 import importlib.util
 import os
 import random
 import secrets
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from mistakes import command
 
 import pet
 from pet.pipeline import label
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # Ray leaves its processes to be collected.
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason='Ray is not installed: pip install -e ".[ray]"'
@@ -65,6 +70,7 @@ def test_the_debugger_has_the_jobs_done_here(labels: Callable[..., tuple[str, Pa
 @needs_ray
 def test_labels_are_the_same_bytes_on_a_ray_of_the_run(labels: Callable[..., tuple[str, Path]], here: str) -> None:
     assert labels("run.executor=ray", "run.address=local", "run.workers=2")[0] == here
+    gc.collect()
 
 
 @pytest.fixture
@@ -90,11 +96,15 @@ class Machines:
         self.nodes = [self.cluster.add_node(num_cpus=1, **size) for _ in range(2)]
 
     def kill_one(self) -> None:
-        """Kill a raylet, and with it whatever its workers do."""
-        os.kill(self.nodes[0].all_processes["raylet"][0].process.pid, signal.SIGKILL)
+        """Kill a raylet and its workers, as one does that pulls the plug: without it alone, they end their jobs."""
+        raylet = psutil.Process(self.nodes[0].all_processes["raylet"][0].process.pid)
+        for process in (raylet, *raylet.children(recursive=True)):
+            process.kill()
 
     def end(self) -> None:
         self.cluster.shutdown()
+        self.nodes.clear()
+        gc.collect()
 
 
 @needs_ray

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,3 +166,20 @@ def test_a_link_is_removed_and_not_what_it_points_to(tmp_path: Path) -> None:
     remove_whole(tmp_path / "not there")
     assert names(tmp_path) == ["elsewhere"]
     assert names(tmp_path / "elsewhere") == ["a.bin", "sub"]
+
+
+def test_a_folder_that_another_process_has_just_published_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two machines may do one job, where one was taken for dead."""
+    final, rename = tmp_path / "final", os.rename
+
+    def too_late(source: Path, target: Path) -> None:
+        if target == final and not final.exists():
+            shutil.copytree(source, final)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", too_late)
+    write_folder(final, lambda folder: write_text(folder / "a", "a"))
+    assert folder_problem(final) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["final"]

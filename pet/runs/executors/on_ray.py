@@ -30,7 +30,6 @@ STORE_BYTES = 75 * 2**20
 
 _SETTINGS = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 _TRIES = "RAY_gcs_server_port_wait_time_s"
-_LOOPBACK = "127.0.0.1"
 _ANSWER_SECONDS, _PROBE_SECONDS = 5.0, 120.0
 _HOW = "start it with `ray start --head` on one machine and `ray start --address=HOST:PORT` on the others"
 
@@ -54,7 +53,6 @@ def connected(address: str, cpus: int) -> Iterator[Sequence[Mapping[str, Any]]]:
     import ray
 
     own: dict[str, Any] = {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": STORE_BYTES}
-    own |= {"_node_ip_address": _LOOPBACK}
     quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
     try:
         with _as_it_was(), _impatient(address):

@@ -1,14 +1,17 @@
 """What can be wrong with a cluster is one sentence, before anything is trained."""
 
+import gc
 import socket
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from pet.errors import ConfigError
+from pet.runs.executors.base import Needs
 from pet.runs.executors.choice import check_executor
-from pet.runs.executors.on_ray import connected
+from pet.runs.executors.on_ray import connected, probe
 from pet.settings.run import RunSettings
 
 
@@ -69,11 +72,45 @@ def test_an_address_that_cannot_be_used(address: str, words: str) -> None:
         pass
 
 
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason='Ray is not installed: pip install -e ".[ray]"')
+
+
+@pytest.fixture
+def _ray_ended() -> Iterator[None]:
+    """Ray leaves its processes to be collected, which the mark lets pass."""
+    yield
+    gc.collect()
+
+
+leaves_processes = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("ray") is None, reason='needs Ray: pip install -e ".[ray]"')
+@needs_ray
 @pytest.mark.usefixtures("_no_token")
 def test_something_else_that_listens_is_no_cluster() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(ConfigError, match="No Ray cluster answers"), connected(f"127.0.0.1:{port}", 1):
             pass
+
+
+@pytest.mark.slow
+@needs_ray
+@leaves_processes
+@pytest.mark.usefixtures("_ray_ended")
+def test_each_machine_is_asked_before_anything_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connected("local", cpus=1) as nodes:
+        probe(nodes, tmp_path, Needs())
+        assert not list(tmp_path.iterdir())
+        with pytest.raises(ConfigError, match=r"No machine of the Ray cluster has what a voter takes \(99 CPUs"):
+            probe(nodes, tmp_path, Needs(cpus=99))
+        with monkeypatch.context() as patch:
+            patch.setattr("platform.python_version", lambda: "3.11.99")
+            with pytest.raises(ConfigError, match=r"of the Ray cluster has Python 3\.\S+, .* 3.11.99"):
+                probe(nodes, tmp_path, Needs())
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(ConfigError, match="does not see /proc/self/cwd: choose an --output-dir"):
+            probe(nodes, Path("/proc/self/cwd"), Needs())  # which is another folder in each process
