@@ -132,7 +132,7 @@ class Writer:
             "before": [*gap, blank, named[0]],
             "between": [named[0], blank, *gap, blank, named[-1]],
         }[layout]
-        template = written(parts)
+        template = " ".join(written(parts).split())
         if "||" in template:
             raise PromptError("has '||' in its words.")
         return Pattern("generated", template).template
