@@ -44,6 +44,8 @@ def patterns_lines(found: FoundPatterns, rows: int) -> list[str]:
     lines += [f"  {found.dropped} that lost a field or the mask, or left no room for the text, were dropped"] * bool(
         found.dropped
     )
+    if found.present and found.present.accuracy >= found.together.accuracy:
+        lines.append("  the present patterns do as well or better there: nothing speaks for those that were found")
     return [*lines, ""]
 
 
