@@ -26,8 +26,9 @@ def save_tiny_t5(folder: Path, *, sentinels: bool = True, seed: int = 0) -> Path
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        shape = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2, "decoder_start_token_id": 0}
-        model = T5ForConditionalGeneration(T5Config(vocab_size=len(vocabulary), **shape))
+        config = T5Config(vocab_size=len(vocabulary), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+        config.decoder_start_token_id = 0
+        model = T5ForConditionalGeneration(config)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

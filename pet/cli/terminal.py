@@ -26,7 +26,7 @@ from pet.runs.log import Talk, talking
 if TYPE_CHECKING:
     from pet.settings.config import RunConfig
 
-_RESUMED = ("run", "label", "pretrain", "ablate")
+_RESUMED = ("run", "label", "pretrain", "ablate", "search")
 """The commands that go on where they stopped."""
 
 

@@ -81,7 +81,7 @@ def avs_scores(
         scores = sum(_one_pattern(one, weights, drawn) for one in values) / len(values)
         scores = np.maximum(scores, AVS_LEAST)
         chances = scores / scores.sum(axis=1, keepdims=True)
-    return chances
+    return np.asarray(chances)
 
 
 def _one_pattern(values: np.ndarray, weights: np.ndarray, drawn: np.ndarray) -> np.ndarray:
@@ -93,7 +93,7 @@ def _one_pattern(values: np.ndarray, weights: np.ndarray, drawn: np.ndarray) -> 
         others = chosen.sum(axis=1, keepdims=True) - chosen
         for label in range(labels):
             found[label] += weights[:, label] @ (values / (values + others[:, label, None] + 1e-30))
-    return found / draws
+    return np.asarray(found / draws)
 
 
 def assigned(scores: np.ndarray, count: int, allowed: np.ndarray | None = None) -> list[np.ndarray]:
@@ -153,4 +153,4 @@ def _shares(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _log_not(logs: np.ndarray) -> np.ndarray:
     """Return log (1 - p) of log p."""
-    return np.log1p(-np.minimum(np.exp(logs), _LARGEST))
+    return np.asarray(np.log1p(-np.minimum(np.exp(logs), _LARGEST)))

@@ -30,6 +30,7 @@ ROWS_PER_LABEL = 8
 MOST_ROWS, MOST_TOKENS, TEXT_TOKENS, BEAMS = 32, 20, 128, 20
 """Rows in all, tokens of what is written, tokens of a text that is read, and hypotheses that are kept at each step."""
 
+_Hypothesis = tuple[tuple[int, ...], float]
 _SENTINELS = tuple(f"<extra_id_{number}>" for number in range(3))
 
 
@@ -132,7 +133,7 @@ class Writer:
             "before": [*gap, blank, named[0]],
             "between": [named[0], blank, *gap, blank, named[-1]],
         }[layout]
-        template = written(parts)
+        template = " ".join(written(parts).split())
         if "||" in template:
             raise PromptError("has '||' in its words.")
         return Pattern("generated", template).template
@@ -163,9 +164,10 @@ def beam_search(model: Any, inputs: Sequence[Sequence[int]], beams: int, end: in
     attention = torch.tensor([[1] * len(row) + [0] * (size - len(row)) for row in inputs])
     states = model.get_encoder()(input_ids=ids, attention_mask=attention).last_hidden_state
     start, ends = int(model.config.decoder_start_token_id or 0), {end, int(model.config.eos_token_id or 1)}
-    alive, done = [((start,), 0.0)], list[tuple[tuple[int, ...], float]]()
+    alive: list[_Hypothesis] = [((start,), 0.0)]
+    done: list[_Hypothesis] = []
     for _ in range(MOST_TOKENS):
-        following = list[tuple[tuple[int, ...], float]]()
+        following: list[_Hypothesis] = []
         for tokens, value in alive:
             decoder = torch.tensor([tokens]).expand(len(inputs), -1)
             encoded = BaseModelOutput(last_hidden_state=states)

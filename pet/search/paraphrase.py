@@ -24,6 +24,9 @@ ROWS_PER_LABEL = 2
 OTHERS = 2
 """So many words are tried in the place of each."""
 
+MOST = 12
+"""So many paraphrases are kept, those whose new word the model expects most, compared with the old one."""
+
 _MOST_WORDS = 5000
 
 
@@ -38,22 +41,23 @@ class _Place:
 def paraphrases(
     patterns: Sequence[Pattern], words: Verbalizer, rows: Sequence[Example], model: SharedModel
 ) -> list[Pattern]:
-    """Return each pattern with one of its words replaced, for each word by those that the model expects there most.
+    """Return patterns with one word replaced, by one that the model expects there, `MOST` at most.
 
     `rows` are labeled ones. A pattern without words has none.
     """
     vocabulary = whole_words(model.backbone.pieces, glued=True)
     usual = dict(list(vocabulary.items())[:_MOST_WORDS])
     few = [row for label in words.labels for row in [row for row in rows if row.label == label][:ROWS_PER_LABEL]]
-    found: dict[str, Pattern] = {}
-    for pattern in patterns:
-        taken = {word.lower() for own in words.words.values() for word in own}
-        for place in _places(pattern):
-            others = _expected(pattern, place, usual, (words, few), model)
-            for word in [word for word in others if word.lower() not in taken][:OTHERS]:
-                new = _with_word(pattern, place, word)
-                found.setdefault(new.template, replace(new, name=f"paraphrase/{len(found) + 1}"))
-    return [one for template, one in found.items() if template not in {pattern.template for pattern in patterns}]
+    taken = {word.lower() for own in words.words.values() for word in own}
+    found = dict[str, tuple[float, Pattern]]()
+    for pattern, place in [(one, place) for one in patterns for place in _places(one)]:
+        expected = _expected(pattern, place, usual, (words, few), model)
+        for value, word in [one for one in expected if one[1].lower() not in taken][:OTHERS]:
+            new = _with_word(pattern, place, word)
+            found[new.template] = max((value, new), found.get(new.template, (-np.inf, new)), key=lambda one: one[0])
+    known = {pattern.template for pattern in patterns}
+    best = sorted((one for template, one in found.items() if template not in known), key=lambda one: -one[0])[:MOST]
+    return [replace(new, name=f"paraphrase/{i}") for i, (_, new) in enumerate(best, 1)]
 
 
 def _places(pattern: Pattern) -> Iterator[_Place]:
@@ -70,8 +74,11 @@ def _expected(
     vocabulary: dict[str, tuple[int, int]],
     known: tuple[Verbalizer, Sequence[Example]],
     model: SharedModel,
-) -> list[str]:
-    """Return the words that the model expects at a place of a pattern, the most probable first, without its own."""
+) -> list[tuple[float, str]]:
+    """Return the words that the model expects at a place, without its own; the most probable first.
+
+    With each stands by how much its log-probability in a row is above that of the pattern's own word.
+    """
     words, rows = known
     names, total = list(vocabulary), np.zeros(len(vocabulary))
     for label, of_label in words.words.items():
@@ -79,8 +86,10 @@ def _expected(
         ids = np.asarray([vocabulary[name][not mask_is_spaced(asked)] for name in names], np.int64)
         own = [row for row in rows if row.label == label]
         total += log_softmax(word_logits(asked, ids, own, model)).sum(axis=0)
-    own_word = _word(pattern, place).strip(".,:;?!").lower()
-    return [names[i] for i in np.argsort(-total, kind="stable")[: OTHERS * 4] if names[i].lower() != own_word]
+    old = _cut(_text(pattern, place), place.word)[1].lower()
+    before = max((total[i] for i, name in enumerate(names) if name.lower() == old), default=0.0)
+    best = [i for i in np.argsort(-total, kind="stable")[: OTHERS * 4] if names[i].lower() != old]
+    return [((total[i] - before) / max(1, len(rows)), names[i]) for i in best]
 
 
 def _asked(pattern: Pattern, place: _Place, label_word: str) -> Pattern:
@@ -88,7 +97,7 @@ def _asked(pattern: Pattern, place: _Place, label_word: str) -> Pattern:
     segments: list[Segment] = []
     for i, item in enumerate(pattern.segments):
         if i == place.segment:
-            segments += _around(str(item.text), place.word)  # type: ignore[union-attr]
+            segments += _around(_text(pattern, place), place.word)
         else:
             segments.append(Literal(label_word) if isinstance(item, Mask) else item)
     return Pattern(pattern.name, written(segments))
@@ -116,16 +125,16 @@ def _cut(text: str, place: int) -> tuple[str, str, str]:
     return text[:begin], own, text[begin + len(own) :]
 
 
-def _word(pattern: Pattern, place: _Place) -> str:
+def _text(pattern: Pattern, place: _Place) -> str:
+    """Return the text of the literal of a place."""
     item = pattern.segments[place.segment]
-    return item.text.split()[place.word] if isinstance(item, Literal) else ""
+    return item.text if isinstance(item, Literal) else ""
 
 
 def _with_word(pattern: Pattern, place: _Place, word: str) -> Pattern:
     """Return a pattern with another word at a place, in capitals as the old one was."""
     segments = list(pattern.segments)
-    item = segments[place.segment]
-    before, old, after = _cut(item.text if isinstance(item, Literal) else "", place.word)
+    before, old, after = _cut(_text(pattern, place), place.word)
     cased = word[:1].upper() + word[1:] if old[:1].isupper() else word
     segments[place.segment] = Literal(before + cased + after)
     return Pattern(pattern.name, written(segments), f"Paraphrase of {pattern.name}.")

@@ -17,7 +17,7 @@ from pet.method.metrics import gold_columns
 from pet.runs.directory import RunDirectory
 from pet.seeding import rng_for
 
-POOL_ROWS = 128
+POOL_ROWS = 64
 """Rows of the pool by which the patterns are calibrated."""
 
 MOST_LABELED = 500

@@ -44,6 +44,8 @@ def patterns_lines(found: FoundPatterns, rows: int) -> list[str]:
     lines += [f"  {found.dropped} that lost a field or the mask, or left no room for the text, were dropped"] * bool(
         found.dropped
     )
+    if found.present and found.present.accuracy >= found.together.accuracy:
+        lines.append("  the present patterns do as well or better there: nothing speaks for those that were found")
     return [*lines, ""]
 
 
@@ -110,15 +112,17 @@ class Use:
         setting = json.dumps(self.value, ensure_ascii=False)
         flags = ["--registry", str(path.parent.parent)] if registry not in known else []
         command = ["pet", "check", self.name, *flags, "--set", f"prompts.{self.key}={setting}"]
+        lines = [f"written to {path}"] + ([] if self.instead else [f"  try it:   {shlex.join(command)}"])
+        if not Path(self.name).is_file():  # a ready-made pipeline, which is not to be changed
+            return lines
         folders = [os.path.relpath(one, Path(self.name).absolute().parent) for one in dict.fromkeys((*known, registry))]
-        lines = [f"written to {path}"]
-        lines += [] if self.instead else [f"  try it:     {shlex.join(command)}"]
-        lines += [f"  keep it:    in {self.name}" + (f", in the place of {self.instead}" if self.instead else "")]
+        place = f"in the place of {self.instead} in" if self.instead else "in"
         return [
             *lines,
-            "              [prompts]",
-            f"              registry = {json.dumps(folders)}",
-            f"              {self.key} = {setting}",
+            f"  keep it:  {place} {self.name}",
+            "            [prompts]",
+            f"            registry = {json.dumps(folders)}",
+            f"            {self.key} = {setting}",
         ]
 
 
@@ -135,6 +139,8 @@ def _doubts(found: Sequence[FoundWords], rows: int) -> list[str]:
     if present is None or best is None or any(one.pattern for one in found):
         return []
     gained = round((best.accuracy - present.accuracy) * rows)
+    if found[0].method == PRESENT:
+        return ["the present words rank first: what was found is written down, and nothing speaks for it", ""]
     if best.accuracy > present.high:
         return []
     told = f"{gained} more" if gained > 0 else f"{-gained} fewer" if gained < 0 else "as many"

@@ -53,10 +53,10 @@ PRESENT = "present"
 COUNTED_TEXTS = 20_000
 """Words are counted in so many rows of the pool."""
 
-AVS_DRAWS = 200
+AVS_DRAWS = 100
 """So many verbalizers are drawn for a round of AVS, over all labels; the paper draws 250 for each.
 
-With 50 for each of four labels a round on 10,000 words and 50 rows takes a second.
+With 25 for each of four labels a round on 10,000 words, 50 rows and four patterns takes a quarter of a second.
 """
 
 Words = Sequence[np.ndarray]

@@ -32,7 +32,7 @@ from pet.search.place import open_search
 from pet.search.rows import SearchRows
 from pet.search.words import METHODS, WordSearch
 
-LABELED, MEASURED = 50, 400
+LABELED, MEASURED = 50, 250
 
 
 def planned(task: str, options: argparse.Namespace, seed: int, scratch: Path) -> tuple[Plan, dict[str, Any]]:
@@ -47,14 +47,15 @@ def planned(task: str, options: argparse.Namespace, seed: int, scratch: Path) ->
 
 
 def found_words(plan: Plan, scratch: Path) -> tuple[dict[str, Mapping[str, Sequence[str]]], float]:
-    """Return the words by hand and by each method, the best under "auto", and the seconds that the search took."""
+    """Return the words by hand, those ranked first, and those by names, with the seconds that the search took."""
     began, pvps = time.monotonic(), distinct_pvps(plan.patterns)
     present = pvps[0].verbalizer
     with open_search(scratch / "search", replace(plan.model, kinds=()), plan.seed) as place:
         rows, patterns = SearchRows.of(plan.data, plan.seed), [pvp.pattern for pvp in pvps]
         found = WordSearch.of(plan.data, rows, patterns, present, place).found(METHODS, 10)
     words = {one.method: one.words for one in found if one.method != "present"}
-    return {"by hand": present.words, "auto": next(iter(words.values())), **words}, time.monotonic() - began
+    auto = {} if len(words) == 1 else {"auto": next(iter(words.values()))}
+    return {"by hand": present.words, **auto, "names": words["names"]}, time.monotonic() - began
 
 
 def zero_shot(plan: Plan, words: Mapping[str, Sequence[str]], rows: Sequence[Example], gold: np.ndarray) -> float:
@@ -66,10 +67,14 @@ def zero_shot(plan: Plan, words: Mapping[str, Sequence[str]], rows: Sequence[Exa
     return float((ensemble_scores(scores, scores).argmax(axis=1) == gold).mean())
 
 
-def trained(tables: Mapping[str, Any], words: Mapping[str, Sequence[str]], place: Path, gold: np.ndarray) -> float:
-    """Return the accuracy of the labels of a run whose labels have some words."""
+def trained(
+    tables: Mapping[str, Any], steps: int, words: Mapping[str, Sequence[str]], place: Path, gold: np.ndarray
+) -> float:
+    """Return the accuracy of the labels of a run whose voters are trained on some words, by patterns alone."""
     prompts = {"patterns": tables["prompts"]["patterns"], "words": {label: list(own) for label, own in words.items()}}
-    config = pet.RunConfig.from_mapping({**tables, "prompts": prompts, "encoder": {"name": "none"}})
+    config = pet.RunConfig.from_mapping(
+        {**tables, "prompts": prompts, "encoder": {"name": "none"}, "train": {"steps": steps}}
+    )
     return float((pet.label(config, place, quiet=True).soft_labels.hard() == gold).mean())
 
 
@@ -82,6 +87,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--pet", nargs="*", default=[])
+    parser.add_argument("--steps", type=int, default=100)
     options = parser.parse_args()
     quiet_transformers()
     means = defaultdict[tuple[str, str], list[float]](list)
@@ -96,7 +102,7 @@ def main() -> None:
                     means[task, f"{way}, zero-shot"].append(zero_shot(plan, words, rows, gold))
                     if task in options.pet and way in ("by hand", "auto"):
                         run = Path(folder) / way.replace(" ", "-")
-                        means[task, f"{way}, voters"].append(trained(tables, words, run, gold))
+                        means[task, f"{way}, voters"].append(trained(tables, options.steps, words, run, gold))
                 print(f"{task} {seed}: searched in {seconds:.0f} s", flush=True)
         for (name, way), values in means.items():
             if name == task:

@@ -69,7 +69,8 @@ def test_without_labeled_rows_the_names_tell_words(search: Run) -> None:
     assert search("patterns").exit_code == 2
 
 
-def test_patterns_are_found_by_all_ways_and_read(search: Run, tmp_path: Path) -> None:
+def test_patterns_are_found_by_all_ways_and_read(search: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pet.search.generation.MOST_TOKENS", 3)
     t5 = save_tiny_t5(tmp_path / "t5")
     done = search("patterns", "--count", "3", "--about", "topic", "--model", str(t5))
     assert done.exit_code == 0, done.output
