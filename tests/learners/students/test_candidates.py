@@ -45,7 +45,7 @@ def trials(rows: list[Example], *sources: ModelSource, size: StudentSize = "auto
 def row_vectors(source: ModelSource, rows: list[Example]) -> RowVectors:
     """Return the vectors of rows of which the last are held out, as an encoder makes them."""
     found = Encoder.load(source, CPU).embed(rows, FORM.columns, FORM.max_length)
-    return RowVectors(KeptVectors(found[:4], found[4:]), np.arange(20), np.arange(20, len(rows)))
+    return RowVectors(KeptVectors(found[:4], found[4:], found[:0]), np.arange(20), np.arange(20, len(rows)))
 
 
 def sizes(choice: Choice) -> list[str]:
