@@ -21,6 +21,7 @@ from pet.learners.students.calibrating import calibrated
 from pet.learners.students.candidates import Making, SoftRows, Trials, best_of, close_enough
 from pet.learners.students.choice import Candidate, Choice
 from pet.learners.students.classifier import TextClassifier
+from pet.learners.students.linear import LogisticClassifier
 from pet.learners.students.sizes import load_student, student_sources
 from pet.learners.students.static import StaticClassifier
 from pet.learners.students.vectors import KeptVectors, RowVectors
@@ -101,6 +102,9 @@ def test_known_vectors_teach_the_same_as_the_rows(
     quick = replace(asked, making=known)
     student, _ = quick.run()
     assert student.probabilities(rows) == pytest.approx(read.probabilities(rows), abs=1e-3)
+    assert isinstance(student, LogisticClassifier) and student.vectors
+    vectors = student.vectors.kept.take(np.arange(len(rows)))
+    assert student.probabilities_of(vectors) == pytest.approx(student.probabilities(rows), abs=2e-3)
     assert (asked.scored, quick.scored) == (len(rows) + 3 * 12, 0)
 
 
