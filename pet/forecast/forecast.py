@@ -32,7 +32,7 @@ Measured with pet-mini on a CPU, where the heap keeps what is freed (see `Machin
 TRAINING_COPIES = 4
 """What trains is held so often: as weights, as their gradients, and as the two moments of Adam."""
 
-STATE_BYTES = 50
+STATE_BYTES = 60
 """Bytes that an update holds of a token in each layer that trains, for each number of the width.
 
 The gradient is computed from them: about 34 in 16 bits (2205.05198, section 4.1), more where float32 is between.
@@ -41,7 +41,7 @@ The gradient is computed from them: about 34 in 16 bits (2205.05198, section 4.1
 WEIGHTS_OF_LAYER = 12
 """The weights of a layer, as a multiple of the square of its width: attention has 4, the feed-forward part 8."""
 
-VOCABULARY_BYTES = 600
+VOCABULARY_BYTES = 1000
 """Bytes of memory that a piece of a large vocabulary takes while it is read and cut."""
 
 WORTHWHILE = 0.05

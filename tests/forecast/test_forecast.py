@@ -94,8 +94,8 @@ def test_an_encoder_that_is_tuned_takes_memory_for_its_update() -> None:
         forecast(replace(WORK, encoders=encoders), rates).memory or 0
         for encoders in ((), (plain,), (plain, replace(plain, tuned=("contrastive+e5",), learned=(48,))))
     ]
-    assert size[1] - size[0] == 4 * 1_000 + 600 * 5
-    update = 1.4 * 50 * 3 * 4 * 32 * 10  # bytes of a token, layers, width, rows, tokens
+    assert size[1] - size[0] == 4 * 1_000 + 1_000 * 5
+    update = 1.4 * 60 * 3 * 4 * 32 * 10  # bytes of a token, layers, width, rows, tokens
     assert size[2] - size[1] == 16 * 12 * 3 * 4**2 + update
 
 
