@@ -177,7 +177,7 @@ class Trials:
         held = self.rows.held_out
         assert held is not None  # it is asked only where there are such rows
         if isinstance(student, LogisticClassifier) and student.vectors:
-            return student.probabilities_at(student.vectors.held)
+            return student.probabilities_of(student.vectors.kept.take(student.vectors.held))
         self.scored += len(held.examples)
         return student.probabilities(held.examples)
 

@@ -293,8 +293,9 @@ class Plan:
                 tuple(spec.name for spec in own if spec.learner == learner) for learner in ("embedding", "contrastive")
             )
             cost = token_cost(source.config) / token_cost(self.source.config)
-            hidden = int(getattr(source.config, "hidden_size", 0))
-            return EncoderLoad(Path(source.name).name, cost, vectors, tuned, learned, cut_weights(source), hidden)
+            hidden, pieces = (int(getattr(source.config, name, 0)) for name in ("hidden_size", "vocab_size"))
+            size = (cut_weights(source), hidden, pieces, int(getattr(source.config, "num_hidden_layers", 1)))
+            return EncoderLoad(Path(source.name).name, cost, vectors, tuned, learned, *size)
 
         return tuple(map(load, sources.values()))
 
@@ -324,6 +325,7 @@ class Plan:
             baseline_steps=self.baseline.steps or 0,
             distill_steps=0 if config.distill.size == "logistic" else round(cost * (self._student.steps or 0)),
             distill_embedded=round(cost * min(learned, MOST_ROWS)) if fitted else 0,
+            known=fitted and start is self.encoder,
             distill_batch=config.distill.batch_size,
             distill_size=config.distill.size,
             adaptation=adaptation_load(config.adapt, config.model.max_length, pool, filled),
