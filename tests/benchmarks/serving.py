@@ -2,11 +2,11 @@
 
     python tests/benchmarks/serving.py RUN [--requests 20000] [--rounds 3] [--rows 1400] [--alike] [--json FILE]
 
-RUN is a finished run; the rows are those of its pool, over again where they are too few. 16 clients send single rows over
-a real socket, each the next one once it is answered; then `pet predict` labels the same rows in this process, in float32
-as the server does, while that one waits. Medians of the rounds are told. Then the same with 64 clients that send bad
-bodies beside them; then `--requests` single rows, and the memory of the server at each tenth of them. With `--alike`
-1,000 rows go through `pet predict`, transformers, ONNX Runtime and the server, and what they say is compared.
+RUN is a finished run; the rows are those of its pool, over again where they are too few. 16 clients send single rows
+over a real socket, each the next one once it is answered; then `pet predict` labels the same rows in this process, in
+float32 as the server does, while that one waits. Medians of the rounds are told. Then the same with 64 clients that
+send bad bodies beside them; then `--requests` single rows, and the memory of the server at each tenth of them. With
+`--alike` 1,000 rows go through `pet predict`, transformers, ONNX Runtime and the server, and what they say is compared.
 """
 
 import argparse
