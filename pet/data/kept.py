@@ -14,8 +14,8 @@ from pet.data.review import recognisable
 KEPT_ROWS = "labeled_rows.jsonl"
 """The name of the file; without it a classifier works as well."""
 
-MOST_KEPT = 1000
-"""More rows are not kept: they are there to be looked at."""
+MOST_KEPT = 500
+"""More rows are not kept: a server reads each when it starts, to know what is near to it."""
 
 
 def write_kept_rows(folder: Path, rows: Iterable[Example]) -> None:

@@ -84,13 +84,15 @@ def listening(host: str, port: int) -> socket.socket:
 
     Raises `ConfigError` if the port is in use, not allowed or none, or the host is none of this machine.
     """
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"The port is {port}, expected one from 0 to 65535, such as 8080.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except PermissionError:
         reason, hint = "this user may not listen there", "give a --port from 1024 on"
-    except (socket.gaierror, OverflowError) as error:
-        reason, hint = str(error), "give a --host of this machine and a --port from 0 to 65535"
+    except socket.gaierror as error:
+        reason, hint = (error.strerror or str(error)).lower(), "give a --host of this machine"
     except OSError as error:
         reason = os.strerror(error.errno or 0).lower()
         hint = "give another --port, or end what listens there"

@@ -1,12 +1,12 @@
 """A served classifier against `pet predict`: rows per second, times of requests, bad bodies in between, memory.
 
-    python tests/benchmarks/serving.py RUN [--requests 20000] [--rounds 3] [--alike] [--json FILE]
+    python tests/benchmarks/serving.py RUN [--requests 20000] [--rounds 3] [--rows 1400] [--alike] [--json FILE]
 
-RUN is a finished run; the rows are those of its pool, twice. 16 clients send single rows over a real socket, each the
-next one once it is answered; then `pet predict` labels the same rows in this process, in float32 as the server does,
-while that one waits. Medians of the rounds are told. Then the same with 64 clients that send bad bodies beside them;
-then `--requests` single rows, and the memory of the server at each tenth of them. With `--alike` 1,000 rows go through
-`pet predict`, transformers, ONNX Runtime and the server, and what they say is compared.
+RUN is a finished run; the rows are those of its pool, over again where they are too few. 16 clients send single rows
+over a real socket, each the next one once it is answered; then `pet predict` labels the same rows in this process, in
+float32 as the server does, while that one waits. Medians of the rounds are told. Then the same with 64 clients that
+send bad bodies beside them; then `--requests` single rows, and the memory of the server at each tenth of them. With
+`--alike` 1,000 rows go through `pet predict`, transformers, ONNX Runtime and the server, and what they say is compared.
 """
 
 import argparse
@@ -198,20 +198,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=1400)
     parser.add_argument("--alike", action="store_true")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args(argv)
     classifier = load_classifier(asked.run, RunSettings(precision="fp32"))
     labeled = read_labeled_rows(asked.run / "pseudo_labels.parquet", classifier.form.columns, classifier.form.labels)
-    rows = list(labeled.examples)
-    texts: list[Any] = [
-        tuple(row.fields.values()) if len(row.fields) > 1 else next(iter(row.fields.values())) for row in rows
-    ]
+    rows = list(islice(cycle(labeled.examples), asked.rows))
+    texts: list[Any] = [found if len(found := tuple(row.fields.values())) > 1 else found[0] for row in rows]
     with running(asked.run) as server:
         if asked.alike:
-            for name, (same, apart) in alike(asked.run, server, list(islice(cycle(rows), 1000))).items():
+            for name, (same, apart) in alike(asked.run, server, rows[:1000]).items():
                 print(f"{name}: {same:.1%} of the labels alike, probabilities within {apart:.1e}")
-        found = measured(server, classifier, texts * 2, asked.rounds, asked.requests)
+        found = measured(server, classifier, texts, asked.rounds, asked.requests)
     print(json.dumps(asdict(found), indent=2))
     if asked.json:
         asked.json.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")

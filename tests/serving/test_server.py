@@ -79,9 +79,11 @@ def test_a_port_in_use_a_host_that_is_none_and_a_token_that_is_none(folder: Path
             said.exit_code == 2
             and f"127.0.0.1, port {port} cannot be listened at (address already in use)" in said.output
         )
-    for host, number in (("no.such.host.invalid", 0), ("127.0.0.1", 70_000), ("203.0.113.7", 0)):
+    for host, number in (("no.such.host.invalid", 0), ("203.0.113.7", 0)):
         with pytest.raises(ConfigError, match="cannot be listened at"):
             listening(host, number)
+    with pytest.raises(ConfigError, match="The port is 70000, expected one from 0"):
+        listening("127.0.0.1", 70_000)
     for token in ("", "two words", "für"):
         with pytest.raises(ConfigError, match="The token is empty or has a blank"):
             check_token(token)
@@ -99,14 +101,15 @@ def test_a_classifier_of_a_newer_version_is_refused(folder: Path, tmp_path: Path
     assert "written by a newer version of pet (its config.json has 'senses'" in said.output
 
 
-def test_what_a_person_is_told(folder: Path, copied: Path) -> None:
+def test_what_a_person_is_told(folder: Path, tmp_path: Path) -> None:
     served = made_ready(folder, "secret", label_studio=True)
     first, second, third = told(served, "127.0.0.1", 8080)
     assert "http://127.0.0.1:8080" in first and "only this machine" in second and "review.csv" in third
     assert "secret" not in "".join((first, second, third))
     assert "asks for the token" in told(served, "0.0.0.0", 80)[1]
     assert "asks for no token" in told(Served(served.classifier, "x", ""), "::", 80)[1]
-    assert review_file(copied) == copied / "review.csv" and review_file(folder) == Path("review.csv")
+    (tmp_path / "manifest.json").write_text("{}")  # as a run has one
+    assert review_file(tmp_path) == tmp_path / "review.csv" and review_file(folder) == Path("review.csv")
 
 
 def test_the_extra_that_is_missing_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

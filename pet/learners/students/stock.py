@@ -30,11 +30,11 @@ def for_servers(folder: Path, tokenizer: Any, max_length: int) -> None:
     path = folder / _TOKENIZER
     before = path.read_text(encoding="utf-8")
     found, vocabulary = json.loads(before), Tokenizer.from_str(before).get_vocab(with_added_tokens=False)
-    found["added_tokens"] = [
-        one for one in found["added_tokens"] if not one["special"] or vocabulary.get(one["content"]) != one["id"]
-    ]
-    changed, rows = Tokenizer.from_str(json.dumps(found)), _hostile(tokenizer.all_special_tokens)
+    taken = [one for one in found["added_tokens"] if one["special"] and vocabulary.get(one["content"]) == one["id"]]
+    found["added_tokens"] = [one for one in found["added_tokens"] if one not in taken]
+    changed, rows = Tokenizer.from_str(json.dumps(found)), _hostile([one["content"] for one in taken])
     ours = [row.input_ids.tolist() for row in encode_rows(tokenizer, rows, _FIELDS, max_length)]
+    changed.no_padding()
     if [one.ids for one in changed.encode_batch([segments(row, _FIELDS) for row in rows])] == ours:
         changed.save(str(path))
 

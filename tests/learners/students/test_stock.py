@@ -48,7 +48,7 @@ def hostile(count: int) -> list[Example]:
 def test_hostile_rows_have_the_same_ids(
     new_classifier: Callable[..., TextClassifier], tmp_path: Path, family: str
 ) -> None:
-    classifier, rows = new_classifier(family, "a", "b", max_length=24), hostile(300)
+    classifier, rows = new_classifier(family, "a", "b", max_length=24), hostile(150)
     classifier.save(tmp_path)
     assert spelled(tmp_path) == ()
     assert json.loads((tmp_path / "sentence_bert_config.json").read_text())["max_seq_length"] == 24
