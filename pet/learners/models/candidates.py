@@ -10,6 +10,9 @@ from pet.errors import PromptError
 from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.splicing import Encoded
 
+ABSENT = -1e4
+"""The score of a candidate that a row does not have: a softmax gives it nothing, and it is finite."""
+
 
 def encode_with_candidates(encoder: PatternEncoder, rows: Sequence[Example]) -> list[Encoded]:
     """Return rows under the pattern, each with the tokens of its candidates as they stand at the mask.

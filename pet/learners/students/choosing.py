@@ -16,6 +16,7 @@ from pet.data.rows import Rows
 from pet.labeling.votes import softmax
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import length_groups
+from pet.learners.models.candidates import ABSENT
 from pet.learners.models.inference import Advance, Inference
 from pet.learners.models.losses import distillation_loss, soften
 from pet.learners.models.machine import Machine
@@ -24,9 +25,6 @@ from pet.learners.models.splicing import Encoded
 from pet.learners.models.training import LossFunction
 from pet.learners.students.base import ClassifierForm, read_form
 from pet.learners.students.classifier import TextClassifier, output_layer
-
-ABSENT = -1e4
-"""The score of a candidate that a row does not have: a softmax gives it nothing."""
 
 FITS = ("fits",)
 """The one output of the model: how well a candidate fits the row."""

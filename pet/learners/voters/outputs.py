@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import Batch
+from pet.learners.models.candidates import ABSENT
 from pet.learners.models.families import hidden_dropout
 from pet.learners.models.machine import Machine
 from pet.learners.models.masked_lm import (
@@ -35,10 +36,6 @@ from pet.settings.variants import Output
 
 TEMPERATURE = 0.1
 """What the cosines of `Prototypes` are divided by: they lie in [-1, 1], which a softmax would hardly tell apart."""
-
-
-ABSENT = -1e4
-"""The score of a candidate that a row does not have: a softmax gives it nothing, and it is finite."""
 
 
 class OutputHead(nn.Module):

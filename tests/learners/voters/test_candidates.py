@@ -10,8 +10,8 @@ import torch
 from pet.data.examples import Example
 from pet.errors import PromptError
 from pet.learners.models.backbone import Backbone
+from pet.learners.models.candidates import ABSENT
 from pet.learners.models.machine import Machine
-from pet.learners.voters.outputs import ABSENT
 from pet.learners.voters.pvp import PvpVoter
 from pet.prompts.patterns import Pattern
 from pet.prompts.pvp import PVP

@@ -111,15 +111,16 @@ def test_training_is_the_hinge_loss_of_one_pass(backbones: dict[str, Backbone], 
     assert log.losses[0] == pytest.approx(np.mean(wanted), abs=1e-4)
 
 
-@pytest.mark.parametrize("variant", [{}, {"preset": "p-tuning"}, {"preset": "lora"}, {"weights": "prefix"}])
+@pytest.mark.parametrize("variant", [{}, {"preset": "p-tuning"}, {"weights": "prefix"}])
 def test_a_trained_voter_is_saved_and_loaded(
     backbones: dict[str, Backbone], machine: Machine, tmp_path: Any, variant: dict[str, Any]
 ) -> None:
     voter = voter_of(backbones["bert"], machine, "most-confident-first", **variant)
     voter.check()
-    settings = TrainSettings(steps=12, batch_size=8, learning_rate=5e-3, warmup=0.0, stop_loss=0.0)
-    log = voter.train(ROWS, settings, np.random.default_rng(0))
-    assert log.losses[-1] < log.losses[0]
+    settings = TrainSettings(steps=4, batch_size=5, learning_rate=5e-3, warmup=0.0, stop_loss=0.0)
+    before = voter.scores(ROWS)
+    voter.train(ROWS, settings, np.random.default_rng(0))
+    assert not np.allclose(voter.scores(ROWS), before)
     scores = voter.scores(ROWS)
     voter.save(tmp_path)
     voter.backbone.reset()
