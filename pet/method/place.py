@@ -118,8 +118,8 @@ class Place:
         found = evaluate(student.says.test.argmax(axis=1), gold, labels) if len(gold) else None
         self.tell_of_choice(student.choice)
         card, figures = self._card(rows, student), {DISTILLED: found} if found else {}
-        gold = rows.labeled_by_hand(labels)
-        publish_model(target, student.folder, card, figures, self._about(rows, student.choice), gold)
+        by_hand = rows.labeled_by_hand(labels)
+        publish_model(target, student.folder, card, figures, self._about(rows, student.choice), by_hand)
         if target == self.directory.model:
             self.directory.tell_exports(self.log.warn)
             told = {"distill": self.distill.model_dump(mode="json"), "students": student.choice.as_json()}
