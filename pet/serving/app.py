@@ -104,14 +104,14 @@ class Endpoints:
 
     def add_to(self, app: FastAPI) -> None:
         """Add all endpoints to an application."""
-        guarded = {"dependencies": [Depends(self.allowed)], "responses": _ERRORS}
+        guarded: dict[str, Any] = {"dependencies": [Depends(self.allowed)], "responses": _ERRORS}
         app.add_api_route("/", self.page, response_class=HTMLResponse, include_in_schema=False)
         app.add_api_route("/docs", self.docs_page, response_class=HTMLResponse, include_in_schema=False)
         for path in ("/health", "/v2/health/live", "/v2/health/ready"):
             app.add_api_route(path, self.health, name=path)
         app.add_api_route("/info", self.info, **guarded)
         app.add_api_route("/metrics", self.figures, **guarded)
-        taken = {"methods": ["POST"], **guarded}
+        taken: dict[str, Any] = {"methods": ["POST"], **guarded}
         app.add_api_route(
             "/predict", self.predict, response_model=PredictResponse, openapi_extra=_body(PredictRequest), **taken
         )
@@ -143,11 +143,10 @@ class Endpoints:
     async def info(self) -> dict[str, Any]:
         """Say what is served, and its limits."""
         labels = self.form.labels
-        about = {"id2label": {str(i): label for i, label in enumerate(labels)}}
-        about["label2id"] = {label: i for i, label in enumerate(labels)}  # type: ignore[misc]
+        names, places = {str(i): label for i, label in enumerate(labels)}, {label: i for i, label in enumerate(labels)}
         return {
             "model_id": self.served.name,
-            "model_type": {"classifier": about},
+            "model_type": {"classifier": {"id2label": names, "label2id": places}},
             "fields": list(self.form.columns),
             "max_input_length": self.form.max_length,
             "max_batch_tokens": self.batches.budget,
@@ -260,7 +259,8 @@ class _Measured:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         started, status = time.perf_counter(), 500
 
         async def sent(message: Message) -> None:

@@ -23,19 +23,19 @@ class Metrics:
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.registry = CollectorRegistry()
-        kept = {"registry": self.registry}
-        self._requests = Counter("pet_requests", "Requests, by path and status.", ("path", "status"), **kept)
+        kept = self.registry
+        self._requests = Counter("pet_requests", "Requests, by path and status.", ("path", "status"), registry=kept)
         self._seconds = Histogram(
-            "pet_request_seconds", "Seconds that requests took.", ("path",), buckets=_SECONDS, **kept
+            "pet_request_seconds", "Seconds that requests took.", ("path",), buckets=_SECONDS, registry=kept
         )
-        self._rows = Counter("pet_rows", "Rows that were labeled.", **kept)
-        self._batches = Histogram("pet_batch_rows", "Rows that were computed together.", buckets=_ROWS, **kept)
-        given = Counter("pet_labels", "Rows that got a label.", ("label",), **kept)
+        self._rows = Counter("pet_rows", "Rows that were labeled.", registry=kept)
+        self._batches = Histogram("pet_batch_rows", "Rows that were computed together.", buckets=_ROWS, registry=kept)
+        given = Counter("pet_labels", "Rows that got a label.", ("label",), registry=kept)
         self._labels = [given.labels(label) for label in labels]
         self._confidence = Histogram(
-            "pet_confidence", "The probability of the label that a row got.", buckets=_SHARES, **kept
+            "pet_confidence", "The probability of the label that a row got.", buckets=_SHARES, registry=kept
         )
-        self._waiting = Gauge("pet_waiting_tokens", "About how many tokens wait to be computed.", **kept)
+        self._waiting = Gauge("pet_waiting_tokens", "About how many tokens wait to be computed.", registry=kept)
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """Note a request that was answered."""
