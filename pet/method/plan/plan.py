@@ -35,6 +35,7 @@ from pet.method.judge import Guards
 from pet.method.metrics import gold_columns
 from pet.method.plan.choices import candidate_notes, for_choices, strata
 from pet.method.plan.folds import folds_of, kept_from, no_folds, out_of_fold
+from pet.method.plan.gaps import with_student, without_gaps
 from pet.method.plan.readers import Readers, able_readers, check_adaptation
 from pet.method.refine import Refinement
 from pet.method.schedule import Schedule, plan_prior
@@ -359,8 +360,7 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     source = find_model(config.model.name, config.model.revision)
     masked_lm_config(source)
     encoder = find_encoder(config.encoder.name, config.encoder.revision) if config.encoder.wanted else None
-    if config.train.is_fast and config.distill.size == "auto" and encoder and takes_mean(encoder.config):
-        config = config.model_copy(update={"distill": config.distill.model_copy(update={"size": "logistic"})})
+    config = with_student(config, encoder)
     check_student(config.distill, source, encoder)
     named = Verbalizer.of_choices if config.task.choices else Verbalizer.from_labels
     spoken = verbalizer or named(data.task.labels)
@@ -374,7 +374,7 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     schedule = Schedule(config.ipet, config.ensemble.prior, drawn, len(able.patterns) + len(able.embeddings))
     asked = voter_notes(config.prompts, patterns, voters, data.task, source.parameters) + candidate_notes(config)
     plan = Plan(
-        config=_resolved(config, data, voters, schedule.generations),
+        config=without_gaps(config, data, voters, schedule.generations),
         data=data,
         source=source,
         machine=Machine.pick(config.run),
@@ -388,14 +388,3 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     if words:
         plan.model.try_prompts(data)
     return plan
-
-
-def _resolved(config: RunConfig, data: TaskData, voters: Sequence[VoterSpec], generations: int) -> RunConfig:
-    """Return a config without gaps."""
-    found = {
-        "task": config.task.model_copy(update={"labels": data.task.labels, "fields": dict(data.columns)}),
-        "ipet": config.ipet.model_copy(update={"generations": generations}),
-        # With tables of voters it stays as it is: they would take too much from one without gaps.
-        "train": config.train if config.train.voters or not voters else voters[0].train,
-    }
-    return config.model_copy(update=found)
