@@ -223,7 +223,8 @@ def report_lines(report: CheckReport, every: bool = False) -> list[str]:
     for pattern in report.patterns:
         lines += ["", *_pattern_lines(pattern)]
     most = None if every else FOLDED
-    lines += ["", "words", *_word_lines(report.patterns, most)] if report.patterns else []
+    words = _word_lines(report.patterns, most)
+    lines += ["", "words", *words] if words else []
     if report.descriptions:
         told = [(f"  {_line(label)}", _line(text)) for label, text in report.descriptions.items()]
         lines += ["", "descriptions", *columns(told[:most], 2), *_more(len(told), most, "descriptions")]

@@ -147,8 +147,8 @@ def test_rows_have_the_texts_of_their_lines(tmp_path: Path) -> None:
 
 
 def test_the_word_of_wic_reaches_the_classifier(tmp_path: Path) -> None:
-    text, pair = segments(examples_of("wic", tmp_path)[1], tuple(pipeline("wic").task.fields))
-    assert text == "They sat on the bank, 1." and pair == "The bank of the river. bank"
+    both = segments(examples_of("wic", tmp_path)[1], tuple(pipeline("wic").task.fields))
+    assert both == ("They sat on the bank, 1.", "The bank of the river. bank")
 
 
 def labeled(name: str, folder: Path, said: list[Any], *, gold: bool = True) -> str:

@@ -1,5 +1,6 @@
 """Words of several tokens: what the batched decoders say is what a plain loop over the stock model says."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,7 @@ from tiny import FAMILIES
 
 from pet.data.examples import Example
 from pet.learners.models.backbone import Backbone
-from pet.learners.models.machine import Machine, TokenBudget
+from pet.learners.models.machine import Machine
 from pet.learners.voters.pvp import PvpVoter
 from pet.learners.voters.spec import VoterSpec
 from pet.prompts.patterns import Pattern
@@ -71,7 +72,7 @@ def test_decoders_equal_a_plain_loop(
 def test_the_decoders_differ_and_a_small_budget_changes_nothing(
     backbones: dict[str, Backbone], machine: Machine
 ) -> None:
-    machine = Machine(machine.device, machine.precision, machine.inference, TokenBudget(4096))
+    machine = Machine(machine.device, machine.precision, machine.inference)
     decoders: tuple[Decoder, ...] = ("parallel", "left-to-right", "most-confident-first")
     voters = [voter_of(backbones["bert"], machine, decoder) for decoder in decoders]
     found = [voter.scores(ROWS) for voter in voters]
@@ -91,6 +92,12 @@ def test_true_is_parallel_and_words_of_one_token_are_asked_once(
     assert np.array_equal(whole, voter_of(bert, machine, "parallel").scores(ROWS))
 
 
+def _in_one_pass(at_masks: torch.Tensor, ids: np.ndarray) -> Iterator[list[float]]:
+    """Yield the log-probabilities of each label's words, [k][w], from those at the masks, [p, v]."""
+    for words in ids:
+        yield [sum(float(at_masks[i, t]) for i, t in enumerate(word) if t >= 0) for word in words if word[0] >= 0]
+
+
 def test_training_is_the_hinge_loss_of_one_pass(backbones: dict[str, Backbone], machine: Machine) -> None:
     voter = voter_of(backbones["modernbert"], machine, "most-confident-first")  # has no dropout
     voter.backbone.reset()
@@ -100,10 +107,7 @@ def test_training_is_the_hinge_loss_of_one_pass(backbones: dict[str, Backbone], 
         with torch.no_grad():
             logs = model(input_ids=torch.tensor(row.input_ids[None]).long()).logits[0].log_softmax(-1)
         at_masks = logs[torch.from_numpy(row.mask_positions)]
-        scores = [
-            np.mean([sum(float(at_masks[i, t]) for i, t in enumerate(word) if t >= 0) for word in of if word[0] >= 0])
-            for of in voter.words.ids
-        ]
+        scores = [float(np.mean(found)) for found in _in_one_pass(at_masks, voter.words.ids)]
         y = "abc".index(str(example.label))
         wanted.append(sum(max(0.0, 1 - scores[y] + scores[other]) for other in range(3) if other != y))
     settings = TrainSettings(steps=1, batch_size=len(ROWS), learning_rate=5e-3, warmup=0.0)
