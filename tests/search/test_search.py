@@ -97,6 +97,7 @@ def test_other_bad_input_is_told(search: Run, tmp_path: Path) -> None:
     (tmp_path / "full" / "thesis.txt").write_text("", encoding="utf-8")
     for flags, said in (
         (("--by", "rule"), "Did you mean rules?"),
+        (("--words", "3"), "--words says nothing to `pet search patterns`"),
         (("--output-dir", "full"), "holds no search (it has 'thesis.txt')"),
         (("--output", "words.toml"), "expected a file such as prompts/patterns/mine.toml"),
         (("--from-soft", "task"), "no saved voter with virtual tokens"),
