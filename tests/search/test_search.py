@@ -116,5 +116,5 @@ def test_trained_virtual_tokens_become_words(search: Run) -> None:
     pet.label(config.with_settings({"run": {"keep_models": True}}), "runs/soft", quiet=True)
     done = search("patterns", "--by", "", "--from-soft", "runs/soft")
     assert done.exit_code == 0, done.output
-    assert "soft/1: [ " in done.output and "with its virtual tokens" in done.output
+    assert "soft/1: [ " in done.output and "; with its virtual tokens " in done.output
     assert np.any(["soft-1" in one.name or "toy/toy" in one.name for one in load_patterns(["prompts"])])
