@@ -69,13 +69,15 @@ def test_without_labeled_rows_the_names_tell_words(search: Run) -> None:
     assert search("patterns").exit_code == 2
 
 
-def test_patterns_are_found_by_all_ways_and_read(search: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patterns_are_found_by_rules_and_a_t5_and_read(
+    search: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pet.search.generation.MOST_TOKENS", 3)
     t5 = save_tiny_t5(tmp_path / "t5")
-    done = search("patterns", "--count", "3", "--about", "topic", "--model", str(t5))
+    done = search("patterns", "--count", "3", "--by", "rules", "--about", "news", "--model", str(t5))
     assert done.exit_code == 0, done.output
     assert "the T5 wrote" in done.output and "more lost the mask" in done.output
-    assert "paraphrase/1" in done.output
+    assert "News: {mask} || {text}" in done.output
     found = [one for one in load_patterns(["prompts"]) if one.name.startswith("toy/")]
     assert len(found) == 3
     assert all(one.fields == ("text",) for one in found)
