@@ -1,6 +1,6 @@
 """The command that finds words for labels, and patterns: search."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +33,7 @@ Output = Annotated[Path | None, typer.Option(metavar="FILE", help="The file (def
 Jobs = Annotated[Path | None, typer.Option(help="Where its jobs lie (default: runs/NAME-search).")]
 
 
+_BOTH = "rules,paraphrases"
 Count = Annotated[int, typer.Option("--count", min=1, metavar="N", help="Patterns to choose, as an ensemble.")]
 By = Annotated[
     str, typer.Option("--by", metavar="A,B", help="How patterns are made, without a T5: rules and paraphrases.")
@@ -53,7 +54,7 @@ def search_command(
     per_pattern: PerPattern = False,
     pool: Pool = None,
     count: Count = 4,
-    by: By = "rules,paraphrases",
+    by: By = _BOTH,
     about: About = "",
     t5: T5 = "",
     from_soft: Soft = None,
@@ -69,6 +70,15 @@ def search_command(
 
     Example: `pet search verbalizer my.toml`
     """
+    of_words = {"--words": words != 10, "--method": method != "auto", "--per-pattern": per_pattern, "--pool": pool}
+    of_patterns = {
+        "--count": count != 4,
+        "--by": by != _BOTH,
+        "--about": about,
+        "--model": t5,
+        "--from-soft": from_soft,
+    }
+    _refuse(kind, of_patterns if kind == "verbalizer" else of_words)
     loaded = load_config(config, settings, registry, on_bad_row)
     from pet.search.registry import registry_file, write_entries
 
@@ -83,6 +93,12 @@ def search_command(
             lines, entries = _search_patterns(plan, place, present, ways, count)
     write_entries(target, [f"{kind.capitalize()} for {plan.data.task.name}, by `pet search`."], entries)
     say(*lines, *_use(loaded, config, target, [entry.name for entry in entries]))
+
+
+def _refuse(kind: str, given: Mapping[str, object]) -> None:
+    """Refuse options that are given and are not of this kind of search."""
+    for name in [name for name, value in given.items() if value]:
+        raise ConfigError(f"{name} says nothing to `pet search {kind}`: leave it out.")
 
 
 def _ways(by: str, about: str, t5: str, from_soft: Path | None) -> "Ways":

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pet.errors import ConfigError
-from pet.labeling.ranking import Measured
+from pet.labeling.ranking import Measured, ensemble_scores
 from pet.learners.models.backbone import Backbone
 from pet.learners.voters.pvp import PvpVoter
 from pet.learners.voters.shared import SharedModel
 from pet.prompts.patterns import Pattern
+from pet.prompts.pvp import PVP
 from pet.prompts.templates import Literal, Segment, Soft, Tune, with_shared, written
 from pet.reports.prompt import base_of
 from pet.search.candidates import whole_words
@@ -20,13 +21,25 @@ _NEAREST = 20
 
 @dataclass(frozen=True)
 class Discrete:
-    """A pattern whose virtual tokens became the words nearest to them, and how good the voter with these tokens is.
+    """A pattern whose virtual tokens became the words nearest to them, with what was measured of it, untrained.
 
-    That was measured on labeled rows, most of which the voter has learned from.
+    `voter` was measured of the trained one with these tokens, on the same labeled rows, most of which it has learned
+    from.
     """
 
     pattern: Pattern
+    measured: Measured
     voter: Measured
+
+    @property
+    def is_as_good(self) -> bool:
+        """Whether the pattern is right on as many rows as the voter may be by its interval."""
+        return self.measured.accuracy >= self.voter.low
+
+    def __str__(self) -> str:
+        """Return the pattern and both figures for a person."""
+        told = f"{self.pattern.name}: {self.pattern.template}   {self.measured}; with its virtual tokens {self.voter}"
+        return told if self.is_as_good else f"{told}: left out"
 
 
 def discrete_patterns(run: Path, rows: SearchRows, model: SharedModel) -> list[Discrete]:
@@ -45,7 +58,6 @@ def discrete_patterns(run: Path, rows: SearchRows, model: SharedModel) -> list[D
 
 def _discrete(run: Path, rows: SearchRows, model: SharedModel) -> Iterator[Discrete]:
     words = whole_words(model.backbone.pieces, glued=False)
-    gold = rows.known[: len(rows.gold)]
     for place, folder in enumerate(sorted(path.parent for path in run.glob("jobs/*/model/voter.json")), 1):
         base = Backbone.masked_lm(base_of(folder, model.source), model.machine.device)
         voter = PvpVoter.load(folder, base, model.machine)
@@ -55,7 +67,13 @@ def _discrete(run: Path, rows: SearchRows, model: SharedModel) -> Iterator[Discr
         said = {slot: next((word for word, _ in near if word in words), "") for slot, near in enumerate(nearest)}
         pattern = _with_words(voter, said)
         named = replace(pattern, name=f"soft/{place}", description=f"From the virtual tokens of {pattern.name}.")
-        yield Discrete(named, Measured.of(voter.scores(gold), rows.gold))
+        untrained = model.voter(PVP(named, voter.pvp.verbalizer))
+        yield Discrete(named, _measured(untrained, rows), _measured(voter, rows))
+
+
+def _measured(voter: PvpVoter, rows: SearchRows) -> Measured:
+    scores = ensemble_scores([voter.scores(rows.known[: len(rows.gold)])], [voter.scores(rows.pool)])
+    return Measured.of(scores, rows.gold)
 
 
 def _with_words(voter: PvpVoter, said: Mapping[int, str]) -> Pattern:

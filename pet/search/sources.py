@@ -54,8 +54,8 @@ class Ways:
     def _discrete(self, run: Path, rows: SearchRows, place: SearchPlace) -> list[Pattern]:
         found = discrete_patterns(run, rows, place.model)
         for one in found:
-            place.log.say(f"{one.pattern.name}: {one.pattern.template}   (with its virtual tokens {one.voter})")
-        return [one.pattern for one in found]
+            place.log.say(str(one))
+        return [one.pattern for one in found if one.is_as_good]
 
 
 def noun_of(task: Task) -> str:

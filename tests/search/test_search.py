@@ -69,13 +69,15 @@ def test_without_labeled_rows_the_names_tell_words(search: Run) -> None:
     assert search("patterns").exit_code == 2
 
 
-def test_patterns_are_found_by_all_ways_and_read(search: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patterns_are_found_by_rules_and_a_t5_and_read(
+    search: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pet.search.generation.MOST_TOKENS", 3)
     t5 = save_tiny_t5(tmp_path / "t5")
-    done = search("patterns", "--count", "3", "--about", "topic", "--model", str(t5))
+    done = search("patterns", "--count", "3", "--by", "rules", "--about", "news", "--model", str(t5))
     assert done.exit_code == 0, done.output
     assert "the T5 wrote" in done.output and "more lost the mask" in done.output
-    assert "paraphrase/1" in done.output
+    assert "News: {mask} || {text}" in done.output
     found = [one for one in load_patterns(["prompts"]) if one.name.startswith("toy/")]
     assert len(found) == 3
     assert all(one.fields == ("text",) for one in found)
@@ -97,6 +99,7 @@ def test_other_bad_input_is_told(search: Run, tmp_path: Path) -> None:
     (tmp_path / "full" / "thesis.txt").write_text("", encoding="utf-8")
     for flags, said in (
         (("--by", "rule"), "Did you mean rules?"),
+        (("--words", "3"), "--words says nothing to `pet search patterns`"),
         (("--output-dir", "full"), "holds no search (it has 'thesis.txt')"),
         (("--output", "words.toml"), "expected a file such as prompts/patterns/mine.toml"),
         (("--from-soft", "task"), "no saved voter with virtual tokens"),
@@ -115,5 +118,5 @@ def test_trained_virtual_tokens_become_words(search: Run) -> None:
     pet.label(config.with_settings({"run": {"keep_models": True}}), "runs/soft", quiet=True)
     done = search("patterns", "--by", "", "--from-soft", "runs/soft")
     assert done.exit_code == 0, done.output
-    assert "soft/1: [ " in done.output and "with its virtual tokens" in done.output
+    assert "soft/1: [ " in done.output and "; with its virtual tokens " in done.output
     assert np.any(["soft-1" in one.name or "toy/toy" in one.name for one in load_patterns(["prompts"])])
