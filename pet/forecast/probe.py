@@ -185,7 +185,11 @@ class Probe:
         pvp, rows = self.voters[0].pvp, self._sample(self.data.unlabeled, "longest", LONGEST_OF)
         batch = self.voters[0].train.batch_size
         longest = sorted(rows, key=lambda row: sum(map(len, row.fields.values())))[-batch:]
-        longer = max(1.0, self._length(longest, pvp) / self._length(self._labeled, pvp))
+        # Of a row that is read in windows an update has one.
+        long, usual = (
+            np.mean([len(row) for row in self._voter(pvp).encode(some)]) for some in (longest, self._labeled)
+        )
+        longer = max(1.0, float(long / usual))
         return round((GAPS * longer - 1.0) * max(0, peak - self._untrained - states))
 
     @cached_property
@@ -232,12 +236,13 @@ class Probe:
 
     def _length(self, rows: Sequence[Example], pvp: PVP) -> float:
         voter = self._voter(pvp)
-        return float(np.mean([len(row) for row in voter.encode(rows)]))
+        return float(np.mean([sum(map(len, row.windows)) for row in voter.encode(rows)]))
 
     def _plain_lengths(self, rows: Sequence[Example]) -> list[int]:
         backbone = self.model.backbone
-        length = min(self.form.max_length, backbone.longest_input)
-        return [len(row) for row in encode_rows(backbone.tokenizer, rows, tuple(self.data.columns), length)]
+        length, how = min(self.form.max_length, backbone.longest_input), self.form.truncation
+        encoded = encode_rows(backbone.tokenizer, rows, tuple(self.data.columns), length, how)
+        return [sum(map(len, row.windows)) for row in encoded]
 
     def _scoring(self, seconds: float) -> float:
         """Return the seconds per token: of a few rows, or of as many as can be scored in the time."""

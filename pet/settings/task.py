@@ -2,11 +2,15 @@
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from pet.settings.base import PositiveInt, Section, Texts, expecting
+
+Truncation = Literal["tail", "head", "head+tail", "windows"]
+WindowScores = Literal["mean", "surest"]
 
 ModelName = Annotated[str, AfterValidator(expecting("a bundled name, a folder or a hub id", str.strip))]
 
@@ -174,12 +178,34 @@ class PromptSettings(Section):
     """Folders with `patterns/` or `verbalizers/` of your own."""
     multi_token: bool = False
     """Whether a label word may be longer than one token of the model."""
+    demonstrations: Annotated[int, Field(ge=0)] = 0
+    """So many labeled rows of each label stand behind a row, with their label words; 0: none."""
+    demonstration_choice: Literal["nearest", "drawn"] = "nearest"
+    """Which labeled rows: those nearest to the row by the encoder's vectors, or some drawn at random."""
+    demonstration_draws: PositiveInt = 1
+    """So many sets of them, one after the other; the scores of a row are the mean over these."""
 
     @model_validator(mode="after")
     def _words_stand_once(self) -> Self:
         if self.words and self.verbalizer:
             raise ValueError(f"words stand beside the verbalizer {self.verbalizer}: name either")
         return self
+
+    @property
+    def shown(self) -> "DemonstrationSettings":
+        """How rows are demonstrated."""
+        return DemonstrationSettings(
+            count=self.demonstrations, choice=self.demonstration_choice, draws=self.demonstration_draws
+        )
+
+
+@dataclass(frozen=True)
+class DemonstrationSettings:
+    """So many labeled rows of each label stand behind a row (0: none), nearest or drawn, in so many draws."""
+
+    count: int = 0
+    choice: Literal["nearest", "drawn"] = "nearest"
+    draws: int = 1
 
 
 class EncoderSettings(Section):
@@ -208,5 +234,8 @@ class ModelSettings(Section):
     """The revision of a hub id."""
     max_length: Annotated[int, Field(ge=8)] = 256
     """The most tokens of a row, pattern included."""
-    truncation: Literal["tail", "head+tail"] = "tail"
-    """What of a longer text is kept: its beginning, or its beginning and its end."""
+    truncation: Truncation = "tail"
+    """What of a longer text is cut: its tail, its head, its middle (head and tail stay), or nothing: it is read in
+    windows."""
+    windows: WindowScores = "mean"
+    """What a text read in windows is given: the mean of their log-probabilities, or those of the surest of them."""

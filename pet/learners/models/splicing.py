@@ -5,7 +5,7 @@ Nothing here loops over tokens, nor does the work of a row in Python: the places
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -19,7 +19,7 @@ class Encoded:
     `input_ids` int32 [t]; `segment_ids` int32 [t]; `mask_positions` int64 [p], the cloze slots (empty for a
     classifier); `text_positions` bool [t], true for tokens that come from the row's text; `cut`, the number of text
     tokens left out; `soft_slots` int32 [t], the row of the table of trained vectors that stands at a token, -1 where
-    its own does (None: everywhere).
+    its own does (None: everywhere). Of a row that is read in several windows this is the first, and `more` the others.
     """
 
     input_ids: np.ndarray
@@ -28,6 +28,12 @@ class Encoded:
     text_positions: np.ndarray
     cut: int = 0
     soft_slots: np.ndarray | None = None
+    more: tuple["Encoded", ...] = ()
+
+    @property
+    def windows(self) -> tuple["Encoded", ...]:
+        """All windows of the row: itself, and the others."""
+        return (self, *self.more)
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -37,13 +43,14 @@ class Encoded:
 class Column:
     """One part of a template in all rows: `ids` int32 [t] where it is the same in each, else a list of such.
 
-    `segment` is the token type; `kind` is that of the part, or "special"; `shorten` says whether rows that are too long
-    lose tokens of it; `slots` are rows of the table of trained vectors, int32 [t] of a constant column, or None.
+    `segment` is the token type; `kind` is that of the part, "special", or "shown" of a demonstration; `shorten` says
+    whether rows that are too long lose tokens of it; `slots` are rows of the table of trained vectors, int32 [t] of a
+    constant column, or None.
     """
 
     ids: np.ndarray | list[np.ndarray]
     segment: int
-    kind: Literal["special", "literal", "field", "mask", "soft", "tune"] = "special"
+    kind: Literal["special", "literal", "field", "mask", "soft", "tune", "shown"] = "special"
     shorten: bool = False
     slots: np.ndarray | None = None
 
@@ -87,3 +94,11 @@ def splice(columns: Sequence[Column], cut: Sequence[int]) -> list[Encoded]:
         Encoded(ids[row], segments[row], masks[i], is_text[row], cut[i], slots[row] if trained else None)
         for i, row in enumerate(rows)
     ]
+
+
+def with_windows(windows: Sequence[Encoded], counts: np.ndarray) -> list[Encoded]:
+    """Return rows of windows that follow one another, `counts` int64 [n] of each row."""
+    if len(windows) == len(counts):
+        return list(windows)
+    bounds = np.concatenate([[0], counts.cumsum()]).tolist()
+    return [replace(windows[start], more=tuple(windows[start + 1 : end])) for start, end in pairwise(bounds)]

@@ -28,6 +28,11 @@ class LabelWords:
         """The number of mask tokens, p: the pieces of the longest word."""
         return int(self.ids.shape[2])
 
+    @property
+    def first(self) -> list[np.ndarray]:
+        """The first word of each label: its tokens, int32 [p]."""
+        return [word[word >= 0].astype(np.int32) for word in self.ids[:, 0]]
+
     def drawn(self, column: int, rng: np.random.Generator) -> np.ndarray:
         """Draw one of a label's words, each as likely: its tokens, int64 [p]."""
         spellings = self.ids[column][self.ids[column, :, 0] >= 0]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from pet.data.examples import Example
 from pet.errors import ModelError
 from pet.labeling.acceptance import AcceptanceCurve
+from pet.labeling.votes import softmax
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import CHUNK_ROWS, Batch, length_groups
 from pet.learners.models.inference import Advance, Inference
@@ -20,6 +21,7 @@ from pet.learners.models.losses import distillation_loss, soften
 from pet.learners.models.machine import Machine
 from pet.learners.models.masked_lm import autocast
 from pet.learners.models.plain_rows import encode_rows
+from pet.learners.models.shortening import joined
 from pet.learners.models.sources import ModelSource
 from pet.learners.models.splicing import Encoded
 from pet.learners.models.stopping import BestWeights, Rank, measured_every
@@ -76,27 +78,30 @@ class TextClassifier:
 
         Where rows are held out, `settings.steps` is the most: it ends once it agrees with the teacher on them, or no
         longer comes nearer, and keeps the weights that were best. Rows are encoded when a batch needs them, and the
-        first ones kept: memory does not grow with the rows.
+        first ones kept: memory does not grow with the rows. Of a row that is read in windows one is drawn each time.
         """
         kept: dict[int, Encoded] = {}
-        temperature = learning.temperature
+        temperature, window_rng = learning.temperature, rng.spawn(1)[0]
 
         def loss(rows: np.ndarray) -> Iterator[torch.Tensor]:
-            encoded = self._encoded(examples, rows, kept)
+            found = self._encoded(examples, rows, kept)
+            encoded = [row.windows[window_rng.integers(len(row.windows))] if row.more else row for row in found]
             for group in length_groups([len(row) for row in encoded], self.machine.group_overhead):
                 batch = self.backbone.training_batch([encoded[i] for i in group])
                 softened = torch.from_numpy(soften(targets[rows[group]], temperature)).to(self.machine.device)
                 logits = self._logits(batch, self.machine.precision)
                 yield len(group) / len(rows) * distillation_loss(logits, softened, temperature)
 
-        trained = Trained.weights_of(self.backbone.model, settings)
+        trained = replace(Trained.weights_of(self.backbone.model, settings), draws=(window_rng,))
         if learning.held_out is None or not settings.steps:
             return fit(trained, loss, len(examples), settings, rng, advance)
         held = learning.held_out
         best = BestWeights(trained.tensors, lambda: self._rank(held), measured_every(len(held.examples)))
         if best.look():  # a start that is as good already
             return TrainLog((), scored=len(held.examples), kept=0)
-        log = fit(replace(trained, ends=best.ends, draws=(best,)), loss, len(examples), settings, rng, advance)
+        log = fit(
+            replace(trained, ends=best.ends, draws=(window_rng, best)), loss, len(examples), settings, rng, advance
+        )
         best.restore()
         return replace(log, scored=best.measured * len(held.examples), kept=best.at)
 
@@ -119,9 +124,10 @@ class TextClassifier:
         """Return label probabilities, float32 [n, k], in the order of `examples`; only chunks are held as tokens."""
 
         def compute(rows: list[Encoded]) -> torch.Tensor:
-            return torch.softmax(self._logits(self.backbone.batch(rows), self.machine.inference), dim=-1)
+            return self._logits(self.backbone.batch(rows), self.machine.inference)
 
-        return Inference(self.machine, self.encode, compute).run(examples, len(self.form.labels), advance)
+        passes = Inference(self.machine, self.encode, compute, joined(self.form.windows))
+        return softmax(passes.run(examples, len(self.form.labels), advance))
 
     def rescale(self, scale: float, offsets: np.ndarray) -> None:
         """Let the last layer say `scale` * logits + `offsets` [k] from now on."""
@@ -137,14 +143,15 @@ class TextClassifier:
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Tokenize rows as the stock pipeline does; special tokens spelled in the text stay text."""
-        return encode_rows(self.backbone.tokenizer, examples, tuple(self.form.columns), self.form.max_length)
+        form = self.form
+        return encode_rows(self.backbone.tokenizer, examples, tuple(form.columns), form.max_length, form.truncation)
 
     def save(self, folder: Path) -> None:
         """Write a stock model folder: safetensors, id2label, tokenizer."""
         model = self.backbone.model
         model.config.pet = self.form.stored()  # the labels are id2label
         model.save_pretrained(folder)
-        _stock_tokenizer(self.backbone.tokenizer, self.form.max_length).save_pretrained(folder)
+        _stock_tokenizer(self.backbone.tokenizer, self.form).save_pretrained(folder)
 
     def _logits(self, batch: Batch, precision: str) -> torch.Tensor:
         with autocast(self.machine.device, precision):
@@ -167,16 +174,19 @@ def output_layer(model: Any) -> nn.Linear:
     return found[-1]
 
 
-def _stock_tokenizer(tokenizer: Any, max_length: int) -> Any:
+def _stock_tokenizer(tokenizer: Any, form: ClassifierForm) -> Any:
     """Return a tokenizer that, wherever it is loaded, reads text as `encode` does: special tokens spelled out are text.
 
-    A family's own class would be rebuilt from the vocabulary when loaded; this one is what its tokenizer.json says.
+    A family's own class would be rebuilt from the vocabulary when loaded; this one is what its tokenizer.json says. It
+    cuts the tail or the head of a longer text, and knows no other way.
     """
     # What was called last would stand there otherwise, which is not the same in a run that was interrupted.
-    tokenizer.backend_tokenizer.enable_truncation(max_length)
+    side: Literal["left", "right"] = "left" if form.truncation == "head" else "right"
+    tokenizer.backend_tokenizer.enable_truncation(form.max_length, direction=side)
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer.backend_tokenizer,
-        model_max_length=max_length,
+        model_max_length=form.max_length,
+        truncation_side=side,
         model_input_names=tokenizer.model_input_names,
         split_special_tokens=True,
         **tokenizer.special_tokens_map,

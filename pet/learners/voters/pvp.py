@@ -12,10 +12,11 @@ from pet.errors import ModelError, PetError
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import token_budget_batches
 from pet.learners.models.delta import copies_of, copy_into, drawn_from
-from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.encoding import PatternEncoder, ShownRows
 from pet.learners.models.inference import Advance, Inference
 from pet.learners.models.keeping import Resumable
 from pet.learners.models.machine import Machine, is_out_of_memory
+from pet.learners.models.shortening import joined
 from pet.learners.models.sources import ModelSource, first_line
 from pet.learners.models.splicing import Encoded
 from pet.learners.models.training import LossFunction, RowStream, TrainLog, fit
@@ -25,6 +26,7 @@ from pet.learners.voters.objectives import LabeledRows, adapet_objective, pet_ob
 from pet.learners.voters.outputs import CalibratedWords, Prototypes
 from pet.learners.voters.parts import Parts, row_length
 from pet.learners.voters.saved import SavedVoter
+from pet.prompts.demonstrations import Demonstrations
 from pet.prompts.pvp import PVP
 from pet.settings.task import ModelSettings
 from pet.settings.training import TrainSettings
@@ -40,7 +42,7 @@ class PvpVoter:
 
     The backbone is shared: the parts of one voter are attached to it at a time, and each attaches its own when it
     computes. One that trains all weights loses them when another computes; save it before. `described` are rows that
-    explain the labels; it learns from them beside the labeled ones.
+    explain the labels; it learns from them beside the labeled ones. `demonstrations` stand behind each row.
     """
 
     backbone: Backbone
@@ -50,6 +52,7 @@ class PvpVoter:
     multi_token: bool = False
     variant: VariantSettings = PET
     described: Sequence[Example] = ()
+    demonstrations: Demonstrations | None = None
     parts: Parts | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -58,7 +61,8 @@ class PvpVoter:
         self.machine = self.backbone.abilities.fit(self.machine)
         self.words = label_words(self.pvp, pieces, self.multi_token)
         length = row_length(self.settings, self.backbone.longest_input, self.variant)
-        self.encoder = PatternEncoder(self.pvp.pattern, pieces, length, self.settings.truncation)
+        shown = ShownRows(self.demonstrations, self.words.first) if self.demonstrations else None
+        self.encoder = PatternEncoder(self.pvp.pattern, pieces, length, self.settings.truncation, shown)
 
     @classmethod
     def load(cls, folder: Path, backbone: Backbone, machine: Machine) -> "PvpVoter":
@@ -153,7 +157,7 @@ class PvpVoter:
                 draws += (more.rng, more)
             self.backbone.attach(parts.delta)
             trained = replace(parts.trained(settings), draws=draws)
-            log = fit(trained, loss, len(rows), settings, order_rng, advance) if trained.groups else TrainLog(())
+            log = fit(trained, loss, len(labeled), settings, order_rng, advance) if trained.groups else TrainLog(())
             made += log.updates
             if restarts > 1 and (best is None or log.last < best[0].last):
                 best = log, copies_of(parts.tensors())
@@ -175,7 +179,8 @@ class PvpVoter:
         def compute(encoded: list[Encoded]) -> torch.Tensor:
             return parts.scores(self.backbone.batch(encoded), self.machine.inference)
 
-        return Inference(self.machine, self.encode, compute).run(rows, len(self.words.labels), advance)
+        passes = Inference(self.machine, self.encode, compute, joined(self.settings.windows))
+        return passes.run(rows, len(self.words.labels), advance)
 
     def facts(self, rows: Sequence[Example] = ()) -> dict[str, object]:
         """Return how many numbers train, and for UniPELT the mean of its gates per layer over some rows."""
@@ -227,8 +232,10 @@ class PvpVoter:
     def _labeled(self, rows: Sequence[Example]) -> LabeledRows:
         columns = {label: k for k, label in enumerate(self.words.labels)}
         targets = np.asarray([columns[str(row.label)] for row in rows], np.int64)
-        # Every voter learns from these rows: the ids of their texts stay known.
-        return LabeledRows(self.encoder.encode(rows, self.words.slots), targets)
+        # Every voter learns from these rows: the ids of their texts stay known. Each window is a row of its own.
+        encoded = self.encoder.encode(rows, self.words.slots)
+        counts = [len(row.windows) for row in encoded]
+        return LabeledRows([window for row in encoded for window in row.windows], targets.repeat(counts))
 
     def _loss(
         self,

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from pet.data.dataset import TaskData
 from pet.data.examples import Example
-from pet.errors import ModelError
+from pet.errors import ConfigError, ModelError
 from pet.learners.models.backbone import Backbone
-from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.encoding import PatternEncoder, ShownRows
 from pet.learners.models.machine import Machine, give_back_memory
 from pet.learners.models.sources import ModelSource, load_tokenizer, longest_input, masked_lm_config
 from pet.learners.models.tokens import PieceTokenizer
@@ -16,10 +18,11 @@ from pet.learners.models.words import label_words
 from pet.learners.voters.parts import row_length
 from pet.learners.voters.pvp import PvpVoter
 from pet.learners.voters.spec import VoterSpec
+from pet.prompts.demonstrations import Demonstrations
 from pet.prompts.patterns import Pattern
 from pet.prompts.pvp import PVP
 from pet.prompts.templates import Field
-from pet.settings.task import ModelSettings
+from pet.settings.task import DemonstrationSettings, ModelSettings
 from pet.settings.variants import PET, VariantSettings
 
 
@@ -76,26 +79,47 @@ class SharedModel:
         """
         pieces = PieceTokenizer(load_tokenizer(self.source.folder))
         longest = longest_input(masked_lm_config(self.source), pieces.tokenizer)
-        untrained = [(spec.pvp, row_length(self.settings, longest, PET)) for spec in self.kinds]
-        trained = [(spec.prompt, row_length(self.settings, longest, spec.train)) for spec in self.kinds]
-        for pvp, length in dict.fromkeys((*untrained, *trained)):
+        nothing = DemonstrationSettings()
+        untrained = [(spec.pvp, row_length(self.settings, longest, PET), nothing) for spec in self.kinds]
+        trained = [(spec.prompt, row_length(self.settings, longest, spec.train), spec.shown) for spec in self.kinds]
+        for pvp, length, shown in dict.fromkeys((*untrained, *trained)):
             words = label_words(pvp, pieces, self.multi_token)
-            encoder = PatternEncoder(pvp.pattern, pieces, length, self.settings.truncation)
+            drawn = drawn_demonstrations(shown, data)
+            encoder = PatternEncoder(
+                pvp.pattern, pieces, length, self.settings.truncation, ShownRows(drawn, words.first) if drawn else None
+            )
             encoder.encode(_longest_rows(pvp.pattern, data), words.slots)
 
     def voter(self, pvp: PVP, variant: VariantSettings = PET, machine: Machine | None = None) -> PvpVoter:
         """Return an untrained voter on the model, which computes on a machine (None: that of the model)."""
         return PvpVoter(self.backbone, pvp, self.settings, machine or self.machine, self.multi_token, variant)
 
-    def learner(self, spec: VoterSpec, machine: Machine | None = None) -> PvpVoter:
-        """Return a voter that is to be trained, as `voter` returns one that is not."""
-        about = (self.settings, machine or self.machine, self.multi_token, spec.train, spec.described)
+    def learner(self, spec: VoterSpec, machine: Machine | None = None, shown: Demonstrations | None = None) -> PvpVoter:
+        """Return a voter that is to be trained, as `voter` returns one that is not; it reads each row with others."""
+        about = (self.settings, machine or self.machine, self.multi_token, spec.train, spec.described, shown)
         return PvpVoter(self.backbone, spec.prompt, *about)
 
     def unload(self) -> None:
         """Give back the memory of the model; it is read again when it is needed."""
         self._loaded = None
         give_back_memory()
+
+
+def drawn_demonstrations(settings: DemonstrationSettings, data: TaskData) -> Demonstrations | None:
+    """Return demonstrations among all labeled rows, drawn whatever the settings say; None where there are to be none.
+
+    Raises `ConfigError` if there are to be some, and no row is labeled.
+    """
+    if not settings.count:
+        return None
+    if not data.labeled:
+        raise ConfigError(
+            f"prompts.demonstrations = {settings.count} shows labeled rows, and there are none: name [data] train, or "
+            "leave it out."
+        )
+    columns = {label: column for column, label in enumerate(data.task.labels)}
+    places = np.asarray([columns[str(row.label)] for row in data.labeled], np.int64)
+    return Demonstrations(tuple(data.labeled), places, settings)
 
 
 def _longest_rows(pattern: Pattern, data: TaskData) -> list[Example]:

@@ -14,7 +14,7 @@ from pet.prompts.pvp import PVP
 from pet.prompts.registry import Registry
 from pet.prompts.templates import read_segments
 from pet.prompts.verbalizers import NAME_WORDS, Verbalizer, wordless
-from pet.settings.task import PromptSettings
+from pet.settings.task import DemonstrationSettings, PromptSettings
 from pet.settings.training import TrainSettings, VoterSettings
 
 
@@ -23,7 +23,7 @@ class VoterSpec:
     """A PVP with what of it trains and the index of its seed; `variant` names what trains where that is not all.
 
     `train` are its settings without gaps. `described` are rows that explain the labels, which it learns from beside
-    the labeled ones. `name` is unique in a run.
+    the labeled ones; `shown` says which labeled rows stand behind each row. `name` is unique in a run.
     """
 
     pvp: PVP
@@ -31,6 +31,7 @@ class VoterSpec:
     train: TrainSettings = field(default_factory=TrainSettings)
     variant: str = ""
     described: tuple[Example, ...] = field(default=(), hash=False)
+    shown: DemonstrationSettings = field(default_factory=DemonstrationSettings)
 
     @property
     def prompt(self) -> PVP:
@@ -52,6 +53,11 @@ class VoterSpec:
         train = self.train.with_preset()
         by_vectors = self.has_vectors and train.prompt_learning_rate != 0
         return train.weights != "none" or train.output == "proto" or by_vectors
+
+    @property
+    def shows_nearest(self) -> bool:
+        """Whether it shows the labeled rows that are nearest to each row."""
+        return self.shown.count > 0 and self.shown.choice == "nearest"
 
     def trains(self, rows: int) -> bool:
         """Say whether there is anything to train it on, with so many rows that have a label."""
@@ -118,7 +124,7 @@ def voter_specs(
         scheduled = scheduled_voter(train, parameters)
         pvps = _pvps(table.patterns or prompts.patterns, registry, words, task)
         described = description_rows(task, words.words, task.descriptions) if train.descriptions else ()
-        kinds += [_checked(VoterSpec(pvp, 0, scheduled, variant, described)) for pvp in pvps]
+        kinds += [_checked(VoterSpec(pvp, 0, scheduled, variant, described, prompts.shown)) for pvp in pvps]
     found = {kind.name: kind for kind in kinds}
     if len(found) < len(kinds):
         twice = next(kind.name for kind in kinds if found[kind.name] is not kind)

@@ -22,6 +22,14 @@ class Readers:
     encoder: ModelSource | None
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Raise a `ConfigError` where the nearest labeled rows are to be shown, and nothing says which these are."""
+        if self.encoder is None and any(spec.shows_nearest for spec in self.patterns):
+            raise ConfigError(
+                'prompts.demonstration_choice = "nearest" needs an encoder that reads the texts, and there is none: '
+                'set [encoder] name, or demonstration_choice = "drawn".'
+            )
+
 
 def able_readers(all_of_them: Readers, model: ModelSource, rows: Sequence[Example]) -> Readers:
     """Return the voters without those of a family that cannot read the texts, where another one can.
