@@ -33,7 +33,19 @@ class Demonstrations:
         Of several draws each has the next ones of a label, from the front again where there are no more. The same row
         gets the same, whatever rows are asked for with it.
         """
+        if self.settings.in_context:
+            return self._alike(examples, draw)
         scores = self.near(examples) if self.near else self._drawn(examples)
+        return self._best(examples, scores, draw)
+
+    def _alike(self, examples: Sequence[Example], draw: int) -> np.ndarray:
+        """Return the same rows behind all, in the same order, but for those that a row would be itself."""
+        rng = np.random.default_rng([self.seed, draw])
+        found = self._best(examples, np.tile(rng.random(len(self.rows)), (len(examples), 1)), 0)
+        return found[:, rng.permutation(found.shape[1])]
+
+    def _best(self, examples: Sequence[Example], scores: np.ndarray, draw: int) -> np.ndarray:
+        """Return the rows of the highest scores, float [n, d], of each label: those of a draw."""
         keys = np.asarray([_key(row) for row in self.rows])
         own = np.asarray([_key(row) for row in examples])[:, None] == keys
         scores = np.where(own, -np.inf, scores)

@@ -153,7 +153,7 @@ def _pattern_report(data: TaskData, model: SharedModel, spec: VoterSpec, pool: S
         calibrated = float((batch_calibrated(scores, voter.scores(pool)).argmax(axis=1) == gold).mean())
     return PatternReport(
         name=spec.kind,
-        example=pattern.describe(pool[0], backbone.tokenizer.mask_token),
+        example=pattern.describe(pool[0], backbone.tokenizer.mask_token or "[MASK]"),
         pieces=_shown(encoder, pool[0], max(1, slots)),
         words=words,
         truncated=float(np.mean([row.cut > 0 for row in encoded])),

@@ -201,11 +201,15 @@ class PromptSettings(Section):
 
 @dataclass(frozen=True)
 class DemonstrationSettings:
-    """So many labeled rows of each label stand behind a row (0: none), nearest or drawn, in so many draws."""
+    """So many labeled rows of each label stand behind a row (0: none), nearest or drawn, in so many draws.
+
+    For `in_context` learning as many as fit, the same ones behind all rows, in another order in each draw.
+    """
 
     count: int = 0
     choice: Literal["nearest", "drawn"] = "nearest"
     draws: int = 1
+    in_context: bool = False
 
 
 class EncoderSettings(Section):
@@ -226,7 +230,11 @@ class EncoderSettings(Section):
 
 
 class ModelSettings(Section):
-    """`[model]`: the masked language model: a bundled name, a folder, or a hub id."""
+    """`[model]`: the language model: a bundled name, a folder, or a hub id.
+
+    A masked one reads any pattern; a causal one (GPT-2, Llama) those whose mask is last; an encoder-decoder with
+    sentinels (T5) fills the mask's place.
+    """
 
     name: ModelName = "pet-mini"
     """A bundled name, a folder, or a hub id."""
@@ -239,3 +247,6 @@ class ModelSettings(Section):
     windows."""
     windows: WindowScores = "mean"
     """What a text read in windows is given: the mean of their log-probabilities, or those of the surest of them."""
+    word_scores: Literal["sum", "mean"] = "sum"
+    """How a causal model or an encoder-decoder scores a word of several tokens: the sum of their log-probabilities, or
+    their mean."""

@@ -1,10 +1,10 @@
 """One example under one PVP as token ids: pieces spliced around the mask, shortened without touching the template."""
 
 import string
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
@@ -12,9 +12,10 @@ from pet.data.examples import Example
 from pet.errors import ModelError, PromptError
 from pet.learners.models.shortening import read_parts, shortened_lengths, window_counts
 from pet.learners.models.splicing import Column, Encoded, splice, with_windows
-from pet.learners.models.tokens import PieceTokenizer
+from pet.learners.models.tokens import SENTINEL, PieceTokenizer
 from pet.prompts.demonstrations import Demonstrations
 from pet.prompts.patterns import Part, Pattern
+from pet.prompts.templates import Literal, Mask
 from pet.settings.task import Truncation
 
 SHOWN_LEAST = 4
@@ -30,7 +31,7 @@ class VirtualTokens:
     starts as "words".
     """
 
-    kind: Literal["soft", "tune"]
+    kind: typing.Literal["soft", "tune"]
     offset: int
     size: int
     init: str
@@ -56,13 +57,21 @@ class PatternEncoder:
 
     def __post_init__(self) -> None:
         """Check the tokenizer, and count the rows of the table."""
-        tokenizer = self.pieces.tokenizer
-        if tokenizer.mask_token_id is None:
+        if self.pieces.slot_id is None and self.pieces.kind == "seq2seq":
             raise ModelError(
-                f"The tokenizer of {tokenizer.name_or_path} has no mask token: choose a masked language model."
+                f"The tokenizer of {self._named} has no sentinel {SENTINEL}, which stands where the label word goes: choose "
+                "an encoder-decoder that was trained to fill gaps, such as T5."
             )
+        if self.pieces.slot_id is None:
+            raise ModelError(f"The tokenizer of {self._named} has no mask token: choose a masked language model.")
+        if self.pieces.kind == "causal":
+            _check_mask_is_last(self.pattern)
         self._table = _table(self.pattern, self.pieces)
         self.virtual = tuple(self._table.values())
+
+    @property
+    def _named(self) -> str:
+        return str(self.pieces.tokenizer.name_or_path)
 
     @cached_property
     def placeholder_id(self) -> int:
@@ -117,17 +126,26 @@ class PatternEncoder:
         of demonstrations those of a `draw`.
         Errors are those of `encode`.
         """
-        rows = [self.pattern.render(example) for example in examples]
+        rows = [self._read(self.pattern.render(example)) for example in examples]
         self.pieces.tokenize((part.text, part.spaced) for row in rows for part in row if part.kind == "field")
         layout = self.pieces.layout(pair=any(part.segment for part in rows[0]))
         columns = [Column(np.asarray(layout.prefix, np.int32), layout.segments[0])]
+        shown = self.shown.columns(self.pattern, self.pieces, examples, draw) if self.shown else []
+        if self.pieces.kind == "causal":  # which says its word last
+            columns, shown = [*columns, *shown], []
         for side, after in ((0, layout.middle), (1, layout.suffix)):
             parts = [part for part in zip(*rows, strict=True) if part[0].segment == side]
             columns += [self._column(part, layout.segments[1 + 2 * side], slots) for part in parts]
-            if side and self.shown:
-                columns += self.shown.columns(self.pattern, self.pieces, examples, draw)
+            columns += shown if side else []
             columns.append(Column(np.asarray(after, np.int32), layout.segments[2 + 2 * side]))
         return columns, self._kept(examples, columns)
+
+    def _read(self, parts: Sequence[Part]) -> list[Part]:
+        """Return the parts of a row that are read: of a causal model those up to the mask."""
+        last = len(parts)
+        if self.pieces.kind == "causal":
+            last = 1 + next(i for i, part in enumerate(parts) if part.kind == "mask")
+        return list(parts[:last])
 
     def _column(self, parts: Sequence[Part], segment: int, slots: int) -> Column:
         """Return one part in all rows: one array where it is the same in each."""
@@ -135,7 +153,7 @@ class PatternEncoder:
         if part.kind == "field":
             return Column([self.pieces.ids(one.text, one.spaced) for one in parts], segment, part.kind, part.shorten)
         if part.kind == "mask":
-            ids = np.full(slots, self.pieces.tokenizer.mask_token_id, dtype=np.int32)
+            ids = self.pieces.slots(slots)
         elif part.kind == "soft":
             ids = np.full(part.size, self.placeholder_id, dtype=np.int32)
         else:
@@ -167,11 +185,33 @@ class PatternEncoder:
 class ShownRows:
     """Labeled rows as they stand behind another, under its pattern: `words`, int32 [p] by column, where the mask was.
 
-    A special separator stands before each, as between two segments.
+    A special separator stands before each, as between two segments. For a causal model they stand before the other, and
+    end in a line break.
     """
 
     demonstrations: Demonstrations
     words: Sequence[np.ndarray]
+
+    @classmethod
+    def fitting(
+        cls, demonstrations: Demonstrations, words: Sequence[np.ndarray], encoder: "PatternEncoder"
+    ) -> "ShownRows":
+        """Return demonstrations as they are read with an encoder; for in-context learning as many as leave a row room.
+
+        A row is taken to be as long as they are in the mean.
+        """
+        found = cls(demonstrations, words)
+        if not demonstrations.settings.in_context:
+            return found
+        columns = demonstrations.columns
+        parts = [found._parts(encoder.pattern, encoder.pieces, place) for place in range(len(columns))]
+        lengths = np.asarray([1 + sum(map(len, part)) for part in parts])
+        of_label = [lengths[columns == column] for column in np.unique(columns)]
+        each = sum(float(own.mean()) for own in of_label)
+        room = encoder.max_length - lengths.mean()
+        count = max(1, min(int(room / each), min(map(len, of_label))))
+        settings = replace(demonstrations.settings, count=count)
+        return cls(replace(demonstrations, settings=settings), words)
 
     @property
     def draws(self) -> int:
@@ -184,13 +224,16 @@ class ShownRows:
         segment = layout.segments[3] if any(part.segment for part in pattern.render(rows[0])) else layout.segments[1]
         shown = [self._parts(pattern, pieces, place) for place in range(len(rows))]
         kinds = [(part.kind == "field" and part.shorten) for part in self._rendered(pattern, rows[0])]
-        separator, nothing = np.asarray(layout.middle, np.int32), np.empty(0, np.int32)
+        causal, nothing = pieces.kind == "causal", np.empty(0, np.int32)
+        separator = pieces.line_break if causal else np.asarray(layout.middle, np.int32)
         found = []
         for places in self.demonstrations.chosen(examples, draw).T.tolist():
-            found.append(Column([separator if i >= 0 else nothing for i in places], segment, "shown"))
-            for part, shorten in enumerate(kinds):
-                ids = [shown[i][part] if i >= 0 else nothing for i in places]
-                found.append(Column(ids, segment, "shown", shorten))
+            between = Column([separator if i >= 0 else nothing for i in places], segment, "shown")
+            columns = [
+                Column([shown[i][part] if i >= 0 else nothing for i in places], segment, "shown", shorten)
+                for part, shorten in enumerate(kinds)
+            ]
+            found += [*columns, between] if causal else [between, *columns]
         return found
 
     def _parts(self, pattern: Pattern, pieces: PieceTokenizer, place: int) -> list[np.ndarray]:
@@ -204,6 +247,17 @@ class ShownRows:
         return [part for part in pattern.render(row) if part.kind != "soft"]
 
 
+def _check_mask_is_last(pattern: Pattern) -> None:
+    """Refuse what a causal model would not see: anything but punctuation after the mask."""
+    place = pattern.segments.index(Mask())
+    for item in pattern.segments[place + 1 :]:
+        if not isinstance(item, Literal) or any(map(str.isalnum, item.text)):
+            raise PromptError(
+                f"Pattern {pattern.name!r} has {item.template.strip()!r} after its mask, which a causal language model "
+                "does not see: take a pattern whose mask is last, such as '{text} It was {mask}.'."
+            )
+
+
 def _table(pattern: Pattern, pieces: PieceTokenizer) -> dict[str, VirtualTokens]:
     """Return by key which rows of the table of trained vectors a slot has, and how they start."""
     table: dict[str, VirtualTokens] = {}
@@ -211,7 +265,7 @@ def _table(pattern: Pattern, pieces: PieceTokenizer) -> dict[str, VirtualTokens]
     for part in pattern.virtual_parts:
         if part.key in table:
             continue
-        kind: Literal["soft", "tune"] = "tune" if part.kind == "tune" else "soft"
+        kind: typing.Literal["soft", "tune"] = "tune" if part.kind == "tune" else "soft"
         ids = np.empty(0, np.int32)
         if part.init == "words":
             # A tuned word has the ids that it has as a plain one; other starts are words of a sentence.

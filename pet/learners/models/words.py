@@ -17,11 +17,13 @@ from pet.prompts.verbalizers import Verbalizer
 class LabelWords:
     """Token ids of the words of each label.
 
-    `ids` int64 [k, w, p], -1 where a label has fewer words or a word fewer pieces.
+    `ids` int64 [k, w, p], -1 where a label has fewer words or a word fewer pieces. Words that a model generates are
+    scored by the mean of their tokens where they are `averaged`, else by the sum.
     """
 
     labels: tuple[str, ...]
     ids: np.ndarray
+    averaged: bool = False
 
     @property
     def slots(self) -> int:

@@ -17,6 +17,7 @@ from torch.nn import functional
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import Batch
 from pet.learners.models.families import hidden_dropout
+from pet.learners.models.generative import word_log_probs
 from pet.learners.models.masked_lm import (
     decoder_inputs,
     first_token_states,
@@ -49,6 +50,14 @@ class OutputHead(nn.Module):
     def training_scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
         """Return the scores that a loss is computed from, float32 [b, k]: those of `scores`, unless a head differs."""
         return self.scores(model, batch, precision)
+
+
+class GeneratedWords(OutputHead):
+    """Scores of labels from the log-probabilities of their words, as causal models and encoder-decoders say them."""
+
+    def scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
+        """Return the mean over the words of each label, float32 [b, k]."""
+        return mean_over_words(word_log_probs(model, batch, self.words, precision), self.words)
 
 
 class WeightedWords(OutputHead):
@@ -178,8 +187,10 @@ def output_head(kind: Output, words: LabelWords, backbone: Backbone, seed: int) 
     `vocabulary_decoder`.
     """
     model = backbone.model
-    if kind == "weighted" and words.ids.shape[1] > 1:
-        head: OutputHead = WeightedWords(words)
+    if backbone.pieces.kind != "masked":
+        head: OutputHead = GeneratedWords(words)
+    elif kind == "weighted" and words.ids.shape[1] > 1:
+        head = WeightedWords(words)
     elif kind == "calibrated":
         head = CalibratedWords(words)
     elif kind == "soft":

@@ -9,6 +9,7 @@ import torch
 
 from pet.data.examples import Example
 from pet.errors import ModelError, PetError
+from pet.labeling.votes import log_softmax
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import token_budget_batches
 from pet.learners.models.delta import copies_of, copy_into, drawn_from
@@ -31,6 +32,9 @@ from pet.prompts.pvp import PVP
 from pet.settings.task import ModelSettings
 from pet.settings.training import TrainSettings
 from pet.settings.variants import PET, VariantSettings
+
+CONTENT_FREE = ("N/A", "...")
+"""Texts that say nothing."""
 
 SUPPORT_ROWS = 256
 """Rows of the pool that calibrated words are averaged over."""
@@ -59,10 +63,12 @@ class PvpVoter:
         """Find the words and the parts of the pattern in the model's vocabulary."""
         self.variant, self.base, pieces = self.variant.with_preset(), self.backbone.source, self.backbone.pieces
         self.machine = self.backbone.abilities.fit(self.machine)
-        self.words = label_words(self.pvp, pieces, self.multi_token)
+        averaged = self.settings.word_scores == "mean"
+        self.words = replace(label_words(self.pvp, pieces, self.multi_token), averaged=averaged)
         length = row_length(self.settings, self.backbone.longest_input, self.variant)
-        shown = ShownRows(self.demonstrations, self.words.first) if self.demonstrations else None
-        self.encoder = PatternEncoder(self.pvp.pattern, pieces, length, self.settings.truncation, shown)
+        self.encoder = PatternEncoder(self.pvp.pattern, pieces, length, self.settings.truncation)
+        if self.demonstrations:
+            self.encoder.shown = ShownRows.fitting(self.demonstrations, self.words.first, self.encoder)
 
     @classmethod
     def load(cls, folder: Path, backbone: Backbone, machine: Machine) -> "PvpVoter":
@@ -78,7 +84,7 @@ class PvpVoter:
                 "it was trained on."
             )
         if saved.variant.weights == "full":
-            backbone = Backbone.masked_lm(ModelSource(str(folder), folder), machine.device)
+            backbone = Backbone.language_model(ModelSource(str(folder), folder), machine.device)
         voter = cls(backbone, saved.pvp, saved.model, machine, saved.multi_token, saved.variant)
         voter.base, voter.parts = base, voter.new_parts()
         copy_into(voter._beside_model(voter.parts), tensors)
@@ -179,8 +185,14 @@ class PvpVoter:
         def compute(encoded: list[Encoded]) -> torch.Tensor:
             return parts.scores(self.backbone.batch(encoded), self.machine.inference)
 
+        k = len(self.words.labels)
         passes = Inference(self.machine, self.encode, compute, joined(self.settings.windows))
-        return passes.run(rows, len(self.words.labels), advance)
+        if not (self.demonstrations and self.demonstrations.settings.in_context):
+            return passes.run(rows, k, advance)
+        # What it says of texts that say nothing is what the shown rows make it prefer (2102.09690).
+        fields = self.pvp.pattern.fields
+        nothing = passes.run([Example(text, dict.fromkeys(fields, text)) for text in CONTENT_FREE], k)
+        return np.asarray(passes.run(rows, k, advance) - log_softmax(nothing).mean(axis=0), np.float32)
 
     def facts(self, rows: Sequence[Example] = ()) -> dict[str, object]:
         """Return how many numbers train, and for UniPELT the mean of its gates per layer over some rows."""

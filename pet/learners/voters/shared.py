@@ -12,12 +12,12 @@ from pet.errors import ConfigError, ModelError
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.encoding import PatternEncoder, ShownRows
 from pet.learners.models.machine import Machine, give_back_memory
-from pet.learners.models.sources import ModelSource, load_tokenizer, longest_input, masked_lm_config
+from pet.learners.models.sources import ModelSource, language_model_config, load_tokenizer, longest_input, model_kind
 from pet.learners.models.tokens import PieceTokenizer
 from pet.learners.models.words import label_words
 from pet.learners.voters.parts import row_length
 from pet.learners.voters.pvp import PvpVoter
-from pet.learners.voters.spec import VoterSpec
+from pet.learners.voters.spec import VoterSpec, check_kind
 from pet.prompts.demonstrations import Demonstrations
 from pet.prompts.patterns import Pattern
 from pet.prompts.pvp import PVP
@@ -49,7 +49,7 @@ class SharedModel:
 
     def load(self) -> Backbone:
         """Read the model, and try the kinds of voters on it; a ModelError says what cannot be read, or does not fit."""
-        self._loaded = Backbone.masked_lm(self.source, self.machine.device)
+        self._loaded = Backbone.language_model(self.source, self.machine.device)
         if self.tokens:
             self.tokens.mkdir(exist_ok=True)
             self._loaded.pieces.keep_in(self.tokens)
@@ -77,8 +77,12 @@ class SharedModel:
         Raises `PromptError` if a label word cannot be used, or a template leaves no room for the text of a row.
         Raises `ConfigError` if a prefix is longer than half of what is read.
         """
-        pieces = PieceTokenizer(load_tokenizer(self.source.folder))
-        longest = longest_input(masked_lm_config(self.source), pieces.tokenizer)
+        config = language_model_config(self.source)
+        kind = model_kind(config) or "masked"
+        for spec in self.kinds:
+            check_kind(kind, spec)
+        pieces = PieceTokenizer(load_tokenizer(self.source.folder), kind)
+        longest = longest_input(config, pieces.tokenizer)
         nothing = DemonstrationSettings()
         untrained = [(spec.pvp, row_length(self.settings, longest, PET), nothing) for spec in self.kinds]
         trained = [(spec.prompt, row_length(self.settings, longest, spec.train), spec.shown) for spec in self.kinds]

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from pet.data.examples import Example, Task
-from pet.errors import ConfigError, PromptError
+from pet.errors import ConfigError, PromptError, shown
 from pet.learners.models.schedules import scheduled_voter
+from pet.learners.models.tokens import ModelKind
 from pet.prompts.descriptions import description_rows
 from pet.prompts.inputs import with_input
 from pet.prompts.patterns import Pattern, check_segments
@@ -16,6 +17,11 @@ from pet.prompts.templates import read_segments
 from pet.prompts.verbalizers import NAME_WORDS, Verbalizer, wordless
 from pet.settings.task import DemonstrationSettings, PromptSettings
 from pet.settings.training import TrainSettings, VoterSettings
+
+IN_CONTEXT = DemonstrationSettings(1, "drawn", 4, in_context=True)
+"""How rows are shown to a voter that is not trained: in four orders, each of other rows where not all fit."""
+
+_UNTRAINED = TrainSettings(weights="none", prompt_learning_rate=0.0, descriptions=0.0, steps=0)
 
 
 @dataclass(frozen=True)
@@ -118,13 +124,16 @@ def voter_specs(
     pattern or verbalizer does not fit the task.
     """
     kinds, tables = [], settings.voters or (VoterSettings(),)
-    for table in [table for table in tables if table.learner == "pvp" and not settings.is_fast]:
-        train = settings.of(table)
+    for table in [table for table in tables if table.has_pattern and not settings.is_fast]:
+        train, shown = settings.of(table), prompts.shown
         variant = table.name or ("" if train.preset == "pet" else train.preset)
+        if table.learner == "in-context":
+            train, shown = _UNTRAINED, IN_CONTEXT
+            variant = table.name or table.learner
         scheduled = scheduled_voter(train, parameters)
         pvps = _pvps(table.patterns or prompts.patterns, registry, words, task)
         described = description_rows(task, words.words, task.descriptions) if train.descriptions else ()
-        kinds += [_checked(VoterSpec(pvp, 0, scheduled, variant, described, prompts.shown)) for pvp in pvps]
+        kinds += [_checked(VoterSpec(pvp, 0, scheduled, variant, described, shown)) for pvp in pvps]
     found = {kind.name: kind for kind in kinds}
     if len(found) < len(kinds):
         twice = next(kind.name for kind in kinds if found[kind.name] is not kind)
@@ -144,6 +153,25 @@ def _checked(spec: VoterSpec) -> VoterSpec:
     return spec
 
 
+def check_kind(kind: ModelKind, spec: VoterSpec) -> None:
+    """Refuse what only a masked language model can: a ConfigError says what."""
+    train = spec.train.with_preset()
+    wants = {
+        "input": train.input not in ("hard", "null") or bool(spec.prompt.pattern.virtual_parts),
+        "weights": train.weights not in ("full", "none", "bitfit", "layernorm", "lora", "peft"),
+        "output": train.output != "words",
+        "loss": train.loss != "pet",
+        "auxiliary_mlm": train.auxiliary_mlm > 0,
+    }
+    if kind != "masked" and any(wants.values()):
+        name = next(name for name, wanted in wants.items() if wanted)
+        raise ConfigError(
+            f"{spec.name} has train.{name} = {shown(getattr(train, name))}, which needs a masked language model, and "
+            f"model.name is {'a causal one' if kind == 'causal' else 'an encoder-decoder'}: leave it out, or choose "
+            "another model."
+        )
+
+
 def voter_notes(
     prompts: PromptSettings, registry: Registry[Pattern], voters: Sequence[VoterSpec], task: Task, parameters: int
 ) -> tuple[str, ...]:
@@ -158,7 +186,7 @@ def voter_notes(
         f"{spec.name}: nothing trains, so it votes as the pretrained model does (zero-shot); set weights or input for "
         "more"
         for spec in voters
-        if not spec.learns and not spec.seed_index
+        if not spec.learns and not spec.seed_index and not spec.shown.in_context
     )
     read = {(name, getattr(spec.train, name)) for spec in voters for name, reads in spec.reads.items() if reads}
     alike: dict[str, list[str]] = {}

@@ -17,7 +17,7 @@ from pet.labeling.growth import Growth
 from pet.learners.models.encoder import find_encoder
 from pet.learners.models.machine import Machine
 from pet.learners.models.schedules import scheduled, scheduled_student
-from pet.learners.models.sources import ModelSource, find_model, masked_lm_config, quiet_transformers
+from pet.learners.models.sources import ModelSource, find_model, language_model_config, quiet_transformers
 from pet.learners.models.trimming import cut_weights
 from pet.learners.students.base import ClassifierForm
 from pet.learners.students.linear import MOST_ROWS, takes_mean
@@ -354,7 +354,7 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     outside = tuple(OutsideSpec(votes) for votes in load_votes(config.votes, data, config.task))
     quiet_transformers()
     source = find_model(config.model.name, config.model.revision)
-    masked_lm_config(source)
+    language_model_config(source)
     encoder = find_encoder(config.encoder.name, config.encoder.revision) if config.encoder.wanted else None
     if config.train.is_fast and config.distill.size == "auto" and encoder and takes_mean(encoder.config):
         config = config.model_copy(update={"distill": config.distill.model_copy(update={"size": "logistic"})})
@@ -366,7 +366,7 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     specs = embedding_specs(config.train, encoder, [counts[label] for label in data.task.labels] if counts else ())
     able = Readers(voters, specs, encoder)
     able = able_readers(able, source, data.unlabeled) if words else able
-    check_adaptation(config.adapt, able)
+    check_adaptation(config.adapt, able, source)
     schedule = Schedule(config.ipet, config.ensemble.prior, drawn, len(able.patterns) + len(able.embeddings))
     asked = voter_notes(config.prompts, patterns, voters, data.task, source.parameters)
     plan = Plan(

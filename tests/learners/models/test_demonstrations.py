@@ -7,6 +7,7 @@ from pet.data.examples import Example
 from pet.errors import PromptError
 from pet.learners.models.encoding import PatternEncoder, ShownRows
 from pet.learners.models.tokens import PieceTokenizer
+from pet.learners.voters.spec import IN_CONTEXT
 from pet.prompts.demonstrations import Demonstrations
 from pet.prompts.patterns import Pattern
 from pet.settings.task import DemonstrationSettings
@@ -79,3 +80,18 @@ def test_demonstrations_that_do_not_fit_are_refused(pieces: dict[str, PieceToken
     shown = Demonstrations(ROWS, COLUMNS, DemonstrationSettings(2))
     with pytest.raises(PromptError, match=r"and those of its demonstrations, and 30 at most .* lower prompts\.demon"):
         shown_words(pieces["bert"], shown, "boring plot", length=30)
+
+
+def test_in_context_as_many_as_fit_stand_in_several_orders(pieces: dict[str, PieceTokenizer]) -> None:
+    rows = tuple(Example(str(i), {"text": f"good film {'it ' * (i // 2)}"}) for i in range(12))
+    shown = Demonstrations(rows, np.arange(12) % 2, IN_CONTEXT)
+    words = [pieces["bert"].ids("great"), pieces["bert"].ids("terrible")]
+    encoder = PatternEncoder(Pattern("p", "{text} It was {mask}."), pieces["bert"], 64)
+    encoder.shown = ShownRows.fitting(shown, words, encoder)
+    assert encoder.shown.demonstrations.settings.count == 2
+    (row,) = encoder.encode([Example("x", {"text": "boring plot"})])
+    read = [pieces["bert"].tokenizer.decode(window.input_ids) for window in row.windows]
+    assert len(read) == IN_CONTEXT.draws and len(set(read)) > 1
+    assert all(text.count("great") == text.count("terrible") == 2 and "boring plot" in text for text in read)
+    found = encoder.shown.demonstrations.chosen([rows[0], Example("y", {"text": "boring"})])
+    assert 0 not in found[0] and (found[1] >= 0).all()

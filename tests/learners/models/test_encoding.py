@@ -151,7 +151,8 @@ def test_a_template_that_does_not_fit(pieces: dict[str, PieceTokenizer], refuses
 
 
 def test_a_tokenizer_without_a_mask(pieces: dict[str, PieceTokenizer], refuses: Callable[..., None]) -> None:
-    unmasked: Any = SimpleNamespace(tokenizer=SimpleNamespace(mask_token_id=None, name_or_path="some/gpt"))
+    tokenizer = SimpleNamespace(name_or_path="some/gpt")
+    unmasked: Any = SimpleNamespace(tokenizer=tokenizer, kind="masked", slot_id=None)
     refuses(ModelError, lambda: PatternEncoder(Pattern("p", "{text} {mask}"), unmasked, 20), "some/gpt", "mask")
 
 
@@ -207,7 +208,8 @@ def test_the_placeholder_is_an_ordinary_token(pieces: dict[str, PieceTokenizer],
 
 def test_the_placeholder_where_no_letter_is_a_token(pieces: dict[str, PieceTokenizer]) -> None:
     class Foreign:
-        tokenizer = type("T", (), {"all_special_ids": [0, 1, 3], "__len__": lambda self: 9, "mask_token_id": 3})()
+        tokenizer = type("T", (), {"all_special_ids": [0, 1, 3], "__len__": lambda self: 9})()
+        kind, slot_id = "masked", 3
 
         def ids(self, text: str) -> np.ndarray:
             return np.array([3])  # unknown
