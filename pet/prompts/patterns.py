@@ -69,6 +69,7 @@ class Pattern:
     name: str
     template: str
     description: str = field(default="", compare=False)
+    language: str = field(default="", compare=False)
     segments: tuple[Segment, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

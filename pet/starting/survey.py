@@ -34,7 +34,7 @@ class Column:
 
     name: str
     filled: int = 0
-    words: int = 0
+    words: float = 0.0
     characters: int = 0
     numbers: int = 0
     values: Counter[str] = field(default_factory=Counter)
@@ -46,7 +46,7 @@ class Column:
             return
         text = str(value).strip()
         self.filled += 1
-        self.words += len(text.replace("_", " ").split())
+        self.words += word_count(text.replace("_", " "))
         self.characters += len(text)
         self.numbers += _is_number(value)
         self.seen.add(hash(text))

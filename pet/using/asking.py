@@ -224,7 +224,9 @@ def _named(text: str, words: Mapping[str, str]) -> list[str]:
     """Return the labels that stand in a text as words, the longest first, which hide shorter ones within them."""
     found = []
     for word in sorted(words, key=len, reverse=True):
-        pattern = rf"(?<!\w){re.escape(word)}(?!\w)"
+        # Where no blanks stand between words, a word may follow another at once.
+        start, end = (f"(?<!\\w)|(?<=[{UNSPACED}])", f"(?!\\w)|(?=[{UNSPACED}])")
+        pattern = f"(?:{start}){re.escape(word)}(?:{end})"
         if re.search(pattern, text):
             found.append(word)
             text = re.sub(pattern, " ", text)

@@ -59,8 +59,8 @@ class PatternEncoder:
         """Check the tokenizer, and count the rows of the table."""
         if self.pieces.slot_id is None and self.pieces.kind == "seq2seq":
             raise ModelError(
-                f"The tokenizer of {self._named} has no sentinel {SENTINEL}, which stands where the label word goes: choose "
-                "an encoder-decoder that was trained to fill gaps, such as T5."
+                f"The tokenizer of {self._named} has no sentinel {SENTINEL}, which stands where the label word goes: "
+                "choose an encoder-decoder that was trained to fill gaps, such as T5."
             )
         if self.pieces.slot_id is None:
             raise ModelError(f"The tokenizer of {self._named} has no mask token: choose a masked language model.")
@@ -168,7 +168,7 @@ class PatternEncoder:
         fixed = kept[:, ~shorter].sum(axis=1)
         least = SHOWN_LEAST * int(shorter.sum()) if self.shown else min(1, int(shorter.sum()))
         for i in np.flatnonzero(fixed + least > self.max_length)[:1]:
-            way = "lower prompts.demonstrations" if self.shown else "shorten it"
+            way = self.shown.way_out if self.shown else "shorten it"
             raise PromptError(
                 f"Pattern {self.pattern.name!r} needs {fixed[i]} tokens besides the text of row {examples[i].id!r}"
                 + (" and those of its demonstrations" if self.shown else "")
@@ -212,6 +212,12 @@ class ShownRows:
         count = max(1, min(int(room / each), min(map(len, of_label))))
         settings = replace(demonstrations.settings, count=count)
         return cls(replace(demonstrations, settings=settings), words)
+
+    @property
+    def way_out(self) -> str:
+        """What to do where they do not fit."""
+        in_context = self.demonstrations.settings.in_context
+        return 'leave learner = "in-context" out' if in_context else "lower prompts.demonstrations"
 
     @property
     def draws(self) -> int:
