@@ -18,6 +18,7 @@ import numpy as np
 
 from pet.data.dataset import TaskData
 from pet.data.examples import Example
+from pet.data.words import word_count
 from pet.labeling.analysis import (
     BINS,
     agreement_matrix,
@@ -32,7 +33,6 @@ from pet.labeling.analysis import (
 from pet.labeling.calibration import batch_calibrated
 from pet.labeling.guards import held_out_mean
 from pet.labeling.votes import softmax
-from pet.learners.models.readability import word_count
 from pet.learners.models.sources import ModelSource, load_tokenizer, longest_input
 from pet.learners.voters.embedding import AnySpec, EmbeddingSpec
 from pet.learners.voters.outside import OutsideSpec

@@ -88,6 +88,8 @@ class TaskSettings(Section):
     """Which column holds which text: `text`, or `text_a` and `text_b`, or what the patterns call them."""
     descriptions: dict[Label, Annotated[str, AfterValidator(_check_description)]] = Field(default_factory=dict)
     """What a label is about, in a few words; voters learn from it beside the rows."""
+    description: str = ""
+    """What is asked of a row, in a sentence: what `{task}` is in a template."""
     label_column: str = "label"
     """The column of the labels."""
     id_column: str = "id"

@@ -12,6 +12,7 @@ from pet.data.readers import is_given
 from pet.data.scanned import Malformed, Scanned
 from pet.data.source import File, parse_source
 from pet.data.streams import open_binary
+from pet.data.words import word_count
 from pet.errors import DataError
 
 MOST_VALUES = 2000

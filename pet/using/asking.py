@@ -20,6 +20,7 @@ from pet.data.output import row_pieces
 from pet.data.readers import is_given
 from pet.data.scanned import Malformed
 from pet.data.source import File
+from pet.data.words import UNSPACED
 from pet.data.writers import check_output, write_pieces, write_table
 from pet.errors import ConfigError, DataError, shown
 from pet.prompts.registry import load_verbalizers

@@ -232,10 +232,23 @@ def _pvps(names: Sequence[str], registry: Registry[Pattern], words: Verbalizer, 
         raise ConfigError(
             'No pattern is named: set [prompts] patterns, such as ["topic/*"]; `pet patterns` lists them.'
         )
-    pvps = tuple(PVP(pattern, words) for pattern in _patterns(names, registry))
+    said = {"task": task.description, "options": options(task, words)}
+    pvps = tuple(PVP(pattern.told(said), words) for pattern in _patterns(names, registry))
     for pvp in pvps:
         pvp.check(task)
     return pvps
+
+
+def options(task: Task, words: Verbalizer) -> str:
+    """Return the first words of the labels as a template says them, with the descriptions of those that have one.
+
+    >>> task = Task("mail", ("b", "d"), ("text",), {"b": "charges, refunds"})
+    >>> options(task, Verbalizer("w", {"b": ("billing",), "d": ("delivery",)}))
+    'billing (charges, refunds), delivery'
+    """
+    first = {label: words.words[label][0] for label in task.labels if label in words.words}
+    told = {label: f" ({task.descriptions[label]})" for label in first if label in task.descriptions}
+    return ", ".join(word + told.get(label, "") for label, word in first.items())
 
 
 def _patterns(names: Sequence[str], registry: Registry[Pattern]) -> list[Pattern]:
