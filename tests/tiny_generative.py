@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, processors
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedTokenizerFast
 
 GENERATIVE = ("gpt2", "llama", "qwen2", "t5")
-_SIZES = {
+_SIZES: dict[str, Any] = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,

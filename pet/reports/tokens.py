@@ -9,7 +9,7 @@ from pet.data.examples import Example
 from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.shortening import shorten
 
-TokenKind = Literal["text", "literal", "tune", "soft", "mask", "special"]
+TokenKind = Literal["text", "literal", "tune", "soft", "mask", "special", "shown"]
 
 
 @dataclass(frozen=True)

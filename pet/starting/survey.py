@@ -69,7 +69,7 @@ class Column:
         """Whether all cells are numbers."""
         return 0 < self.filled == self.numbers
 
-    def mean(self, total: int) -> float:
+    def mean(self, total: float) -> float:
         """Return a sum per filled cell."""
         return total / self.filled if self.filled else 0.0
 

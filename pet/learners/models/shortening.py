@@ -58,7 +58,8 @@ def window_counts(lengths: np.ndarray, kept: np.ndarray, truncation: Truncation)
     """
     if truncation != "windows":
         return np.ones(len(lengths), np.int64)
-    return np.asarray(-(-lengths // np.maximum(kept, 1)) * (kept > 0)).max(axis=1, initial=1)
+    counts = -(-lengths // np.maximum(kept, 1)) * (kept > 0)
+    return np.asarray(counts.max(axis=1, initial=1), np.int64)
 
 
 def read_parts(ids: np.ndarray, length: int, truncation: Truncation, count: int) -> list[np.ndarray]:

@@ -121,9 +121,9 @@ class PieceTokenizer:
     @property
     def slot_id(self) -> int | None:
         """The token where a word is to be said (None: the tokenizer has none); a causal model does not read it."""
-        if self.kind == "seq2seq":
-            return self.tokenizer.get_vocab().get(SENTINEL)
-        return self.tokenizer.mask_token_id if self.kind == "masked" else self.tokenizer.pad_token_id
+        found: int | None = self.tokenizer.mask_token_id if self.kind == "masked" else self.tokenizer.pad_token_id
+        sentinel: int | None = self.tokenizer.get_vocab().get(SENTINEL) if self.kind == "seq2seq" else None
+        return sentinel if self.kind == "seq2seq" else found
 
     def slots(self, count: int) -> np.ndarray:
         """Return the tokens in the place of a word of `count` tokens, int32 [p]: one sentinel stands for any number."""

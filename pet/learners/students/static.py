@@ -12,7 +12,6 @@ kept is [v, k] numbers (v: size of the vocabulary) instead of [v, h], and a text
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -212,11 +211,12 @@ class StaticClassifier:
         ids = np.asarray(encoding.ids, np.int32)
         if self.form.truncation != "head+tail":
             return ids
-        segments_ = np.asarray(encoding.type_ids)
-        texts = [ids[segments_ == kind] for kind in np.unique(segments_)]
+        kinds = np.asarray(encoding.type_ids)
+        texts = [ids[kinds == kind] for kind in np.unique(kinds)]
         special = self.tokenizer.num_special_tokens_to_add(len(self.form.columns) > 1)
         kept = shortened_lengths([len(text) for text in texts], self.form.max_length - special) if texts else []
-        return np.concatenate([ids[:0], *map(shorten, texts, kept, repeat("head+tail"))])
+        both = [shorten(text, size, "head+tail") for text, size in zip(texts, kept, strict=True)]
+        return np.concatenate([ids[:0], *both])
 
 
 @dataclass

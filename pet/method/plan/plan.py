@@ -333,9 +333,8 @@ class Plan:
 def form_of(config: RunConfig, data: TaskData) -> ClassifierForm:
     """Return what the classifiers of a run read and say."""
     task, model = config.task, config.model
-    reading = {"truncation": model.truncation, "windows": model.windows}
     about = (data.task.labels, data.columns, model.max_length, task.label_column, task.id_column)
-    return ClassifierForm(*about, **reading)
+    return ClassifierForm(*about, truncation=model.truncation, windows=model.windows)
 
 
 def prepare(config: RunConfig, *, words: bool = True) -> Plan:

@@ -90,7 +90,7 @@ def test_windows_of_a_row_are_joined(pieces: dict[str, PieceTokenizer]) -> None:
 
     told: list[int] = []
     for how in ("mean", "surest"):
-        passes = Inference(CPU, encode, compute, joined(how))  # type: ignore[arg-type]
+        passes = Inference(CPU, encode, compute, joined(how))
         found = passes.run(rows, 2, told.append)
         for row, scores in zip(encode(rows), found, strict=True):
             windows = np.asarray([[len(window), 1.0] for window in row.windows])
