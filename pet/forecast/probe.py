@@ -26,7 +26,7 @@ from pet.learners.models.sources import ModelSource
 from pet.learners.students.base import PLAIN, ClassifierForm
 from pet.learners.students.sizes import new_student, student_sources
 from pet.learners.voters.pvp import PvpVoter
-from pet.learners.voters.shared import SharedModel
+from pet.learners.voters.shared import SharedModel, drawn_demonstrations
 from pet.learners.voters.spec import VoterSpec, distinct_pvps
 from pet.prompts.pvp import PVP
 from pet.seeding import rng_for
@@ -134,7 +134,11 @@ class Probe:
         return self._closer(rates, min(PROBE_SECONDS, PROBE_SHARE * max(seconds, SHORT_RUN)))
 
     def _voter(self, pvp: PVP) -> PvpVoter:
-        return self.model.voter(pvp, machine=self.machine)
+        spec = next((spec for spec in self.voters if spec.pvp == pvp and spec.shown.count), None)
+        return self._learner(spec) if spec else self.model.voter(pvp, machine=self.machine)
+
+    def _learner(self, spec: VoterSpec) -> PvpVoter:
+        return self.model.learner(spec, self.machine, drawn_demonstrations(spec.shown, self.data))
 
     def _first(self) -> Rates:
         """Return rates from a few rows and updates, once every voter has been tried on."""
@@ -269,7 +273,7 @@ class Probe:
             own = time_left / (len(kinds) - i)
             if steps and own < 2 * steps.get(variant, rates.slowest):
                 continue  # it would tell no more than what is known
-            voter = self.model.learner(spec, self.machine)
+            voter = self._learner(spec)
             rng = rng_for(self.seed, "probe", spec.kind)
             train = partial(voter.train, self._labeled, spec.train, rng, self.data.unlabeled)
             steps[variant], starts[variant] = Clock(own, self.machine.device).measure(train)

@@ -141,7 +141,7 @@ def _pattern_report(data: TaskData, model: SharedModel, spec: VoterSpec, pool: S
     words = tuple(word_reports(spec.pvp, backbone.pieces, model.multi_token))
     length = row_length(settings, backbone.longest_input, spec.train)
     alone = PatternEncoder(pattern, backbone.pieces, length, settings.truncation)
-    encoder = replace(alone, shown=_shown_rows(data, model, spec, words))
+    encoder = _with_shown(alone, data, model, spec, words)
     slots = max((len(word.ids) for word in words), default=1) if model.multi_token else 1
     encoded, plain = (one.encode(pool, max(1, slots)) for one in (encoder, alone))
     lost = [row.cut / (row.cut + int(row.text_positions.sum())) for row in encoded if row.cut]
@@ -166,12 +166,15 @@ def _pattern_report(data: TaskData, model: SharedModel, spec: VoterSpec, pool: S
     )
 
 
-def _shown_rows(data: TaskData, model: SharedModel, spec: VoterSpec, words: Sequence[WordReport]) -> ShownRows | None:
-    """Return the demonstrations of a voter, drawn from all labeled rows; None without any, or usable words."""
+def _with_shown(
+    encoder: PatternEncoder, data: TaskData, model: SharedModel, spec: VoterSpec, words: Sequence[WordReport]
+) -> PatternEncoder:
+    """Return an encoder with the demonstrations of a voter, drawn from all labeled rows; none without usable words."""
     drawn = drawn_demonstrations(spec.shown, data)
     if drawn is None or any(word.problem for word in words):
-        return None
-    return ShownRows(drawn, label_words(spec.pvp, model.backbone.pieces, model.multi_token).first)
+        return encoder
+    first = label_words(spec.pvp, model.backbone.pieces, model.multi_token).first
+    return replace(encoder, shown=ShownRows.fitting(drawn, first, encoder))
 
 
 def _shown(encoder: PatternEncoder, example: Example, slots: int) -> str:
