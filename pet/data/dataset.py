@@ -13,6 +13,7 @@ from itertools import chain
 import numpy as np
 
 from pet.data.examples import Example, Task
+from pet.data.label_sets import ask_for_separator, draw_label_sets, labels_of, separator_of
 from pet.data.labels import ONE_LABEL, joined_labels
 from pet.data.numbers import Number, joined
 from pet.data.overlap import Overlap, Overlaps, find_overlaps
@@ -95,7 +96,8 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
     columns = task.fields or next(iter(reads.values())).fields
     settled = Task(task.name, labels, tuple(columns), task.descriptions)
     train, unlabeled, test = _sets(reads)
-    drawn = sample_per_label(train, labels, data.examples_per_label, rng_for(seed, "sample", "train"))
+    draw = draw_label_sets if task.multi_label else sample_per_label
+    drawn = draw(train, labels, data.examples_per_label, rng_for(seed, "sample", "train"))
     overlaps = find_overlaps(drawn, unlabeled, test)
     drawn, shared = _with_own_ids(drawn, overlaps.ids)
     pool = unlabeled.take(overlaps.kept)
@@ -109,8 +111,8 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
         columns=columns,
         messages=(
             *_read_messages(reads),
-            *(() if task.labels else _doubtful_labels(train)),
-            *_label_messages(labels, drawn, data),
+            *(() if task.labels or task.multi_label else _doubtful_labels(train)),
+            *_label_messages(labels, _label_counts(drawn, task), data),
             *_overlap_messages(overlaps, len(unlabeled)),
             *shared,
         ),
@@ -216,9 +218,11 @@ def _read_all(
         if source is None:
             continue
         options = ReadOptions(role, fields, task.label_column, task.id_column, labels or None, data.on_bad_row)
+        options = replace(options, separator=task.label_separator if task.multi_label else None)
         reads[role] = read_examples(parse_source(source, data.encoding), options)
         fields = fields or reads[role].fields
-        labels = labels or _labels_of(source, reads[role].examples) or known_labels
+        found = _each_label(source, reads[role].examples) if task.multi_label else None
+        labels = labels or found or _labels_of(source, reads[role].examples) or known_labels
     if not labels:
         raise DataError(f"The labels are unknown, for no row of {data.rows} has one: name them in [task] labels.")
     name, columns = task.id_column, dict.fromkeys(chain(*(read.columns for read in reads.values())))
@@ -228,6 +232,15 @@ def _read_all(
             f"in [task] id_column, or leave it out.{close_match(name, columns)}"
         )
     return reads, labels
+
+
+def _each_label(source: str, rows: Rows) -> tuple[str, ...]:
+    """Return the labels of rows with several in order, or raise a `DataError` where some look like several in one."""
+    labels = tuple(sorted({label for row in rows for label in labels_of(row)}))
+    if separator := separator_of(labels):
+        first = next(label for label in labels if separator in label)
+        raise DataError(f"{source}: {ask_for_separator(first, separator)}.")
+    return labels
 
 
 def _labels_of(source: str, rows: Rows) -> tuple[str, ...]:
@@ -298,11 +311,17 @@ def _outline(label: str) -> str:
     return "".join(sign for sign in letters if not sign.isspace() and unicodedata.category(sign) != "Cf")
 
 
-def _label_messages(labels: Sequence[str], drawn: Sequence[Example], data: DataSettings) -> list[str]:
+def _label_counts(drawn: Sequence[Example], task: TaskSettings) -> Counter[str]:
+    """Return how many labeled rows each label has."""
+    if task.multi_label:
+        return Counter(chain.from_iterable(map(labels_of, drawn)))
+    return Counter(str(example.label) for example in drawn)
+
+
+def _label_messages(labels: Sequence[str], counts: Counter[str], data: DataSettings) -> list[str]:
     """Say which labels have no labeled row, or fewer than were asked for."""
-    if not drawn:
+    if not counts:
         return ["no labeled rows: the words and descriptions of the labels have to tell them apart"]
-    counts = Counter(example.label for example in drawn)
     bare = [shown(label) for label in labels if not counts[label]]
     short = [
         f"{shown(label)} {counts[label]}" for label in labels if 0 < counts[label] < (data.examples_per_label or 0)

@@ -15,7 +15,8 @@ from pet.data.examples import Example
 from pet.data.formats import scan_file
 from pet.data.hub import scan_data_set
 from pet.data.keys import first_of, key_of, repeats
-from pet.data.labels import ONE_LABEL, has_several, is_placeholder
+from pet.data.label_sets import as_label, ask_for_separator, cell_labels, likely_separator
+from pet.data.labels import ONE_LABEL, has_several, is_placeholder, shown_labels
 from pet.data.numbers import Kinds, NumberColumns
 from pet.data.other_labels import other_labels
 from pet.data.rows import Rows
@@ -38,7 +39,8 @@ HEAD_ROWS = 100
 class ReadOptions:
     """What rows are read as. Empty `fields`: find them out; `labels` None: any label will do.
 
-    `mapped` says whether settings name the columns, which a message then tells to change.
+    `mapped` says whether settings name the columns, which a message then tells to change. With a `separator` ("": cells
+    are lists) rows have any number of labels (see `pet.data.label_sets`).
     """
 
     role: Role
@@ -48,6 +50,7 @@ class ReadOptions:
     labels: tuple[str, ...] | None = None
     on_bad_row: Literal["error", "skip"] = "error"
     mapped: bool = True
+    separator: str | None = None
 
 
 @dataclass(frozen=True)
@@ -193,17 +196,35 @@ class _RowParser:
         return "" if options.role == "row" and self.is_placeholder(value) else label
 
     def _label(self, row: Mapping[str, object]) -> str | None:
+        if self.options.separator is not None:
+            return self._label_set(row, self.options.separator)
         options, label = self.options, self.label_of(row)
         if options.role == "row" and not label:
             return None
         if not label:
             raise _BadRowError(f"no label in the column {options.label_column!r}")
         if options.labels is not None and label not in options.labels:
-            known = ", ".join(map(shown, options.labels[:12])) + (", ..." if len(options.labels) > 12 else "")
             hint = close_match(label, options.labels).strip()
-            reason = f"the label {shown(label)} is none of {known}" + (f" ({hint})" if hint else "")
+            reason = f"the label {shown(label)} is none of {shown_labels(options.labels)}"
+            reason += f" ({hint})" if hint else ""
             raise _OtherLabelError(reason, label)
         return label
+
+    def _label_set(self, row: Mapping[str, object], separator: str) -> str | None:
+        """Return the labels of a row of a task with several, or raise `_BadRowError`."""
+        value, known = row.get(self.options.label_column), self.options.labels
+        if self.options.role == "row" and not is_given(value) and value != []:
+            return None
+        labels = cell_labels(value, separator)
+        if labels is None:
+            raise _BadRowError(f"the labels are {shown(value)}, expected a list of words")
+        for label in labels:
+            if known is not None and label not in known:
+                divided = likely_separator(label, known)
+                hint = ask_for_separator(label, divided) if divided else close_match(label, known).strip()
+                reason = f"the label {shown(label)} is none of {shown_labels(known)}"
+                raise _BadRowError(reason + (f" ({hint})" if hint else ""))
+        return as_label(labels, known)
 
     def is_placeholder(self, value: object) -> bool:
         """Say whether a label says that there is none, and is none of those that were named."""

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pet.method.metrics import Evaluation
 
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a card tells: the task, its labels and fields, the model started from, the numbers of rows, the settings."""
+    """What a card tells: the task, its labels and fields, the model started from, the numbers of rows, the settings.
+
+    Where a row may have several labels, `thresholds` are the probabilities from which on it has each.
+    """
 
     task: str
     labels: Sequence[str]
@@ -19,24 +22,27 @@ class CardFacts:
     pool_rows: int
     settings: Mapping[str, object]
     corrected: int = 0
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
-def python_call(model: str, fields: Sequence[str], size: object = "same") -> str:
+def python_call(model: str, fields: Sequence[str], size: object = "same", *, several: bool = False) -> str:
     """Return the Python that labels a row, without pet but for a static classifier, which transformers does not know.
 
-    There the first field is `text`, all others are `text_pair`.
+    There the first field is `text`, all others are `text_pair`. Where a row may have `several` labels, it returns the
+    probabilities of all.
     """
     if size == "static":
         row = ", ".join('"..."' for _ in fields)
         return f"pet.predict({json.dumps(model, ensure_ascii=False)}, [({row})])"
     row = '"..."' if len(fields) == 1 else '{"text": "...", "text_pair": "..."}'
     named = json.dumps(model, ensure_ascii=False)
-    return f'transformers.pipeline("text-classification", model={named})({row}, truncation=True)'
+    every = ", top_k=None" if several else ""
+    return f'transformers.pipeline("text-classification", model={named})({row}, truncation=True{every})'
 
 
 def model_card(facts: CardFacts, figures: Mapping[str, Evaluation]) -> str:
     """Return the Markdown card of a distilled classifier; `figures` are test figures by name (there may be none)."""
-    call = python_call("path/to/this/folder", facts.fields, facts.settings.get("size"))
+    call = python_call("path/to/this/folder", facts.fields, facts.settings.get("size"), several=bool(facts.thresholds))
     lines = [
         "---",
         "pipeline_tag: text-classification",
@@ -57,6 +63,7 @@ def model_card(facts: CardFacts, figures: Mapping[str, Evaluation]) -> str:
         call,
         "```",
         "",
+        *_thresholds(facts.thresholds),
         "Settings: " + ", ".join(f"{name} = {value}" for name, value in facts.settings.items()) + ".",
     ]
     if figures:
@@ -65,3 +72,11 @@ def model_card(facts: CardFacts, figures: Mapping[str, Evaluation]) -> str:
             f"| {name} | {100 * found.accuracy:.1f} | {100 * found.macro_f1:.1f} |" for name, found in figures.items()
         ]
     return "\n".join(lines) + "\n"
+
+
+def _thresholds(found: Mapping[str, float]) -> list[str]:
+    """Say from which probability on a row has each label, where it may have several."""
+    if not found:
+        return []
+    each = ", ".join(f"`{label}` {threshold:.2f}" for label, threshold in found.items())
+    return [f"A row has each label whose probability reaches its threshold, which may be none: {each}.", ""]

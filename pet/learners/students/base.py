@@ -22,7 +22,8 @@ class ClassifierForm:
     """What a classifier reads and says: its labels, the column behind each field, and its longest input.
 
     `label_column` and `id_column` are where its task's files have labels and ids; `acceptance` says what share of rows
-    it can be trusted with (None where that was not measured).
+    it can be trusted with (None where that was not measured). Where a row may have several labels, `thresholds` are the
+    probabilities from which on it has each, and `label_separator` is what stands between them in its files.
     """
 
     labels: tuple[str, ...]
@@ -31,6 +32,13 @@ class ClassifierForm:
     label_column: str = "label"
     id_column: str = "id"
     acceptance: AcceptanceCurve | None = None
+    thresholds: tuple[float, ...] | None = None
+    label_separator: str = ""
+
+    @property
+    def independent(self) -> bool:
+        """Whether a row may have several labels, so that the probabilities of a row need not sum to 1."""
+        return self.thresholds is not None
 
     def stored(self) -> dict[str, object]:
         """Return all but the labels as plain values; the columns as pairs, for a stock config sorts the keys of a map.
@@ -38,8 +46,11 @@ class ClassifierForm:
         The order of the fields says which text is the first segment.
         """
         stored = {**asdict(self), "columns": [list(pair) for pair in self.columns.items()]}
-        curve = {"acceptance": self.acceptance.rows()} if self.acceptance else {}
-        return {name: value for name, value in stored.items() if name not in ("labels", "acceptance")} | curve
+        more: dict[str, object] = {"acceptance": self.acceptance.rows()} if self.acceptance else {}
+        if self.thresholds is not None:
+            more |= {"thresholds": list(self.thresholds), "label_separator": self.label_separator}
+        apart = ("labels", "acceptance", "thresholds", "label_separator")
+        return {name: value for name, value in stored.items() if name not in apart} | more
 
 
 class Classifier(Protocol):
@@ -61,7 +72,8 @@ class Classifier(Protocol):
 class Fidelity:
     """How far a student says what its teacher does, on rows that it did not learn from.
 
-    `agreement` is the share of rows with the same label; `divergence` the mean KL(teacher || student), in nats.
+    `agreement` is the share of rows with the same label, where they may have several the F1 of one against the other;
+    `divergence` the mean KL(teacher || student), in nats.
     """
 
     agreement: float
@@ -75,14 +87,26 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Rows of the pool that a student does not learn from, and their soft labels, float32 [r, k]."""
+    """Rows of the pool that a student does not learn from, and their soft labels, float32 [r, k].
+
+    Where these are `independent`, a row may have several labels, and each is compared by itself.
+    """
 
     examples: Sequence[Example]
     probs: np.ndarray
+    independent: bool = False
 
     def fidelity(self, said: np.ndarray) -> Fidelity:
         """Compare probabilities of a student on these rows, [r, k], with the soft labels."""
-        hard, wanted = said.argmax(axis=1), np.asarray(self.probs, np.float64)
+        wanted = np.asarray(self.probs, np.float64)
+        if self.independent:
+            both = np.stack([said, 1.0 - said]), np.stack([wanted, 1.0 - wanted])
+            ours, theirs = (np.clip(part, 1e-10, None) for part in both)
+            return Fidelity(
+                agreement=_overlap(said >= 0.5, wanted >= 0.5),
+                divergence=float((both[1] * (np.log(theirs) - np.log(ours))).sum(axis=(0, 2)).mean()),
+            )
+        hard = said.argmax(axis=1)
         logs = np.log(np.clip(wanted, 1e-10, None)) - np.log(np.clip(said, 1e-10, None))
         return Fidelity(
             agreement=float((hard == wanted.argmax(axis=1)).mean()),
@@ -92,7 +116,14 @@ class HeldOut:
     @property
     def ceiling(self) -> float:
         """What share of these rows the teacher is right on, were its probabilities right."""
-        return float(np.asarray(self.probs, np.float64).max(axis=1).mean())
+        wanted = np.asarray(self.probs, np.float64)
+        return _overlap(wanted >= 0.5, wanted) if self.independent else float(wanted.max(axis=1).mean())
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the F1 over all cells [r, k] of one set of labels against another, or against their probabilities."""
+    total = float(one.sum() + other.sum())
+    return 2.0 * float((one * other).sum()) / total if total else 1.0
 
 
 @dataclass(frozen=True)
@@ -150,6 +181,8 @@ def read_form(folder: Path) -> ClassifierForm:
             "columns": dict(config["pet"]["columns"]),
             "acceptance": curve and AcceptanceCurve.from_rows(curve),
         }
+        if "thresholds" in stored:
+            stored["thresholds"] = tuple(map(float, stored["thresholds"]))
         return ClassifierForm(labels, **stored)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ModelError(

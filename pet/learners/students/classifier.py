@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
 from pet.data.examples import Example
@@ -49,6 +50,8 @@ class TextClassifier:
         """Put a head, drawn from `seed` where there is none for so many labels, on a pretrained encoder."""
         backbone = Backbone.classifier(source, form.labels, machine.device, seed)
         shorter = replace(form, max_length=min(form.max_length, backbone.longest_input))
+        if form.independent:
+            backbone.model.config.problem_type = "multi_label_classification"  # the stock pipeline then takes sigmoids
         return cls(backbone, shorter, backbone.abilities.fit(machine))
 
     @classmethod
@@ -74,6 +77,8 @@ class TextClassifier:
     ) -> TrainLog:
         """Train on target probabilities [n, k]; one-hot rows at temperature 1 are plain cross-entropy.
 
+        Of labels that are independent, the loss is the sum of their binary cross-entropies, without a temperature.
+
         Where rows are held out, `settings.steps` is the most: it ends once it agrees with the teacher on them, or no
         longer comes nearer, and keeps the weights that were best. Rows are encoded when a batch needs them, and the
         first ones kept: memory does not grow with the rows.
@@ -84,10 +89,8 @@ class TextClassifier:
         def loss(rows: np.ndarray) -> Iterator[torch.Tensor]:
             encoded = self._encoded(examples, rows, kept)
             for group in length_groups([len(row) for row in encoded], self.machine.group_overhead):
-                batch = self.backbone.training_batch([encoded[i] for i in group])
-                softened = torch.from_numpy(soften(targets[rows[group]], temperature)).to(self.machine.device)
-                logits = self._logits(batch, self.machine.precision)
-                yield len(group) / len(rows) * distillation_loss(logits, softened, temperature)
+                logits = self._logits(self.backbone.training_batch([encoded[i] for i in group]), self.machine.precision)
+                yield len(group) / len(rows) * self._loss(logits, targets[rows[group]], temperature)
 
         trained = Trained.weights_of(self.backbone.model, settings)
         if learning.held_out is None or not settings.steps:
@@ -99,6 +102,14 @@ class TextClassifier:
         log = fit(replace(trained, ends=best.ends, draws=(best,)), loss, len(examples), settings, rng, advance)
         best.restore()
         return replace(log, scored=best.measured * len(held.examples), kept=best.at)
+
+    def _loss(self, logits: torch.Tensor, targets: np.ndarray, temperature: float) -> torch.Tensor:
+        """Return the mean loss of rows, whose logits [b, k] are to say their targets [b, k]."""
+        if self.form.independent:
+            wanted = torch.from_numpy(targets.astype(np.float32)).to(logits.device)
+            return functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none").sum(dim=1).mean()
+        softened = torch.from_numpy(soften(targets, temperature)).to(logits.device)
+        return distillation_loss(logits, softened, temperature)
 
     def _rank(self, held: HeldOut) -> Rank:
         """Compare the model as it is, while it trains, with the soft labels of rows that are held out."""
@@ -119,7 +130,8 @@ class TextClassifier:
         """Return label probabilities, float32 [n, k], in the order of `examples`; only chunks are held as tokens."""
 
         def compute(rows: list[Encoded]) -> torch.Tensor:
-            return torch.softmax(self._logits(self.backbone.batch(rows), self.machine.inference), dim=-1)
+            logits = self._logits(self.backbone.batch(rows), self.machine.inference)
+            return torch.sigmoid(logits) if self.form.independent else torch.softmax(logits, dim=-1)
 
         return Inference(self.machine, self.encode, compute).run(examples, len(self.form.labels), advance)
 
