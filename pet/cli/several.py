@@ -4,13 +4,13 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pet.cli.terminal import aligned, counted, print_table, say
+from pet.cli.terminal import aligned, counted, note, print_table, say, say_json
 
 if TYPE_CHECKING:
     from pet.settings.config import RunConfig
 
 
-def run_several_command(config: "RunConfig", place: Path, *, force: bool) -> None:
+def run_command(config: "RunConfig", place: Path, *, force: bool) -> None:
     """Label the pool and distill a classifier, and print what came of it."""
     from pet.method.card import python_call
     from pet.method.several.figures import sets_table
@@ -31,3 +31,55 @@ def run_several_command(config: "RunConfig", place: Path, *, force: bool) -> Non
         "or from Python": python_call(str(result.model), tuple(result.columns), several=True),
     }
     say("", *aligned(places.items()))
+
+
+def check_command(config: "RunConfig", *, every: bool) -> None:
+    """Show the rows, the questions, and what each label is asked about by."""
+    from pet.method.plan.several import prepare_several
+    from pet.reports.several import several_check_lines
+
+    plan = prepare_several(config)
+    say(*several_check_lines(plan.data, plan.patterns, plan.words, plan.messages, every))
+
+
+def predict_command(
+    model: Path, source: str, output: Path, on_bad_row: str, *, asked: tuple[float | None, float | None]
+) -> None:
+    """Label new texts.
+
+    Raises `UsageError` if labels are `asked` to be accepted by a precision or a confidence.
+    """
+    from pet.errors import UsageError
+    from pet.using.several import predict_several_file
+
+    if any(wish is not None for wish in asked):
+        raise UsageError("Which labels to accept is told where a row has one: leave out --min-precision and --abstain.")
+    found = predict_several_file(model, source, output, on_bad_row, lambda line: note(f"! warning: {line}"))
+    for row in found.read.rejected:
+        note(f"! warning: left out {row.file}, line {row.line}: {row.reason}")
+    note(f"{len(found.read.examples)} rows labeled in {output}: {counted(found.given)}; no label to {found.without}")
+
+
+def evaluate_command(model: Path, source: str, on_bad_row: str, *, every: bool, as_json: bool) -> None:
+    """Compare a classifier with the labels of a file."""
+    from pet.method.several.figures import evaluation_lines
+    from pet.using.several import evaluate_several_file
+
+    evaluation, found = evaluate_several_file(model, source, on_bad_row, lambda line: note(f"! warning: {line}"))
+    for row in found.rejected:
+        note(f"! warning: left out {row.file}, line {row.line}: {row.reason}")
+    if as_json:
+        say_json(evaluation.as_json())
+    else:
+        say(*evaluation_lines(evaluation, None if every else 10))
+
+
+def explain_command(run: Path, row_id: str, *, as_json: bool) -> None:
+    """Say why a row has its labels."""
+    from pet.reports.several import explain_several, several_explanation_lines
+
+    found = explain_several(run, row_id)
+    if as_json:
+        say_json(found.as_json())
+    else:
+        say(*several_explanation_lines(found))

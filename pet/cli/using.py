@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pet.cli import several
 from pet.cli.app import All, BadRow, Columns, Input, Model, Only, app, listed
 from pet.cli.terminal import counted, note, say, say_json
 
@@ -34,7 +35,11 @@ def predict_command(
     Example: `pet predict runs/quickstart new.csv --output labeled.csv --min-precision 0.95`
     """
     from pet.using.predict import Wish, predict_file
+    from pet.using.several import gives_several
 
+    if gives_several(model):
+        several.predict_command(model, source, output, on_bad_row or "error", asked=(min_precision, abstain))
+        return
     found = predict_file(model, source, output, on_bad_row or "error", Wish(min_precision, abstain), _warn)
     _tell_rejected(found.read)
     rows = len(found.read.examples)
@@ -60,7 +65,11 @@ def evaluate_command(
     """
     from pet.reports.evaluation import evaluation_lines
     from pet.using.predict import evaluate_file
+    from pet.using.several import gives_several
 
+    if gives_several(model):
+        several.evaluate_command(model, source, on_bad_row or "error", every=every, as_json=as_json)
+        return
     evaluation, found = evaluate_file(model, source, on_bad_row or "error", _warn)
     _tell_rejected(found)
     if as_json:
@@ -151,7 +160,11 @@ def explain_command(
     """
     from pet.reports.explain import explain
     from pet.reports.explain_lines import explanation_lines
+    from pet.reports.several import is_several
 
+    if is_several(run):
+        several.explain_command(run, row_id, as_json=as_json)
+        return
     found = explain(run, row_id)
     if as_json:
         say_json(found.as_json())

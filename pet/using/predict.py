@@ -287,6 +287,8 @@ def _options(classifier: Classifier, role: Role, on_bad_row: Any) -> ReadOptions
 
 
 def _soft_labels(classifier: Classifier, examples: Sequence[Example]) -> SoftLabels:
+    if classifier.form.independent:
+        raise ModelError("The classifier gives a row several labels: use `predict_several`, or `pet predict`.")
     rows = Rows.of(examples)
     classifier = _settled(classifier, rows)
     with stage_progress("labeling", len(rows)) as advance:

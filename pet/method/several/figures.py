@@ -102,8 +102,20 @@ def sets_table(lines: Sequence[SetLine]) -> Table:
     return table
 
 
-def label_lines(found: SetEvaluation, most: int | None = 10) -> list[str]:
-    """Return a line per label, those of the lowest F1 first; at most so many, and how many there are more."""
+def evaluation_lines(found: SetEvaluation, most: int | None = 10) -> list[str]:
+    """Return the figures, those of the parents where labels have some, and at most so many labels, the worst first."""
+    lines = [_head(found), "", *_label_lines(found, most)]
+    if found.parents:
+        lines += ["", f"parents, {_head(found.parents)}", "", *_label_lines(found.parents, most)]
+    return lines
+
+
+def _head(found: SetEvaluation) -> str:
+    figures = f"micro-F1 {found.micro_f1:.1%}, macro-F1 {found.macro_f1:.1%}, exactly right {found.exact:.1%}"
+    return f"{found.n} rows: {figures}"
+
+
+def _label_lines(found: SetEvaluation, most: int | None) -> list[str]:
     ranked = sorted(found.labels.items(), key=lambda pair: (pair[1].f1, -pair[1].rows))
     shown = ranked[:most]
     width = max((len(name) for name, _ in shown), default=0)

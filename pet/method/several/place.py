@@ -7,6 +7,8 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pet.data.examples import Example
 from pet.data.label_sets import label_matrix
@@ -14,7 +16,7 @@ from pet.data.output import Columns, OutputNames, row_pieces
 from pet.data.rows import Rows
 from pet.data.writers import write_pieces
 from pet.errors import RunError
-from pet.labeling.label_sets import SetLabels
+from pet.labeling.label_sets import SetLabels, sigmoid
 from pet.learners.students.choice import Choice
 from pet.method.card import CardFacts
 from pet.method.jobs import Jobs
@@ -24,7 +26,7 @@ from pet.method.several.figures import SetLine, evaluate_sets
 from pet.method.several.weigh import SetEnsemble
 from pet.method.summary import DISTILLED
 from pet.method.teach import Predicted, TargetRows, Taught, teach, train_classifier
-from pet.runs.atomic import write_json
+from pet.runs.atomic import write_folder, write_json
 from pet.runs.directory import RunDirectory
 from pet.runs.log import RunLog
 from pet.settings.training import DistillSettings, OptimizerSettings
@@ -119,6 +121,7 @@ class SetPlace:
         lines = [*ensemble.lines(data), SetLine(DISTILLED, test=final)]
         lines += [line for line in [self.supervised(ensemble)] if line]
         publish_model(directory.model, student.folder, self._card(student.choice, rows, soft), {})
+        write_votes(directory.generations / "0", ensemble)
         given = dict(zip(soft.labels, soft.chosen().sum(axis=0).tolist(), strict=True))
         voters = zip(ensemble.votes, ensemble.weights.tolist(), ensemble.slopes, strict=True)
         facts = {
@@ -153,6 +156,24 @@ class SetPlace:
             settings={**plain, "size": choice.chosen.size, "steps": choice.chosen.updates},
             thresholds=dict(zip(soft.labels, soft.thresholds.tolist(), strict=True)),
         )
+
+
+def write_votes(folder: Path, ensemble: SetEnsemble) -> None:
+    """Write what each voter says of each row of the pool: a list of k probabilities.
+
+    Raises `RunError` if the disk is full or may not be written.
+    """
+    k, ids = len(ensemble.soft.labels), pa.array(ensemble.soft.ids, pa.string())
+
+    def write(place: Path) -> None:
+        columns = {"id": ids}
+        for vote in ensemble.votes:
+            flat = pa.array(sigmoid(vote.pool).ravel(), pa.float32())
+            columns[vote.voter] = pa.FixedSizeListArray.from_arrays(flat, k)
+        pq.write_table(pa.table(columns), place / "votes.parquet")
+
+    folder.parent.mkdir(exist_ok=True)
+    write_folder(folder, write)
 
 
 def _ours(soft: SetLabels, source: str) -> Columns:
