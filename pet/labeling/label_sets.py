@@ -24,13 +24,13 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def sigmoid(scores: np.ndarray) -> np.ndarray:
-    """Return the probabilities, float32 [n, k], of log-odds [n, k].
+    """Return the probabilities, float32 [n, k], of log-odds [n, k]; NaN stay NaN.
 
     >>> sigmoid(np.array([[0.0, 1000.0, -1000.0]])).tolist()
     [[0.5, 1.0, 0.0]]
     """
     limited = np.clip(np.asarray(scores, np.float64), -50.0, 50.0)
-    return np.where(np.abs(limited) < 50.0, 1.0 / (1.0 + np.exp(-limited)), limited > 0).astype(np.float32)
+    return np.where(np.abs(limited) >= 50.0, limited > 0, 1.0 / (1.0 + np.exp(-limited))).astype(np.float32)
 
 
 def log_odds(probs: np.ndarray | float) -> np.ndarray:
@@ -179,8 +179,8 @@ def thresholds(held_out: np.ndarray, given: np.ndarray) -> np.ndarray:
     """Return the probability from which on each label is given, float64 [k], by gold rows held out: log-odds [n, k].
 
     Each has the highest F1 of its label, and is the nearer to that of all labels together the fewer rows have the
-    label; so is that one to 0.5. On two sets of 10 labels and 80 rows that is 1 and 4 points of micro-F1 above cuts that
-    are each drawn to 0.5.
+    label; so is that one to 0.5. On two sets of 10 labels and 80 rows that is 1 and 4 points of micro-F1 above cuts
+    that are each drawn to 0.5.
     """
 
     def cut(scores: np.ndarray, has: np.ndarray, usual: float) -> float:
@@ -195,7 +195,7 @@ def thresholds(held_out: np.ndarray, given: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SetLabels:
-    """Labels of rows: `probs` float32 [n, k], independent of each other, and the `thresholds` [k] they are given from."""
+    """Labels of rows: `probs` float32 [n, k], independent of each other; from `thresholds` [k] on each is given."""
 
     ids: Sequence[str]
     labels: tuple[str, ...]

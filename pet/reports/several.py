@@ -32,8 +32,8 @@ def several_check_lines(
     none = sum(not labels_of(row) for row in data.labeled)
     mean = counts.total() / max(1, len(data.labeled))
     lines = [
-        f"{len(data.labeled)} labeled rows with {mean:.1f} of {len(data.task.labels)} labels in the mean, {none} without "
-        f"any; {len(data.unlabeled)} unlabeled, {len(data.test)} test rows",
+        f"{len(data.labeled)} labeled rows with {mean:.1f} of {len(data.task.labels)} labels in the mean, "
+        f"{none} without any; {len(data.unlabeled)} unlabeled, {len(data.test)} test rows",
         *(f"note: {message}" for message in notes),
     ]
     for spec in voters:
@@ -150,5 +150,7 @@ def several_explanation_lines(found: SetExplanation) -> list[str]:
         weighed = ", ".join(f"{name} {weight:.2f}" for name, weight in found.weights.items())
         lines += ["", *columns([heads, *cells], 2), "", f"weights of the voters: {weighed}"]
         if len(ranked) > FOLDED:
-            lines += [f"The {FOLDED} labels that are nearest to being given of {len(ranked)} are shown; --json shows all."]
+            lines += [
+                f"The {FOLDED} labels that are nearest to being given of {len(ranked)} are shown; --json shows all."
+            ]
     return [visible(line) for line in lines]

@@ -92,9 +92,9 @@ def one_label_config(source: "str | Path | RunConfig", what: str) -> RunConfig:
     config = source if isinstance(source, RunConfig) else RunConfig.from_toml(source)
     if config.task.multi_label:
         raise ConfigError(
-            f"{what} is for rows of one label each, and [task] multi_label = true has several: what knows them is "
-            "`pet run`, `pet check`, `pet predict`, `pet evaluate`, `pet explain`, and `pet export` to a table; for "
-            "anything else have a task per label, with the labels yes and no."
+            f"{what} is for rows of one label each, and [task] multi_label = true: for several use `pet run`, check, "
+            "predict, evaluate, explain or export to a table (from Python pet.run_several and pet.predict_several), or "
+            "have a task per label, with the labels yes and no."
         )
     return config
 

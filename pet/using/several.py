@@ -54,7 +54,9 @@ def gives_several(model: str | Path) -> bool:
     return read_form(model_folder(model)).independent
 
 
-def predict_several(model: str | Path | Classifier, texts: Texts, settings: RunSettings | None = None) -> list[SetPrediction]:
+def predict_several(
+    model: str | Path | Classifier, texts: Texts, settings: RunSettings | None = None
+) -> list[SetPrediction]:
     """Label texts by a classifier that gives each several; as `predict` reads them.
 
     Raises `ModelError` if there is no classifier, or it gives a row one label. Raises `DataError` as `predict` does.

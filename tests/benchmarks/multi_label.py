@@ -4,7 +4,7 @@
 
 DATA has the folders agnews, trec6 and mr, each with train, unlabeled and test.jsonl.gz of text and label. A row of the
 set joins one to three texts of different labels, drawn from the four topics of agnews and the six kinds of questions of
-trec6, in any order, the news cut after 25 words; one row in ten is a sentence of mr alone, and has none of the ten labels.
+trec6, in any order, each cut after 25 words; one row in ten is a sentence of mr alone, and has none of the ten labels.
 Sets are drawn from the files of their own part, so that no text stands in two of them.
 """
 
@@ -81,7 +81,9 @@ def main() -> None:
         for line in result.lines:
             if line.test:
                 figures = line.test.micro_f1, line.test.macro_f1, line.test.exact
-                print(f"{asked.labeled} rows, seed {seed}, {line.name}: " + "  ".join(f"{100 * x:.1f}" for x in figures))
+                print(
+                    f"{asked.labeled} rows, seed {seed}, {line.name}: " + "  ".join(f"{100 * x:.1f}" for x in figures)
+                )
 
 
 if __name__ == "__main__":

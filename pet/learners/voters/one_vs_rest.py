@@ -16,7 +16,7 @@ from pet.labeling.label_sets import MOST, label_rates, log_loss, offset_to
 from pet.learners.voters.embedding import STRENGTHS, Rows, cosines
 
 SCALES = (0.0, 0.5, 1.0)
-"""What the cosines to the texts of a label, in standard deviations over the pool, are multiplied with, to choose from."""
+"""What the cosines to the texts of a label, in standard deviations over the pool, are multiplied with."""
 
 USUAL = (10.0, 0.5)
 """Strength and scale where no folds can be made."""

@@ -24,19 +24,18 @@ MOST_NEGATIVES = 3
 """Of the labels that a row does not have, so many are learned for each that it has, one at least."""
 
 
-def pair_task(fields: Sequence[str]) -> Task:
-    """Return the task of pairs of rows with such fields and labels."""
-    return Task("pairs", (YES, NO), (*fields, LABEL))
+def pair_task(task: Task) -> Task:
+    """Return the task of pairs of a row of a task and a label of it."""
+    return Task(task.name, (YES, NO), (*task.fields, LABEL))
 
 
-def check_pair_pattern(pvp: PVP, fields: Sequence[str]) -> None:
-    """Refuse a pattern that has no place for the label, or fields that rows lack: a PromptError says so."""
+def check_pair_pattern(pvp: PVP) -> None:
+    """Refuse a pattern that has no place for the label: a PromptError says so."""
     if LABEL not in pvp.pattern.fields:
         raise PromptError(
-            f"Pattern {pvp.pattern.name!r} has no {{{LABEL}}}, where a row may have several labels: it has to ask about "
-            f"one, such as '{{text}} Is this about {{{LABEL}}}? {{mask}}'; `pet patterns \"labels/*\"` lists some."
+            f"Pattern {pvp.pattern.name!r} has no {{{LABEL}}}, where a row may have several labels: it has to ask of "
+            f"one, such as '{{text}} Is this about {{{LABEL}}}? {{mask}}'; `pet patterns labels/*` lists some."
         )
-    pvp.check(pair_task(fields))
 
 
 def asked(example: Example, words: str, label: str | None = None) -> Example:

@@ -28,9 +28,9 @@ from pet.method.jobs import Jobs, RunRows
 from pet.method.plan.opening import shared_parts
 from pet.method.plan.plan import COMPARED_ROWS, form_of
 from pet.method.plan.readers import Readers, able_readers
+from pet.method.sets import sets_digest
 from pet.method.several.place import SetPlace
 from pet.method.several.vote import GoldSets
-from pet.method.sets import sets_digest
 from pet.prompts.descriptions import label_texts, name_as_words
 from pet.prompts.registry import find_verbalizer, load_patterns
 from pet.prompts.verbalizers import Verbalizer
@@ -145,10 +145,10 @@ def prepare_several(config: RunConfig) -> SetPlan:
     config = checked_config(config).absolute()
     _refuse_what_is_not_done(config)
     patterns, given = load_patterns(config.prompts.registry), find_verbalizer(config.prompts)
-    spoken = {label: words for label, words in given.words.items() if label not in _ANSWERS} if given else {}
-    data = load_task_data(config.task, config.data, config.run.seed, tuple(spoken))
+    named = {label: words for label, words in given.words.items() if label not in _ANSWERS} if given else {}
+    data = load_task_data(config.task, config.data, config.run.seed, tuple(named))
     labels = data.task.labels
-    words = {label: (name_as_words(label),) for label in labels} | _of_labels(spoken, labels)
+    words = {label: (name_as_words(label),) for label in labels} | _of_labels(named, labels)
     quiet_transformers()
     source = find_model(config.model.name, config.model.revision)
     masked_lm_config(source)
@@ -160,10 +160,10 @@ def prepare_several(config: RunConfig) -> SetPlan:
     if not config.train.is_fast:
         answers = {name: given.words.get(name, usual) if given else usual for name, usual in _ANSWERS.items()}
         prompts = config.prompts.model_copy(update={"patterns": config.prompts.patterns or USUAL_PATTERNS})
-        pairs = pair_task(data.task.fields)
-        voters = voter_specs(config.train, prompts, patterns, Verbalizer("labels/yes-no", answers), pairs, source.parameters)
+        spoken = Verbalizer("labels/yes-no", answers)
+        voters = voter_specs(config.train, prompts, patterns, spoken, pair_task(data.task), source.parameters)
         for spec in voters:
-            check_pair_pattern(spec.pvp, data.task.fields)
+            check_pair_pattern(spec.pvp)
         config = config.model_copy(update={"prompts": prompts, "train": voters[0].train})
     on_vectors = (EmbeddingSpec(encoder),) if encoder and config.train.embedding else ()
     if not voters and not on_vectors:
@@ -183,11 +183,11 @@ def prepare_several(config: RunConfig) -> SetPlan:
     )
 
 
-def _of_labels(spoken: Mapping[str, tuple[str, ...]], labels: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+def _of_labels(named: Mapping[str, tuple[str, ...]], labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return words that were given for labels of the task; any other is refused as a verbalizer's is."""
-    if spoken:
-        Verbalizer("prompts.words", spoken).for_labels([label for label in labels if label in spoken])
-    return spoken
+    if named:
+        Verbalizer("prompts.words", named).for_labels([label for label in labels if label in named])
+    return dict(named)
 
 
 def _refuse_what_is_not_done(config: RunConfig) -> None:
@@ -197,10 +197,11 @@ def _refuse_what_is_not_done(config: RunConfig) -> None:
         "no [[votes]] of somebody else": bool(config.votes),
         "no [[train.voters]] tables": bool(config.train.voters),
         'adapt.method = "none"': config.adapt.method != "none",
-        "train.contrastive = false or \"auto\"": config.train.contrastive is True,
+        'train.contrastive = false or "auto"': config.train.contrastive is True,
         "[ensemble] as it is by default": config.ensemble != EnsembleSettings(),
         'refine.method = "auto" or "none"': config.refine.method == "graph",
         "no data.reviewed": bool(config.data.reviewed),
+        "no run.report_to": bool(config.run.report_to),
         'distill.size = "auto", "same", "small" or "logistic"': config.distill.size == "static",
     }
     if wrong := next((expected for expected, found in ignored.items() if found), None):
@@ -231,7 +232,9 @@ def open_several(
         pool, k = len(plan.data.unlabeled), len(plan.words)
         log.detail(f"{STARTED}{voters} voters, {pool} rows to label")
         if plan.patterns:
-            log.say(f"each of {len(plan.patterns)} patterns asks about {k} labels of {pool} rows, {k * pool:,} questions")
+            log.say(
+                f"each of {len(plan.patterns)} patterns asks about {k} labels of {pool} rows, {k * pool:,} questions"
+            )
         # Vectors, and the classifier; the baseline comes on top.
         stages = voters + 2 + (plan.baseline is not None)
         runner = JobRunner(

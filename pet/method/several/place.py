@@ -81,7 +81,9 @@ class SetPlace:
                 part = data.unlabeled[rows]
                 pool = replace(soft, ids=[row.id for row in part], probs=soft.probs[rows])
                 found = names.columns(part) | _ours(pool, "pseudo")
-                sure = SetLabels([row.id for row in data.labeled], soft.labels, given.astype(np.float32), soft.thresholds)
+                sure = SetLabels(
+                    [row.id for row in data.labeled], soft.labels, given.astype(np.float32), soft.thresholds
+                )
                 gold = names.columns(data.labeled) | _ours(sure, "gold") if not rows.start else {}
                 yield {name: gold.get(name, []) + values for name, values in found.items()}
 
@@ -190,4 +192,3 @@ def sample_sets(pool: Sequence[Example], soft: SetLabels, count: int = 5, width:
     longest = max(map(len, heads), default=0)
     texts = [" | ".join(" ".join(text.split()) for text in pool[i].fields.values()) for i in places]
     return [f"{head:<{longest}}  {text[:width]}" for head, text in zip(heads, texts, strict=True)]
-

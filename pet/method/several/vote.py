@@ -54,9 +54,7 @@ class _Others:
     test: np.ndarray
 
 
-def asked_pattern(
-    jobs: Jobs, spec: VoterSpec, number: int, words: tuple[str, ...], gold: GoldSets
-) -> SetVotes:
+def asked_pattern(jobs: Jobs, spec: VoterSpec, number: int, words: tuple[str, ...], gold: GoldSets) -> SetVotes:
     """Return what the voter of this number says; `words` are those that each label is asked about by.
 
     It learns the gold rows without its fold, of which it then speaks.
@@ -65,7 +63,12 @@ def asked_pattern(
     kept = np.setdiff1d(np.arange(len(gold.given)), held)
     train = spec.train.model_dump(mode="json", exclude={"seeds", "voters", "embedding", "contrastive"})
     job = jobs.runner.job(
-        f"voter/{spec.name}", pvp=spec.prompt.key(), train=train, seed_index=spec.seed_index, words=words, set=kept.tolist()
+        f"voter/{spec.name}",
+        pvp=spec.prompt.key(),
+        train=train,
+        seed_index=spec.seed_index,
+        words=words,
+        set=kept.tolist(),
     )
     jobs.runner.journal.keys[job.name] = job.key
     pool = PoolScores(jobs.runner.store, job, data.unlabeled)
@@ -123,7 +126,9 @@ def embedding_sets(jobs: Jobs, spec: EmbeddingSpec, gold: GoldSets) -> SetVotes:
             anchors = Anchors.of(found.standing_for, near, k)
             seed = derive_seed(jobs.seed, "folds", spec.kind)
             trained = trained_on_sets(found.centred(found.labeled), gold.given, anchors, near, seed)
-            jobs.runner.note(f"{job.name}: C = {trained.strength:g}, cosines to the label texts times {trained.scale:g}")
+            jobs.runner.note(
+                f"{job.name}: C = {trained.strength:g}, cosines to the label texts times {trained.scale:g}"
+            )
             blocks = [trained.voter.scores(found.centred(found.pool[rows])) for rows in row_blocks(len(found.pool))]
             pool.write_whole(folder, np.concatenate(blocks))
             advance(len(data.unlabeled))

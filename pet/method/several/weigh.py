@@ -1,4 +1,4 @@
-"""From what voters say of each label to the labels of the pool: calibrated, weighed, and cut at a threshold per label."""
+"""From what voters say of each label to the labels of the pool: calibrated, weighed, cut at a threshold per label."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
