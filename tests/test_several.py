@@ -46,9 +46,9 @@ def joined(part: str, count: int) -> list[dict[str, Any]]:
     draw, single = random.Random(part), rows_of(part, 30)
     rows = []
     for number in range(count):
-        labels = draw.sample(LABELS, number % 3)
+        labels = draw.sample(LABELS, (number + 2) % 3)
         texts = [draw.choice([row["text"] for row in single if row["label"] == label]) for label in labels]
-        rows.append({"id": f"{part}-{number}", "text": " ".join([f"{number}", *texts]), "label": labels})
+        rows.append({"id": f"{part}-{number}", "text": " ".join([part, str(number), *texts]), "label": labels})
     return rows
 
 

@@ -113,7 +113,7 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
             *_read_messages(reads),
             *(() if task.labels or task.multi_label else _doubtful_labels(train)),
             *_label_messages(labels, _label_counts(drawn, task), data),
-            *_overlap_messages(overlaps, len(unlabeled)),
+            *_overlap_messages(overlaps, len(unlabeled), task.multi_label),
             *shared,
         ),
         rejected=tuple(row for read in reads.values() for row in read.rejected),
@@ -337,13 +337,13 @@ def _some(items: Sequence[str]) -> str:
     return ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
 
 
-def _overlap_messages(overlaps: Overlaps, rows: int) -> list[str]:
+def _overlap_messages(overlaps: Overlaps, rows: int, several: bool) -> list[str]:
     """Say which texts stand in two sets, and how many of so many unlabeled rows are left."""
     messages = [
         _shared(
             overlaps.contradictions,
             "labeled rows have the text of an earlier one and another label",
-            f"kept; look at them, for both cannot be right: {ONE_LABEL}",
+            "kept; look at them" + ("" if several else f", for both cannot be right: {ONE_LABEL}"),
         ),
         _shared(overlaps.train_unlabeled, "unlabeled rows have the text of a labeled row", "dropped"),
         _shared(overlaps.test_unlabeled, "unlabeled rows have the text of a test row", "dropped"),

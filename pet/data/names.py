@@ -19,7 +19,7 @@ def name_parts(label: str) -> list[str]:
 def parents_of(labels: Sequence[str]) -> dict[str, list[int]]:
     """Return the columns of the labels below each parent, the first part of their names; a label alone is its own.
 
-    Nothing where the names have no levels: no parent has two labels.
+    Nothing where the names have no levels: no parent has two labels, or one has all.
 
     >>> parents_of(["card.arrival", "card.lost", "rates"]), parents_of(["a", "b"]), parents_of(["node.js", "rates"])
     ({'card': [0, 1], 'rates': [2]}, {}, {})
@@ -27,4 +27,4 @@ def parents_of(labels: Sequence[str]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for column, label in enumerate(labels):
         found.setdefault(name_parts(label)[0], []).append(column)
-    return found if any(len(columns) > 1 for columns in found.values()) else {}
+    return found if 1 < len(found) < len(labels) else {}

@@ -213,7 +213,7 @@ class _RowParser:
     def _label_set(self, row: Mapping[str, object], separator: str) -> str | None:
         """Return the labels of a row of a task with several, or raise `_BadRowError`."""
         value, known = row.get(self.options.label_column), self.options.labels
-        if self.options.role == "row" and not is_given(value) and value != []:
+        if self.options.role == "row" and value != [] and (is_placeholder(value) or not is_given(value)):
             return None
         labels = cell_labels(value, separator)
         if labels is None:
@@ -334,7 +334,9 @@ class _Reading:
             earlier = first_of(self.ids, later)
             source, one, other = self.parser.source, rows[later], rows[earlier]
             here, there = (f"{source.unit} {self.numbers[place]}" for place in (later, earlier))
-            if one.fields == other.fields and one.label != other.label:
+            if one.fields == other.fields and one.label != other.label and self.parser.options.separator is not None:
+                advice = "with the same text and other labels: give a row once, with all of its labels in one cell."
+            elif one.fields == other.fields and one.label != other.label:
                 advice = f"with the same text and another label; {ONE_LABEL}."
             else:
                 advice = "make the ids unique, or name another column in [task] id_column."

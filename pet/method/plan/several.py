@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from pet.data.dataset import TaskData, load_task_data
+from pet.data.examples import Task
 from pet.data.label_sets import label_matrix
+from pet.data.rows import Rows
 from pet.data.writers import write_rejected
 from pet.errors import ConfigError
 from pet.learners.models.encoder import find_encoder
@@ -21,7 +23,7 @@ from pet.learners.models.sources import ModelSource, find_model, masked_lm_confi
 from pet.learners.students.linear import takes_mean
 from pet.learners.students.sizes import check_student
 from pet.learners.voters.embedding import EmbeddingSpec
-from pet.learners.voters.pairs import NO, YES, check_pair_pattern, label_words_of, pair_task
+from pet.learners.voters.pairs import NO, YES, asked, check_pair_pattern, label_words_of, pair_task
 from pet.learners.voters.shared import SharedModel
 from pet.learners.voters.spec import VoterSpec, voter_specs
 from pet.method.jobs import Jobs, RunRows
@@ -144,7 +146,7 @@ def prepare_several(config: RunConfig) -> SetPlan:
     """
     config = checked_config(config).absolute()
     _refuse_what_is_not_done(config)
-    patterns, given = load_patterns(config.prompts.registry), find_verbalizer(config.prompts)
+    given = find_verbalizer(config.prompts)
     named = {label: words for label, words in given.words.items() if label not in _ANSWERS} if given else {}
     data = load_task_data(config.task, config.data, config.run.seed, tuple(named))
     labels = data.task.labels
@@ -156,21 +158,13 @@ def prepare_several(config: RunConfig) -> SetPlan:
     if config.train.is_fast and config.distill.size == "auto" and encoder and takes_mean(encoder.config):
         config = config.model_copy(update={"distill": config.distill.model_copy(update={"size": "logistic"})})
     check_student(config.distill, source, encoder)
-    voters: tuple[VoterSpec, ...] = ()
-    if not config.train.is_fast:
-        answers = {name: given.words.get(name, usual) if given else usual for name, usual in _ANSWERS.items()}
-        prompts = config.prompts.model_copy(update={"patterns": config.prompts.patterns or USUAL_PATTERNS})
-        spoken = Verbalizer("labels/yes-no", answers)
-        voters = voter_specs(config.train, prompts, patterns, spoken, pair_task(data.task), source.parameters)
-        for spec in voters:
-            check_pair_pattern(spec.pvp)
-        config = config.model_copy(update={"prompts": prompts, "train": voters[0].train})
+    config, voters = _with_voters(config, data.task, given, source.parameters)
     on_vectors = (EmbeddingSpec(encoder),) if encoder and config.train.embedding else ()
     if not voters and not on_vectors:
         raise ConfigError("There is no voter: set [encoder] name and train.embedding = true, or leave out --fast.")
     able = able_readers(Readers(voters, on_vectors, encoder), source, data.unlabeled)
     task = config.task.model_copy(update={"labels": labels, "fields": dict(data.columns)})
-    return SetPlan(
+    plan = SetPlan(
         config=config.model_copy(update={"task": task}),
         data=data,
         source=source,
@@ -181,6 +175,27 @@ def prepare_several(config: RunConfig) -> SetPlan:
         label_texts=label_texts(labels, words, data.task.descriptions),
         notes=able.notes,
     )
+    question = asked(data.unlabeled[0], max(plan.words, key=len))
+    plan.model.try_prompts(replace(data, labeled=(), unlabeled=Rows.of([question]), test=Rows.of(())))
+    return plan
+
+
+def _with_voters(
+    config: RunConfig, task: Task, given: Verbalizer | None, parameters: int
+) -> tuple[RunConfig, tuple[VoterSpec, ...]]:
+    """Return the voters that ask about labels, and the config without gaps for them; none for a fast run.
+
+    The words of yes and no are those that were `given`, in English where they were not.
+    """
+    if config.train.is_fast:
+        return config, ()
+    words = {name: given.words.get(name, usual) if given else usual for name, usual in _ANSWERS.items()}
+    prompts = config.prompts.model_copy(update={"patterns": config.prompts.patterns or USUAL_PATTERNS})
+    patterns, answers = load_patterns(prompts.registry), Verbalizer("labels/yes-no", words)
+    voters = voter_specs(config.train, prompts, patterns, answers, pair_task(task), parameters)
+    for spec in voters:
+        check_pair_pattern(spec.pvp)
+    return config.model_copy(update={"prompts": prompts, "train": voters[0].train}), voters
 
 
 def _of_labels(named: Mapping[str, tuple[str, ...]], labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -247,4 +262,4 @@ def open_several(
         model = replace(plan.model, tokens=directory.tokens)
         seed, keep = plan.config.run.seed, plan.config.run.keep_models
         jobs = Jobs(plan.rows, model, plan.machine, runner, seed, keep, encoder)
-        yield SetPlace(directory, log, jobs, plan.config.distill, plan.facts, plan.baseline)
+        yield SetPlace(directory, log, jobs, plan.config.distill, plan.facts, plan.baseline, force)

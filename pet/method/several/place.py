@@ -15,7 +15,7 @@ from pet.data.label_sets import label_matrix
 from pet.data.output import Columns, OutputNames, row_pieces
 from pet.data.rows import Rows
 from pet.data.writers import write_pieces
-from pet.errors import RunError
+from pet.errors import ConfigError, RunError
 from pet.labeling.label_sets import SetLabels, sigmoid
 from pet.learners.students.choice import Choice
 from pet.method.card import CardFacts
@@ -54,7 +54,8 @@ class SetResult:
 class SetPlace:
     """The directory of a run, whose lock is held, its log and its jobs; `facts` begin its `metrics.json`.
 
-    `baseline` is how a classifier is trained on the labeled rows alone (None: it is not).
+    `baseline` is how a classifier is trained on the labeled rows alone (None: it is not); `force` says that labels that
+    were changed by hand may be lost.
     """
 
     directory: RunDirectory
@@ -63,12 +64,19 @@ class SetPlace:
     distill: DistillSettings
     facts: Mapping[str, object]
     baseline: OptimizerSettings | None = None
+    force: bool = False
 
     def write_labels(self, ensemble: SetEnsemble) -> LabeledRows:
         """Write the labeled data set; return its rows: the gold ones, then the pool.
 
-        Raises `RunError` if votes are missing, or the disk is full or may not be written.
+        Raises `RunError` if votes are missing, or the disk is full or may not be written. Raises `ConfigError` if a
+        person has changed the labeled data set.
         """
+        path = self.directory.pseudo_labels
+        if path.is_file() and not (self.force or self.directory.labels_are_ours()):
+            raise ConfigError(
+                f"{path} has been changed since it was written: move it away, or add --force to undo that."
+            )
         self.directory.expect(self.jobs.runner.journal.keys)
         if missing := self.directory.missing():
             raise RunError(f"The votes of {', '.join(missing)} are missing: run the same command again.")
