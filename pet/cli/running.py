@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from pet.cli import several
 from pet.cli.app import (
     FAST_RUN,
     AcceptAll,
@@ -25,6 +24,7 @@ from pet.cli.app import (
     app,
     listed,
 )
+from pet.cli.several import run_several_command
 from pet.cli.terminal import aligned, load_config, print_table, run_place, say
 
 
@@ -76,7 +76,7 @@ def run_command(
     changes = [*(settings or []), *_reviewed(reviewed)]
     loaded = load_config(config, changes, registry, on_bad_row, _changed(accept_all, keep_models, fast))
     if loaded.task.multi_label:
-        several.run_command(loaded, run_place(config, output_dir), force=force)
+        run_several_command(loaded, run_place(config, output_dir), force=force)
         return
     from pet.method.card import python_call
     from pet.method.labels import pool_id, sample_lines

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pet.settings.config import RunConfig
 
 
-def run_command(config: "RunConfig", place: Path, *, force: bool) -> None:
+def run_several_command(config: "RunConfig", place: Path, *, force: bool) -> None:
     """Label the pool and distill a classifier, and print what came of it."""
     from pet.method.card import python_call
     from pet.method.several.figures import sets_table
@@ -33,7 +33,7 @@ def run_command(config: "RunConfig", place: Path, *, force: bool) -> None:
     say("", *aligned(places.items()))
 
 
-def check_command(config: "RunConfig", *, every: bool) -> None:
+def check_several_command(config: "RunConfig", *, every: bool) -> None:
     """Show the rows, the questions, and what each label is asked about by."""
     from pet.method.plan.several import prepare_several
     from pet.reports.several import several_check_lines
@@ -42,7 +42,7 @@ def check_command(config: "RunConfig", *, every: bool) -> None:
     say(*several_check_lines(plan.data, plan.patterns, plan.words, plan.messages, every))
 
 
-def predict_command(
+def predict_several_command(
     model: Path, source: str, output: Path, on_bad_row: str, *, asked: tuple[float | None, float | None]
 ) -> None:
     """Label new texts.
@@ -60,7 +60,7 @@ def predict_command(
     note(f"{len(found.read.examples)} rows labeled in {output}: {counted(found.given)}; no label to {found.without}")
 
 
-def evaluate_command(model: Path, source: str, on_bad_row: str, *, every: bool, as_json: bool) -> None:
+def evaluate_several_command(model: Path, source: str, on_bad_row: str, *, every: bool, as_json: bool) -> None:
     """Compare a classifier with the labels of a file."""
     from pet.method.several.figures import evaluation_lines
     from pet.using.several import evaluate_several_file
@@ -74,7 +74,7 @@ def evaluate_command(model: Path, source: str, on_bad_row: str, *, every: bool, 
         say(*evaluation_lines(evaluation, None if every else 10))
 
 
-def explain_command(run: Path, row_id: str, *, as_json: bool) -> None:
+def explain_several_command(run: Path, row_id: str, *, as_json: bool) -> None:
     """Say why a row has its labels."""
     from pet.reports.several import explain_several, several_explanation_lines
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pet.cli import several
 from pet.cli.app import All, BadRow, Columns, Input, Model, Only, app, listed
+from pet.cli.several import evaluate_several_command, explain_several_command, predict_several_command
 from pet.cli.terminal import counted, note, say, say_json
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def predict_command(
     from pet.using.several import gives_several
 
     if gives_several(model):
-        several.predict_command(model, source, output, on_bad_row or "error", asked=(min_precision, abstain))
+        predict_several_command(model, source, output, on_bad_row or "error", asked=(min_precision, abstain))
         return
     found = predict_file(model, source, output, on_bad_row or "error", Wish(min_precision, abstain), _warn)
     _tell_rejected(found.read)
@@ -68,7 +68,7 @@ def evaluate_command(
     from pet.using.several import gives_several
 
     if gives_several(model):
-        several.evaluate_command(model, source, on_bad_row or "error", every=every, as_json=as_json)
+        evaluate_several_command(model, source, on_bad_row or "error", every=every, as_json=as_json)
         return
     evaluation, found = evaluate_file(model, source, on_bad_row or "error", _warn)
     _tell_rejected(found)
@@ -163,7 +163,7 @@ def explain_command(
     from pet.reports.several import is_several
 
     if is_several(run):
-        several.explain_command(run, row_id, as_json=as_json)
+        explain_several_command(run, row_id, as_json=as_json)
         return
     found = explain(run, row_id)
     if as_json:

@@ -30,13 +30,14 @@ def sigmoid(scores: np.ndarray) -> np.ndarray:
     [[0.5, 1.0, 0.0]]
     """
     limited = np.clip(np.asarray(scores, np.float64), -50.0, 50.0)
-    return np.where(np.abs(limited) >= 50.0, limited > 0, 1.0 / (1.0 + np.exp(-limited))).astype(np.float32)
+    found: np.ndarray = np.where(np.abs(limited) >= 50.0, limited > 0, 1.0 / (1.0 + np.exp(-limited)))
+    return found.astype(np.float32)
 
 
 def log_odds(probs: np.ndarray | float) -> np.ndarray:
     """Return the float64 log-odds of probabilities, at most `MOST` from 0."""
     limited = np.clip(np.asarray(probs, np.float64), 1e-12, 1.0 - 1e-12)
-    return np.clip(np.log(limited) - np.log1p(-limited), -MOST, MOST)
+    return np.asarray(found, np.float32)
 
 
 def log_loss(scores: np.ndarray, given: np.ndarray) -> float:
@@ -190,7 +191,7 @@ def thresholds(held_out: np.ndarray, given: np.ndarray) -> np.ndarray:
 
     usual = cut(held_out.ravel(), given.ravel(), 0.0)
     found = np.asarray([cut(held_out[:, column], given[:, column], usual) for column in range(given.shape[1])])
-    return np.asarray(sigmoid(found[None]), np.float64)[0]
+    return np.asarray(sigmoid(found), np.float64)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class LabelVoter:
     def scores(self, vectors: np.ndarray) -> np.ndarray:
         """Return log-odds, float32 [n, k], of vectors float32 [n, h]."""
         found = vectors.astype(np.float64) @ self.weights + self.bias
-        return np.clip(found, -MOST, MOST).astype(np.float32)
+        return np.asarray(np.clip(found, -MOST, MOST), np.float32)
 
 
 @dataclass(frozen=True)

@@ -78,11 +78,11 @@ def training_pairs(
     pairs, counts = [], given.sum(axis=0) + 1.0
     for row, example in enumerate(rows):
         own, others = np.flatnonzero(given[row]), np.flatnonzero(~given[row])
-        pairs += [asked(example, words[column], YES) for column in own]
+        pairs += [asked(example, words[column], YES) for column in own.tolist()]
         count = min(len(others), MOST_NEGATIVES * max(1, len(own)))
         chances = counts[others] / counts[others].sum() if len(others) else None
-        drawn = rng.choice(others, size=count, replace=False, p=chances) if count else []
-        pairs += [asked(example, words[column], NO) for column in np.sort(drawn)]
+        drawn = np.sort(rng.choice(others, size=count, replace=False, p=chances)) if count else others
+        pairs += [asked(example, words[column], NO) for column in drawn.tolist()]
     yes = float(given.sum())
     learned, real = (yes + 0.5) / (len(pairs) - yes + 0.5), (yes + 0.5) / (given.size - yes + 0.5)
     return pairs, float(np.log(learned) - np.log(real))
