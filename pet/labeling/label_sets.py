@@ -30,14 +30,14 @@ def sigmoid(scores: np.ndarray) -> np.ndarray:
     [[0.5, 1.0, 0.0]]
     """
     limited = np.clip(np.asarray(scores, np.float64), -50.0, 50.0)
-    found: np.ndarray = np.where(np.abs(limited) >= 50.0, limited > 0, 1.0 / (1.0 + np.exp(-limited)))
-    return found.astype(np.float32)
+    found = np.where(np.abs(limited) >= 50.0, limited > 0, 1.0 / (1.0 + np.exp(-limited)))
+    return np.asarray(found, np.float32)
 
 
 def log_odds(probs: np.ndarray | float) -> np.ndarray:
     """Return the float64 log-odds of probabilities, at most `MOST` from 0."""
     limited = np.clip(np.asarray(probs, np.float64), 1e-12, 1.0 - 1e-12)
-    return np.asarray(found, np.float32)
+    return np.asarray(np.clip(np.log(limited) - np.log1p(-limited), -MOST, MOST))
 
 
 def log_loss(scores: np.ndarray, given: np.ndarray) -> float:
