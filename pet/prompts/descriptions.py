@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pet.data.examples import Example, Task
-from pet.data.names import name_parts
 
 _JOINTS = re.compile(r"[\s_-]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 """Where a name of several words is joined: underscores, hyphens, and capitals within it."""
@@ -19,10 +18,8 @@ def name_as_words(label: str) -> str:
 
     >>> name_as_words("card_arrival"), name_as_words("orderStatus"), name_as_words("Sci/Tech"), name_as_words("FAQ-old")
     ('card arrival', 'order Status', 'Sci/Tech', 'FAQ old')
-    >>> name_as_words("card.arrival")
-    'card arrival'
     """
-    return " ".join(word for part in name_parts(label) for word in _JOINTS.split(part) if word)
+    return " ".join(filter(None, _JOINTS.split(label)))
 
 
 def label_texts(

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pet.data.names import name_parts
 from pet.errors import PromptError, near_matches
 from pet.settings.task import label_word
 
@@ -40,18 +39,16 @@ class Verbalizer:
 
     @classmethod
     def from_labels(cls, labels: Iterable[str], name: str = "labels") -> "Verbalizer":
-        """Use the label names as the words: underscores, and dots between words, become spaces.
+        """Use the label names as the words: underscores become spaces, and white space around is dropped.
 
-        Hyphens, slashes and capitals stay: they may be part of a written word. White space around is dropped.
+        Hyphens, slashes and capitals stay: of these signs only an underscore is never part of a written word.
 
-        >>> Verbalizer.from_labels(["sci_fi ", "Sci/Tech", "card.lost"]).words
-        {'sci_fi': ('sci fi',), 'Sci/Tech': ('Sci/Tech',), 'card.lost': ('card lost',)}
+        >>> Verbalizer.from_labels(["sci_fi ", "Sci/Tech"]).words
+        {'sci_fi': ('sci fi',), 'Sci/Tech': ('Sci/Tech',)}
 
         Raises `PromptError` if two labels come to the same word, or one to none.
         """
-        return cls(
-            name, {label: (" ".join(" ".join(name_parts(label)).replace("_", " ").split()),) for label in labels}
-        )
+        return cls(name, {label: (" ".join(label.replace("_", " ").split()),) for label in labels})
 
     @property
     def labels(self) -> tuple[str, ...]:

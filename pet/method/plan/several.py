@@ -13,6 +13,7 @@ import numpy as np
 from pet.data.dataset import TaskData, load_task_data
 from pet.data.examples import Task
 from pet.data.label_sets import label_matrix
+from pet.data.names import name_parts
 from pet.data.rows import Rows
 from pet.data.writers import write_rejected
 from pet.errors import ConfigError
@@ -150,7 +151,7 @@ def prepare_several(config: RunConfig) -> SetPlan:
     named = {label: words for label, words in given.words.items() if label not in _ANSWERS} if given else {}
     data = load_task_data(config.task, config.data, config.run.seed, tuple(named))
     labels = data.task.labels
-    words = {label: (name_as_words(label),) for label in labels} | _of_labels(named, labels)
+    words = {label: (" ".join(map(name_as_words, name_parts(label))),) for label in labels} | _of_labels(named, labels)
     quiet_transformers()
     source = find_model(config.model.name, config.model.revision)
     masked_lm_config(source)
