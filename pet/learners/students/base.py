@@ -89,12 +89,17 @@ class Fidelity:
 class HeldOut:
     """Rows of the pool that a student does not learn from, and their soft labels, float32 [r, k].
 
-    Where these are `independent`, a row may have several labels, and each is compared by itself.
+    Where a row may have several labels, `thresholds` are those from which on it has each, as in `ClassifierForm`.
     """
 
     examples: Sequence[Example]
     probs: np.ndarray
-    independent: bool = False
+    thresholds: tuple[float, ...] | None = None
+
+    @property
+    def independent(self) -> bool:
+        """Whether a row may have several labels."""
+        return self.thresholds is not None
 
     def fidelity(self, said: np.ndarray) -> Fidelity:
         """Compare probabilities of a student on these rows, [r, k], with the soft labels."""
@@ -103,7 +108,7 @@ class HeldOut:
             both = np.stack([said, 1.0 - said]), np.stack([wanted, 1.0 - wanted])
             ours, theirs = (np.clip(part, 1e-10, None) for part in both)
             return Fidelity(
-                agreement=_overlap(said >= 0.5, wanted >= 0.5),
+                agreement=_overlap(said >= self._cuts, self.probs >= self._cuts),
                 divergence=float((both[1] * (np.log(theirs) - np.log(ours))).sum(axis=(0, 2)).mean()),
             )
         hard = said.argmax(axis=1)
@@ -117,7 +122,11 @@ class HeldOut:
     def ceiling(self) -> float:
         """What share of these rows the teacher is right on, were its probabilities right."""
         wanted = np.asarray(self.probs, np.float64)
-        return _overlap(wanted >= 0.5, wanted) if self.independent else float(wanted.max(axis=1).mean())
+        return _overlap(wanted >= self._cuts, wanted) if self.independent else float(wanted.max(axis=1).mean())
+
+    @property
+    def _cuts(self) -> np.ndarray:
+        return np.asarray(self.thresholds or 0.5)
 
 
 def _overlap(one: np.ndarray, other: np.ndarray) -> float:
