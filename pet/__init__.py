@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from pet.ablation.result import AblationResult
     from pet.method.callbacks import Callback
     from pet.method.place import RunResult
-    from pet.pipeline import distill, label, run
+    from pet.method.several.place import SetResult
+    from pet.pipeline import distill, label, run, run_several
     from pet.reports.frames import Run, read_run
     from pet.settings.config import RunConfig
     from pet.using.predict import Prediction, predict
+    from pet.using.several import SetPrediction, predict_several
 
 __all__ = [
     "AblationResult",
@@ -29,14 +31,18 @@ __all__ = [
     "Run",
     "RunConfig",
     "RunResult",
+    "SetPrediction",
+    "SetResult",
     "__version__",
     "ablate",
     "distill",
     "label",
     "plot",
     "predict",
+    "predict_several",
     "read_run",
     "run",
+    "run_several",
 ]
 
 __version__ = "0.1.0"
@@ -50,6 +56,10 @@ _LAZY = {
     "distill": "pet.pipeline",
     "label": "pet.pipeline",
     "run": "pet.pipeline",
+    "run_several": "pet.pipeline",
+    "SetResult": "pet.method.several.place",
+    "SetPrediction": "pet.using.several",
+    "predict_several": "pet.using.several",
     "Run": "pet.reports.frames",
     "read_run": "pet.reports.frames",
     "plot": "pet.plot",

@@ -27,12 +27,16 @@ from pet.method.listening import listening
 from pet.method.place import RunPlace, RunResult
 from pet.method.plan.opening import open_jobs, open_place, reopen_place
 from pet.method.plan.plan import Plan, prepare
+from pet.method.plan.several import open_several, prepare_several
 from pet.method.prompted import kept_if_sound, prompted
 from pet.method.refine import refine
+from pet.method.several.place import SetResult
+from pet.method.several.vote import asked_pattern, embedding_sets
+from pet.method.several.weigh import weigh_sets
 from pet.method.teach import teach
 from pet.method.vote import vote
 from pet.reports.html.write import draw_report
-from pet.settings.config import RunConfig
+from pet.settings.config import RunConfig, checked_config
 
 
 def run(
@@ -66,6 +70,24 @@ def run(
         draw_report(place.directory.root, place.log)
         place.jobs.callbacks.end(RunEnd(result.directory, summary))
         return result
+
+
+def run_several(
+    config: RunConfig, output_dir: str | Path | None = None, *, force: bool = False, quiet: bool = False
+) -> SetResult:
+    """Do what `run` does where rows have several labels each, by one generation of voters: ``multi_label = true``.
+
+    Raises `PetError` as `run` does, or if the rows of the pipeline have one label each.
+    """
+    if not checked_config(config).task.multi_label:
+        raise ConfigError("The rows of this pipeline have one label each: use `run`, or set [task] multi_label = true.")
+    plan = prepare_several(config)
+    with open_several(plan, output_dir, force=force, quiet=quiet) as place:
+        votes = [asked_pattern(place.jobs, spec, i, plan.words, plan.gold) for i, spec in enumerate(plan.patterns)]
+        votes += [embedding_sets(place.jobs, plan.embedding, plan.gold)] if plan.embedding else []
+        ensemble = weigh_sets(votes, plan.data)
+        rows = place.write_labels(ensemble)
+        return place.publish(ensemble, place.taught(rows, ensemble), rows)
 
 
 def label(

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from pet.cli.app import FAST_RUN, All, BadRow, Config, Fast, Name, NameOrGlob, OutputDir, Registry, Settings, app
+from pet.cli.several import check_several_command
 from pet.cli.terminal import aligned, load_config, note, print_table, run_place, say, say_json
 
 
@@ -22,6 +23,9 @@ def check_command(
     Example: `pet check my.toml`
     """
     loaded = load_config(config, settings, registry, on_bad_row, {FAST_RUN: fast})
+    if loaded.task.multi_label:
+        check_several_command(loaded, every=every)
+        return
     from pet.method.plan.plan import prepare
     from pet.reports.check import check, report_lines
 

@@ -24,6 +24,7 @@ from pet.cli.app import (
     app,
     listed,
 )
+from pet.cli.several import run_several_command
 from pet.cli.terminal import aligned, load_config, print_table, run_place, say
 
 
@@ -100,6 +101,9 @@ def run_command(
     # A slip in it is told before torch is loaded.
     changes = [*(settings or []), *_reviewed(reviewed), *_elsewhere(executor, address, workers, gpus)]
     loaded = load_config(config, changes, registry, on_bad_row, _changed(accept_all, keep_models, fast))
+    if loaded.task.multi_label:
+        run_several_command(loaded, run_place(config, output_dir), force=force)
+        return
     from pet.method.card import python_call
     from pet.method.labels import pool_id, sample_lines
     from pet.method.summary import summary_table

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pet.cli.app import All, BadRow, Columns, Encoding, Input, Model, Only, app, listed
+from pet.cli.several import evaluate_several_command, explain_several_command, predict_several_command
 from pet.cli.terminal import counted, note, say, say_json
 
 if TYPE_CHECKING:
@@ -52,10 +53,14 @@ def predict_command(
     """
     from pet.using.files import FileOptions, predict_file
     from pet.using.predict import Wish
+    from pet.using.several import gives_several
 
+    wish = Wish(min_precision, abstain)
     options = FileOptions(on_bad_row or "error", encoding, listed(columns), resume, workers, note)
-    found = predict_file(model, source, output, options, Wish(min_precision, abstain), _warn)
-    _tell_labeled(found, output)
+    if gives_several(model):
+        predict_several_command(model, source, output, options, wish)
+        return
+    _tell_labeled(predict_file(model, source, output, options, wish, _warn), output)
 
 
 _MANY = 10_000
@@ -92,7 +97,11 @@ def evaluate_command(
     """
     from pet.reports.evaluation import evaluation_lines
     from pet.using.files import evaluate_file
+    from pet.using.several import gives_several
 
+    if gives_several(model):
+        evaluate_several_command(model, source, on_bad_row or "error", encoding, every=every, as_json=as_json)
+        return
     evaluation, found = evaluate_file(model, source, on_bad_row or "error", _warn, encoding)
     _tell_rejected(found)
     if as_json:
@@ -183,7 +192,11 @@ def explain_command(
     """
     from pet.reports.explain import explain
     from pet.reports.explain_lines import explanation_lines
+    from pet.reports.several import is_several
 
+    if is_several(run):
+        explain_several_command(run, row_id, as_json=as_json)
+        return
     found = explain(run, row_id)
     if as_json:
         say_json(found.as_json())

@@ -13,6 +13,7 @@ from itertools import chain
 import numpy as np
 
 from pet.data.examples import Example, Task
+from pet.data.label_sets import ask_for_separator, draw_label_sets, labels_of, separator_of
 from pet.data.labels import ONE_LABEL, joined_labels
 from pet.data.numbers import Number, joined
 from pet.data.overlap import Overlap, Overlaps, find_overlaps
@@ -95,7 +96,8 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
     columns = task.fields or next(iter(reads.values())).fields
     settled = Task(task.name, labels, tuple(columns), task.descriptions, task.description)
     train, unlabeled, test = _sets(reads)
-    drawn = sample_per_label(train, labels, data.examples_per_label, rng_for(seed, "sample", "train"))
+    draw = draw_label_sets if task.multi_label else sample_per_label
+    drawn = draw(train, labels, data.examples_per_label, rng_for(seed, "sample", "train"))
     overlaps = find_overlaps(drawn, unlabeled, test)
     drawn, shared = _with_own_ids(drawn, overlaps.ids)
     pool = unlabeled.take(overlaps.kept)
@@ -109,9 +111,9 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
         columns=columns,
         messages=(
             *_read_messages(reads),
-            *(() if task.labels or task.choices else _doubtful_labels(train)),
-            *(() if task.choices else _label_messages(labels, drawn, data)),
-            *_overlap_messages(overlaps, len(unlabeled)),
+            *(() if task.labels or task.choices or task.multi_label else _doubtful_labels(train)),
+            *(() if task.choices else _label_messages(labels, _label_counts(drawn, task), data)),
+            *_overlap_messages(overlaps, len(unlabeled), task.multi_label),
             *shared,
         ),
         rejected=tuple(row for read in reads.values() for row in read.rejected),
@@ -216,10 +218,12 @@ def _read_all(
         if source is None:
             continue
         options = ReadOptions(role, fields, task.label_column, task.id_column, labels or None, data.on_bad_row)
+        options = replace(options, separator=task.label_separator if task.multi_label else None)
         reads[role] = read_examples(parse_source(source, data.encoding), options)
         fields = fields or reads[role].fields
         if not task.choices:
-            labels = labels or _labels_of(source, reads[role].examples) or known_labels
+            found = _each_label(source, reads[role].examples) if task.multi_label else None
+            labels = labels or found or _labels_of(source, reads[role].examples) or known_labels
     if task.choices:
         labels = indices(max(len(row.choices) for read in reads.values() for row in read.examples))
     if not labels:
@@ -240,6 +244,15 @@ def indices(count: int) -> tuple[str, ...]:
     ('0', '1', '2')
     """
     return tuple(map(str, range(count)))
+
+
+def _each_label(source: str, rows: Rows) -> tuple[str, ...]:
+    """Return the labels of rows with several in order, or raise a `DataError` where some look like several in one."""
+    labels = tuple(sorted({label for row in rows for label in labels_of(row)}))
+    if separator := separator_of(labels):
+        first = next(label for label in labels if separator in label)
+        raise DataError(f"{source}: {ask_for_separator(first, separator)}.")
+    return labels
 
 
 def _labels_of(source: str, rows: Rows) -> tuple[str, ...]:
@@ -310,11 +323,17 @@ def _outline(label: str) -> str:
     return "".join(sign for sign in letters if not sign.isspace() and unicodedata.category(sign) != "Cf")
 
 
-def _label_messages(labels: Sequence[str], drawn: Sequence[Example], data: DataSettings) -> list[str]:
+def _label_counts(drawn: Sequence[Example], task: TaskSettings) -> Counter[str]:
+    """Return how many labeled rows each label has."""
+    if task.multi_label:
+        return Counter(chain.from_iterable(map(labels_of, drawn)))
+    return Counter(str(example.label) for example in drawn)
+
+
+def _label_messages(labels: Sequence[str], counts: Counter[str], data: DataSettings) -> list[str]:
     """Say which labels have no labeled row, or fewer than were asked for."""
-    if not drawn:
+    if not counts:
         return ["no labeled rows: the words and descriptions of the labels have to tell them apart"]
-    counts = Counter(example.label for example in drawn)
     bare = [shown(label) for label in labels if not counts[label]]
     short = [
         f"{shown(label)} {counts[label]}" for label in labels if 0 < counts[label] < (data.examples_per_label or 0)
@@ -330,13 +349,13 @@ def _some(items: Sequence[str]) -> str:
     return ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
 
 
-def _overlap_messages(overlaps: Overlaps, rows: int) -> list[str]:
+def _overlap_messages(overlaps: Overlaps, rows: int, several: bool) -> list[str]:
     """Say which texts stand in two sets, and how many of so many unlabeled rows are left."""
     messages = [
         _shared(
             overlaps.contradictions,
             "labeled rows have the text of an earlier one and another label",
-            f"kept; look at them, for both cannot be right: {ONE_LABEL}",
+            "kept; look at them" + ("" if several else f", for both cannot be right: {ONE_LABEL}"),
         ),
         _shared(overlaps.train_unlabeled, "unlabeled rows have the text of a labeled row", "dropped"),
         _shared(overlaps.test_unlabeled, "unlabeled rows have the text of a test row", "dropped"),

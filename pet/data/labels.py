@@ -2,19 +2,29 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
+from pet.errors import shown
 from pet.settings.task import label_word
 
 ONE_LABEL = (
-    "a row has one label here: keep the one that matters most, give the pair a name of its own, or have a task per "
-    "label, with the labels yes and no"
+    "a row has one label here: where rows have several, set [task] multi_label = true (and label_separator, where a "
+    "cell is text); else keep the one that matters most"
 )
 """What to do where a row has several labels."""
 
 _EMPTY = frozenset({"NaN", "nan", "None", "NULL", "null", "<NA>", "N/A", "#N/A"})
 _LIST = re.compile(r"\[(.*)\]", re.DOTALL)
 _BETWEEN = re.compile(r"[;|,\n]")
+
+
+def shown_labels(labels: Sequence[str], most: int = 12) -> str:
+    """Return the first labels of a task for a message.
+
+    >>> shown_labels(["a", "b", "c"], 2)
+    "'a', 'b', ..."
+    """
+    return ", ".join(map(shown, labels[:most])) + (", ..." if len(labels) > most else "")
 
 
 def is_placeholder(value: object) -> bool:

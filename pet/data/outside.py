@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from pet.data.cells import is_given
 from pet.data.columns import same_column
 from pet.data.dataset import TaskData
 from pet.data.examples import Example
 from pet.data.formats import scan_file
-from pet.data.readers import is_given
 from pet.data.scanned import Malformed
 from pet.data.source import File
 from pet.errors import DataError, close_match, shown

@@ -1,8 +1,5 @@
 """Rows of a file or a hub data set become `Example`s; what is wrong with a row is said with its number."""
 
-import json
-import math
-import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,26 +8,27 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Literal
 
+from pet.data.cells import BadRowError, as_word, candidates_text, check_characters, check_index, is_given, is_missing
 from pet.data.columns import check_label_column, resolve_fields, same_column
 from pet.data.examples import Example
 from pet.data.formats import scan_file
 from pet.data.hub import scan_data_set
 from pet.data.keys import first_of, key_of, repeats
-from pet.data.labels import ONE_LABEL, has_several, is_placeholder
+from pet.data.label_sets import as_label, ask_for_separator, cell_labels, likely_separator
+from pet.data.labels import ONE_LABEL, has_several, is_placeholder, shown_labels
 from pet.data.numbers import Kinds, NumberColumns
 from pet.data.other_labels import other_labels
 from pet.data.rows import Rows
 from pet.data.scanned import Malformed, Scanned
 from pet.data.source import File, Source
 from pet.errors import DataError, close_match, shown
-from pet.settings.task import CHOICES, label_word, number_as_word
+from pet.settings.task import CHOICES, label_word
 
 Role = Literal["train", "unlabeled", "row", "test", "input"]
 """What rows are for; a "row" is labeled or not, as its label says."""
 
 _SPLITS: Mapping[str, str] = {"train": "train", "unlabeled": "train", "row": "train", "test": "test", "input": "test"}
 _LABELED: tuple[Role, ...] = ("train", "row", "test")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 HEAD_ROWS = 100
 """So many rows are looked at to learn the columns of a file whose rows may differ (JSON)."""
 
@@ -39,7 +37,8 @@ HEAD_ROWS = 100
 class ReadOptions:
     """What rows are read as. Empty `fields`: find them out; `labels` None: any label will do.
 
-    `mapped` says whether settings name the columns, which a message then tells to change.
+    `mapped` says whether settings name the columns, which a message then tells to change. With a `separator` ("": cells
+    are lists) rows have any number of labels (see `pet.data.label_sets`).
     """
 
     role: Role
@@ -49,6 +48,7 @@ class ReadOptions:
     labels: tuple[str, ...] | None = None
     on_bad_row: Literal["error", "skip"] = "error"
     mapped: bool = True
+    separator: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,7 @@ def read_examples(source: Source, options: ReadOptions) -> ReadResult:
     )
 
 
-class _BadRowError(Exception):
-    """The reason why one row cannot be used."""
-
-
-class _OtherLabelError(_BadRowError):
+class _OtherLabelError(BadRowError):
     """The reason where the row has a label that is none of the task's; that `label` stands in other rows, too."""
 
     def __init__(self, reason: str, label: str) -> None:
@@ -157,16 +153,16 @@ class _RowParser:
         return cls(source, options, fields, columns)
 
     def example(self, number: int, row: Mapping[str, object]) -> Example:
-        """Return the example of one row, or raise `_BadRowError`."""
-        _check_characters(row)
+        """Return the example of one row, or raise `BadRowError`."""
+        check_characters(row)
         options = self.options
         example = Example(
-            id=_as_word(row.get(options.id_column)) or f"{options.role}-{number}",
+            id=as_word(row.get(options.id_column)) or f"{options.role}-{number}",
             fields=self._texts(row),
             label=self._label(row) if options.role in _LABELED else None,
             extra={column: value for column, value in row.items() if not self._is_ours(column, value)},
         )
-        _check_index(example)
+        check_index(example)
         return example
 
     def _is_ours(self, column: str, value: object) -> bool:
@@ -183,42 +179,60 @@ class _RowParser:
         for name, column in self.fields.items():
             value = row.get(column)
             if name == CHOICES:
-                texts[name] = _candidates(column, value)
+                texts[name] = candidates_text(column, value)
                 continue
             if isinstance(value, list | dict | bytes):
-                raise _BadRowError(f"the column {column!r} holds {shown(value)}, not a text")
-            if _is_missing(value):
-                raise _BadRowError(f"no text in the column {column!r}")
+                raise BadRowError(f"the column {column!r} holds {shown(value)}, not a text")
+            if is_missing(value):
+                raise BadRowError(f"no text in the column {column!r}")
             texts[name] = str(value)
         if not any(text.strip() for name, text in texts.items() if name != CHOICES):
-            raise _BadRowError(f"only blank text in {', '.join(map(repr, self.fields.values()))}")
+            raise BadRowError(f"only blank text in {', '.join(map(repr, self.fields.values()))}")
         return texts
 
     def label_of(self, row: Mapping[str, object]) -> str:
-        """Return the label of a row, whether the task has it or not ("": none), or raise `_BadRowError`."""
+        """Return the label of a row, whether the task has it or not ("": none), or raise `BadRowError`."""
         options = self.options
         value = row.get(options.label_column)
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
         if has_several(value, options.labels):
-            raise _BadRowError(f"the label is {shown(value)}, not one word, and {ONE_LABEL}")
+            raise BadRowError(f"the label is {shown(value)}, not one word, and {ONE_LABEL}")
         if isinstance(value, list | dict | bytes) and (value or options.role != "row"):
-            raise _BadRowError(f"the label is {shown(value)}, not one word")
+            raise BadRowError(f"the label is {shown(value)}, not one word")
         label = label_word(value) if is_given(value) else ""
         return "" if options.role == "row" and self.is_placeholder(value) else label
 
     def _label(self, row: Mapping[str, object]) -> str | None:
+        if self.options.separator is not None:
+            return self._label_set(row, self.options.separator)
         options, label = self.options, self.label_of(row)
         if options.role == "row" and not label:
             return None
         if not label:
-            raise _BadRowError(f"no label in the column {options.label_column!r}")
+            raise BadRowError(f"no label in the column {options.label_column!r}")
         if options.labels is not None and label not in options.labels:
-            known = ", ".join(map(shown, options.labels[:12])) + (", ..." if len(options.labels) > 12 else "")
             hint = close_match(label, options.labels).strip()
-            reason = f"the label {shown(label)} is none of {known}" + (f" ({hint})" if hint else "")
+            reason = f"the label {shown(label)} is none of {shown_labels(options.labels)}"
+            reason += f" ({hint})" if hint else ""
             raise _OtherLabelError(reason, label)
         return label
+
+    def _label_set(self, row: Mapping[str, object], separator: str) -> str | None:
+        """Return the labels of a row of a task with several, or raise `BadRowError`."""
+        value, known = row.get(self.options.label_column), self.options.labels
+        if self.options.role == "row" and value != [] and (is_placeholder(value) or not is_given(value)):
+            return None
+        labels = cell_labels(value, separator)
+        if labels is None:
+            raise BadRowError(f"the labels are {shown(value)}, expected a list of words")
+        for label in labels:
+            if known is not None and label not in known:
+                divided = likely_separator(label, known)
+                hint = ask_for_separator(label, divided) if divided else close_match(label, known).strip()
+                reason = f"the label {shown(label)} is none of {shown_labels(known)}"
+                raise BadRowError(reason + (f" ({hint})" if hint else ""))
+        return as_label(labels, known)
 
     def is_placeholder(self, value: object) -> bool:
         """Say whether a label says that there is none, and is none of those that were named."""
@@ -290,9 +304,9 @@ class _Reading:
             for number, row in scanned:
                 try:
                     if isinstance(row, Malformed):
-                        raise _BadRowError(row.reason)
+                        raise BadRowError(row.reason)
                     example = self.parser.example(number, row)
-                except _BadRowError as bad:
+                except BadRowError as bad:
                     if isinstance(bad, _OtherLabelError) and self.parser.options.on_bad_row == "error":
                         self._refuse_other_labels(bad.label, scanned)
                     self.rejected.append(self.parser.rejected(number, row, str(bad)))
@@ -315,7 +329,7 @@ class _Reading:
         """Refuse a label that is none of the task's where rows behind it have it too: no slip of a single row."""
         found, known = Counter([label]), self.parser.options.labels or ()
         for _, row in rest:
-            with suppress(_BadRowError):
+            with suppress(BadRowError):
                 found[self.parser.label_of(row) if isinstance(row, Mapping) else ""] += 1
         if found[label] > 1:
             kept = {name for name in known if found[name] or name in self.labels}
@@ -328,74 +342,10 @@ class _Reading:
             earlier = first_of(self.ids, later)
             source, one, other = self.parser.source, rows[later], rows[earlier]
             here, there = (f"{source.unit} {self.numbers[place]}" for place in (later, earlier))
-            if one.fields == other.fields and one.label != other.label:
+            if one.fields == other.fields and one.label != other.label and self.parser.options.separator is not None:
+                advice = "with the same text and other labels: give a row once, with all of its labels in one cell."
+            elif one.fields == other.fields and one.label != other.label:
                 advice = f"with the same text and another label; {ONE_LABEL}."
             else:
                 advice = "make the ids unique, or name another column in [task] id_column."
             raise DataError(f"{source.text}, {here}: the id {shown(one.id)} stands in {there} already; {advice}")
-
-
-def _candidates(column: str, value: object) -> str:
-    """Return the candidates of a row as the text of a JSON list; a cell of a table holds such a text."""
-    found = value
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        with suppress(ValueError):
-            found = json.loads(value)
-    if _is_missing(value) or found in ("", []):
-        raise _BadRowError(f"no candidates in the column {column!r}")
-    if not isinstance(found, list):
-        raise _BadRowError(
-            f'the column {column!r} holds {shown(value)}, expected a list of candidates, such as ["a dog", "a cat"]'
-        )
-    for one in found:
-        if isinstance(one, bool) or not isinstance(one, str | int | float) or not str(one).strip():
-            raise _BadRowError(f"a candidate in the column {column!r} is {shown(one)}, expected a text")
-    return json.dumps([str(one) for one in found], ensure_ascii=False)
-
-
-def _check_index(example: Example) -> None:
-    """Refuse a label that is no index of the row's candidates."""
-    count = len(example.choices)
-    if example.label is not None and count and example.label not in map(str, range(count)):
-        raise _BadRowError(
-            f"the label is {shown(example.label)}, expected the index of a candidate, from 0 to {count - 1}"
-        )
-
-
-def _is_missing(value: object) -> bool:
-    """Say whether a cell is empty: null, or the NaN by which tables of numbers say it."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
-
-
-def is_given(value: object) -> bool:
-    """Say whether a cell holds anything: it is neither missing, nor blank, nor an empty list."""
-    return not (_is_missing(value) or value in ([], {}) or not str(value).strip())
-
-
-def _as_word(value: object) -> str | None:
-    """Return a label or an id as text; None where there is nothing."""
-    if _is_missing(value):
-        return None
-    return number_as_word(value) if isinstance(value, int | float) else str(value).strip() or None
-
-
-_MOST_LEVELS = 64
-"""Lists and objects of a row may lie within each other so deep: formats and libraries have bounds of their own."""
-
-
-def _check_characters(value: object, level: int = 0) -> None:
-    """Refuse what no tokenizer and no file takes: half a surrogate pair, a NUL, or too many levels."""
-    if level > _MOST_LEVELS:
-        raise _BadRowError(f"more than {_MOST_LEVELS} lists or objects within each other")
-    if isinstance(value, str):
-        if "\0" in value:
-            raise _BadRowError(f"a NUL character in {shown(value)}")
-        if not value.isascii() and _SURROGATE.search(value):
-            raise _BadRowError(f"half a surrogate pair (no character) in {shown(value)}")
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            _check_characters(key)
-            _check_characters(item, level + 1)
-    elif isinstance(value, list):
-        for item in value:
-            _check_characters(item, level + 1)

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pet.data.cells import is_given
 from pet.data.formats import scan_file
 from pet.data.output import field_names
-from pet.data.readers import is_given
 from pet.data.scanned import Malformed
 from pet.data.source import File
 from pet.data.tables import Dialect

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pet.method.metrics import Evaluation
 from pet.settings.task import Truncation
@@ -12,7 +12,8 @@ from pet.settings.task import Truncation
 class CardFacts:
     """What a card tells: the task, its labels and fields, the model started from, the numbers of rows, the settings.
 
-    `spelled` are special tokens that a text can spell where a server reads the tokenizer's file alone.
+    `spelled` are special tokens that a text can spell where a server reads the tokenizer's file alone. Where a row may
+    have several labels, `thresholds` are the probabilities from which on it has each.
     """
 
     task: str
@@ -25,24 +26,27 @@ class CardFacts:
     corrected: int = 0
     spelled: Sequence[str] = ()
     truncation: Truncation = "tail"
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
-def python_call(model: str, fields: Sequence[str], size: object = "same") -> str:
+def python_call(model: str, fields: Sequence[str], size: object = "same", *, several: bool = False) -> str:
     """Return the Python that labels a row, without pet but for a static classifier, which transformers does not know.
 
-    There the first field is `text`, all others are `text_pair`.
+    There the first field is `text`, all others are `text_pair`. Where a row may have `several` labels, it returns the
+    probabilities of all.
     """
     if size == "static":
         row = ", ".join('"..."' for _ in fields)
         return f"pet.predict({json.dumps(model, ensure_ascii=False)}, [({row})])"
     row = '"..."' if len(fields) == 1 else '{"text": "...", "text_pair": "..."}'
     named = json.dumps(model, ensure_ascii=False)
-    return f'transformers.pipeline("text-classification", model={named})({row}, truncation=True)'
+    every = ", top_k=None" if several else ""
+    return f'transformers.pipeline("text-classification", model={named})({row}, truncation=True{every})'
 
 
 def model_card(facts: CardFacts, figures: Mapping[str, Evaluation]) -> str:
     """Return the Markdown card of a distilled classifier; `figures` are test figures by name (there may be none)."""
-    call = python_call("path/to/this/folder", facts.fields, facts.settings.get("size"))
+    call = python_call("path/to/this/folder", facts.fields, facts.settings.get("size"), several=bool(facts.thresholds))
     lines = [
         "---",
         "pipeline_tag: text-classification",
@@ -64,6 +68,7 @@ def model_card(facts: CardFacts, figures: Mapping[str, Evaluation]) -> str:
         "```",
         "",
         *_long_texts("tail" if facts.settings.get("size") == "static" else facts.truncation),
+        *_thresholds(facts.thresholds),
         "Settings: " + ", ".join(f"{name} = {value}" for name, value in facts.settings.items()) + ".",
     ]
     if facts.spelled:
@@ -87,3 +92,11 @@ def _long_texts(truncation: Truncation) -> list[str]:
         return []
     ours = "both ends" if truncation == "head+tail" else "all of it, in windows whose scores are averaged"
     return [f"Of a text that is too long the stock pipeline reads the beginning alone; `pet predict` reads {ours}.", ""]
+
+
+def _thresholds(found: Mapping[str, float]) -> list[str]:
+    """Say from which probability on a row has each label, where it may have several."""
+    if not found:
+        return []
+    each = ", ".join(f"`{label}` {threshold:.2f}" for label, threshold in found.items())
+    return [f"A row has each label whose probability reaches its threshold, which may be none: {each}.", ""]

@@ -22,12 +22,12 @@ def publish_model(
     model: Path,
     facts: CardFacts,
     figures: Mapping[str, Evaluation],
-    told: Mapping[str, object],
+    told: Mapping[str, object] | None = None,
     gold: Iterable[Example] = (),
 ) -> None:
     """Copy a classifier to `target`, with a card that has the test `figures` by name.
 
-    Beside it lie what is `told` of it, and `gold` rows to look at.
+    Beside it lie what is `told` of it, where something is, and `gold` rows to look at.
 
     Raises `RunError` if the disk is full or may not be written.
     """
@@ -36,7 +36,8 @@ def publish_model(
         shutil.copytree(model, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
         (folder / "README.md").write_text(model_card(facts, figures), encoding="utf-8")
         write_kept_rows(folder, gold)
-        write_json(folder / ABOUT, told)
+        if told is not None:
+            write_json(folder / ABOUT, told)
 
     write_folder(target, write)
 

@@ -96,7 +96,7 @@ def teach(rows: LabeledRows, settings: DistillSettings, jobs: Jobs, tuned: Model
             if start in kept:
                 vectors[own[-1]] = RowVectors(kept[start], learned, held)
         making = Making(tuple(own), jobs.rows.form, jobs.machine, jobs.seed, vectors)
-        _distill(folder, _soft_rows(rows, learned, held), settings, making, jobs)
+        _distill(folder, _soft_rows(rows, learned, held, making.form.thresholds), settings, making, jobs)
         shutil.rmtree(folder / _CUT, ignore_errors=True)
 
     says, folder = jobs.runner.run(job, Predicted, work), jobs.runner.store.path(job)
@@ -125,8 +125,10 @@ def held_out_rows(gold: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.sort(rng.choice(pool, size=min(MOST, max(FEWEST, round(HELD_OUT * len(pool)))), replace=False))
 
 
-def _soft_rows(rows: LabeledRows, learned: np.ndarray, held: np.ndarray) -> SoftRows:
-    apart = HeldOut(rows.examples.take(held), rows.probs[held]) if len(held) else None
+def _soft_rows(
+    rows: LabeledRows, learned: np.ndarray, held: np.ndarray, thresholds: tuple[float, ...] | None
+) -> SoftRows:
+    apart = HeldOut(rows.examples.take(held), rows.probs[held], thresholds) if len(held) else None
     everything = len(learned) == len(rows.probs)
     return SoftRows(rows.examples.take(learned), rows.probs if everything else rows.probs[learned], apart)
 

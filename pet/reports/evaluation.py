@@ -13,7 +13,10 @@ def evaluation_lines(found: Evaluation, every: bool = False) -> list[str]:
 
     Labels that no row has, and that none got, are left out. All lines are there where `every` one is asked for.
     """
-    head = [f"{found.n} rows: accuracy {found.accuracy:.1%}, macro-F1 {found.macro_f1:.1%}", ""]
+    head = [f"{found.n} rows: {_figures(found)}"]
+    if found.parents:
+        head.append(f"parents, the {len(found.parents.f1)} first parts of the names: {_figures(found.parents)}")
+    head.append("")
     most = None if every else FOLDED
     labels, pairs = _labels(found), _confused(found)
     cells = [("label", "rows", "precision", "recall", "F1"), *labels[:most]]
@@ -22,6 +25,10 @@ def evaluation_lines(found: Evaluation, every: bool = False) -> list[str]:
         confused = [("rows of", "were called", "rows"), *pairs[:most]]
         lines += ["", *columns(confused, 2), *_more(len(pairs), most, "pairs")]
     return lines
+
+
+def _figures(found: Evaluation) -> str:
+    return f"accuracy {found.accuracy:.1%}, macro-F1 {found.macro_f1:.1%}"
 
 
 def _labels(found: Evaluation) -> list[tuple[str, str, str, str, str]]:

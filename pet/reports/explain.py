@@ -24,7 +24,7 @@ from pet.errors import ConfigError, DataError, PromptError, near_matches
 from pet.method.labels import is_ours
 from pet.prompts.patterns import Pattern
 from pet.runs.directory import RunDirectory
-from pet.settings.config import RunConfig
+from pet.settings.config import one_label_config
 from pet.settings.task import TaskSettings
 
 Probs = Mapping[str, float]
@@ -170,7 +170,7 @@ def explain(run: str | Path, row_id: str) -> Explanation:
         raise DataError(
             f"The run in {run} is not finished ({missing[0]} is missing): give the command that made it again."
         )
-    config = RunConfig.from_toml(directory.config_path)
+    config = one_label_config(directory.config_path, "`explain`")
     rows = _rows(directory.pseudo_labels, row_id)
     if not rows:
         hint = near_matches(row_id, _ids(directory.pseudo_labels, row_id))

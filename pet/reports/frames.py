@@ -15,7 +15,7 @@ from pet.errors import ConfigError, DataError
 from pet.runs.directory import RunDirectory
 from pet.runs.manifest import Manifest
 from pet.runs.state import read_metrics
-from pet.settings.config import RunConfig
+from pet.settings.config import RunConfig, one_label_config
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Run:
 
         Raises `ConfigError` if they cannot be read.
         """
-        return RunConfig.from_toml(self._places.config_path)
+        return one_label_config(self._places.config_path, "A run as tables")
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:

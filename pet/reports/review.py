@@ -24,7 +24,7 @@ from pet.reports.html.report import Table
 from pet.reports.vectors import vectors_of_pool
 from pet.runs.directory import RunDirectory
 from pet.runs.manifest import Manifest
-from pet.settings.config import RunConfig
+from pet.settings.config import one_label_config
 
 DOUBTED_GOLD = 5
 """So many gold rows that the voters contradict are shown at most."""
@@ -83,10 +83,10 @@ def to_review(run: str | Path, count: int, known: Set[str] = frozenset()) -> ToR
     manifest = Manifest.from_file(directory.manifest_path)
     if manifest is None:
         raise ConfigError(f"{run} is no run directory: give one that `pet label` or `pet run` has made.")
+    task = one_label_config(directory.config_path, "The review of rows").task
     folder = last_accepted(directory.generations)
     if folder is None or not directory.pseudo_labels.is_file():
         raise DataError(f"The pool of the run in {run} is not labeled yet: give the command that made it again.")
-    task = RunConfig.from_toml(directory.config_path).task
     try:
         table = Table.read(directory.pseudo_labels, task.fields)
         pool, gold = _Pool.of(directory, folder, table, task.labels), _Gold(folder, table, task.labels)

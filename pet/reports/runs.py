@@ -48,6 +48,11 @@ def list_runs(folder: Path) -> list[RunLine]:
 
 def headline(metrics: dict[str, Any]) -> str | None:
     """Return the figure that says most of a run: on test rows, else on gold rows held out, else on the pool."""
+    sets = {row["name"]: row for row in metrics.get("label_sets", ())}
+    if test := sets.get(DISTILLED, {}).get("test"):
+        return f"micro-F1 {test['micro_f1']:.1%} on {test['n']} test rows"
+    if held := sets.get("ensemble", {}).get("held_out"):
+        return f"micro-F1 {held['micro_f1']:.1%} on gold rows held out"
     rows = {row["name"]: row for row in metrics.get("summary", {}).get("rows", ())}
     final, ensemble = rows.get(DISTILLED, {}), rows.get("ensemble", {})
     if final.get("test"):

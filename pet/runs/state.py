@@ -36,7 +36,7 @@ class RunState:
             return cls("running", None, written)
         if ended:
             return cls("failed", why, written)
-        if "summary" in read_metrics(directory):
+        if {"summary", "label_sets"} & set(read_metrics(directory)):
             return cls("finished", None, written)
         whole = directory.pseudo_labels.is_file() and "preliminary" not in read_metrics(directory)
         return cls("labeled" if whole else "interrupted", None, written)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import uvicorn
 
-from pet.errors import ConfigError
+from pet.errors import ConfigError, ModelError
 from pet.runs.directory import REVIEW, RunDirectory
 from pet.serving.app import Served, make_app
 from pet.serving.label_studio import Corrections
 from pet.serving.nearest import LabeledRows
 from pet.using.formats.rows import LabeledSet
-from pet.using.predict import load_classifier, model_folder
+from pet.using.predict import check_one_label, load_classifier, model_folder
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -54,9 +54,12 @@ def server_of(served: Served) -> uvicorn.Server:
 def made_ready(model: str | Path, token: str | None = None, *, label_studio: bool = False) -> Served:
     """Load a classifier and what lies beside it.
 
-    Raises `ModelError` if there is none.
+    Raises `ModelError` if there is none, or it is not of the kind that gives each text one of its labels.
     """
     folder, classifier = model_folder(model), load_classifier(model)
+    check_one_label(classifier)
+    if classifier.form.chooses:
+        raise ModelError(f"{folder} chooses among the candidates of a row, which is not served: use `pet predict`.")
     corrections = Corrections(review_file(model), classifier.form.labels, _run_of(model)) if label_studio else None
     name = folder.resolve().parent.name if folder.name == "model" else folder.resolve().name
     return Served(classifier, name, LabeledRows.of(classifier, folder), token, corrections)

@@ -84,6 +84,21 @@ class RunConfig(SettingsFile):
         return RunConfig.model_validate(absolute(self.model_dump(exclude_none=True), Path.cwd()))
 
 
+def one_label_config(source: "str | Path | RunConfig", what: str) -> RunConfig:
+    """Return a pipeline whose rows have one label each, which `what` is about; read from a file where it is no config.
+
+    Raises `ConfigError` if its rows have several labels; else as `RunConfig.from_toml`.
+    """
+    config = source if isinstance(source, RunConfig) else RunConfig.from_toml(source)
+    if config.task.multi_label:
+        raise ConfigError(
+            f"{what} is for rows of one label each, and [task] multi_label = true: for several use `pet run`, check, "
+            "predict, evaluate, explain or export to a table (from Python pet.run_several and pet.predict_several), or "
+            "have a task per label, with the labels yes and no."
+        )
+    return config
+
+
 def checked_config(config: object) -> RunConfig:
     """Return a config that is one; a ConfigError says how to make one of a name, a path or a mapping."""
     if isinstance(config, RunConfig):

@@ -110,6 +110,10 @@ class TaskSettings(Section):
     """The column of the labels."""
     id_column: str = "id"
     """The column of the ids; rows without one are numbered."""
+    multi_label: bool = False
+    """Whether a row may have several labels, or none of them."""
+    label_separator: str = ""
+    """With `multi_label`, what stands between the labels of a cell that is text, such as ";"."""
 
     @model_validator(mode="before")
     @classmethod
@@ -141,6 +145,15 @@ class TaskSettings(Section):
         if name := next((name for name in ("id", "label") if name in value), None):
             raise ValueError(f'expected texts; the column of the {name}s is [task] {name}_column = "{value[name]}"')
         return value
+
+    @model_validator(mode="after")
+    def _separator_divides(self) -> Self:
+        separator = self.label_separator
+        if separator and not self.multi_label:
+            raise ValueError("label_separator goes with multi_label = true: set it, or leave the separator out")
+        if separator and (label := next((label for label in self.labels if separator in label), None)):
+            raise ValueError(f"label_separator = {separator!r} stands in the label {label!r}: take another separator")
+        return self
 
     @field_validator("labels")
     @classmethod

@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from pet.data.cells import is_given
 from pet.data.formats import scan_file
 from pet.data.hub import scan_data_set
 from pet.data.labels import is_placeholder
-from pet.data.readers import is_given
 from pet.data.scanned import Malformed, Scanned
 from pet.data.source import File, parse_source
 from pet.data.streams import open_binary

@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pet.data.cells import is_given
 from pet.data.dataset import TaskData, load_task_data
 from pet.data.examples import Example
 from pet.data.formats import scan_file
 from pet.data.output import row_pieces
-from pet.data.readers import is_given
 from pet.data.scanned import Malformed
 from pet.data.source import File
 from pet.data.words import UNSPACED

@@ -64,8 +64,8 @@ def export_classifier(model: str | Path, output_dir: Path | None = None, *, int8
     if target.exists() and not (target.is_dir() and ONNX_FILE in files_as_published(target)):
         raise ConfigError(f"{target} exists already and is more than an exported model: choose a new --output-dir.")
     quiet_transformers()
-    rows = _rows(RunDirectory(Path(model)).pseudo_labels, read_form(source))
     classifier = load_for_export(source)
+    rows = _rows(RunDirectory(Path(model)).pseudo_labels, read_form(source))
     found: list[Exported] = []
 
     def is_the_same(folder: Path) -> bool:

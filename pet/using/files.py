@@ -13,9 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from pet.data.cells import is_given
 from pet.data.columns import same_column
 from pet.data.output import Columns, GivenColumns, row_pieces
-from pet.data.readers import ReadOptions, ReadResult, Role, is_given, read_examples
+from pet.data.readers import ReadOptions, ReadResult, Role, read_examples
 from pet.data.rows import Rows
 from pet.data.source import File, Folder, Source, parse_source
 from pet.data.tables import dialect_of

@@ -149,6 +149,7 @@ def predict(
     fields, or one of them is no text. Warns where its tokenizer does not know the words of the texts.
     """
     classifier = load_classifier(model, settings) if isinstance(model, str | Path) else _given(model)
+    check_one_label(classifier)
     threshold = Wish(min_precision, abstain).threshold(classifier.form)
     examples = rows_of(texts, classifier.form.columns)
     for line in doubts(classifier, examples):
@@ -173,6 +174,15 @@ def predict(
     ]
 
 
+def check_one_label(classifier: Classifier) -> None:
+    """Raise a `ModelError` if a classifier gives a row several labels."""
+    if classifier.form.independent:
+        raise ModelError(
+            "The classifier gives a row several labels, which is not for here: use `pet predict`, or `predict_several` "
+            "from Python."
+        )
+
+
 def sketch_of(classifier: Classifier) -> Sketch | None:
     """Return what a classifier with vectors keeps of its pool, where it was loaded from its folder."""
     if not isinstance(classifier, TextClassifier) or classifier.form.chooses:
@@ -190,7 +200,11 @@ def doubts(classifier: Classifier, rows: Sequence[Example]) -> tuple[str, ...]:
 
 
 def soft_labels(classifier: Classifier, examples: Sequence[Example]) -> SoftLabels:
-    """Return what a classifier says of rows."""
+    """Return what a classifier says of rows.
+
+    Raises `ModelError` if it gives a row several labels.
+    """
+    check_one_label(classifier)
     rows = Rows.of(examples)
     classifier = settled(classifier, rows)
     with stage_progress("labeling", len(rows)) as advance:

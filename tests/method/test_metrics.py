@@ -44,3 +44,11 @@ def test_figures_are_plain_values() -> None:
     assert found["n"] == 2
     assert {type(value) for value in found["f1"].values()} == {float}  # type: ignore[attr-defined]
     assert type(found["accuracy"]) is float
+
+
+def test_parents_are_the_first_parts_of_names_with_dots() -> None:
+    found = evaluate(np.array([1, 2]), np.array([0, 2]), ["card.arrival", "card.lost", "rates"])
+    assert found.accuracy == 0.5 and found.parents is not None
+    assert found.parents.accuracy == 1.0 and list(found.parents.f1) == ["card", "rates"]
+    assert found.as_json()["parents"] == found.parents.as_json()
+    assert "parents" not in evaluate(np.array([0, 1]), np.array([0, 1]), ["a.b", "c.d"]).as_json()

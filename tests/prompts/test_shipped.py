@@ -18,6 +18,7 @@ VERBALIZERS = load_verbalizers().select(["*"])
 FIELDS = {
     "agnews": ("text",),
     "intent": ("text",),
+    "labels": ("text", "label"),
     "nli": ("premise", "hypothesis"),
     "paraphrase": ("text_a", "text_b"),
     "question-type": ("text",),

@@ -23,7 +23,9 @@ class ClassifierForm:
 
     `label_column` and `id_column` are where its task's files have labels and ids; `acceptance` says what share of rows
     it can be trusted with (None where that was not measured). `truncation` says what of a longer text is cut, and
-    `windows` how the scores of one that is read in several are joined.
+    `windows` how the scores of one that is read in several are joined. Where a row may have several labels,
+    `thresholds` are the probabilities from which on it has each, and `label_separator` is what stands between them in
+    its files.
     """
 
     labels: tuple[str, ...]
@@ -34,6 +36,13 @@ class ClassifierForm:
     acceptance: AcceptanceCurve | None = None
     truncation: Truncation = "tail"
     windows: WindowScores = "mean"
+    thresholds: tuple[float, ...] | None = None
+    label_separator: str = ""
+
+    @property
+    def independent(self) -> bool:
+        """Whether a row may have several labels, so that the probabilities of a row need not sum to 1."""
+        return self.thresholds is not None
 
     def stored(self) -> dict[str, object]:
         """Return all but the labels as plain values; the columns as pairs, for a stock config sorts the keys of a map.
@@ -41,9 +50,13 @@ class ClassifierForm:
         The order of the fields says which text is the first segment.
         """
         stored = {**asdict(self), "columns": [list(pair) for pair in self.columns.items()]}
-        curve = {"acceptance": self.acceptance.rows()} if self.acceptance else {}
-        more = curve | ({"candidates": len(self.labels)} if self.chooses else {})
-        return {name: value for name, value in stored.items() if name not in ("labels", "acceptance")} | more
+        more: dict[str, object] = {"acceptance": self.acceptance.rows()} if self.acceptance else {}
+        if self.thresholds is not None:
+            more |= {"thresholds": list(self.thresholds), "label_separator": self.label_separator}
+        if self.chooses:
+            more["candidates"] = len(self.labels)
+        apart = ("labels", "acceptance", "thresholds", "label_separator")
+        return {name: value for name, value in stored.items() if name not in apart} | more
 
     @property
     def chooses(self) -> bool:
@@ -70,7 +83,8 @@ class Classifier(Protocol):
 class Fidelity:
     """How far a student says what its teacher does, on rows that it did not learn from.
 
-    `agreement` is the share of rows with the same label; `divergence` the mean KL(teacher || student), in nats.
+    `agreement` is the share of rows with the same label, where they may have several the F1 of one against the other;
+    `divergence` the mean KL(teacher || student), in nats.
     """
 
     agreement: float
@@ -84,14 +98,31 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Rows of the pool that a student does not learn from, and their soft labels, float32 [r, k]."""
+    """Rows of the pool that a student does not learn from, and their soft labels, float32 [r, k].
+
+    Where a row may have several labels, `thresholds` are those from which on it has each, as in `ClassifierForm`.
+    """
 
     examples: Sequence[Example]
     probs: np.ndarray
+    thresholds: tuple[float, ...] | None = None
+
+    @property
+    def independent(self) -> bool:
+        """Whether a row may have several labels."""
+        return self.thresholds is not None
 
     def fidelity(self, said: np.ndarray) -> Fidelity:
         """Compare probabilities of a student on these rows, [r, k], with the soft labels."""
-        hard, wanted = said.argmax(axis=1), np.asarray(self.probs, np.float64)
+        wanted = np.asarray(self.probs, np.float64)
+        if self.independent:
+            both = np.stack([said, 1.0 - said]), np.stack([wanted, 1.0 - wanted])
+            ours, theirs = (np.clip(part, 1e-10, None) for part in both)
+            return Fidelity(
+                agreement=_overlap(said >= self._cuts, self.probs >= self._cuts),
+                divergence=float((both[1] * (np.log(theirs) - np.log(ours))).sum(axis=(0, 2)).mean()),
+            )
+        hard = said.argmax(axis=1)
         logs = np.log(np.clip(wanted, 1e-10, None)) - np.log(np.clip(said, 1e-10, None))
         return Fidelity(
             agreement=float((hard == wanted.argmax(axis=1)).mean()),
@@ -101,7 +132,18 @@ class HeldOut:
     @property
     def ceiling(self) -> float:
         """What share of these rows the teacher is right on, were its probabilities right."""
-        return float(np.asarray(self.probs, np.float64).max(axis=1).mean())
+        wanted = np.asarray(self.probs, np.float64)
+        return _overlap(wanted >= self._cuts, wanted) if self.independent else float(wanted.max(axis=1).mean())
+
+    @property
+    def _cuts(self) -> np.ndarray:
+        return np.asarray(self.thresholds or 0.5)
+
+
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the F1 over all cells [r, k] of one set of labels against another, or against their probabilities."""
+    total = float(one.sum() + other.sum())
+    return 2.0 * float((one * other).sum()) / total if total else 1.0
 
 
 @dataclass(frozen=True)
@@ -159,6 +201,8 @@ def read_form(folder: Path) -> ClassifierForm:
             "columns": dict(config["pet"]["columns"]),
             "acceptance": curve and AcceptanceCurve.from_rows(curve),
         }
+        if "thresholds" in stored:
+            stored["thresholds"] = tuple(map(float, stored["thresholds"]))
         count = stored.pop("candidates", 0)  # where candidates are chosen among, the model has a single output
         _check_age(folder, stored)
         return ClassifierForm(tuple(map(str, range(count))) or labels, **stored)

@@ -94,6 +94,8 @@ class Trials:
         student = next(student for one, student in self._tried if one == chosen)
         if held is None:
             return student, Choice(tried, chosen)
+        if held.independent:  # by thresholds, which are the ensemble's; its probabilities are what was learned
+            return student, Choice(tried, chosen, len(held.probs), held.ceiling)
         return calibrated(student, held, self._on_held_out), Choice(tried, chosen, len(held.probs), held.ceiling)
 
     def _train(self, size: StudentSize) -> None:

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import nn
+from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
 from pet.data.examples import Example
@@ -52,6 +54,8 @@ class TextClassifier:
         """Put a head, drawn from `seed` where there is none for so many labels, on a pretrained encoder."""
         backbone = Backbone.classifier(source, form.labels, machine.device, seed)
         shorter = replace(form, max_length=min(form.max_length, backbone.longest_input))
+        if form.independent:
+            backbone.model.config.problem_type = "multi_label_classification"  # the stock pipeline then takes sigmoids
         return cls(backbone, shorter, backbone.abilities.fit(machine))
 
     @classmethod
@@ -76,6 +80,8 @@ class TextClassifier:
         advance: Advance = lambda _: None,
     ) -> TrainLog:
         """Train on target probabilities [n, k]; one-hot rows at temperature 1 are plain cross-entropy.
+
+        Of labels that are independent, the loss is the sum of their binary cross-entropies, without a temperature.
 
         Where rows are held out, `settings.steps` is the most: it ends once it agrees with the teacher on them, or no
         longer comes nearer, and keeps the weights that were best. Rows are encoded when a batch needs them, and the
@@ -110,11 +116,18 @@ class TextClassifier:
             encoded = [row.windows[rng.integers(len(row.windows))] if row.more else row for row in found]
             for group in length_groups([len(row) for row in encoded], self.machine.group_overhead):
                 batch = self.backbone.training_batch([encoded[i] for i in group])
-                softened = torch.from_numpy(soften(targets[rows[group]], temperature)).to(self.machine.device)
                 logits = self.logits(batch, self.machine.precision)
-                yield len(group) / len(rows) * distillation_loss(logits, softened, temperature)
+                yield len(group) / len(rows) * self._loss(logits, targets[rows[group]], temperature)
 
         return loss
+
+    def _loss(self, logits: torch.Tensor, targets: np.ndarray, temperature: float) -> torch.Tensor:
+        """Return the mean loss of rows, whose logits [b, k] are to say their targets [b, k]."""
+        if self.form.independent:
+            wanted = torch.from_numpy(targets.astype(np.float32)).to(logits.device)
+            return functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none").sum(dim=1).mean()
+        softened = torch.from_numpy(soften(targets, temperature)).to(logits.device)
+        return distillation_loss(logits, softened, temperature)
 
     def _rank(self, held: HeldOut) -> Rank:
         """Compare the model as it is, while it trains, with the soft labels of rows that are held out."""
@@ -138,7 +151,11 @@ class TextClassifier:
             return self.logits(self.backbone.batch(rows), self.machine.inference)
 
         passes = Inference(self.machine, self.encode, compute, joined(self.form.windows))
-        return softmax(passes.run(examples, len(self.form.labels), advance))
+        return self._probabilities(passes.run(examples, len(self.form.labels), advance))
+
+    def _probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Return probabilities of logits, float32 [n, k] each."""
+        return np.asarray(expit(logits)) if self.form.independent else softmax(logits)
 
     def vectors(self, examples: Sequence[Example]) -> np.ndarray:
         """Return what its last layer reads of rows, float32 [n, h], in the order of `examples`.
@@ -188,7 +205,7 @@ class TextClassifier:
             found = Inference(self.machine, self.encode, compute, join).run(examples, k + columns, advance)
         finally:
             handle.remove()
-        return np.concatenate([softmax(found[:, :k]), found[:, k:]], axis=1)
+        return np.concatenate([self._probabilities(found[:, :k]), found[:, k:]], axis=1)
 
     def rescale(self, scale: float, offsets: np.ndarray) -> None:
         """Let the last layer say `scale` * logits + `offsets` [k] from now on."""

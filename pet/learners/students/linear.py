@@ -24,6 +24,7 @@ from torch import nn
 from pet.data.examples import Example
 from pet.errors import ModelError
 from pet.labeling.acceptance import AcceptanceCurve
+from pet.labeling.label_sets import sigmoid
 from pet.labeling.votes import softmax
 from pet.learners.models.inference import Advance, Inference
 from pet.learners.models.masked_lm import autocast
@@ -107,7 +108,8 @@ class LogisticClassifier:
         else:
             states = self._states([examples[i] for i in chosen], advance)
         mean, scale = states.mean(axis=0), 1.0 / max(float((states - states.mean(axis=0)).std()), 1e-6)
-        learned = SoftTargets(_pooled(states, mean, scale), targets[chosen], learning.temperature)
+        alone = self.form.independent
+        learned = SoftTargets(_pooled(states, mean, scale), targets[chosen], learning.temperature, alone)
         held = learning.held_out
         if held is None:
             found, asked = logistic_regression(learned, USUAL_PENALTY), 0
@@ -131,7 +133,7 @@ class LogisticClassifier:
         pooler, output = _pooler(model), output_layer(model)
         with torch.inference_mode():
             logits = output(torch.tanh(pooler(states.to(pooler.weight.device))))
-        return softmax(logits.cpu().numpy())
+        return (sigmoid if self.form.independent else softmax)(logits.cpu().numpy())
 
     def rescale(self, scale: float, offsets: np.ndarray) -> None:
         """Let the last layer say `scale` * logits + `offsets` [k] from now on."""

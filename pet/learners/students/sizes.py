@@ -90,10 +90,13 @@ def load_for_export(folder: Path) -> TextClassifier:
 
     Raises `ModelError` if it is no classifier of ours, or of a kind that is not exported.
     """
-    if read_form(folder).chooses:
+    form = read_form(folder)
+    if form.chooses:
         raise ModelError(
             f"{folder} chooses among the candidates of a row, which no exported graph does: use it as it is."
         )
+    if form.independent:
+        raise ModelError(f"{folder} gives a row several labels, which is not exported to ONNX: use it as it is.")
     if (folder / ONNX_FILE).is_file():
         raise ModelError(f"{folder} is an exported model already: give the run directory, or its model folder.")
     if _is_static(folder):

@@ -42,7 +42,7 @@ from pet.runs.manifest import Manifest
 from pet.runs.progress import Stages
 from pet.runs.runner import JobRunner
 from pet.runs.shared import SharedJobs
-from pet.settings.config import RunConfig
+from pet.settings.config import RunConfig, one_label_config
 from pet.settings.run import RunSettings
 from pet.settings.toml import absolute, merged, overrides_as_tables
 
@@ -176,7 +176,7 @@ def reopen_place(
     target = Path(output_dir) if output_dir else directory.model
     if not directory.manifest_path.is_file():
         raise ConfigError(f"{run_dir} is no run directory: give one that `pet label` or `pet run` has made.")
-    config = _with_distillation(RunConfig.from_toml(directory.config_path), overrides)
+    config = _with_distillation(one_label_config(directory.config_path, "`pet distill`"), overrides)
     if target != directory.model and target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise ConfigError(f"{target} exists already: choose a new --output-dir.")
     quiet_transformers()

@@ -48,7 +48,7 @@ from pet.runs.identity import code_digest
 from pet.runs.jobs import job_hash
 from pet.runs.manifest import ADDITIONS
 from pet.seeding import rng_for
-from pet.settings.config import RunConfig, checked_config
+from pet.settings.config import RunConfig, checked_config, one_label_config
 from pet.settings.training import DistillSettings, OptimizerSettings
 
 COMPARED_ROWS = 500
@@ -351,7 +351,7 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
 
     Raises `UsageError` if something in them is wrong, or the config is none.
     """
-    config = for_choices(checked_config(config).absolute())
+    config = for_choices(one_label_config(checked_config(config), "This").absolute())
     prompts = config.prompts
     patterns, verbalizer = load_patterns(prompts.registry), find_verbalizer(prompts)
     drawn = load_task_data(config.task, config.data, config.run.seed, verbalizer.labels if verbalizer else ())

@@ -25,7 +25,7 @@ from pet.errors import ConfigError, DataError
 from pet.method.labels import is_ours
 from pet.reports.vectors import vectors_of_pool
 from pet.runs.directory import RunDirectory
-from pet.settings.config import RunConfig
+from pet.settings.config import one_label_config
 
 
 @dataclass(frozen=True)
@@ -145,10 +145,10 @@ def read_report(run: str | Path) -> Report:
     for path in (directory.config_path, directory.metrics_path, directory.pseudo_labels):
         if not path.is_file():
             raise DataError(f"The run in {run} is not finished ({path.name} is missing): give `pet run` again.")
+    config = one_label_config(directory.config_path, "The report")
     metrics = _json(directory.metrics_path)
     if "summary" not in metrics:
         raise DataError(f"The run in {run} is not finished (its labels are preliminary): give `pet run` again.")
-    config = RunConfig.from_toml(directory.config_path)
     folders = [path for path in directory.generations.glob("*") if path.name.isdecimal()]
     forecast = _json(directory.forecast_path) if directory.forecast_path.is_file() else None
     generations = tuple(_json(path / "report.json") for path in sorted(folders, key=lambda path: int(path.name)))

@@ -13,7 +13,7 @@ from pet.data.writers import check_output, write_pieces
 from pet.errors import ConfigError, DataError, close_match, near_matches
 from pet.runs.atomic import SUCCESS, write_folder
 from pet.runs.directory import RunDirectory
-from pet.settings.config import RunConfig
+from pet.settings.config import RunConfig, one_label_config
 from pet.using.formats.argilla import write_argilla
 from pet.using.formats.arrays import write_cleanlab, write_hub
 from pet.using.formats.doccano import write_doccano
@@ -57,6 +57,7 @@ def export_labels(
             f"--columns are those of a table, such as --to labels.csv, and {to} has its own: leave it out."
         )
     labeled, (name, write) = LabeledSet.of(run, only), _WRITERS[to]
+    one_label_config(RunDirectory(labeled.root).config_path, f"The format {to}")
     place = output or labeled.root / name
     is_folder = "." not in name
     _refuse_taken(place, force)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pet.data.cells import is_given
 from pet.data.formats import scan_file
-from pet.data.readers import is_given
 from pet.data.review import Review, read_reviews, write_reviews
 from pet.data.scanned import Malformed
 from pet.data.source import File
