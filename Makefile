@@ -40,6 +40,7 @@ bench: $(TEST_ENV)/ready  ## speed as ratios, results in bench/: DATA=folder for
 	mkdir -p bench
 	$(TEST_ENV)/bin/python tests/benchmarks/speed.py $(DATA) --json bench/speed.json
 	$(TEST_ENV)/bin/python tests/benchmarks/scoring.py
+	$(TEST_ENV)/bin/python tests/benchmarks/several_masks.py
 	$(TEST_ENV)/bin/python tests/benchmarks/steps.py --json bench/steps.json
 	$(TEST_ENV)/bin/python tests/benchmarks/pretraining.py --json bench/pretraining.json
 	$(TEST_ENV)/bin/python tests/benchmarks/whole_run.py $(DATA) --seeds 1 --json bench/whole_run.json

@@ -32,6 +32,8 @@ def pipeline_path(name: str) -> Path:
     path, known = Path(name), {file.stem: file for file in pipeline_files()}
     if path.is_file():
         return path
+    if (nested := BUILTIN / "pipelines" / f"{name}.toml").is_file() and len(path.parts) == 2:  # such as superglue/copa
+        return nested
     if path.stem == name and name in known:
         return known[name]
     beside = [str(file) for file in path.parent.glob("*.toml")] if path.suffix else []

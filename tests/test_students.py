@@ -11,7 +11,7 @@ from toy import LABELS, content, rows_of, write_rows
 import pet
 from pet.errors import ConfigError
 from pet.pipeline import distill
-from pet.using.predict import evaluate_file
+from pet.using.files import evaluate_file
 
 pytestmark = pytest.mark.slow
 

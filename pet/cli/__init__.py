@@ -6,7 +6,22 @@ the order that `pet.cli.order` gives them.
 
 # isort: off
 from pet.cli.app import app
-from pet.cli import starting, running, using, reporting, reviewing, asking, looking, runs, pushing, pretraining
+from pet.cli import (
+    starting,
+    running,
+    using,
+    serving,
+    watching,
+    reporting,
+    reviewing,
+    asking,
+    looking,
+    runs,
+    pushing,
+    pretraining,
+    searching,
+    superglue,
+)
 
 __all__ = [
     "app",
@@ -18,6 +33,10 @@ __all__ = [
     "reviewing",
     "running",
     "runs",
+    "searching",
+    "serving",
     "starting",
+    "superglue",
     "using",
+    "watching",
 ]

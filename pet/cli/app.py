@@ -54,7 +54,13 @@ Fast = Annotated[
 All = Annotated[bool, typer.Option("--all", help="Show all rows of long tables, not ten.")]
 KeepModels = Annotated[bool, typer.Option("--keep-models", help="Keep the weights of every trained voter (large).")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A run directory, or its model folder.")]
-Input = Annotated[str, typer.Argument(metavar="INPUT", help="CSV, TSV, JSONL, JSON, Parquet, .xlsx or text; also .gz.")]
+Input = Annotated[
+    str,
+    typer.Argument(
+        metavar="INPUT", help="CSV, TSV, JSONL, JSON, Parquet, .xlsx or text, also .gz; or a folder of them."
+    ),
+]
+Encoding = Annotated[str, typer.Option(help="The encoding of the file, where it is text, such as cp1252.")]
 Name = Annotated[str | None, typer.Argument(metavar="NAME", help="Show this one.")]
 NameOrGlob = Annotated[str | None, typer.Argument(metavar="NAME", help="Show this one, or list a glob's.")]
 

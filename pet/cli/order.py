@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Start": ("init", "check", "plan", "pipelines", "patterns", "verbalizers", "explain-prompt"),
+    "Start": ("init", "check", "plan", "pipelines", "patterns", "verbalizers", "explain-prompt", "search"),
     "Label": ("run", "label", "distill", "report", "explain", "next", "import", "prompt", "job"),
-    "Use the classifier": ("predict", "evaluate", "export", "push"),
+    "Use the classifier": ("predict", "evaluate", "serve", "watch", "info", "export", "push"),
     "Compare": ("runs", "compare", "clean", "curve", "ablate"),
     "Make a model": ("pretrain",),
+    "SuperGLUE": ("superglue-rows", "superglue-score", "superglue-submit"),
 }
 """The commands by what they are for; one that is in no group comes after all others."""
 

@@ -26,7 +26,7 @@ from pet.runs.log import Talk, talking
 if TYPE_CHECKING:
     from pet.settings.config import RunConfig
 
-_RESUMED = ("run", "label", "pretrain", "ablate")
+_RESUMED = ("run", "label", "pretrain", "ablate", "search")
 """The commands that go on where they stopped."""
 
 
@@ -61,6 +61,8 @@ class CommandGroup(TyperGroup):
         except KeyboardInterrupt as stop:
             resumes = ctx.invoked_subcommand in _RESUMED
             kept = "; ".join(["the same command goes on where it stopped", *getattr(stop, "__notes__", [])])
+            if ctx.invoked_subcommand == "predict":
+                resumes, kept = True, "the same command with --resume goes on where it stopped"
             ended, code = ("terminated", 143) if isinstance(stop, _Terminated) else ("interrupted", 130)
             note(f"{ended}{f': {kept}' if resumes else ''}")
             raise typer.Exit(code) from None

@@ -5,18 +5,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pet.cli.app import All, BadRow, Columns, Input, Model, Only, app, listed
+from pet.cli.app import All, BadRow, Columns, Encoding, Input, Model, Only, app, listed
 from pet.cli.terminal import counted, note, say, say_json
 
 if TYPE_CHECKING:
     from pet.data.readers import ReadResult
+    from pet.using.files import Labeled
 
 
 @app.command("predict")
 def predict_command(
     model: Model,
     source: Input,
-    output: Annotated[Path, typer.Option(help="Where the labels go: .csv, .tsv, .jsonl, .json, .parquet or .xlsx.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            help="Where the labels go: .csv, .tsv, .jsonl, .json, .parquet or .xlsx, or a folder of Parquet files."
+        ),
+    ],
     on_bad_row: BadRow = None,
     min_precision: Annotated[
         float | None,
@@ -28,22 +34,47 @@ def predict_command(
         float | None,
         typer.Option(help="Say so of each row by its confidence alone: from this one on, such as 0.7."),
     ] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Some of the columns, in this order (default: all).")
+    ] = None,
+    encoding: Encoding = "utf-8",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the same command was interrupted, to the same bytes.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that do the work side by side.")] = 1,
 ) -> None:
     """Label new texts: your columns, then label, confidence and prob_LABEL.
 
+    Where the classifier has vectors, and its run had a pool of some hundred rows, a column unfamiliar marks texts that
+    are unlike all of them. Millions of rows take no more memory than thousands.
+
     Example: `pet predict runs/quickstart new.csv --output labeled.csv --min-precision 0.95`
     """
-    from pet.using.predict import Wish, predict_file
+    from pet.using.files import FileOptions, predict_file
+    from pet.using.predict import Wish
 
-    found = predict_file(model, source, output, on_bad_row or "error", Wish(min_precision, abstain), _warn)
+    options = FileOptions(on_bad_row or "error", encoding, listed(columns), resume, workers, note)
+    found = predict_file(model, source, output, options, Wish(min_precision, abstain), _warn)
+    _tell_labeled(found, output)
+
+
+_MANY = 10_000
+"""From so many rows on it is told how many were done a second: with fewer, getting ready takes longer."""
+
+
+def _tell_labeled(found: "Labeled", output: Path) -> None:
     _tell_rejected(found.read)
     rows = len(found.read.examples)
     note(f"{rows} rows labeled in {output}: {counted(found.given)}")
+    if rows >= _MANY:
+        note(f"{found.rate:,.0f} rows/s")
     if found.renamed:
         pairs = ", ".join(f"{name} is {ours}" for name, ours in found.renamed.items())
         note(f"your columns keep their names; of ours, where yours has the same name, {pairs}")
     if found.accepted is not None:
         note(f"{found.accepted} rows to accept, {rows - found.accepted} to review")
+    if found.unfamiliar:
+        note(f"{found.unfamiliar} rows are unlike the pool of the run (unfamiliar); `pet watch` says in what")
 
 
 @app.command("evaluate")
@@ -52,6 +83,7 @@ def evaluate_command(
     source: Input,
     on_bad_row: BadRow = None,
     every: All = False,
+    encoding: Encoding = "utf-8",
     as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
 ) -> None:
     """Compare a classifier with the labels of a file: the worst labels, and what is confused with what.
@@ -59,9 +91,9 @@ def evaluate_command(
     Example: `pet evaluate runs/quickstart test.jsonl`
     """
     from pet.reports.evaluation import evaluation_lines
-    from pet.using.predict import evaluate_file
+    from pet.using.files import evaluate_file
 
-    evaluation, found = evaluate_file(model, source, on_bad_row or "error", _warn)
+    evaluation, found = evaluate_file(model, source, on_bad_row or "error", _warn, encoding)
     _tell_rejected(found)
     if as_json:
         say_json(evaluation.as_json())

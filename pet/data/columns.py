@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pet.data.formats import TEXT_COLUMN
 from pet.data.source import File, Source
 from pet.errors import ColumnError, DataError, close_match, shown
+from pet.settings.task import CHOICES
 
 _USUAL = re.compile(r"text(_[a-z])?")
 
@@ -29,9 +30,10 @@ def resolve_fields(
     fields = {name: same_column(column, columns) for name, column in fields.items()}
     for name, column in fields.items():
         if column not in columns:
+            way = "name it in [task] choices" if name == CHOICES else "map it in [task.fields]"
             raise ColumnError(
                 f"{source.text} has no column {shown(column)} for the field {name!r}; found {_listed(columns)}: "
-                f"{'map it in [task.fields]' if mapped else 'rename that of the text'}.{close_match(column, columns)}"
+                f"{way if mapped else 'rename that of the text'}.{close_match(column, columns)}"
             )
         if column == reserved[0]:
             raise ColumnError(

@@ -109,8 +109,8 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
         columns=columns,
         messages=(
             *_read_messages(reads),
-            *(() if task.labels else _doubtful_labels(train)),
-            *_label_messages(labels, drawn, data),
+            *(() if task.labels or task.choices else _doubtful_labels(train)),
+            *(() if task.choices else _label_messages(labels, drawn, data)),
             *_overlap_messages(overlaps, len(unlabeled)),
             *shared,
         ),
@@ -206,8 +206,8 @@ def _read_all(
     task: TaskSettings, data: DataSettings, known_labels: tuple[str, ...]
 ) -> tuple[dict[Role, ReadResult], tuple[str, ...]]:
     """Read rows, train, unlabeled and test in this order: the first settles the columns and perhaps the labels."""
-    labels = task.labels or (known_labels if data.labeled is None else ())
-    if not labels and data.labeled is None:
+    labels = () if task.choices else task.labels or (known_labels if data.labeled is None else ())
+    if not labels and data.labeled is None and not task.choices:
         raise DataError("The labels are unknown: name them in [task] labels, or give labeled rows in [data] train.")
     fields: Mapping[str, str] = task.fields
     reads: dict[Role, ReadResult] = {}
@@ -218,7 +218,10 @@ def _read_all(
         options = ReadOptions(role, fields, task.label_column, task.id_column, labels or None, data.on_bad_row)
         reads[role] = read_examples(parse_source(source, data.encoding), options)
         fields = fields or reads[role].fields
-        labels = labels or _labels_of(source, reads[role].examples) or known_labels
+        if not task.choices:
+            labels = labels or _labels_of(source, reads[role].examples) or known_labels
+    if task.choices:
+        labels = indices(max(len(row.choices) for read in reads.values() for row in read.examples))
     if not labels:
         raise DataError(f"The labels are unknown, for no row of {data.rows} has one: name them in [task] labels.")
     name, columns = task.id_column, dict.fromkeys(chain(*(read.columns for read in reads.values())))
@@ -228,6 +231,15 @@ def _read_all(
             f"in [task] id_column, or leave it out.{close_match(name, columns)}"
         )
     return reads, labels
+
+
+def indices(count: int) -> tuple[str, ...]:
+    """Return the labels of rows that have up to so many candidates.
+
+    >>> indices(3)
+    ('0', '1', '2')
+    """
+    return tuple(map(str, range(count)))
 
 
 def _labels_of(source: str, rows: Rows) -> tuple[str, ...]:

@@ -1,9 +1,11 @@
 """`Example` and `Task`: what is labeled, and with what."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pet.errors import ConfigError, DataError, near_matches
+from pet.settings.task import CHOICES
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,22 @@ class Example:
     fields: Mapping[str, str]
     label: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The candidates of the row, where it has some: the label is the index of one."""
+        return tuple(json.loads(self.fields[CHOICES])) if CHOICES in self.fields else ()
+
+    @property
+    def with_each_choice(self) -> "tuple[Example, ...]":
+        """The row once with each of its candidates as the text of the field that holds them all."""
+        return tuple(Example(self.id, {**self.fields, CHOICES: choice}) for choice in self.choices)
+
+
+def made_up(name: str, fields: Iterable[str], text: str, label: str | None = None) -> Example:
+    """Return a row with the same text in each field, and twice where candidates are."""
+    twice = json.dumps([text, text])
+    return Example(name, {field: twice if field == CHOICES else text for field in fields}, label)
 
 
 @dataclass(frozen=True)

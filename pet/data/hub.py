@@ -1,5 +1,6 @@
 """Rows of hub data sets and of local data set folders, through the `datasets` library."""
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,7 +21,9 @@ def scan_data_set(source: Folder | Hub, split: str) -> Iterator[Scanned]:
     Raises `DataError` if the data set cannot be had, or has no such split.
     """
     load, split = _datasets().load_dataset, source.split or split
-    if isinstance(source, Hub):
+    if isinstance(source, Folder) and (parts := _parts(source)):
+        yield from enumerate((row for file in parts for _, row in scan_file(file)), start=1)
+    elif isinstance(source, Hub):
         yield from _rows_of(source, _attempt(source, lambda: load(source.name, split=split)))
     elif any((source.path / mark).is_file() for mark in ("dataset_info.json", "dataset_dict.json")):
         yield from _rows_of(source, _saved(source, split))
@@ -31,6 +34,25 @@ def scan_data_set(source: Folder | Hub, split: str) -> Iterator[Scanned]:
                 yield from enumerate((row for file in tables for _, row in scan_file(file)), start=1)
                 return
             yield from _rows_of(source, _attempt(source, lambda: load(str(source.path), split=split, cache_dir=copies)))
+
+
+_SPLIT = re.compile(r"(^|[^a-z])(train(ing)?|test(ing)?|val(id(ation)?)?|dev|eval(uation)?)([^a-z]|$)")
+"""How `datasets` knows files of a split by their names."""
+
+
+def _parts(folder: Folder) -> list[File]:
+    """Return the files of a folder in the order of their names, if they are parts of one set; none where they are not.
+
+    All have one suffix, and none is named as a split. What begins with a dot or a line below is no part.
+    """
+    if folder.split:
+        return []
+    files = [File.at(path) for path in sorted(folder.path.iterdir()) if path.name[0] not in "._"]
+    whole = len({file.suffix for file in files}) == 1 and files[0].suffix in _PARTED
+    return files if whole and not any(_SPLIT.search(file.path.stem.lower()) for file in files) else []
+
+
+_PARTED = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv")
 
 
 def _tables(folder: Folder, split: str, copies: str) -> list[File]:

@@ -63,6 +63,11 @@ class NumberColumns:
                 column.see(str(value))
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that any row had."""
+        return tuple(self._columns)
+
+    @property
     def kinds(self) -> Kinds:
         """What cells that are text mean: numbers of a kind, or None, text; nothing of a column without any."""
         known = ((name, column) for name, column in self._columns.items() if column.is_text or column.decimals)

@@ -66,7 +66,7 @@ class GivenColumns:
     @classmethod
     def of(cls, read: ReadResult, id_column: str, typed: bool, left_out: Sequence[str] = ()) -> "GivenColumns":
         """Return the columns of a file; numbers are made of those that mean some where the output is `typed`."""
-        every = dict.fromkeys([*read.columns, *(name for row in read.examples for name in row.extra)])
+        every = dict.fromkeys([*read.columns, *read.extras])
         names = tuple(name for name in every if name not in left_out)
         return cls(names, read.fields, same_column(id_column, names), joined([read.numbers]) if typed else {})
 

@@ -1,5 +1,6 @@
 """Rows of a file or a hub data set become `Example`s; what is wrong with a row is said with its number."""
 
+import json
 import math
 import re
 from array import array
@@ -22,7 +23,7 @@ from pet.data.rows import Rows
 from pet.data.scanned import Malformed, Scanned
 from pet.data.source import File, Source
 from pet.errors import DataError, close_match, shown
-from pet.settings.task import label_word, number_as_word
+from pet.settings.task import CHOICES, label_word, number_as_word
 
 Role = Literal["train", "unlabeled", "row", "test", "input"]
 """What rows are for; a "row" is labeled or not, as its label says."""
@@ -65,8 +66,8 @@ class ReadResult:
     """What was read; `fields` maps each field to the column it came from. `examples` lie in a file of their own.
 
     `labels_seen` says that labels stood in the file, also where the role has them dropped; `columns` are those of its
-    first rows; `numbers` say which of them hold numbers as text, as all of a table of separated values are; `notes` say
-    what is doubtful about the file.
+    first rows, `extras` all that any row has beside its texts; `numbers` say which of them hold numbers as text, as all
+    of a table of separated values are; `notes` say what is doubtful about the file.
     """
 
     examples: Rows
@@ -76,6 +77,7 @@ class ReadResult:
     columns: tuple[str, ...]
     notes: tuple[str, ...] = ()
     numbers: Kinds = field(default_factory=dict)
+    extras: tuple[str, ...] = ()
 
 
 def read_examples(source: Source, options: ReadOptions) -> ReadResult:
@@ -101,8 +103,16 @@ def read_examples(source: Source, options: ReadOptions) -> ReadResult:
     if not rows:
         reason = f"{source.unit} {rejected[0].line}: {rejected[0].reason}"
         raise DataError(f"{source.text}: none of its {len(rejected)} rows can be used; {reason}.")
+    kinds = reading.kinds
     return ReadResult(
-        rows, tuple(rejected), reading.labels_seen, parser.fields, parser.columns, reading.notes, reading.kinds.kinds
+        examples=rows,
+        rejected=tuple(rejected),
+        labels_seen=reading.labels_seen,
+        fields=parser.fields,
+        columns=parser.columns,
+        notes=reading.notes,
+        numbers=kinds.kinds,
+        extras=kinds.names,
     )
 
 
@@ -150,12 +160,14 @@ class _RowParser:
         """Return the example of one row, or raise `_BadRowError`."""
         _check_characters(row)
         options = self.options
-        return Example(
+        example = Example(
             id=_as_word(row.get(options.id_column)) or f"{options.role}-{number}",
             fields=self._texts(row),
             label=self._label(row) if options.role in _LABELED else None,
             extra={column: value for column, value in row.items() if not self._is_ours(column, value)},
         )
+        _check_index(example)
+        return example
 
     def _is_ours(self, column: str, value: object) -> bool:
         """Say whether a cell is told by a row's id, texts and label, so that it need not be kept beside them."""
@@ -170,12 +182,15 @@ class _RowParser:
         texts = {}
         for name, column in self.fields.items():
             value = row.get(column)
+            if name == CHOICES:
+                texts[name] = _candidates(column, value)
+                continue
             if isinstance(value, list | dict | bytes):
                 raise _BadRowError(f"the column {column!r} holds {shown(value)}, not a text")
             if _is_missing(value):
                 raise _BadRowError(f"no text in the column {column!r}")
             texts[name] = str(value)
-        if not any(text.strip() for text in texts.values()):
+        if not any(text.strip() for name, text in texts.items() if name != CHOICES):
             raise _BadRowError(f"only blank text in {', '.join(map(repr, self.fields.values()))}")
         return texts
 
@@ -284,7 +299,7 @@ class _Reading:
                     continue
                 if self.parser.options.role != "input":  # nobody looks for one of its rows by the id
                     self.ids += key_of(example.id)
-                self.numbers.append(number)
+                    self.numbers.append(number)
                 self.labels.add(example.label)
                 value = row.get(self.parser.options.label_column)
                 self.labels_seen |= is_given(value)
@@ -318,6 +333,33 @@ class _Reading:
             else:
                 advice = "make the ids unique, or name another column in [task] id_column."
             raise DataError(f"{source.text}, {here}: the id {shown(one.id)} stands in {there} already; {advice}")
+
+
+def _candidates(column: str, value: object) -> str:
+    """Return the candidates of a row as the text of a JSON list; a cell of a table holds such a text."""
+    found = value
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(ValueError):
+            found = json.loads(value)
+    if _is_missing(value) or found in ("", []):
+        raise _BadRowError(f"no candidates in the column {column!r}")
+    if not isinstance(found, list):
+        raise _BadRowError(
+            f'the column {column!r} holds {shown(value)}, expected a list of candidates, such as ["a dog", "a cat"]'
+        )
+    for one in found:
+        if isinstance(one, bool) or not isinstance(one, str | int | float) or not str(one).strip():
+            raise _BadRowError(f"a candidate in the column {column!r} is {shown(one)}, expected a text")
+    return json.dumps([str(one) for one in found], ensure_ascii=False)
+
+
+def _check_index(example: Example) -> None:
+    """Refuse a label that is no index of the row's candidates."""
+    count = len(example.choices)
+    if example.label is not None and count and example.label not in map(str, range(count)):
+        raise _BadRowError(
+            f"the label is {shown(example.label)}, expected the index of a candidate, from 0 to {count - 1}"
+        )
 
 
 def _is_missing(value: object) -> bool:

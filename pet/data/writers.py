@@ -219,6 +219,24 @@ def write_parquet(stream: BinaryIO, pieces: Pieces) -> None:
         stream.truncate()
 
 
+FILE_PIECES = 10
+"""In a folder of Parquet files each holds so many pieces, 100,000 rows of most outputs."""
+
+
+def write_part_files(folder: Path, pieces: Pieces) -> None:
+    """Write a table into an empty folder as Parquet files ``part-00000.parquet`` and so on, of the same types."""
+    whole = folder / ".whole"
+    with whole.open("x+b") as stream:
+        write_parquet(stream, pieces)
+    with pyarrow.parquet.ParquetFile(whole) as file:
+        groups = range(file.num_row_groups)
+        for number, first in enumerate(groups[::FILE_PIECES]):
+            with pyarrow.parquet.ParquetWriter(folder / f"part-{number:05}.parquet", file.schema_arrow) as writer:
+                for group in groups[first : first + FILE_PIECES]:
+                    writer.write_table(file.read_row_group(group))
+    whole.unlink()
+
+
 def _attempt_parquet(stream: BinaryIO, pieces: Pieces, texts: set[str]) -> str:
     """Write a table; return the name of a column that its type does not fit after all, or nothing."""
     schema = _schema(pieces, texts)

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from pet.forecast.workload import NO_PATTERN, JobLoad, Workload
+from pet.forecast.workload import NO_PATTERN, EncoderLoad, JobLoad, Workload
+from pet.learners.voters.contrastive import BATCH, LONGEST
 from pet.settings.training import StudentSize
 
 FLOAT = 4
@@ -21,6 +22,27 @@ TOKEN_LISTS = 2
 
 _SAVED: Mapping[StudentSize, float] = {"auto": 1.0, "same": 1.0, "logistic": 1.0, "small": 0.7, "static": 0.0}
 """The weights of a saved classifier, as a share of the model's: half of the layers, and a few numbers per token."""
+
+GAPS = 1.4
+"""Blocks of many sizes leave gaps: after hundreds of updates a training holds so many times its largest batch.
+
+Measured with pet-mini on a CPU, where the heap keeps what is freed (see `Machine.pick`).
+"""
+
+TRAINING_COPIES = 4
+"""What trains is held so often: as weights, as their gradients, and as the two moments of Adam."""
+
+STATE_BYTES = 60
+"""Bytes that an update holds of a token in each layer that trains, for each number of the width.
+
+The gradient is computed from them: about 34 in 16 bits (2205.05198, section 4.1), more where float32 is between.
+"""
+
+WEIGHTS_OF_LAYER = 12
+"""The weights of a layer, as a multiple of the square of its width: attention has 4, the feed-forward part 8."""
+
+VOCABULARY_BYTES = 1000
+"""Bytes of memory that a piece of a large vocabulary takes while it is read and cut."""
 
 WORTHWHILE = 0.05
 """A change that saves less than this share of the time is not worth telling."""
@@ -120,13 +142,33 @@ def forecast(work: Workload, rates: Rates, done: Counter[str] | None = None, who
     jobs = Counter(job.stage for job in left)
     stages = tuple(StageForecast(name, jobs[name], took) for name, took in seconds.items())
     # Each of several processes holds what one does.
-    memory = None if rates.memory is None else work.workers * rates.memory + SCORE_COPIES * _score_bytes(work)
+    memory = None
+    if rates.memory is not None:
+        memory = work.workers * rates.memory + SCORE_COPIES * _score_bytes(work) + _encoder_bytes(work, rates)
     return Forecast(stages, memory, _disk(work, rates, whole), len(everything) - len(left))
 
 
 def _score_bytes(work: Workload) -> int:
     """Return the bytes of all voters' scores of all generations."""
     return FLOAT * work.labels * len(work.voters) * work.scored_rows
+
+
+def _encoder_bytes(work: Workload, rates: Rates) -> int:
+    """Return the bytes of memory that the encoders of a run take beside what a probe loads: the most of one of them.
+
+    Where it is tuned they are also those of an update.
+    """
+    return max((_held(encoder, rates.tokens[NO_PATTERN]) for encoder in work.encoders), default=0)
+
+
+def _held(encoder: EncoderLoad, mean: float) -> int:
+    """Return the bytes that an encoder takes which reads rows of so many tokens in the mean."""
+    held = FLOAT * encoder.weights + VOCABULARY_BYTES * encoder.pieces
+    if not encoder.tuned:
+        return held
+    trained = FLOAT * TRAINING_COPIES * WEIGHTS_OF_LAYER * encoder.layers * encoder.hidden**2
+    update = GAPS * STATE_BYTES * encoder.layers * encoder.hidden * BATCH * min(LONGEST, mean)
+    return held + trained + round(update)
 
 
 def _disk(work: Workload, rates: Rates, whole: bool) -> int:

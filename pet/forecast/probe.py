@@ -17,7 +17,7 @@ from pet.data.dataset import TaskData
 from pet.data.examples import Example
 from pet.errors import RunError
 from pet.forecast.footprint import peak_memory
-from pet.forecast.forecast import FLOAT, Rates, forecast
+from pet.forecast.forecast import FLOAT, GAPS, TRAINING_COPIES, Rates, forecast
 from pet.forecast.workload import BASELINE, NO_PATTERN, STUDENT, Workload, variant_of
 from pet.learners.models.embeddings import mean_pooled
 from pet.learners.models.machine import Machine
@@ -54,15 +54,6 @@ PATIENCE = 2.0
 
 LONGEST_OF = 1000
 """The longest batch of a training is taken to be that of the longest of so many rows."""
-
-GAPS = 1.4
-"""Blocks of many sizes leave gaps: after hundreds of updates a training holds so many times its largest batch.
-
-Measured with pet-mini on a CPU, where the heap keeps what is freed (see `Machine.pick`).
-"""
-
-TRAINING_COPIES = 4
-"""What trains is held so often: as weights, as their gradients, and as the two moments of Adam."""
 
 
 class _Enough(Exception):

@@ -64,7 +64,7 @@ class EncoderLoad:
 
     `voters` are the names of those on its vectors, `tuned` of those that embed the rows anew with an encoder of their
     own; `learned` are the rows that such a one goes through in the updates of each generation. It has so many
-    `weights`, as they are kept, and makes vectors of length `hidden`.
+    `weights`, as they are kept, in `layers`, and makes vectors of length `hidden`; it reads with so many `pieces`.
     """
 
     name: str
@@ -74,6 +74,8 @@ class EncoderLoad:
     learned: tuple[int, ...] = ()
     weights: int = 0
     hidden: int = 0
+    pieces: int = 0
+    layers: int = 0
 
     def times(self, rows: Mapping[str, int]) -> Mapping[str, float]:
         """Return rows by set as so many of the voters' model."""
@@ -111,11 +113,12 @@ class Workload:
 
     `labeled`, `pool` and `test` are rows, `compared` and `embedded` those of the pool that the comparison reads;
     `generation_rows` are the pool rows that each generation labels. `gold_rows` says whether the classifier learns from
-    the labeled rows too, and `distill_embedded` how many rows its last layer is fitted to before all of it trains.
-    `workers` processes do the voters side by side, and all threads in one process are `gain` times as fast as one
-    thread. `folds` are the baselines that leave a fold out; without `baseline` there is none. `encoders` embed the
-    whole pool; where a run gives it `first_labels`, their voters label all of it. What `untrained` patterns say is
-    compared; where voters are `weighed` by it, the labels need it.
+    the labeled rows too, and `distill_embedded` how many rows its last layer is fitted to before all of it trains: with
+    their vectors `known` it reads none, nor those that it is compared on. `workers` processes do the voters side by
+    side, and all threads in one process are `gain` times as fast as one thread. `folds` are the baselines that leave a
+    fold out; without `baseline` there is none. `encoders` embed the whole pool; where a run gives it `first_labels`,
+    their voters label all of it. What `untrained` patterns say is compared; where voters are `weighed` by it, the
+    labels need it.
     """
 
     voters: tuple[VoterLoad, ...]
@@ -133,6 +136,7 @@ class Workload:
     distill_batch: int = 16
     distill_size: StudentSize = "same"
     distill_embedded: int = 0
+    known: bool = False
     adaptation: JobLoad | None = None
     gold_rows: bool = True
     keep_models: bool = False
@@ -237,7 +241,7 @@ class Workload:
         learned = self.pool + (self.labeled if self.gold_rows else 0)
         if self.distill_size != "static":  # which reads all before its first update, to know the words
             learned = min(learned, self.distill_steps * self.distill_batch)
-        read = {**asked, "pool": self.compared + self.distill_embedded}
+        read = {} if self.known else {**asked, "pool": self.compared + self.distill_embedded}
         yield JobLoad("distilling", "distill", NO_PATTERN, read, STUDENT, self.distill_steps, learned)
         if self.untrained or self.weighed:
             yield from self._untrained()

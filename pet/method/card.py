@@ -9,7 +9,10 @@ from pet.method.metrics import Evaluation
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a card tells: the task, its labels and fields, the model started from, the numbers of rows, the settings."""
+    """What a card tells: the task, its labels and fields, the model started from, the numbers of rows, the settings.
+
+    `spelled` are special tokens that a text can spell where a server reads the tokenizer's file alone.
+    """
 
     task: str
     labels: Sequence[str]
@@ -19,6 +22,7 @@ class CardFacts:
     pool_rows: int
     settings: Mapping[str, object]
     corrected: int = 0
+    spelled: Sequence[str] = ()
 
 
 def python_call(model: str, fields: Sequence[str], size: object = "same") -> str:
@@ -59,6 +63,13 @@ def model_card(facts: CardFacts, figures: Mapping[str, Evaluation]) -> str:
         "",
         "Settings: " + ", ".join(f"{name} = {value}" for name, value in facts.settings.items()) + ".",
     ]
+    if facts.spelled:
+        lines += [
+            "",
+            "A server that reads `tokenizer.json` alone, as text-embeddings-inference does, takes "
+            f"{', '.join(f'`{token}`' for token in facts.spelled)} in a text for a special token: let no text with one "
+            "of them reach it, or use `pet serve`, which reads them as text.",
+        ]
     if figures:
         lines += ["", "| test | accuracy | macro-F1 |", "| --- | ---: | ---: |"]
         lines += [

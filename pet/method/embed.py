@@ -171,10 +171,10 @@ def kept_vectors(examples: Sequence[Example], tuned: ModelSource | None, jobs: J
     found = {}
     if jobs.encoder:
         own = embedded(jobs.encoder, jobs)
-        found[own.source] = KeptVectors(own.labeled, own.pool)
+        found[own.source] = KeptVectors(own.labeled, own.pool, own.test)
     if tuned:
-        folder = tuned.folder.parent
-        found[tuned] = KeptVectors(load_file(folder / RESULTS)["labeled"], pool_vectors(folder))
+        results = load_file(tuned.folder.parent / RESULTS)
+        found[tuned] = KeptVectors(results["labeled"], pool_vectors(tuned.folder.parent), results["test_vectors"])
     return {
         source: vectors
         for source, vectors in found.items()

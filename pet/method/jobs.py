@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from pet.data.dataset import TaskData
-from pet.data.examples import Example
+from pet.data.examples import Example, made_up
 from pet.data.rows import Rows
 from pet.learners.models.machine import Machine
 from pet.learners.models.sources import ModelSource
@@ -59,7 +59,7 @@ class RunRows:
     @property
     def content_free(self) -> list[Example]:
         """Inputs that say nothing, for contextual calibration (2102.09690, section 4)."""
-        return [Example(text, dict.fromkeys(self.data.task.fields, text)) for text in ("N/A", "...")]
+        return [made_up(text, self.data.task.fields, text) for text in ("N/A", "...")]
 
     @property
     def sample(self) -> Rows:

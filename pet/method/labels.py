@@ -147,6 +147,11 @@ class LabeledRows:
         """Return which rows a classifier learns from, bool [n]: all, or those of the pool alone."""
         return np.ones(len(self.gold), np.bool_) if gold_rows else ~self.gold
 
+    def labeled_by_hand(self, labels: Sequence[str]) -> Iterator[Example]:
+        """Yield the gold rows with their labels, of which `labels` are those of the columns."""
+        for place in np.flatnonzero(self.gold).tolist():
+            yield replace(self.examples[place], label=labels[int(self.probs[place].argmax())])
+
 
 def read_labeled_rows(
     path: Path, columns: Mapping[str, str], labels: Sequence[str], *, enough: int | None = None

@@ -18,7 +18,9 @@ from pet.labeling.guards import uneven_labels
 from pet.labeling.votes import SoftLabels
 from pet.learners.models.sources import ModelSource
 from pet.learners.students.choice import Choice
+from pet.learners.students.stock import spelled
 from pet.learners.voters.embedding import AnySpec
+from pet.method.about import about
 from pet.method.analysis import Asked, analysis, classifier_figures
 from pet.method.callbacks import GenerationEnd
 from pet.method.card import CardFacts
@@ -47,6 +49,7 @@ from pet.method.vote import tuned_encoder, voter_job
 from pet.runs.atomic import write_json
 from pet.runs.directory import RunDirectory
 from pet.runs.log import RunLog
+from pet.runs.manifest import Manifest
 from pet.runs.results import Work
 from pet.settings.task import TaskSettings
 from pet.settings.training import DistillSettings
@@ -114,7 +117,9 @@ class Place:
         gold, labels = gold_columns(data.test, data.task.labels), data.task.labels
         found = evaluate(student.says.test.argmax(axis=1), gold, labels) if len(gold) else None
         self.tell_of_choice(student.choice)
-        publish_model(target, student.folder, self._card(rows, student.choice), {DISTILLED: found} if found else {})
+        card, figures = self._card(rows, student), {DISTILLED: found} if found else {}
+        by_hand = rows.labeled_by_hand(labels)
+        publish_model(target, student.folder, card, figures, self._about(rows, student.choice), by_hand)
         if target == self.directory.model:
             self.directory.tell_exports(self.log.warn)
             told = {"distill": self.distill.model_dump(mode="json"), "students": student.choice.as_json()}
@@ -129,8 +134,16 @@ class Place:
         for line in choice.lines():
             self.log.say(line)
 
-    def _card(self, rows: LabeledRows, choice: Choice) -> CardFacts:
-        settings, used = self.distill, rows.used(self.distill.gold_rows)
+    def _about(self, rows: LabeledRows, choice: Choice) -> Mapping[str, object]:
+        jobs, manifest = self.jobs, Manifest.from_file(self.directory.manifest_path)
+        identity = manifest.identity if manifest else {}
+        sources = [source for source in (jobs.model.source, jobs.encoder) if source]
+        return about(
+            rows, choice, jobs.rows.data, self.distill.model_dump(mode="json", exclude_none=True), identity, sources
+        )
+
+    def _card(self, rows: LabeledRows, student: Taught) -> CardFacts:
+        settings, used, choice = self.distill, rows.used(self.distill.gold_rows), student.choice
         return CardFacts(
             task=self.task.name,
             labels=self.task.labels,
@@ -144,6 +157,7 @@ class Place:
                 "size": choice.chosen.size,
                 "steps": choice.chosen.updates,
             },
+            spelled=spelled(student.folder),
         )
 
 
@@ -250,8 +264,9 @@ class RunPlace(Place):
         self.tell_of_choice(student.choice)
         if worse := weak_classifier(summary):
             self.log.warn(worse)
-        card = self._card(rows, student.choice)
-        publish_model(self.directory.model, student.folder, card, summary.test_figures())
+        told, gold = self._about(rows, student.choice), rows.labeled_by_hand(self.task.labels)
+        card, figures = self._card(rows, student), summary.test_figures()
+        publish_model(self.directory.model, student.folder, card, figures, told, gold)
         work = sum(self.jobs.runner.journal.work.values(), Work())
         machine, encoder = self.jobs.machine, self.jobs.encoder
         curve = run_curve(encoder, self.jobs) if encoder else None

@@ -3,19 +3,31 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pet.data.examples import Example
+from pet.data.kept import write_kept_rows
+from pet.method.about import ABOUT
 from pet.method.card import CardFacts, model_card
 from pet.method.metrics import Evaluation
 from pet.method.summary import DISTILLED, Summary, SummaryRow
 from pet.runs.atomic import write_folder, write_json
 
 
-def publish_model(target: Path, model: Path, facts: CardFacts, figures: Mapping[str, Evaluation]) -> None:
+def publish_model(
+    target: Path,
+    model: Path,
+    facts: CardFacts,
+    figures: Mapping[str, Evaluation],
+    told: Mapping[str, object],
+    gold: Iterable[Example] = (),
+) -> None:
     """Copy a classifier to `target`, with a card that has the test `figures` by name.
+
+    Beside it lie what is `told` of it, and `gold` rows to look at.
 
     Raises `RunError` if the disk is full or may not be written.
     """
@@ -23,6 +35,8 @@ def publish_model(target: Path, model: Path, facts: CardFacts, figures: Mapping[
     def write(folder: Path) -> None:
         shutil.copytree(model, folder, copy_function=_link_or_copy, dirs_exist_ok=True)
         (folder / "README.md").write_text(model_card(facts, figures), encoding="utf-8")
+        write_kept_rows(folder, gold)
+        write_json(folder / ABOUT, told)
 
     write_folder(target, write)
 

@@ -20,6 +20,7 @@ from pet.learners.students.candidates import Making, SoftRows, Trials
 from pet.learners.students.choice import Choice
 from pet.learners.students.linear import LogisticClassifier
 from pet.learners.students.sizes import new_student, student_sources
+from pet.learners.students.sketch import sketched, write_sketch
 from pet.learners.students.vectors import RowVectors
 from pet.method.embed import kept_vectors
 from pet.method.jobs import Jobs, digest
@@ -137,16 +138,19 @@ def _distill(folder: Path, rows: SoftRows, settings: DistillSettings, making: Ma
         trials = Trials(rows, settings, making, advance)
         student, choice = trials.run()
         if known := isinstance(student, LogisticClassifier) and student.vectors:
-            pool = student.probabilities_at(len(data.labeled) + compared)
+            # The model as it is shipped says the same of the rows, up to rounding: they need not be read once more.
+            kept = known.kept
+            says = Predicted(*map(student.probabilities_of, (kept.take(len(data.labeled) + compared), kept.test)))
         else:
-            pool = student.probabilities(jobs.rows.sample, advance)
-        # What is measured on test rows is the model as it is shipped: it reads them.
-        says = Predicted(pool, student.probabilities(data.test, advance))
+            says = Predicted(*(student.probabilities(rows, advance) for rows in (jobs.rows.sample, data.test)))
     about = {"size": choice.chosen.size, "model": choice.chosen.model, "kept": choice.chosen.updates}
-    read = trials.scored + len(data.test) + (0 if known else len(compared))
+    read = trials.scored + (0 if known else len(data.test) + len(compared))
     write_results(folder, says, TrainLog(trials.losses), about, read)
     (folder / "choice.json").write_text(json.dumps(choice.as_json()), encoding="utf-8")
     student.save(folder / "model")
+    held = rows.held_out.examples if rows.held_out else ()
+    if sketch := sketched(student, rows.examples, held, rng_for(jobs.seed, "sketch")):
+        write_sketch(folder / "model", sketch)
 
 
 def train_classifier(

@@ -59,14 +59,15 @@ class _OtherScores:
 class _TunedScores:
     """What a voter on an encoder of its own says of all but the pool, float32 [n, k] each, and what it says it by.
 
-    That is the vectors of the labeled rows, float32 [n, h], and what scores are linear in vectors with, float64 [h, k]
-    and [k]: the vectors of the pool are kept in place of its scores.
+    That is the vectors of the labeled rows and of the test rows, float32 [n, h], and what scores are linear in vectors
+    with, float64 [h, k] and [k]: the vectors of the pool are kept in place of its scores.
     """
 
     gold: np.ndarray
     content_free: np.ndarray
     test: np.ndarray
     labeled: np.ndarray
+    test_vectors: np.ndarray
     weights: np.ndarray
     bias: np.ndarray
 
@@ -245,8 +246,10 @@ def contrastive_vote(
             voter.learn(labeled[kept], jobs.rows.gold[kept])
             write_pool(folder, pool, lambda part: voter.embed(part, advance), encoder.hidden_size, advance)
             voter.save(folder / ENCODER, found.source)
-            others = {part: voter.scores(voter.embed(examples, advance)) for part, examples in parts.items()}
-            result = _TunedScores(on_gold, **others, labeled=labeled, **vars(voter.linear))
+            vectors = {part: voter.embed(examples, advance) for part, examples in parts.items()}
+            others = {part: voter.scores(made) for part, made in vectors.items()}
+            others |= {"labeled": labeled, "test_vectors": vectors["test"]}
+            result = _TunedScores(on_gold, **others, **vars(voter.linear))
             write_results(folder, result, log, forwards=read)
 
     said = jobs.runner.run(job, _TunedScores, work)

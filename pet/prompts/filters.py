@@ -2,6 +2,7 @@
 
     no_final_punct   drop sentence punctuation and white space from the end ("Really?! " -> "Really")
     lower_first      lower-case the first character ("The cat" -> "the cat")
+    quoted           put quotation marks around the text
     strip            drop white space from both ends
     head=n, tail=n   the first or last n words, joined by single spaces
 
@@ -31,6 +32,7 @@ def _no_final_punct(text: str) -> str:
 _PLAIN: Mapping[str, Callable[[str], str]] = {
     "lower_first": lambda text: text[:1].lower() + text[1:],
     "no_final_punct": _no_final_punct,
+    "quoted": lambda text: f'"{text}"',
     "strip": str.strip,
 }
 # maxsplit keeps a long document from being cut into all of its words.

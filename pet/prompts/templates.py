@@ -3,7 +3,8 @@
     {field}            the text of a field; the encoder shortens it when the input is too long
     {field:a,b}        with filters, from left to right (see `pet.prompts.filters`)
     {field:a,keep}     the same, and never shortened
-    {mask}             the slot of the label word: exactly one
+    {choices}          the candidates of the row, "or" between them; {choices:quoted} in quotes
+    {mask}             the slot of the label word, or of a candidate: exactly one
     {tune:It was}      words whose vectors are trained at this place only; any characters but braces
     {soft:3}           three virtual tokens: free vectors that are trained
     {soft:2 id=a}      the same, and {soft:id=a} repeats these very vectors
@@ -15,6 +16,7 @@
 A template is data, never evaluated. Errors raised here lack their subject: `Pattern` puts its name in front.
 """
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +24,7 @@ from typing import ClassVar
 
 from pet.errors import PromptError, near_matches
 from pet.prompts.filters import Filter
+from pet.settings.task import CHOICES
 from pet.settings.variants import MOST_VIRTUAL_TOKENS
 
 RESERVED = frozenset({"demos", "mask", "options", "soft", "task", "tune"})
@@ -63,11 +66,18 @@ class Field:
         return "{" + ":".join([self.name, *([",".join(options)] if options else [])]) + "}"
 
     def read(self, text: str) -> str:
-        """Return the text with every filter applied.
+        """Return the text with every filter applied; of candidates to each, and they are joined by "or".
 
         >>> Field("text", (Filter("strip"), Filter("head", 2))).read(" one two three")
         'one two'
+        >>> Field("choices", (Filter("quoted"),)).read('["a cat", "a dog"]')
+        '"a cat" or "a dog"'
         """
+        if self.name == CHOICES:
+            return " or ".join(map(self._filtered, json.loads(text)))
+        return self._filtered(text)
+
+    def _filtered(self, text: str) -> str:
         for item in self.filters:
             text = item.apply(text)
         return text

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pet.errors import PromptError, near_matches
-from pet.settings.task import label_word
+from pet.settings.task import CHOICES, label_word
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,16 @@ class Verbalizer:
         Raises `PromptError` if two labels come to the same word, or one to none.
         """
         return cls(name, {label: (" ".join(label.replace("_", " ").split()),) for label in labels})
+
+    @classmethod
+    def of_choices(cls, labels: Iterable[str]) -> "Verbalizer":
+        """Return what stands for the candidates of each row, of which `labels` are the indices: they are the words."""
+        return cls(CHOICES, {label: (label,) for label in labels})
+
+    @property
+    def is_of_choices(self) -> bool:
+        """Whether each row has words of its own."""
+        return self.name == CHOICES
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -37,7 +37,8 @@ class PatternReport:
     """One pattern: a real row as the model reads it, and how it does before training.
 
     `truncated` is the share of rows whose text is cut; `accuracy` and `calibrated` are zero-shot accuracies on the
-    labeled rows, raw and with the pattern's own preference taken off (None without labeled rows or usable words).
+    labeled rows, raw and with the pattern's own preference taken off (None without labeled rows or usable words, and
+    the latter where each row has candidates of its own).
     """
 
     name: str
@@ -142,7 +143,8 @@ def _pattern_report(data: TaskData, model: SharedModel, spec: VoterSpec, pool: S
         voter = model.voter(spec.pvp)
         scores, gold = voter.scores(data.labeled), gold_columns(data.labeled, data.task.labels)
         accuracy = float((scores.argmax(axis=1) == gold).mean())
-        calibrated = float((batch_calibrated(scores, voter.scores(pool)).argmax(axis=1) == gold).mean())
+        if not voter.words.per_row:
+            calibrated = float((batch_calibrated(scores, voter.scores(pool)).argmax(axis=1) == gold).mean())
     return PatternReport(
         name=spec.kind,
         example=pattern.describe(pool[0], backbone.tokenizer.mask_token),
@@ -196,10 +198,15 @@ def _advice(data: TaskData, reports: Sequence[PatternReport]) -> list[str]:
     found = [max(report.accuracy, report.calibrated or 0.0) for report in reports if report.accuracy is not None]
     gold = gold_columns(data.labeled, data.task.labels)
     if found and max(found) <= by_chance(gold, len(data.task.labels)):
-        numbers = not any(sign.isalpha() for word in reports[0].words for sign in word.word)
+        numbers = bool(reports[0].words) and not any(sign.isalpha() for word in reports[0].words for sign in word.word)
         advice.append(
             f"No pattern knows the labels untrained ({max(found):.0%} of the labeled rows at best, which is chance): "
-            + (f"they are numbers; {NAME_WORDS}." if numbers else "try other words or patterns, or a larger model.")
+            + (
+                f"they are numbers; {NAME_WORDS}."
+                if numbers
+                else "try other words or patterns, such as those that `pet search verbalizer` and `pet search "
+                "patterns` find from the labeled rows, or a larger model."
+            )
         )
     return advice
 
@@ -216,7 +223,8 @@ def report_lines(report: CheckReport, every: bool = False) -> list[str]:
     for pattern in report.patterns:
         lines += ["", *_pattern_lines(pattern)]
     most = None if every else FOLDED
-    lines += ["", "words", *_word_lines(report.patterns, most)] if report.patterns else []
+    words = _word_lines(report.patterns, most)
+    lines += ["", "words", *words] if words else []
     if report.descriptions:
         told = [(f"  {_line(label)}", _line(text)) for label, text in report.descriptions.items()]
         lines += ["", "descriptions", *columns(told[:most], 2), *_more(len(told), most, "descriptions")]
@@ -242,8 +250,9 @@ def _reading_line(reading: Reading) -> str:
 def _pattern_lines(pattern: PatternReport) -> list[str]:
     lines = [pattern.name, f"  row     {_line(pattern.example)}", f"  tokens  {_line(pattern.pieces)}"]
     lines.append(f"  cut     {pattern.truncated:.1%} of the rows")
-    if pattern.accuracy is not None and pattern.calibrated is not None:
-        lines.append(f"  zero-shot on the labeled rows  {pattern.accuracy:.1%}, calibrated {pattern.calibrated:.1%}")
+    if pattern.accuracy is not None:
+        calibrated = "" if pattern.calibrated is None else f", calibrated {pattern.calibrated:.1%}"
+        lines.append(f"  zero-shot on the labeled rows  {pattern.accuracy:.1%}{calibrated}")
     return lines
 
 

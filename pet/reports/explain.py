@@ -119,7 +119,9 @@ class Explanation:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The words that speak for the row's label at the mask, of all voters."""
+        """The words that speak for the row's label at the mask, of all voters; of candidates the one chosen."""
+        if choices := self.example.choices:
+            return (choices[int(str(self.example.label))],)
         lists = [voter.words.get(str(self.example.label), ()) for _, voter in self.askers.values()]
         return tuple(dict.fromkeys(word for words in lists for word in words))
 

@@ -58,7 +58,7 @@ def explain_prompt(
     if not 1 <= row <= len(rows):
         raise ConfigError(f"--row {row}: expected one from 1 to {len(rows)}, the rows of the pipeline's first file.")
     if saved:
-        backbone = Backbone.masked_lm(_base_of(saved, model.source), model.machine.device)
+        backbone = Backbone.masked_lm(base_of(saved, model.source), model.machine.device)
         voter = PvpVoter.load(saved, backbone, model.machine)
         return list(_tokens(voter.encoder, rows[row - 1], voter.words.slots, _nearest(voter)))
     encoder, slots = _reading(voters[0], model)
@@ -70,7 +70,7 @@ def saved_voter(prompt: str) -> Path | None:
     return Path(prompt) if (Path(prompt) / "voter.json").is_file() else None
 
 
-def _base_of(voter: Path, source: ModelSource) -> ModelSource:
+def base_of(voter: Path, source: ModelSource) -> ModelSource:
     """Return the model that a saved voter was trained on: the one that its run has adapted, if it has."""
     above = voter.resolve().parents  # of RUN/jobs/<hash>/model
     model = adapted_model(RunDirectory(above[2])) if len(above) > 2 else None

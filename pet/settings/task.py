@@ -2,11 +2,24 @@
 
 import re
 import unicodedata
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from pet.settings.base import PositiveInt, Section, Texts, expecting
+
+Decoder = Literal["parallel", "left-to-right", "most-confident-first"]
+"""In which order the tokens of a label word are asked for: all in one pass, or one after the other."""
+
+CHOICES = "choices"
+"""The field that holds the candidates of a row, as the text of a JSON list."""
+
+_check_multi_token = expecting(
+    f"true, false, or one of {', '.join(get_args(Decoder))}",
+    lambda value: isinstance(value, bool) or value in get_args(Decoder),
+)
+MultiToken = Annotated[bool | Decoder, BeforeValidator(_check_multi_token)]
+"""Whether words may have several tokens, and how these are asked for; true: in parallel."""
 
 ModelName = Annotated[str, AfterValidator(expecting("a bundled name, a folder or a hub id", str.strip))]
 
@@ -53,7 +66,8 @@ Label = Annotated[
 ]
 
 
-def _keeps_ascii(encoding: str) -> bool:
+def keeps_ascii(encoding: str) -> bool:
+    """Say whether Python knows an encoding, and it has ASCII as it is."""
     try:
         return _MARKS.encode(encoding) == _MARKS.encode("ascii")
     except LookupError:
@@ -62,7 +76,7 @@ def _keeps_ascii(encoding: str) -> bool:
 
 _MARKS = '\r\n\t,;"{}az09'
 _check_encoding = expecting(
-    'an encoding that Python knows and that has ASCII as it is, such as "cp1252" or "utf-8"', _keeps_ascii
+    'an encoding that Python knows and that has ASCII as it is, such as "cp1252" or "utf-8"', keeps_ascii
 )
 _check_description = expecting(
     'a text that says what the label is about, such as "invoices, charges, refunds"',
@@ -82,12 +96,38 @@ class TaskSettings(Section):
     """The labels, in the order of all probabilities; empty: those of the train file, else of the verbalizer."""
     fields: dict[str, str] = Field(default_factory=dict)
     """Which column holds which text: `text`, or `text_a` and `text_b`, or what the patterns call them."""
+    choices: str | None = None
+    """The column of the candidates of each row, a list; one is chosen, and the label is its index."""
     descriptions: dict[Label, Annotated[str, AfterValidator(_check_description)]] = Field(default_factory=dict)
     """What a label is about, in a few words; voters learn from it beside the rows."""
     label_column: str = "label"
     """The column of the labels."""
     id_column: str = "id"
     """The column of the ids; rows without one are numbered."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choices_are_a_field(cls, value: Any) -> Any:
+        """Add the field of the candidates; the text beside it is that of the usual column unless one is named."""
+        if not (isinstance(value, dict) and isinstance(column := value.get("choices"), str)):
+            return value
+        fields = value.get("fields") or {"text": "text"}
+        return value | {"fields": fields if CHOICES in fields else {**fields, CHOICES: column}}
+
+    @model_validator(mode="after")
+    def _choices_stand_alone(self) -> Self:
+        if self.fields.get(CHOICES) != self.choices:
+            raise ValueError(
+                f'the field {CHOICES} holds the candidates of a row: name their column in [task] choices = "column"'
+            )
+        if self.choices and self.labels and self.labels != tuple(map(str, range(len(self.labels)))):
+            raise ValueError(
+                f"labels = {list(self.labels)} beside choices: a label is the index of a candidate, from 0 on; leave "
+                "labels out"
+            )
+        if self.choices and self.descriptions:
+            raise ValueError("descriptions are those of labels, and with choices there are none: leave them out")
+        return self
 
     @field_validator("fields")
     @classmethod
@@ -172,8 +212,11 @@ class PromptSettings(Section):
     """The words of each label, written down here in the place of a verbalizer."""
     registry: Texts = ()
     """Folders with `patterns/` or `verbalizers/` of your own."""
-    multi_token: bool = False
-    """Whether a label word may be longer than one token of the model."""
+    multi_token: MultiToken = False
+    """Whether a label word may be longer than one token of the model, and how its tokens are asked for: in one pass
+    ("parallel", or true: their mean log-probability), or one after the other, with those before in their places (their
+    sum): "most-confident-first", the way of 2009.07118, or "left-to-right".
+    """
 
     @model_validator(mode="after")
     def _words_stand_once(self) -> Self:

@@ -1,11 +1,14 @@
 """Texts as Python code has them, as rows: lists, and tables of pandas, polars, pyarrow, `datasets` or nobody."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pet.data.columns import same_column
 from pet.data.examples import Example
 from pet.errors import DataError, close_match, shown
+from pet.settings.task import CHOICES
 
 _EXPECTED = "a list of texts, or a table with a column per field"
 
@@ -24,12 +27,26 @@ def rows_of(texts: object, columns: Mapping[str, str]) -> list[Example]:
         values = _by_name(i, row, columns) if isinstance(row, Mapping) else _in_order(row)
         if len(values) != len(names):
             raise DataError(f"Row {i} has {len(values)} text(s), expected {len(names)}: {', '.join(names)}.")
+        values = [_as_list(name, value) for name, value in zip(names, values, strict=True)]
         if wrong := [value for value in values if not _is_text(value)]:
             raise DataError(f"Row {i} holds {_told(wrong[0])}, which is no text: leave it out.")
         if not any(map(str.strip, values)):
             raise DataError(f"Row {i} is blank: leave it out.")
         examples.append(Example(str(i), dict(zip(names, map(str, values), strict=True))))
     return examples
+
+
+def _as_list(name: str, value: Any) -> Any:
+    """Return the candidates of a row as the text of a JSON list, any other field as it is."""
+    if name != CHOICES:
+        return value
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(ValueError):
+            value = json.loads(value)
+    fits = isinstance(value, list | tuple) and value and all(isinstance(one, str) and one.strip() for one in value)
+    if not fits:
+        raise DataError(f"The candidates of a row are {_told(value)}, expected a list of texts, such as ['a', 'b'].")
+    return json.dumps(list(value), ensure_ascii=False)
 
 
 def _rows(texts: Any, columns: Mapping[str, str]) -> Iterable[Any]:

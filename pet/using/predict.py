@@ -1,22 +1,17 @@
 """Labels for new texts from a finished classifier, and how good they are on labeled ones."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from pet.data.columns import same_column
+from pet.data.dataset import indices
 from pet.data.examples import Example
-from pet.data.output import Columns, GivenColumns, row_pieces
-from pet.data.readers import ReadOptions, ReadResult, Role, is_given, read_examples
 from pet.data.rows import Rows
-from pet.data.source import File, parse_source
-from pet.data.tables import dialect_of
-from pet.data.writers import check_output, write_pieces
 from pet.errors import ModelError, UsageError, shown
+from pet.labeling.drift import Sketch
 from pet.labeling.votes import SoftLabels
 from pet.learners.models.machine import Machine
 from pet.learners.models.readability import readability
@@ -24,7 +19,7 @@ from pet.learners.models.sources import quiet_transformers
 from pet.learners.students.base import Classifier, ClassifierForm
 from pet.learners.students.classifier import TextClassifier
 from pet.learners.students.sizes import load_student
-from pet.method.metrics import Evaluation, evaluate, gold_columns
+from pet.learners.students.sketch import Scorer, read_sketch
 from pet.method.trial import AGREEMENT, probed_rows, tries_bfloat16
 from pet.runs.progress import stage_progress
 from pet.settings.run import RunSettings
@@ -36,21 +31,22 @@ Texts = Iterable[str | Sequence[str] | Mapping[str, str]] | Mapping[str, Sequenc
 ENOUGH_WORDS = 100
 """Of fewer words the number of pieces says little."""
 
-_DIGITS = 6
-"""A float32 has no more decimals to tell."""
-
 
 @dataclass(frozen=True)
 class Prediction:
     """The label of one text, its probability, and the probabilities of all labels.
 
-    `accept` says whether to trust it, where a precision or a confidence was wished for.
+    `accept` says whether to trust it, where a precision or a confidence was wished for; `unfamiliar` whether the text
+    is unlike all of the run's pool (None: nothing tells, for the pool was small or the classifier has no vectors);
+    `choice` is the candidate that was chosen, of rows that have some: the label is its index.
     """
 
     label: str
     confidence: float
     probs: dict[str, float]
     accept: bool | None = None
+    unfamiliar: bool | None = None
+    choice: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ def load_classifier(model: str | Path, settings: RunSettings | None = None) -> C
     folder, settings = model_folder(model), settings or RunSettings()
     quiet_transformers()
     machine = Machine.pick(settings)
-    # What is to be tried first is float32 until then, see `_settled`.
+    # What is to be tried first is float32 until then, see `settled`.
     return load_student(folder, replace(machine, scoring="fp32") if settings.precision == "auto" else machine)
 
 
@@ -157,64 +153,31 @@ def predict(
     examples = rows_of(texts, classifier.form.columns)
     for line in doubts(classifier, examples):
         warnings.warn(line, stacklevel=2)
-    soft = _soft_labels(classifier, examples)
+    sketch = sketch_of(classifier)
+    scorer = Scorer.of(settled(classifier, Rows.of(examples)), sketch)
+    limit = sketch.limit if sketch and scorer.references else None
+    with stage_progress("labeling", len(examples)) as advance:
+        scores = scorer.scores(examples, advance)
+    labels = labels_of(classifier, scores.shape[1])
+    k = len(labels)
     return [
         Prediction(
-            label=soft.labels[k],
-            confidence=float(row[k]),
-            probs={label: float(p) for label, p in zip(soft.labels, row, strict=True)},
-            accept=None if threshold is None else bool(row[k] >= threshold),
+            label=labels[best],
+            confidence=float(row[best]),
+            probs={label: float(p) for label, p in zip(labels, row, strict=False)},
+            accept=None if threshold is None else bool(row[best] >= threshold),
+            unfamiliar=None if limit is None else bool(row[k] > limit),
+            choice=example.choices[best] if example.choices else None,
         )
-        for k, row in zip(soft.hard(), soft.probs, strict=True)
+        for best, row, example in zip(scores[:, :k].argmax(axis=1), scores, examples, strict=True)
     ]
 
 
-@dataclass(frozen=True)
-class Labeled:
-    """What was read of a file that was labeled, and how many of its rows to accept (None: not asked).
-
-    `given` says how many rows got each label; `renamed` which of our columns have another name, since the file has one
-    of that name.
-    """
-
-    read: ReadResult
-    given: Mapping[str, int]
-    renamed: Mapping[str, str]
-    accepted: int | None = None
-
-
-def predict_file(
-    model: str | Path,
-    source: str,
-    output: Path,
-    on_bad_row: str = "error",
-    wish: Wish | None = None,
-    say: Callable[[str], None] = lambda _: None,
-) -> Labeled:
-    """Label every row of a file: its columns as they are, and label, confidence and prob_<label>; say what was read.
-
-    With a `wish` a column accept says of each row whether its label is sure enough. What is doubtful about the file, or
-    about the classifier for it, is told to `say` before the work.
-
-    Raises `UsageError` if the model or the file cannot be used, or the wish cannot be met.
-    """
-    check_output(output, source)
-    classifier = load_classifier(model)
-    threshold = (wish or Wish()).threshold(classifier.form)
-    parsed = parse_source(source)
-    found = read_examples(parsed, _options(classifier, "input", on_bad_row))
-    _tell(found, classifier, say)
-    soft = _soft_labels(classifier, found.examples)
-    typed = File.at(output).suffix not in (".csv", ".tsv")
-    given = given_columns(found, classifier.form, typed)
-    write_pieces(output, lambda: prediction_pieces(found.examples, given, soft, threshold), dialect_of(parsed))
-    counts = np.bincount(soft.hard(), minlength=len(soft.labels)).tolist()
-    return Labeled(
-        read=found,
-        given=dict(zip(soft.labels, counts, strict=True)),
-        renamed={name: given.beside(name) for name in _ours(soft, threshold) if name in given.names},
-        accepted=None if threshold is None else int((soft.confidence() >= threshold).sum()),
-    )
+def sketch_of(classifier: Classifier) -> Sketch | None:
+    """Return what a classifier with vectors keeps of its pool, where it was loaded from its folder."""
+    if not isinstance(classifier, TextClassifier) or classifier.form.chooses:
+        return None
+    return read_sketch(classifier.backbone.source.folder, len(classifier.form.labels))
 
 
 def doubts(classifier: Classifier, rows: Sequence[Example]) -> tuple[str, ...]:
@@ -226,75 +189,21 @@ def doubts(classifier: Classifier, rows: Sequence[Example]) -> tuple[str, ...]:
     return (f"{problem}: take one that was made of a model that reads their language",) if problem else ()
 
 
-def given_columns(found: ReadResult, form: ClassifierForm, typed: bool) -> GivenColumns:
-    """Return the columns of a file for an output; a column of labels in which none is given leaves its place to ours.
-
-    Where the output is `typed`, cells that are text and mean numbers are numbers there.
-    """
-    column = same_column(form.label_column, found.columns)
-    cells = (row.extra.get(column) for row in found.examples)
-    empty = column == "label" and not any(is_given(cell) or cell == [] for cell in cells)
-    return GivenColumns.of(found, form.id_column, typed, (column,) if empty else ())
-
-
-def prediction_pieces(
-    examples: Rows, given: GivenColumns, soft: SoftLabels, threshold: float | None = None
-) -> Iterator[Columns]:
-    """Yield the user's columns, then label, confidence and prob_<label>, of some rows at a time.
-
-    With a `threshold` a column accept follows the confidence.
-    """
-    names = [given.beside(name) for name in _ours(soft, threshold)]
-    for rows in row_pieces(len(examples)):
-        found = SoftLabels(soft.ids[rows], soft.labels, soft.probs[rows])
-        shown = found.probs.astype(np.float64).round(_DIGITS)
-        ours = [[found.labels[k] for k in found.hard()], shown.max(axis=1).tolist()]
-        if threshold is not None:
-            ours.append((found.confidence() >= threshold).tolist())
-        yield given.columns(examples[rows]) | dict(zip(names, [*ours, *shown.T.tolist()], strict=True))
-
-
-def _ours(soft: SoftLabels, threshold: float | None) -> list[str]:
-    """Return the columns that are added to a file."""
-    asked = [] if threshold is None else ["accept"]
-    return ["label", "confidence", *asked, *(f"prob_{label}" for label in soft.labels)]
-
-
-def _tell(found: ReadResult, classifier: Classifier, say: Callable[[str], None]) -> None:
-    for line in (*found.notes, *doubts(classifier, found.examples)):
-        say(line)
-
-
-def evaluate_file(
-    model: str | Path, source: str, on_bad_row: str = "error", say: Callable[[str], None] = lambda _: None
-) -> tuple[Evaluation, ReadResult]:
-    """Compare a classifier with the labels of a file; return what was read, too. `say` is as for `predict_file`.
-
-    Raises `DataError` if a row has no label, or one that the classifier does not know.
-    """
-    classifier = load_classifier(model)
-    labels = classifier.form.labels
-    options = _options(classifier, "test", on_bad_row)
-    found = read_examples(parse_source(source), replace(options, labels=labels))
-    _tell(found, classifier, say)
-    hard = _soft_labels(classifier, found.examples).hard()
-    return evaluate(np.asarray(hard), gold_columns(found.examples, labels), labels), found
-
-
-def _options(classifier: Classifier, role: Role, on_bad_row: Any) -> ReadOptions:
-    form = classifier.form
-    return ReadOptions(role, form.columns, form.label_column, form.id_column, on_bad_row=on_bad_row, mapped=False)
-
-
-def _soft_labels(classifier: Classifier, examples: Sequence[Example]) -> SoftLabels:
+def soft_labels(classifier: Classifier, examples: Sequence[Example]) -> SoftLabels:
+    """Return what a classifier says of rows."""
     rows = Rows.of(examples)
-    classifier = _settled(classifier, rows)
+    classifier = settled(classifier, rows)
     with stage_progress("labeling", len(rows)) as advance:
         probs = classifier.probabilities(rows, advance)
-    return SoftLabels(rows.ids, classifier.form.labels, probs)
+    return SoftLabels(rows.ids, labels_of(classifier, probs.shape[1]), probs)
 
 
-def _settled(classifier: Classifier, rows: Rows) -> Classifier:
+def labels_of(classifier: Classifier, columns: int) -> tuple[str, ...]:
+    """Return the labels of so many columns of probabilities: a row may have more candidates than any that was seen."""
+    return indices(columns) if classifier.form.chooses else classifier.form.labels
+
+
+def settled(classifier: Classifier, rows: Rows) -> Classifier:
     """Return a classifier that computes many rows in bfloat16 if that gives enough of some rows the same label."""
     if not isinstance(classifier, TextClassifier) or classifier.machine.scoring != "fp32":
         return classifier

@@ -13,6 +13,7 @@ from huggingface_hub import DatasetCardData, EvalResult, HfApi, ModelCard, Model
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+from pet.data.kept import KEPT_ROWS
 from pet.errors import ConfigError, DataError, RunError
 from pet.learners.students.base import read_form
 from pet.method.labels import is_ours
@@ -112,7 +113,7 @@ def push(parcel: Parcel, client: HubClient | None = None) -> str:
 
 def _pack_model(run: RunDirectory, folder: Path, repo: str, licence: str | None) -> str:
     source = model_folder(run.root)
-    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("_SUCCESS"))
+    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("_SUCCESS", KEPT_ROWS))
     metrics = read_metrics(run)
     written = (source / "README.md").read_text(encoding="utf-8") if (source / "README.md").is_file() else f"# {repo}\n"
     card = ModelCard(written)

@@ -16,7 +16,7 @@ from pet.learners.voters.pvp import PvpVoter
 from pet.method.trial import Tried
 from pet.runs.runner import JobRunner
 from pet.settings.toml import absolute, merged, overrides_as_tables
-from pet.using.predict import evaluate_file
+from pet.using.files import evaluate_file
 
 PATTERNS, EMBEDDING, BASELINES = "patterns", "embedding", "baselines"
 TRAINING, SCORING = f"{PATTERNS}: training", f"{PATTERNS}: scoring"

@@ -21,9 +21,9 @@ from pet.data.source import File
 from pet.data.writers import write_pieces
 from pet.errors import DataError
 from pet.labeling.ensemble import combine
-from pet.labeling.votes import SoftLabels, Votes
+from pet.labeling.votes import Votes
 from pet.method.labels import History, LabeledPool, read_labeled_rows
-from pet.using.predict import prediction_pieces
+from pet.using.files import Scored, prediction_pieces
 
 EXAMPLES = int(os.environ.get("PET_FUZZ_EXAMPLES", "900"))
 
@@ -89,10 +89,10 @@ def changed(content: bytes, kind: str, share: float, length: int, piece: bytes) 
 def write_all(read: ReadResult, folder: Path) -> None:
     """Write rows in every format, as they are predicted and as gold rows of a labeled data set, and read them again."""
     labels, rows, fields = ("Business", "Sports"), read.examples, read.fields
-    soft = SoftLabels(rows.ids, labels, np.full((len(rows), 2), 0.5, np.float32))
+    scored = Scored(labels, np.full((len(rows), 2), 0.5, np.float32))
     for name in ("out.csv", "out.tsv", "out.jsonl", "out.parquet"):
         columns = GivenColumns.of(read, "id", typed=name in ("out.jsonl", "out.parquet"))
-        write_pieces(folder / name, lambda columns=columns: prediction_pieces(rows, columns, soft))  # type: ignore[misc]
+        write_pieces(folder / name, lambda columns=columns: prediction_pieces(rows, columns, scored))  # type: ignore[misc]
         written = [row for _, row in scan_file(File.at(folder / name))]
         assert len(written) == len(rows) and not any(isinstance(row, Malformed) for row in written)
     votes = [Votes("a/b+c", 0, list(rows.ids), labels, np.zeros((len(rows), 2), np.float32))]

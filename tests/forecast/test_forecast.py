@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pet.forecast.forecast import Forecast, Rates, forecast, savings
-from pet.forecast.workload import BASELINE, NO_PATTERN, STUDENT, JobLoad, VoterLoad, Workload
+from pet.forecast.workload import BASELINE, NO_PATTERN, STUDENT, EncoderLoad, JobLoad, VoterLoad, Workload
 
 WORK = Workload(
     voters=(VoterLoad("a", "a", "full", 10), VoterLoad("b", "b", "small", 10)),
@@ -85,6 +85,18 @@ def test_memory_and_disk_by_hand() -> None:
     assert forecast(adapting, replace(rates, row=100.0)).disk - found.disk == 4 * 500 + 70  # the adapted model
     static = forecast(replace(WORK, distill_size="static"), replace(rates, row=100.0))
     assert found.disk - static.disk == 4 * 500
+
+
+def test_an_encoder_that_is_tuned_takes_memory_for_its_update() -> None:
+    rates = replace(RATES, memory=10_000)
+    plain = EncoderLoad("e5", 1.0, weights=1_000, hidden=4, pieces=5, layers=3)
+    size = [
+        forecast(replace(WORK, encoders=encoders), rates).memory or 0
+        for encoders in ((), (plain,), (plain, replace(plain, tuned=("contrastive+e5",), learned=(48,))))
+    ]
+    assert size[1] - size[0] == 4 * 1_000 + 1_000 * 5
+    update = 1.4 * 60 * 3 * 4 * 32 * 10  # bytes of a token, layers, width, rows, tokens
+    assert size[2] - size[1] == 16 * 12 * 3 * 4**2 + update
 
 
 def test_a_student_of_tokens_alone_reads_the_whole_pool_first() -> None:

@@ -24,7 +24,8 @@ from pet.method import trial
 from pet.pipeline import label
 from pet.settings.run import RunSettings
 from pet.using import predict as predictions
-from pet.using.predict import doubts, evaluate_file, load_classifier, predict_file
+from pet.using.files import FileOptions, evaluate_file, predict_file
+from pet.using.predict import doubts, load_classifier
 
 TEXTS = ["team match won", "bank money shares", "robot code data"]
 
@@ -204,7 +205,7 @@ def test_a_bad_row_is_an_error_or_left_out(finished: pet.RunResult, tmp_path: Pa
     with pytest.raises(DataError, match="line 2: no text"):
         predict_file(finished.directory, str(source), tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
-    found = predict_file(finished.directory, str(source), tmp_path / "out.csv", "skip")
+    found = predict_file(finished.directory, str(source), tmp_path / "out.csv", FileOptions("skip"))
     assert [row.line for row in found.read.rejected] == [2]
     assert len(read_output(tmp_path / "out.csv")) == 2
 

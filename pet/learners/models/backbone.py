@@ -145,7 +145,8 @@ class Backbone:
             num_labels=len(labels),
             id2label=dict(enumerate(labels)),
             label2id={label: i for i, label in enumerate(labels)},
-            problem_type="single_label_classification",
+            # transformers takes a single output, a score, for a regression.
+            problem_type="single_label_classification" if len(labels) > 1 else "regression",
             ignore_mismatched_sizes=seed is not None,
         )
         if seed is None and missing:

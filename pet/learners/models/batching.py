@@ -24,7 +24,8 @@ class Batch:
 
     `inputs` are int64 [b, t] tensors by argument name; `rows` and `positions` int64 [b * p] say where the cloze masks
     are; `slots` is p. `soft_slots` int64 [b, t] are rows of the table of trained vectors, -1 elsewhere (None: no row
-    has any).
+    has any). `words` int64 [b, c, p] are the tokens of each row's candidates, -1 where there are fewer or shorter ones
+    (None: rows have none). A row with fewer masks than others has its last one again.
     """
 
     inputs: dict[str, torch.Tensor]
@@ -32,6 +33,7 @@ class Batch:
     positions: torch.Tensor
     slots: int
     soft_slots: torch.Tensor | None = None
+    words: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.inputs["input_ids"])
@@ -54,14 +56,31 @@ def collate(
         if row.soft_slots is not None:
             soft[i, : len(row)] = row.soft_slots
     inputs = {"input_ids": ids, "attention_mask": attention} | ({"token_type_ids": types} if segments else {})
-    slots = len(encoded[0].mask_positions)
+    slots = max(len(row.mask_positions) for row in encoded)
+    positions = [_filled_up(row.mask_positions, slots) for row in encoded]
     return Batch(
         inputs={name: _moved(array, device) for name, array in inputs.items()},
         rows=torch.arange(len(encoded), device=device).repeat_interleave(slots),
-        positions=_moved(np.concatenate([row.mask_positions for row in encoded]), device),
+        positions=_moved(np.concatenate(positions), device),
         slots=slots,
         soft_slots=None if all(row.soft_slots is None for row in encoded) else _moved(soft, device),
+        words=_moved(_padded_words(encoded), device) if encoded[0].words else None,
     )
+
+
+def _filled_up(positions: np.ndarray, slots: int) -> np.ndarray:
+    """Return mask positions, int64, with the last one again up to so many."""
+    return positions if len(positions) == slots else np.pad(positions, (0, slots - len(positions)), mode="edge")
+
+
+def _padded_words(encoded: Sequence[Encoded]) -> np.ndarray:
+    """Return the tokens of the candidates of rows, int64 [b, c, p], -1 elsewhere."""
+    most, longest = max(len(row.words) for row in encoded), max(len(ids) for row in encoded for ids in row.words)
+    found = np.full((len(encoded), most, longest), -1, np.int64)
+    for i, row in enumerate(encoded):
+        for c, ids in enumerate(row.words):
+            found[i, c, : len(ids)] = ids
+    return found
 
 
 def _moved(array: np.ndarray, device: torch.device | str) -> torch.Tensor:

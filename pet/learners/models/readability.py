@@ -86,6 +86,22 @@ def readability(tokenizer: Any, rows: Sequence[Example]) -> Readability:
     return Readability(float(np.mean(tokens == unknown)), len(tokens) / words, words, _whole(encoded, unknown, words))
 
 
+_CHUNK = 4096
+
+
+def token_facts(tokenizer: Any, rows: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many tokens rows have, and what share of these is unknown: float32 [n] each."""
+    lengths, unknown = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
+    for start in range(0, len(rows), _CHUNK):
+        texts = [" ".join(row.fields.values()) for row in rows[start : start + _CHUNK]]
+        encoded, nothing = _encoded(tokenizer, texts)
+        for place, one in enumerate(encoded, start):
+            ids = np.asarray(one.ids)
+            lengths[place] = len(ids)
+            unknown[place] = np.mean(ids == nothing) if len(ids) and nothing is not None else 0.0
+    return lengths, unknown
+
+
 def _encoded(tokenizer: Any, texts: list[str]) -> tuple[Sequence[Any], int | None]:
     """Return what a tokenizer makes of texts, and the id of an unknown token."""
     if isinstance(tokenizer, Tokenizer):

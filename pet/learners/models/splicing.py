@@ -5,7 +5,7 @@ Nothing here loops over tokens, nor does the work of a row in Python: the places
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -19,7 +19,7 @@ class Encoded:
     `input_ids` int32 [t]; `segment_ids` int32 [t]; `mask_positions` int64 [p], the cloze slots (empty for a
     classifier); `text_positions` bool [t], true for tokens that come from the row's text; `cut`, the number of text
     tokens left out; `soft_slots` int32 [t], the row of the table of trained vectors that stands at a token, -1 where
-    its own does (None: everywhere).
+    its own does (None: everywhere); `words`, the tokens of the row's candidates, where it has some.
     """
 
     input_ids: np.ndarray
@@ -28,9 +28,31 @@ class Encoded:
     text_positions: np.ndarray
     cut: int = 0
     soft_slots: np.ndarray | None = None
+    words: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+    def with_masks(self, count: int) -> "Encoded":
+        """Return this row with its first `count` masks alone, the others left out."""
+        if count == len(self.mask_positions):
+            return self
+        kept = np.ones(len(self), np.bool_)
+        kept[self.mask_positions[count:]] = False
+        return replace(
+            self,
+            input_ids=self.input_ids[kept],
+            segment_ids=self.segment_ids[kept],
+            mask_positions=self.mask_positions[:count],  # those left out stand behind them
+            text_positions=self.text_positions[kept],
+            soft_slots=None if self.soft_slots is None else self.soft_slots[kept],
+        )
+
+    def filled(self, slot: int, token: int) -> "Encoded":
+        """Return this row with a token in the place of one of its masks."""
+        ids = self.input_ids.copy()
+        ids[self.mask_positions[slot]] = token
+        return replace(self, input_ids=ids, mask_positions=np.delete(self.mask_positions, slot))
 
 
 @dataclass(frozen=True)

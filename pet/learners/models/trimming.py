@@ -3,7 +3,7 @@
 import copy
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,8 @@ def trimmed(source: ModelSource, texts: Iterable[str], folder: Path) -> ModelSou
     tokenizer = stock_tokenizer(source.folder)
     if not isinstance(tokenizer.backend_tokenizer.model, models.Unigram) or len(tokenizer) <= SMALLEST:
         return source
-    kept = _needed(tokenizer, _used(tokenizer, sentence_form(source), texts))
-    found, kept = trimmed_tokenizer(tokenizer, kept)
+    used, state = _used(tokenizer, sentence_form(source), texts), _state(tokenizer)
+    found, kept = trimmed_tokenizer(tokenizer, _needed(tokenizer, state, used), state)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(_kept_state(source, kept), folder / "model.safetensors", metadata={"format": "pt"})
     trimmed_config(config, kept).save_pretrained(folder)
@@ -80,9 +80,15 @@ def _used(tokenizer: Any, form: SentenceForm, texts: Iterable[str]) -> np.ndarra
     return np.asarray(sorted(used), np.int64)
 
 
-def _needed(tokenizer: Any, used: np.ndarray) -> np.ndarray:
+def _state(tokenizer: Any) -> dict[str, Any]:
+    """Return what a tokenizer.json says; of a large vocabulary that takes half a second."""
+    found: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+    return found
+
+
+def _needed(tokenizer: Any, state: Mapping[str, Any], used: np.ndarray) -> np.ndarray:
     """Return the ids to keep, int64 [v], ascending; the pieces of a Unigram model are in order of frequency."""
-    pieces = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["vocab"]
+    pieces = state["model"]["vocab"]
     characters = [place for place, (piece, _) in enumerate(pieces[:_CHARACTERS]) if len(piece.strip("▁")) <= 1]
     # What an unknown character costs depends on the rarest piece, and so does how text with one is split.
     rarest = min(range(len(pieces)), key=lambda place: pieces[place][1])
@@ -114,15 +120,17 @@ def trimmed_config(config: Any, kept: np.ndarray) -> Any:
     return found
 
 
-def trimmed_tokenizer(tokenizer: Any, kept: np.ndarray) -> tuple[PreTrainedTokenizerFast, np.ndarray]:
+def trimmed_tokenizer(
+    tokenizer: Any, kept: np.ndarray, state: dict[str, Any] | None = None
+) -> tuple[PreTrainedTokenizerFast, np.ndarray]:
     """Return a tokenizer with the kept pieces alone, and the old ids of its pieces, int64 [v], by new id.
 
     A text that was split into kept pieces is split into the same. For BPE the pieces that others are merged from are
-    kept too, so that there may be more than were asked for.
+    kept too, so that there may be more than were asked for. The `state` of the tokenizer, if it is known, is changed.
 
     Raises `ModelError` if the tokenizer is of another kind than WordPiece, BPE and Unigram.
     """
-    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    state = _state(tokenizer) if state is None else state
     kind = state["model"]["type"]
     if kind not in ("WordPiece", "BPE", "Unigram"):
         raise ModelError(f"A {kind} vocabulary cannot be trimmed, expected WordPiece, BPE or Unigram: leave it whole.")

@@ -6,27 +6,37 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from pet.data.examples import Example
+from pet.data.examples import made_up
 from pet.errors import PromptError
 from pet.learners.models.tokens import PieceTokenizer
 from pet.prompts.pvp import PVP
 from pet.prompts.verbalizers import Verbalizer
+from pet.settings.task import Decoder, MultiToken
 
 
 @dataclass(frozen=True)
 class LabelWords:
     """Token ids of the words of each label.
 
-    `ids` int64 [k, w, p], -1 where a label has fewer words or a word fewer pieces.
+    `ids` int64 [k, w, p], -1 where a label has fewer words or a word fewer pieces; `decoder` says in which order the
+    tokens of a word of several are asked for. Where they are `per_row`, the candidates of each row are the words, and
+    `ids` says nothing.
     """
 
     labels: tuple[str, ...]
     ids: np.ndarray
+    decoder: Decoder = "parallel"
+    per_row: bool = False
 
     @property
     def slots(self) -> int:
         """The number of mask tokens, p: the pieces of the longest word."""
         return int(self.ids.shape[2])
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether the tokens of a word are asked for one after the other."""
+        return self.slots > 1 and self.decoder != "parallel"
 
     def drawn(self, column: int, rng: np.random.Generator) -> np.ndarray:
         """Draw one of a label's words, each as likely: its tokens, int64 [p]."""
@@ -48,12 +58,15 @@ class WordReport:
     """Whether several tokens are the problem."""
 
 
-def word_reports(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) -> list[WordReport]:
+def word_reports(pvp: PVP, pieces: PieceTokenizer, multi_token: MultiToken = False) -> list[WordReport]:
     """Say for each label word how it is split and whether it can be used.
 
     A word is tokenized as it stands at the mask: with the blank before it, unless the mask is glued to a character.
+    Candidates of rows are no label words.
     """
-    blank = Example(id="", fields=dict.fromkeys(pvp.pattern.fields, "x"))
+    if pvp.verbalizer.is_of_choices:
+        return []
+    blank = made_up("", pvp.pattern.fields, "x")
     spaced = next(part.spaced for part in pvp.pattern.render(blank) if part.kind == "mask")
     owners: dict[tuple[int, ...], str] = {}
     reports = []
@@ -69,11 +82,11 @@ def word_reports(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) ->
     return reports
 
 
-def _problem(ids: Sequence[int], split: Sequence[str], unknown: int | None, multi_token: bool) -> tuple[str, bool]:
+def _problem(ids: Sequence[int], split: Sequence[str], unknown: int | None, several: MultiToken) -> tuple[str, bool]:
     """Return what is wrong with a word (empty: nothing), and whether that is its several tokens."""
     if not ids or (unknown is not None and unknown in ids):
         return "unknown to this tokenizer", False
-    if len(ids) > 1 and not multi_token:
+    if len(ids) > 1 and not several:
         return f"{len(ids)} tokens for this tokenizer ({' '.join(split)})", True
     return "", False
 
@@ -108,12 +121,19 @@ def _complaint(verbalizer: Verbalizer, report: WordReport) -> str:
     )
 
 
-def label_words(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) -> LabelWords:
+def label_words(pvp: PVP, pieces: PieceTokenizer, multi_token: MultiToken = False) -> LabelWords:
     """Return the token ids of all label words of a PVP.
+
+    Candidates of a row are its own words, of any number of tokens: most confident first unless a decoder is named.
 
     Raises `PromptError` if a word is unknown, is shared by two labels, or has several tokens where `multi_token` is
     off.
     """
+    decoder: Decoder = multi_token if isinstance(multi_token, str) else "parallel"
+    if pvp.verbalizer.is_of_choices:
+        labels = pvp.verbalizer.labels
+        decoder = decoder if isinstance(multi_token, str) else "most-confident-first"
+        return LabelWords(labels, np.zeros((len(labels), 1, 1), np.int64), decoder, per_row=True)
     reports = word_reports(pvp, pieces, multi_token)
     for report in reports:
         if report.problem:
@@ -127,4 +147,4 @@ def label_words(pvp: PVP, pieces: PieceTokenizer, multi_token: bool = False) -> 
         # "Good" and "good" are one word for a tokenizer that lower-cases, and count once.
         for w, word in enumerate(dict.fromkeys(report.ids for report in reports if report.label == label)):
             ids[k, w, : len(word)] = word
-    return LabelWords(labels, ids)
+    return LabelWords(labels, ids, decoder)

@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
 
 from pet.data.examples import Example
-from pet.errors import ModelError
+from pet.errors import ModelError, shown
 from pet.labeling.acceptance import AcceptanceCurve
 from pet.learners.models.inference import Advance
 from pet.learners.models.training import TrainLog
-from pet.settings.task import label_word
+from pet.settings.task import CHOICES, label_word
 from pet.settings.training import OptimizerSettings
 
 
@@ -39,7 +39,13 @@ class ClassifierForm:
         """
         stored = {**asdict(self), "columns": [list(pair) for pair in self.columns.items()]}
         curve = {"acceptance": self.acceptance.rows()} if self.acceptance else {}
-        return {name: value for name, value in stored.items() if name not in ("labels", "acceptance")} | curve
+        more = curve | ({"candidates": len(self.labels)} if self.chooses else {})
+        return {name: value for name, value in stored.items() if name not in ("labels", "acceptance")} | more
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it chooses among the candidates of each row."""
+        return CHOICES in self.columns
 
 
 class Classifier(Protocol):
@@ -150,9 +156,20 @@ def read_form(folder: Path) -> ClassifierForm:
             "columns": dict(config["pet"]["columns"]),
             "acceptance": curve and AcceptanceCurve.from_rows(curve),
         }
-        return ClassifierForm(labels, **stored)
+        count = stored.pop("candidates", 0)  # where candidates are chosen among, the model has a single output
+        _check_age(folder, stored)
+        return ClassifierForm(tuple(map(str, range(count))) or labels, **stored)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ModelError(
             f"{folder} is no classifier written by pet (no config.json with its labels and columns): give a run "
             "directory, or its model folder."
         ) from None
+
+
+def _check_age(folder: Path, stored: Mapping[str, object]) -> None:
+    """Refuse a classifier that says of itself what is not known here."""
+    if unknown := sorted(stored.keys() - {one.name for one in fields(ClassifierForm)}):
+        raise ModelError(
+            f"{folder} was written by a newer version of pet (its config.json has {shown(unknown[0])}, which is not "
+            "known here): upgrade pet, `pip install --upgrade pet-labeling`."
+        )

@@ -110,7 +110,7 @@ class Trials:
                 self._fine_tuned("same", start or self._plain("same"))
         else:
             size = "small" if size == "small" else "same"
-            start = self._logistic(size, self._with_mean)
+            start = None if self.making.form.chooses else self._logistic(size, self._with_mean)
             self._tried.clear()
             self._fine_tuned(size, start or self._plain(size))
 
@@ -177,7 +177,7 @@ class Trials:
         held = self.rows.held_out
         assert held is not None  # it is asked only where there are such rows
         if isinstance(student, LogisticClassifier) and student.vectors:
-            return student.probabilities_at(student.vectors.held)
+            return student.probabilities_of(student.vectors.kept.take(student.vectors.held))
         self.scored += len(held.examples)
         return student.probabilities(held.examples)
 

@@ -1,6 +1,6 @@
 """The stock sequence classifier: trained on soft labels (distillation) or on gold labels (the baseline), and loaded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from pet.learners.models.plain_rows import encode_rows
 from pet.learners.models.sources import ModelSource
 from pet.learners.models.splicing import Encoded
 from pet.learners.models.stopping import BestWeights, Rank, measured_every
-from pet.learners.models.training import Trained, TrainLog, fit
+from pet.learners.models.training import LossFunction, Trained, TrainLog, fit
 from pet.learners.students.base import PLAIN, ClassifierForm, HeldOut, Learning, read_form
+from pet.learners.students.stock import for_servers
 from pet.settings.training import OptimizerSettings
 
 KEPT_ROWS = 2 * CHUNK_ROWS
@@ -78,17 +79,7 @@ class TextClassifier:
         longer comes nearer, and keeps the weights that were best. Rows are encoded when a batch needs them, and the
         first ones kept: memory does not grow with the rows.
         """
-        kept: dict[int, Encoded] = {}
-        temperature = learning.temperature
-
-        def loss(rows: np.ndarray) -> Iterator[torch.Tensor]:
-            encoded = self._encoded(examples, rows, kept)
-            for group in length_groups([len(row) for row in encoded], self.machine.group_overhead):
-                batch = self.backbone.training_batch([encoded[i] for i in group])
-                softened = torch.from_numpy(soften(targets[rows[group]], temperature)).to(self.machine.device)
-                logits = self._logits(batch, self.machine.precision)
-                yield len(group) / len(rows) * distillation_loss(logits, softened, temperature)
-
+        loss = self.loss(examples, targets, learning.temperature)
         trained = Trained.weights_of(self.backbone.model, settings)
         if learning.held_out is None or not settings.steps:
             return fit(trained, loss, len(examples), settings, rng, advance)
@@ -99,6 +90,20 @@ class TextClassifier:
         log = fit(replace(trained, ends=best.ends, draws=(best,)), loss, len(examples), settings, rng, advance)
         best.restore()
         return replace(log, scored=best.measured * len(held.examples), kept=best.at)
+
+    def loss(self, examples: Sequence[Example], targets: np.ndarray, temperature: float) -> LossFunction:
+        """Return what training minimizes: the distillation loss of target probabilities [n, k] at a temperature."""
+        kept: dict[int, Encoded] = {}
+
+        def loss(rows: np.ndarray) -> Iterator[torch.Tensor]:
+            encoded = self._encoded(examples, rows, kept)
+            for group in length_groups([len(row) for row in encoded], self.machine.group_overhead):
+                batch = self.backbone.training_batch([encoded[i] for i in group])
+                softened = torch.from_numpy(soften(targets[rows[group]], temperature)).to(self.machine.device)
+                logits = self.logits(batch, self.machine.precision)
+                yield len(group) / len(rows) * distillation_loss(logits, softened, temperature)
+
+        return loss
 
     def _rank(self, held: HeldOut) -> Rank:
         """Compare the model as it is, while it trains, with the soft labels of rows that are held out."""
@@ -119,9 +124,55 @@ class TextClassifier:
         """Return label probabilities, float32 [n, k], in the order of `examples`; only chunks are held as tokens."""
 
         def compute(rows: list[Encoded]) -> torch.Tensor:
-            return torch.softmax(self._logits(self.backbone.batch(rows), self.machine.inference), dim=-1)
+            return torch.softmax(self.logits(self.backbone.batch(rows), self.machine.inference), dim=-1)
 
         return Inference(self.machine, self.encode, compute).run(examples, len(self.form.labels), advance)
+
+    def vectors(self, examples: Sequence[Example]) -> np.ndarray:
+        """Return what its last layer reads of rows, float32 [n, h], in the order of `examples`.
+
+        Raises `ModelError` if that is no vector for a row: some families score each token first.
+        """
+        if self.vector_size is None:
+            raise ModelError(f"A {self.backbone.model.config.model_type!r} classifier has no vector for a row.")
+        return self.measured(examples, lambda vectors: vectors, self.vector_size)[:, len(self.form.labels) :]
+
+    @property
+    def vector_size(self) -> int | None:
+        """The length of the vector of a row that the last layer reads, h; None where it reads one of each token."""
+        seen: list[int] = []
+        row = Example("0", dict.fromkeys(self.form.columns, "a"))
+
+        def note(vectors: torch.Tensor) -> torch.Tensor:
+            seen.extend(vectors.shape[1:])
+            return vectors.new_zeros(len(vectors), 0)
+
+        self.measured([row], note, 0)
+        return seen[0] if len(seen) == 1 else None
+
+    def measured(
+        self,
+        examples: Sequence[Example],
+        measure: Callable[[torch.Tensor], torch.Tensor],
+        columns: int,
+        advance: Advance = lambda _: None,
+    ) -> np.ndarray:
+        """Return float32 [n, k + c], c = `columns`: probabilities, and what is measured of the rows' vectors.
+
+        A vector is what the last layer reads of a row; `measure` makes float32 [b, c] of float32 [b, h].
+        """
+        read: list[torch.Tensor] = []
+        handle = output_layer(self.backbone.model).register_forward_pre_hook(lambda _, given: read.append(given[0]))
+
+        def compute(rows: list[Encoded]) -> torch.Tensor:
+            read.clear()
+            logits = self.logits(self.backbone.batch(rows), self.machine.inference)
+            return torch.cat([torch.softmax(logits, dim=-1), measure(read[0].float())], dim=1)
+
+        try:
+            return Inference(self.machine, self.encode, compute).run(examples, len(self.form.labels) + columns, advance)
+        finally:
+            handle.remove()
 
     def rescale(self, scale: float, offsets: np.ndarray) -> None:
         """Let the last layer say `scale` * logits + `offsets` [k] from now on."""
@@ -140,13 +191,15 @@ class TextClassifier:
         return encode_rows(self.backbone.tokenizer, examples, tuple(self.form.columns), self.form.max_length)
 
     def save(self, folder: Path) -> None:
-        """Write a stock model folder: safetensors, id2label, tokenizer."""
+        """Write a stock model folder: safetensors, id2label, tokenizer, and what other servers read beside them."""
         model = self.backbone.model
         model.config.pet = self.form.stored()  # the labels are id2label
         model.save_pretrained(folder)
         _stock_tokenizer(self.backbone.tokenizer, self.form.max_length).save_pretrained(folder)
+        for_servers(folder, self.backbone.tokenizer, self.form.max_length)
 
-    def _logits(self, batch: Batch, precision: str) -> torch.Tensor:
+    def logits(self, batch: Batch, precision: str) -> torch.Tensor:
+        """Return what the model says of a batch, float32 [b, k]."""
         with autocast(self.machine.device, precision):
             logits: torch.Tensor = self.backbone.model(**batch.inputs).logits
         return logits.float()

@@ -121,14 +121,12 @@ class LogisticClassifier:
         """Return label probabilities, float32 [n, k], in the order of `examples`."""
         return self.text.probabilities(examples, advance)
 
-    def probabilities_at(self, places: np.ndarray) -> np.ndarray:
-        """Return what it says, float32 [n, k], of rows by their places (int64) among those of its known vectors.
+    def probabilities_of(self, vectors: np.ndarray) -> np.ndarray:
+        """Return what it says, float32 [n, k], of rows by their mean vectors, float32 [n, h]: what it says by reading.
 
-        Raises `ValueError` if no vectors are known.
+        Both are equal up to rounding.
         """
-        if self.vectors is None:
-            raise ValueError("expected known vectors")
-        states = torch.from_numpy(_normalised(self.vectors.kept.take(places)).astype(np.float32))
+        states = torch.from_numpy(_normalised(vectors).astype(np.float32))
         model = self.text.backbone.model
         pooler, output = _pooler(model), output_layer(model)
         with torch.inference_mode():

@@ -31,6 +31,7 @@ from pet.learners.models.sources import first_line, load_tokenizer
 from pet.learners.models.splicing import Encoded
 from pet.learners.students.base import ClassifierForm
 from pet.learners.students.classifier import TextClassifier
+from pet.learners.students.sketch import SKETCH
 
 ONNX_FILE = "model.onnx"
 
@@ -143,6 +144,9 @@ def _start(target: Path, source: Path) -> None:
         path.unlink()
     for path in source.glob("*.json"):
         shutil.copyfile(path, target / path.name)
+    if (source / SKETCH).is_file():
+        (target / SKETCH).parent.mkdir(exist_ok=True)
+        shutil.copyfile(source / SKETCH, target / SKETCH)
 
 
 class _Logits(nn.Module):

@@ -14,6 +14,7 @@ from pet.learners.models.backbone import check_classifier
 from pet.learners.models.machine import Machine
 from pet.learners.models.sources import ModelSource, find_model
 from pet.learners.students.base import Classifier, ClassifierForm, Student, read_form
+from pet.learners.students.choosing import ChoiceClassifier
 from pet.learners.students.classifier import TextClassifier
 from pet.learners.students.layers import check_half, shorten_encoder
 from pet.learners.students.linear import LogisticClassifier, check_mean
@@ -51,7 +52,8 @@ def new_encoder(
 
     Raises `ModelError` if the model cannot be a classifier, or not one of that size.
     """
-    classifier = TextClassifier.from_source(source, form, machine, seed)
+    kind = ChoiceClassifier if form.chooses else TextClassifier
+    classifier = kind.from_source(source, form, machine, seed)
     if size == "small":
         shorten_encoder(classifier.backbone.model)
     return classifier
@@ -78,6 +80,8 @@ def load_student(folder: Path, machine: Machine) -> Classifier:
         return OnnxClassifier.load(folder, form)
     if _is_static(folder):
         return StaticClassifier.load(folder, form)
+    if form.chooses:
+        return ChoiceClassifier.load(folder, machine)
     return TextClassifier.load(folder, machine)
 
 
@@ -86,7 +90,10 @@ def load_for_export(folder: Path) -> TextClassifier:
 
     Raises `ModelError` if it is no classifier of ours, or of a kind that is not exported.
     """
-    read_form(folder)
+    if read_form(folder).chooses:
+        raise ModelError(
+            f"{folder} chooses among the candidates of a row, which no exported graph does: use it as it is."
+        )
     if (folder / ONNX_FILE).is_file():
         raise ModelError(f"{folder} is an exported model already: give the run directory, or its model folder.")
     if _is_static(folder):

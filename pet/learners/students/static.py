@@ -187,8 +187,11 @@ class StaticClassifier:
     def save(self, folder: Path) -> None:
         """Write config.json, model.safetensors and tokenizer.json."""
         folder.mkdir(parents=True, exist_ok=True)
-        labels = dict(enumerate(self.form.labels))
-        config = {"model_type": MODEL_TYPE, "id2label": labels, "pet": self.form.stored()}
+        names = {
+            "id2label": dict(enumerate(self.form.labels)),
+            "label2id": {n: i for i, n in enumerate(self.form.labels)},
+        }
+        config = {"model_type": MODEL_TYPE, **names, "pet": self.form.stored()}
         (folder / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         save_file({"scores": self.scores.contiguous(), "bias": self.bias.contiguous()}, folder / "model.safetensors")
         self.tokenizer.save(str(folder / "tokenizer.json"))

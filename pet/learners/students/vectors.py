@@ -9,11 +9,12 @@ import numpy as np
 class KeptVectors:
     """Mean-pooled vectors by an encoder, float32 [n, h]: of the `labeled` rows, and behind them of the `pool`.
 
-    The pool's may lie in a file.
+    The pool's may lie in a file. Those of the `test` rows are apart.
     """
 
     labeled: np.ndarray
     pool: np.ndarray
+    test: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labeled) + len(self.pool)
@@ -21,7 +22,7 @@ class KeptVectors:
     def take(self, places: np.ndarray) -> np.ndarray:
         """Return the vectors of some rows, int64 places among all.
 
-        >>> KeptVectors(np.zeros((1, 2)), np.ones((2, 2))).take(np.asarray([2, 0])).tolist()
+        >>> KeptVectors(np.zeros((1, 2)), np.ones((2, 2)), np.ones((0, 2))).take(np.asarray([2, 0])).tolist()
         [[1.0, 1.0], [0.0, 0.0]]
         """
         first = len(self.labeled)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from pet.learners.models.batching import length_groups
 from pet.learners.models.losses import IGNORED, mask_tokens, masked_lm_loss
@@ -43,6 +42,8 @@ def pet_objective(
     rng: np.random.Generator,
 ) -> LossFunction:
     """Return the loss (1 - alpha) * CE + alpha * MLM, alpha = `settings.auxiliary_mlm` (2001.07676, section 3.1).
+
+    For words that are asked for token by token the output has another loss in the place of the cross-entropy, CE.
 
     `draw` gives the next batch of rows for the auxiliary loss, MLM.
     """
@@ -117,10 +118,10 @@ def _masked_loss(
 def _label_loss(
     parts: Parts, machine: Machine, labeled: LabeledRows, chosen: np.ndarray, weight: float
 ) -> Iterator[torch.Tensor]:
-    """Yield the summands of the mean cross-entropy of the labels of chosen rows, int64, times a weight."""
+    """Yield the summands of the mean loss of the labels of chosen rows, int64, times a weight."""
     for group in labeled.groups(chosen, machine.group_overhead):
         batch, targets = parts.backbone.training_batch(group.encoded), torch.from_numpy(group.targets)
         with parts.during(batch):
             scores = parts.output.training_scores(parts.backbone.model, batch, machine.precision)
-        value = functional.cross_entropy(scores, targets.to(machine.device))
+        value = parts.output.loss(scores, targets.to(machine.device))
         yield weight * len(group) / len(chosen) * value

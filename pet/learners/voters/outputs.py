@@ -8,6 +8,7 @@ Two heads take something from rows: calibrated words before the training, protot
 row shows them, `prepare` takes that of all rows.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,16 +17,21 @@ from torch.nn import functional
 
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import Batch
+from pet.learners.models.candidates import ABSENT
 from pet.learners.models.families import hidden_dropout
+from pet.learners.models.machine import Machine
 from pet.learners.models.masked_lm import (
     decoder_inputs,
     first_token_states,
     label_scores,
+    mask_logits,
     mean_over_words,
     vocabulary_decoder,
     words_at_masks,
 )
+from pet.learners.models.splicing import Encoded
 from pet.learners.models.words import LabelWords
+from pet.learners.voters.decoding import Logits, word_log_probs
 from pet.settings.variants import Output
 
 TEMPERATURE = 0.1
@@ -49,6 +55,66 @@ class OutputHead(nn.Module):
     def training_scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
         """Return the scores that a loss is computed from, float32 [b, k]: those of `scores`, unless a head differs."""
         return self.scores(model, batch, precision)
+
+    def loss(self, scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the mean loss of training scores, float32 [b, k], of rows with the labels `targets`, int64 [b]."""
+        return functional.cross_entropy(scores, targets)
+
+
+class DecodedWords(OutputHead):
+    """Words of several tokens: scored by a decoder, trained in one pass with masks for the longest word."""
+
+    def training_scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
+        """Return the log-probability of each label's words, the sum over their tokens, float32 [b, k].
+
+        All tokens of a word are read off the same pass, and masks behind the word are ignored (equation 5).
+        """
+        logs = functional.log_softmax(mask_logits(model, batch, precision), dim=-1)
+        ids = torch.from_numpy(self.words.ids).to(logs.device)
+        slot = torch.arange(self.words.slots, device=logs.device).expand_as(ids)
+        return mean_over_words((logs[:, slot, ids.clamp_min(0)] * (ids >= 0)).sum(-1), self.words)
+
+    def loss(self, scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the mean over rows of the hinge loss sum over y' of max(0, 1 - log q(y) + log q(y')) (section 3).
+
+        Cross-entropy would be low as well where all labels have no probability at all.
+        """
+        return scores.shape[1] * functional.multi_margin_loss(scores, targets)
+
+    def decoded(self, rows: Sequence[Encoded], logits: Logits, machine: Machine) -> torch.Tensor:
+        """Return the log-probability of each label, float32 [b, k], the mean over its words."""
+        ids = self.words.ids
+        present = ids[:, :, 0] >= 0
+        words = [tuple(word[word >= 0].tolist()) for word in ids[present]]
+        found = word_log_probs(rows, [words] * len(rows), self.words.decoder, logits, machine)
+        values = torch.zeros((len(rows), *present.shape))
+        values[:, torch.from_numpy(present)] = torch.from_numpy(found).float().view(len(rows), len(words))
+        return mean_over_words(values, self.words)
+
+
+class Candidates(DecodedWords):
+    """The candidates of each row as its words: they are scored, and trained, as label words of several tokens are.
+
+    A label is the index of a candidate; those that a row does not have score `ABSENT`.
+    """
+
+    def training_scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
+        """Return the log-probability of each candidate, the sum over its tokens in one pass, float32 [b, c]."""
+        assert batch.words is not None  # rows are encoded with their candidates
+        logs = functional.log_softmax(mask_logits(model, batch, precision), dim=-1)  # [b, p, v]
+        ids = batch.words
+        rows = torch.arange(len(ids), device=ids.device)[:, None, None]
+        slot = torch.arange(ids.shape[2], device=ids.device)
+        values = (logs[rows, slot, ids.clamp_min(0)] * (ids >= 0)).sum(-1)
+        return values.masked_fill(ids[:, :, 0] < 0, ABSENT)
+
+    def decoded(self, rows: Sequence[Encoded], logits: Logits, machine: Machine) -> torch.Tensor:
+        """Return the log-probability of each candidate, float32 [b, k]."""
+        found = word_log_probs(rows, [row.words for row in rows], self.words.decoder, logits, machine)
+        values = torch.full((len(rows), len(self.words.labels)), ABSENT)
+        places = [(i, c) for i, row in enumerate(rows) for c in range(len(row.words))]
+        values[tuple(torch.tensor(places).T)] = torch.from_numpy(found).float()
+        return values
 
 
 class WeightedWords(OutputHead):
@@ -189,7 +255,8 @@ def output_head(kind: Output, words: LabelWords, backbone: Backbone, seed: int) 
     elif kind == "cls":
         head = FirstTokenHead(words, model.config, seed)
     else:
-        head = OutputHead(words)
+        several: type[OutputHead] = Candidates if words.per_row else DecodedWords
+        head = several(words) if words.per_row or words.is_decoded else OutputHead(words)
     return head.to(next(model.parameters()).device)
 
 

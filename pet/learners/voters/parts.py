@@ -1,8 +1,9 @@
 """The parts of a voter that train: virtual tokens, weights, and what scores a label; one voter has one of each."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import Batch
 from pet.learners.models.delta import Delta
 from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.machine import Machine
+from pet.learners.models.masked_lm import mask_logits
+from pet.learners.models.splicing import Encoded
 from pet.learners.models.training import Trained, weight_groups
 from pet.learners.models.words import LabelWords
 from pet.learners.voters.deltas.adapters import Adapter
@@ -20,7 +24,7 @@ from pet.learners.voters.deltas.peft_deltas import PeftDelta
 from pet.learners.voters.deltas.prefix import Prefix, check_prefix_length
 from pet.learners.voters.deltas.selected import Selected
 from pet.learners.voters.deltas.unipelt import UniPELT
-from pet.learners.voters.outputs import OutputHead, output_head
+from pet.learners.voters.outputs import DecodedWords, OutputHead, output_head
 from pet.learners.voters.soft_prompt import SoftPrompt
 from pet.settings.task import ModelSettings
 from pet.settings.training import TrainSettings
@@ -93,10 +97,19 @@ class Parts:
         with self.delta.during(batch), virtual:
             yield
 
-    def scores(self, batch: Batch, precision: str) -> torch.Tensor:
-        """Return raw label scores, float32 [b, k]."""
+    def scores(self, encoded: Sequence[Encoded], machine: Machine) -> torch.Tensor:
+        """Return raw label scores of a batch of rows, float32 [b, k]."""
+        if isinstance(self.output, DecodedWords):
+            return self.output.decoded(encoded, partial(self._logits, precision=machine.inference), machine)
+        batch = self.backbone.batch(encoded)
         with self.during(batch):
-            return self.output.scores(self.backbone.model, batch, precision)
+            return self.output.scores(self.backbone.model, batch, machine.inference)
+
+    def _logits(self, encoded: Sequence[Encoded], precision: str) -> torch.Tensor:
+        """Return the vocabulary logits at the masks of rows that have as many each, float32 [b, p, v]."""
+        batch = self.backbone.batch(encoded)
+        with self.during(batch):
+            return mask_logits(self.backbone.model, batch, precision)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return all that a file has to hold of these parts, by name."""

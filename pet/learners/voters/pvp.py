@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pet.data.examples import Example
+from pet.data.examples import Example, made_up
 from pet.errors import ModelError, PetError
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import token_budget_batches
+from pet.learners.models.candidates import encode_with_candidates
 from pet.learners.models.delta import copies_of, copy_into, drawn_from
 from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.inference import Advance, Inference
@@ -26,7 +27,7 @@ from pet.learners.voters.outputs import CalibratedWords, Prototypes
 from pet.learners.voters.parts import Parts, row_length
 from pet.learners.voters.saved import SavedVoter
 from pet.prompts.pvp import PVP
-from pet.settings.task import ModelSettings
+from pet.settings.task import CHOICES, ModelSettings, MultiToken
 from pet.settings.training import TrainSettings
 from pet.settings.variants import PET, VariantSettings
 
@@ -47,7 +48,7 @@ class PvpVoter:
     pvp: PVP
     settings: ModelSettings
     machine: Machine
-    multi_token: bool = False
+    multi_token: MultiToken = False
     variant: VariantSettings = PET
     described: Sequence[Example] = ()
     parts: Parts | None = field(default=None, init=False)
@@ -115,7 +116,12 @@ class PvpVoter:
     def encode(self, rows: Sequence[Example]) -> list[Encoded]:
         """Encode rows under the pattern, with as many mask tokens as the words need; no text of them is kept."""
         with self.backbone.pieces.temporary_cache():
-            return self.encoder.encode(rows, self.words.slots)
+            return self._encoded(rows)
+
+    def _encoded(self, rows: Sequence[Example]) -> list[Encoded]:
+        if self.words.per_row:
+            return encode_with_candidates(self.encoder, rows)
+        return self.encoder.encode(rows, self.words.slots)
 
     def train(
         self,
@@ -173,7 +179,7 @@ class PvpVoter:
         parts = self.parts or self.new_parts(untrained=True)
 
         def compute(encoded: list[Encoded]) -> torch.Tensor:
-            return parts.scores(self.backbone.batch(encoded), self.machine.inference)
+            return parts.scores(encoded, self.machine)
 
         return Inference(self.machine, self.encode, compute).run(rows, len(self.words.labels), advance)
 
@@ -197,12 +203,12 @@ class PvpVoter:
     def _try(self, parts: Parts) -> None:
         """Score and learn from a row of each of two labels; a ValueError says that nothing that trains would change."""
         self.backbone.attach(parts.delta)
-        fields = dict.fromkeys(self.pvp.pattern.fields, "a a a a a a a a")
-        rows = [Example(label, fields, label) for label in self.words.labels[:2]]
+        fields = [*self.pvp.pattern.fields, *([CHOICES] if self.words.per_row else [])]
+        rows = [made_up(label, fields, "a a a a a a a a", label) for label in self.words.labels[:2]]
         chosen = self.variant.model_dump(include=set(VariantSettings.model_fields))
         settings = TrainSettings(**chosen, steps=1, batch_size=len(rows), descriptions=0.0)
         with torch.no_grad():
-            parts.scores(self.backbone.batch(self.encode(rows)), self.machine.inference)
+            parts.scores(self.encode(rows), self.machine)
         trained, wanted = parts.trained(settings), parts.trained_apart(settings)
         if not wanted:
             return
@@ -228,7 +234,7 @@ class PvpVoter:
         columns = {label: k for k, label in enumerate(self.words.labels)}
         targets = np.asarray([columns[str(row.label)] for row in rows], np.int64)
         # Every voter learns from these rows: the ids of their texts stay known.
-        return LabeledRows(self.encoder.encode(rows, self.words.slots), targets)
+        return LabeledRows(self._encoded(rows), targets)
 
     def _loss(
         self,
@@ -264,7 +270,7 @@ class PvpVoter:
         """Return the mean of each gate over rows, a number per layer."""
 
         def compute(encoded: list[Encoded]) -> torch.Tensor:
-            parts.scores(self.backbone.batch(encoded), self.machine.inference)
+            parts.scores(encoded, self.machine)
             return torch.from_numpy(np.hstack(list(delta.gates().values())))
 
         columns = len(delta.gate_names) * delta.prefix.depth

@@ -18,7 +18,7 @@ from pet.errors import ModelError
 from pet.prompts.patterns import Pattern
 from pet.prompts.pvp import PVP
 from pet.prompts.verbalizers import Verbalizer
-from pet.settings.task import ModelSettings
+from pet.settings.task import ModelSettings, MultiToken
 from pet.settings.variants import VariantSettings
 
 _ABOUT, _TENSORS = "voter.json", "voter.safetensors"
@@ -32,7 +32,7 @@ class SavedVoter:
     digest: str
     pvp: PVP
     model: ModelSettings
-    multi_token: bool
+    multi_token: MultiToken
     variant: VariantSettings
 
     def write(self, folder: Path, tensors: Mapping[str, torch.Tensor]) -> None:

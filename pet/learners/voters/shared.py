@@ -8,6 +8,7 @@ from pet.data.dataset import TaskData
 from pet.data.examples import Example
 from pet.errors import ModelError
 from pet.learners.models.backbone import Backbone
+from pet.learners.models.candidates import encode_with_candidates
 from pet.learners.models.encoding import PatternEncoder
 from pet.learners.models.machine import Machine, give_back_memory
 from pet.learners.models.sources import ModelSource, load_tokenizer, longest_input, masked_lm_config
@@ -19,7 +20,7 @@ from pet.learners.voters.spec import VoterSpec
 from pet.prompts.patterns import Pattern
 from pet.prompts.pvp import PVP
 from pet.prompts.templates import Field
-from pet.settings.task import ModelSettings
+from pet.settings.task import ModelSettings, MultiToken
 from pet.settings.variants import PET, VariantSettings
 
 
@@ -34,7 +35,7 @@ class SharedModel:
     source: ModelSource
     settings: ModelSettings
     machine: Machine
-    multi_token: bool = False
+    multi_token: MultiToken = False
     kinds: Sequence[VoterSpec] = ()
     tokens: Path | None = None
     _loaded: Backbone | None = field(default=None, init=False, repr=False)
@@ -81,7 +82,11 @@ class SharedModel:
         for pvp, length in dict.fromkeys((*untrained, *trained)):
             words = label_words(pvp, pieces, self.multi_token)
             encoder = PatternEncoder(pvp.pattern, pieces, length, self.settings.truncation)
-            encoder.encode(_longest_rows(pvp.pattern, data), words.slots)
+            rows = _longest_rows(pvp.pattern, data)
+            if words.per_row:
+                encode_with_candidates(encoder, [*rows, *_longest_candidates(data)])
+            else:
+                encoder.encode(rows, words.slots)
 
     def voter(self, pvp: PVP, variant: VariantSettings = PET, machine: Machine | None = None) -> PvpVoter:
         """Return an untrained voter on the model, which computes on a machine (None: that of the model)."""
@@ -96,6 +101,12 @@ class SharedModel:
         """Give back the memory of the model; it is read again when it is needed."""
         self._loaded = None
         give_back_memory()
+
+
+def _longest_candidates(data: TaskData) -> list[Example]:
+    """Return the row of each set whose longest candidate has the most characters."""
+    sets: Sequence[Sequence[Example]] = (data.labeled, data.unlabeled, data.test)
+    return [max(rows, key=lambda row: max(map(len, row.choices))) for rows in sets if rows]
 
 
 def _longest_rows(pattern: Pattern, data: TaskData) -> list[Example]:

@@ -108,7 +108,8 @@ def voter_specs(
 
     `parameters` is the size of the model, which steps and learning rates follow where they are not set.
 
-    Raises `ConfigError` if a table has no pattern, or two of its voters have one name. Raises `PromptError` if a
+    Raises `ConfigError` if a table has no pattern, two of its voters have one name, or its output does not go with the
+    decoder. Raises `PromptError` if a
     pattern or verbalizer does not fit the task.
     """
     kinds, tables = [], settings.voters or (VoterSettings(),)
@@ -118,6 +119,7 @@ def voter_specs(
         scheduled = scheduled_voter(train, parameters)
         pvps = _pvps(table.patterns or prompts.patterns, registry, words, task)
         described = description_rows(task, words.words, task.descriptions) if train.descriptions else ()
+        _check_decoder(prompts, train, words)
         kinds += [_checked(VoterSpec(pvp, 0, scheduled, variant, described)) for pvp in pvps]
     found = {kind.name: kind for kind in kinds}
     if len(found) < len(kinds):
@@ -126,6 +128,20 @@ def voter_specs(
             f'Two voters are called {twice!r}: give their [[train.voters]] tables different names, such as name = "b".'
         )
     return tuple(replace(kind, seed_index=i) for i in range(settings.seeds) for kind in kinds)
+
+
+def _check_decoder(prompts: PromptSettings, train: TrainSettings, words: Verbalizer) -> None:
+    parts = train.with_preset()
+    if words.is_of_choices and (parts.output, parts.loss) != ("words", "pet"):
+        raise ConfigError(
+            f'The candidates of a row stand at the mask, expected output = "words" and loss = "pet", found '
+            f'"{parts.output}" and "{parts.loss}": choose another preset.'
+        )
+    if isinstance(prompts.multi_token, str) and prompts.multi_token != "parallel" and parts.output != "words":
+        raise ConfigError(
+            f'prompts.multi_token = "{prompts.multi_token}" asks for the words of the labels token by token, expected '
+            f'output = "words", found "{parts.output}": set prompts.multi_token = "parallel", or another preset.'
+        )
 
 
 def _checked(spec: VoterSpec) -> VoterSpec:
@@ -166,7 +182,7 @@ def voter_notes(
     if task.descriptions and not any(spec.described for spec in voters):
         why = f"a row has {len(task.fields)} texts" if len(task.fields) > 1 else "train.descriptions is 0"
         notes += (f"no voter learns from the descriptions of the labels: {why}",)
-    numbers = next((wordless(spec.pvp.verbalizer) for spec in voters), ())
+    numbers = next((wordless(spec.pvp.verbalizer) for spec in voters if not spec.pvp.verbalizer.is_of_choices), ())
     if numbers:
         notes += (f"the labels {', '.join(numbers)} are numbers, which say nothing at a mask: {NAME_WORDS}",)
     if unused:

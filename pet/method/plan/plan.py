@@ -33,7 +33,9 @@ from pet.method.ensemble import Rules
 from pet.method.jobs import RunRows
 from pet.method.judge import Guards
 from pet.method.metrics import gold_columns
+from pet.method.plan.choices import candidate_notes, for_choices, strata
 from pet.method.plan.folds import folds_of, kept_from, no_folds, out_of_fold
+from pet.method.plan.gaps import with_student, without_gaps
 from pet.method.plan.readers import Readers, able_readers, check_adaptation
 from pet.method.refine import Refinement
 from pet.method.schedule import Schedule, plan_prior
@@ -124,7 +126,7 @@ class Plan:
     def _folds(self) -> np.ndarray:
         """The fold of each gold row, int64 [n], the same for its copies; -1 where none are kept from anyone."""
         return (
-            folds_of(self.gold, self.data.labeled, rng_for(self.seed, "folds"))
+            folds_of(strata(self.gold, self.config), self.data.labeled, rng_for(self.seed, "folds"))
             if self.holds_out
             else no_folds(self.gold)
         )
@@ -192,6 +194,8 @@ class Plan:
         """What the method is compared with; what needs labels only where there are some."""
         wanted, labeled = self.config.run.baseline, bool(self.data.labeled)
         pvps, settings = (distinct_pvps(self.patterns), self.baseline) if wanted is True else ((), None)
+        if self.config.task.choices:  # untrained scores and vectors are calibrated, and learned, by label
+            pvps, wanted = (), False
         on_vectors = labeled and (wanted is True or (wanted == "auto" and self.encoder is not None))
         return Baselines(pvps, self.held_out, settings if labeled else None, on_vectors, self.generations > 1)
 
@@ -290,8 +294,9 @@ class Plan:
                 tuple(spec.name for spec in own if spec.learner == learner) for learner in ("embedding", "contrastive")
             )
             cost = token_cost(source.config) / token_cost(self.source.config)
-            hidden = int(getattr(source.config, "hidden_size", 0))
-            return EncoderLoad(Path(source.name).name, cost, vectors, tuned, learned, cut_weights(source), hidden)
+            hidden, pieces = (int(getattr(source.config, name, 0)) for name in ("hidden_size", "vocab_size"))
+            size = (cut_weights(source), hidden, pieces, int(getattr(source.config, "num_hidden_layers", 1)))
+            return EncoderLoad(Path(source.name).name, cost, vectors, tuned, learned, *size)
 
         return tuple(map(load, sources.values()))
 
@@ -321,6 +326,7 @@ class Plan:
             baseline_steps=self.baseline.steps or 0,
             distill_steps=0 if config.distill.size == "logistic" else round(cost * (self._student.steps or 0)),
             distill_embedded=round(cost * min(learned, MOST_ROWS)) if fitted else 0,
+            known=fitted and start is self.encoder,
             distill_batch=config.distill.batch_size,
             distill_size=config.distill.size,
             adaptation=adaptation_load(config.adapt, config.model.max_length, pool, filled),
@@ -344,7 +350,7 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
 
     Raises `UsageError` if something in them is wrong, or the config is none.
     """
-    config = checked_config(config).absolute()
+    config = for_choices(checked_config(config).absolute())
     prompts = config.prompts
     patterns, verbalizer = load_patterns(prompts.registry), find_verbalizer(prompts)
     drawn = load_task_data(config.task, config.data, config.run.seed, verbalizer.labels if verbalizer else ())
@@ -354,10 +360,10 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     source = find_model(config.model.name, config.model.revision)
     masked_lm_config(source)
     encoder = find_encoder(config.encoder.name, config.encoder.revision) if config.encoder.wanted else None
-    if config.train.is_fast and config.distill.size == "auto" and encoder and takes_mean(encoder.config):
-        config = config.model_copy(update={"distill": config.distill.model_copy(update={"size": "logistic"})})
+    config = with_student(config, encoder)
     check_student(config.distill, source, encoder)
-    spoken = verbalizer or Verbalizer.from_labels(data.task.labels)
+    named = Verbalizer.of_choices if config.task.choices else Verbalizer.from_labels
+    spoken = verbalizer or named(data.task.labels)
     spoken = spoken.for_labels(data.task.labels, load_verbalizers(config.prompts.registry))
     voters = voter_specs(config.train, config.prompts, patterns, spoken, data.task, source.parameters)
     counts = Counter(str(row.label) for row in data.labeled)
@@ -366,9 +372,9 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     able = able_readers(able, source, data.unlabeled) if words else able
     check_adaptation(config.adapt, able)
     schedule = Schedule(config.ipet, config.ensemble.prior, drawn, len(able.patterns) + len(able.embeddings))
-    asked = voter_notes(config.prompts, patterns, voters, data.task, source.parameters)
+    asked = voter_notes(config.prompts, patterns, voters, data.task, source.parameters) + candidate_notes(config)
     plan = Plan(
-        config=_resolved(config, data, voters, schedule.generations),
+        config=without_gaps(config, data, voters, schedule.generations),
         data=data,
         source=source,
         machine=Machine.pick(config.run),
@@ -382,14 +388,3 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     if words:
         plan.model.try_prompts(data)
     return plan
-
-
-def _resolved(config: RunConfig, data: TaskData, voters: Sequence[VoterSpec], generations: int) -> RunConfig:
-    """Return a config without gaps."""
-    found = {
-        "task": config.task.model_copy(update={"labels": data.task.labels, "fields": dict(data.columns)}),
-        "ipet": config.ipet.model_copy(update={"generations": generations}),
-        # With tables of voters it stays as it is: they would take too much from one without gaps.
-        "train": config.train if config.train.voters or not voters else voters[0].train,
-    }
-    return config.model_copy(update=found)

@@ -40,13 +40,14 @@ class Section:
 
 
 @dataclass(frozen=True)
-class _Inline:
+class Inline:
     """A script or a style sheet as it stands in the page; the policy knows it by its `digest`."""
 
     text: Markup
 
     @property
     def digest(self) -> str:
+        """The digest, as a policy has it."""
         found = hashlib.sha256(self.text.encode("utf-8")).digest()
         return f"'sha256-{base64.b64encode(found).decode('ascii')}'"
 
@@ -56,19 +57,19 @@ def draw(title: str, about: Any, sections: Sequence[Section]) -> str:
 
     Texts of the sections are escaped; nothing that they say is markup.
     """
-    styles = [_inline(name, "css") for name in ("page", *(one.name for one in sections)) if _has(name, "css")]
-    scripts = [_inline(name, "js") for name in ("page", *(one.name for one in sections)) if _has(name, "js")]
+    names = ("page", *(one.name for one in sections))
+    styles, scripts = ([inline(path) for path in _files(names, suffix)] for suffix in ("css", "js"))
     template = _environment().get_template("page.html")
     return template.render(title=title, about=about, sections=sections, styles=styles, scripts=scripts)
 
 
-def _has(name: str, suffix: str) -> bool:
-    return (TEMPLATES / f"{name}.{suffix}").is_file()
+def _files(names: Sequence[str], suffix: str) -> list[Path]:
+    return [path for name in names if (path := TEMPLATES / f"{name}.{suffix}").is_file()]
 
 
-def _inline(name: str, suffix: str) -> _Inline:
-    # Files of this package, not texts of anybody.
-    return _Inline(Markup((TEMPLATES / f"{name}.{suffix}").read_text(encoding="utf-8")))
+def inline(path: Path) -> Inline:
+    """Return a script or a style sheet to stand in a page: a file of this package, never the text of anybody."""
+    return Inline(Markup(path.read_text(encoding="utf-8")))
 
 
 @cache

@@ -14,9 +14,10 @@ Correctness rests on the store of finished jobs alone: a job that is done twice 
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,21 +81,28 @@ class Executor(Protocol):
         """End whatever is under way."""
 
 
-def done_by(executor: Executor, folders: Sequence[Path], needs: Needs, most: int, hear: Tell) -> None:
+def done_by(executor: Executor, folders: Iterable[Path], needs: Needs, most: int, hear: Tell) -> None:
     """Have the jobs of all folders done, at `most` so many at a time; `hear` gets what is told meanwhile.
+
+    A folder is asked for when there is room for its job.
 
     Raises the `PetError` of the first that failed, and `RunError` if a process ended by itself.
     """
-    told, waiting = [_Reader(folder / _TOLD) for folder in folders], list(reversed(folders))
-    for _ in range(min(most, len(waiting))):
-        executor.submit(waiting.pop(), needs)
+    told, coming = dict[Path, _Reader](), iter(folders)
+
+    def hand_over(count: int) -> None:
+        for folder in islice(coming, count):
+            told[folder] = _Reader(folder / _TOLD)
+            executor.submit(folder, needs)
+
+    hand_over(most)
     for handle in executor.as_completed():
-        for one in told:
+        for one in told.values():
             one.pass_on(hear)
         if handle is not None:
             handle.result()
-            if waiting:
-                executor.submit(waiting.pop(), needs)
+            del told[handle.folder]
+            hand_over(1)
 
 
 def write_task(folder: Path, task: Mapping[str, Any]) -> None:

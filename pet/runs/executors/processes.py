@@ -79,7 +79,7 @@ class Processes:
         code = next((code for code in codes if code not in (0, None, -signal.SIGTERM)), codes[0])
         return (
             f"One of {self.workers} processes that worked side by side ended by itself (exit code {code}; -9 means "
-            "that the memory was full): set run.workers = 1, and start again."
+            "that the memory was full): start again with fewer of them, run.workers = 1 or --workers 1."
         )
 
 

@@ -21,6 +21,7 @@ from pet.learners.students.calibrating import calibrated
 from pet.learners.students.candidates import Making, SoftRows, Trials, best_of, close_enough
 from pet.learners.students.choice import Candidate, Choice
 from pet.learners.students.classifier import TextClassifier
+from pet.learners.students.linear import LogisticClassifier
 from pet.learners.students.sizes import load_student, student_sources
 from pet.learners.students.static import StaticClassifier
 from pet.learners.students.vectors import KeptVectors, RowVectors
@@ -45,7 +46,7 @@ def trials(rows: list[Example], *sources: ModelSource, size: StudentSize = "auto
 def row_vectors(source: ModelSource, rows: list[Example]) -> RowVectors:
     """Return the vectors of rows of which the last are held out, as an encoder makes them."""
     found = Encoder.load(source, CPU).embed(rows, FORM.columns, FORM.max_length)
-    return RowVectors(KeptVectors(found[:4], found[4:]), np.arange(20), np.arange(20, len(rows)))
+    return RowVectors(KeptVectors(found[:4], found[4:], found[:0]), np.arange(20), np.arange(20, len(rows)))
 
 
 def sizes(choice: Choice) -> list[str]:
@@ -101,6 +102,9 @@ def test_known_vectors_teach_the_same_as_the_rows(
     quick = replace(asked, making=known)
     student, _ = quick.run()
     assert student.probabilities(rows) == pytest.approx(read.probabilities(rows), abs=1e-3)
+    assert isinstance(student, LogisticClassifier) and student.vectors
+    vectors = student.vectors.kept.take(np.arange(len(rows)))
+    assert student.probabilities_of(vectors) == pytest.approx(student.probabilities(rows), abs=2e-3)
     assert (asked.scored, quick.scored) == (len(rows) + 3 * 12, 0)
 
 

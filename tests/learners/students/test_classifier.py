@@ -278,7 +278,7 @@ def test_a_saved_folder_holds_no_pickle_and_says_its_labels(
     saved: dict[tuple[str, int], tuple[Path, TextClassifier]], family: str
 ) -> None:
     folder, _ = saved[family, 1]
-    names = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    names = {"config.json", "model.safetensors", "sentence_bert_config.json", "tokenizer.json", "tokenizer_config.json"}
     assert {path.name for path in folder.iterdir()} == names
     config = json.loads((folder / "config.json").read_text())
     assert config["id2label"] == {"0": "Sports", "1": "Tech"}

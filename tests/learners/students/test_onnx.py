@@ -75,6 +75,7 @@ def test_the_scores_are_the_same(saved: Path, machine: Machine) -> None:
     assert {path.name for path in (saved / "onnx").iterdir()} == {
         "config.json",
         "model.onnx",
+        "sentence_bert_config.json",
         "tokenizer.json",
         "tokenizer_config.json",
     }

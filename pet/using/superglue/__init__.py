@@ -1,0 +1,1 @@
+"""The tasks of SuperGLUE (1905.00537): their files as rows, their measures, and files to submit."""
