@@ -269,7 +269,10 @@ CASES: dict[str, tuple[Break, tuple[str, ...]]] = {
         lambda toy: toy.settings(toy.model.as_posix(), "./gone"),
         ("No model", "gone", "no bundled name, no folder"),
     ),
-    "a model that is not a masked LM": (causal_model, ("'gpt2' model, expected a masked language model",)),
+    "a causal model and a pattern whose mask is first": (
+        causal_model,
+        ("after its mask, which a causal language model does not see", "whose mask is last"),
+    ),
     "a model without its head": (headless_model, ("has no masked-LM head",)),
     "only pickled weights": (pickled_model, ("only pickled weights (pytorch_model.bin)", "save_pretrained")),
     "a tokenizer with more tokens than the model": (added_token, ("has ids up to", "rows of embeddings")),

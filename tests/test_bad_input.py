@@ -72,7 +72,7 @@ def test_debug_prints_a_traceback_in_a_shell(tmp_path: Path) -> None:
 
 
 def test_a_mistake_is_mended_and_the_same_command_goes_on(toy: Toy) -> None:
-    for name in ("a word of several tokens", "a model that is not a masked LM", "missing file"):
+    for name in ("a word of several tokens", "a causal model and a pattern whose mask is first", "missing file"):
         CASES[name][0](toy)
         assert toy.run().exit_code == 2
         write_task(toy.folder, toy.model)

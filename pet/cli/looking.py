@@ -124,7 +124,8 @@ def patterns_command(name: NameOrGlob = None, registry: Registry = None) -> None
 
     patterns = load_patterns(registry or [])
     if name is None or _is_glob(name):
-        say(*aligned((pattern.name, pattern.template) for pattern in patterns.select([name or "*"])))
+        found = patterns.select([name or "*"])
+        say(*aligned((one.name, one.template + (f"   ({one.language})" if one.language else "")) for one in found))
         return
     pattern = patterns.get(name)
     facts = {
@@ -132,6 +133,7 @@ def patterns_command(name: NameOrGlob = None, registry: Registry = None) -> None
         "template": pattern.template,
         "fields": ", ".join(pattern.fields),
         "about": pattern.description,
+        "language": pattern.language or "English, or not said",
         "file": patterns.origin(name),
     }
     say(*aligned(facts.items()))

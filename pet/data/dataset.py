@@ -93,7 +93,7 @@ def load_task_data(task: TaskSettings, data: DataSettings, seed: int, known_labe
         )
     reads, labels = _read_all(task, data, known_labels)
     columns = task.fields or next(iter(reads.values())).fields
-    settled = Task(task.name, labels, tuple(columns), task.descriptions)
+    settled = Task(task.name, labels, tuple(columns), task.descriptions, task.description)
     train, unlabeled, test = _sets(reads)
     drawn = sample_per_label(train, labels, data.examples_per_label, rng_for(seed, "sample", "train"))
     overlaps = find_overlaps(drawn, unlabeled, test)

@@ -42,13 +42,14 @@ def made_up(name: str, fields: Iterable[str], text: str, label: str | None = Non
 class Task:
     """The labels (their order is the column order of every [n, k] array) and the fields of a task.
 
-    `descriptions` say what some of the labels are about.
+    `descriptions` say what some of the labels are about, and `description` what is asked of a row.
     """
 
     name: str
     labels: tuple[str, ...]
     fields: tuple[str, ...]
     descriptions: Mapping[str, str] = field(default_factory=dict, hash=False)
+    description: str = ""
 
     def __post_init__(self) -> None:
         """Raise `DataError` where there are fewer than two labels, `ConfigError` where what is described is none."""

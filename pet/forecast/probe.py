@@ -26,7 +26,7 @@ from pet.learners.models.sources import ModelSource
 from pet.learners.students.base import PLAIN, ClassifierForm
 from pet.learners.students.sizes import new_student, student_sources
 from pet.learners.voters.pvp import PvpVoter
-from pet.learners.voters.shared import SharedModel
+from pet.learners.voters.shared import SharedModel, drawn_demonstrations
 from pet.learners.voters.spec import VoterSpec, distinct_pvps
 from pet.prompts.pvp import PVP
 from pet.seeding import rng_for
@@ -125,7 +125,11 @@ class Probe:
         return self._closer(rates, min(PROBE_SECONDS, PROBE_SHARE * max(seconds, SHORT_RUN)))
 
     def _voter(self, pvp: PVP) -> PvpVoter:
-        return self.model.voter(pvp, machine=self.machine)
+        spec = next((spec for spec in self.voters if spec.pvp == pvp and spec.shown.count), None)
+        return self._learner(spec) if spec else self.model.voter(pvp, machine=self.machine)
+
+    def _learner(self, spec: VoterSpec) -> PvpVoter:
+        return self.model.learner(spec, self.machine, drawn_demonstrations(spec.shown, self.data))
 
     def _first(self) -> Rates:
         """Return rates from a few rows and updates, once every voter has been tried on."""
@@ -176,7 +180,11 @@ class Probe:
         pvp, rows = self.voters[0].pvp, self._sample(self.data.unlabeled, "longest", LONGEST_OF)
         batch = self.voters[0].train.batch_size
         longest = sorted(rows, key=lambda row: sum(map(len, row.fields.values())))[-batch:]
-        longer = max(1.0, self._length(longest, pvp) / self._length(self._labeled, pvp))
+        # Of a row that is read in windows an update has one.
+        long, usual = (
+            np.mean([len(row) for row in self._voter(pvp).encode(some)]) for some in (longest, self._labeled)
+        )
+        longer = max(1.0, float(long / usual))
         return round((GAPS * longer - 1.0) * max(0, peak - self._untrained - states))
 
     @cached_property
@@ -223,12 +231,13 @@ class Probe:
 
     def _length(self, rows: Sequence[Example], pvp: PVP) -> float:
         voter = self._voter(pvp)
-        return float(np.mean([len(row) for row in voter.encode(rows)]))
+        return float(np.mean([sum(map(len, row.windows)) for row in voter.encode(rows)]))
 
     def _plain_lengths(self, rows: Sequence[Example]) -> list[int]:
         backbone = self.model.backbone
-        length = min(self.form.max_length, backbone.longest_input)
-        return [len(row) for row in encode_rows(backbone.tokenizer, rows, tuple(self.data.columns), length)]
+        length, how = min(self.form.max_length, backbone.longest_input), self.form.truncation
+        encoded = encode_rows(backbone.tokenizer, rows, tuple(self.data.columns), length, how)
+        return [sum(map(len, row.windows)) for row in encoded]
 
     def _scoring(self, seconds: float) -> float:
         """Return the seconds per token: of a few rows, or of as many as can be scored in the time."""
@@ -255,7 +264,7 @@ class Probe:
             own = time_left / (len(kinds) - i)
             if steps and own < 2 * steps.get(variant, rates.slowest):
                 continue  # it would tell no more than what is known
-            voter = self.model.learner(spec, self.machine)
+            voter = self._learner(spec)
             rng = rng_for(self.seed, "probe", spec.kind)
             train = partial(voter.train, self._labeled, spec.train, rng, self.data.unlabeled)
             steps[variant], starts[variant] = Clock(own, self.machine.device).measure(train)

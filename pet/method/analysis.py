@@ -18,6 +18,7 @@ import numpy as np
 
 from pet.data.dataset import TaskData
 from pet.data.examples import Example
+from pet.data.words import word_count
 from pet.labeling.analysis import (
     BINS,
     agreement_matrix,
@@ -32,8 +33,8 @@ from pet.labeling.analysis import (
 from pet.labeling.calibration import batch_calibrated
 from pet.labeling.guards import held_out_mean
 from pet.labeling.votes import softmax
-from pet.learners.models.readability import word_count
 from pet.learners.models.sources import ModelSource, load_tokenizer, longest_input
+from pet.learners.students.base import ClassifierForm
 from pet.learners.voters.embedding import AnySpec, EmbeddingSpec
 from pet.learners.voters.outside import OutsideSpec
 from pet.learners.voters.spec import VoterSpec
@@ -230,7 +231,7 @@ def _words(rows: Sequence[Example]) -> dict[str, float]:
 
 
 def _tokens(voters: Sequence[AnySpec], jobs: Jobs) -> list[dict[str, Any]]:
-    """Return how many tokens the texts have for each model that reads them, and how many are cut.
+    """Return how many tokens the texts have for each model that reads them, and how many are cut, or read in windows.
 
     What a pattern says beside a text is not counted.
     """
@@ -243,14 +244,14 @@ def _tokens(voters: Sequence[AnySpec], jobs: Jobs) -> list[dict[str, Any]]:
         readers[Path(source.name).name] = embedded(source, jobs).source if isinstance(spec, EmbeddingSpec) else source
     pool = jobs.rows.data.unlabeled
     some = [pool[int(i)] for i in _some(len(pool), TOKENIZED_ROWS)]
-    return [_token_figures(name, source, some, jobs.rows.form.max_length) for name, source in readers.items()]
+    return [_token_figures(name, source, some, jobs.rows.form) for name, source in readers.items()]
 
 
-def _token_figures(name: str, source: ModelSource, rows: Sequence[Example], longest: int) -> dict[str, Any]:
+def _token_figures(name: str, source: ModelSource, rows: Sequence[Example], form: ClassifierForm) -> dict[str, Any]:
     tokenizer = load_tokenizer(source.folder)
     texts = [list(row.fields.values()) for row in rows]
     special = tokenizer.num_special_tokens_to_add(pair=len(texts[0]) > 1)
-    limit = min(longest, longest_input(source.config, tokenizer)) - special
+    limit = min(form.max_length, longest_input(source.config, tokenizer)) - special
     split = partial(tokenizer, add_special_tokens=False, split_special_tokens=True, verbose=False)
     counts = np.asarray([sum(map(len, split(row).input_ids)) for row in texts])
     return {
@@ -260,6 +261,7 @@ def _token_figures(name: str, source: ModelSource, rows: Sequence[Example], long
         "longest": int(counts.max()),
         "limit": limit,
         "cut": float((counts > limit).mean()),
+        "in_windows": form.truncation == "windows",
     }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pet.method.metrics import Evaluation
+from pet.settings.task import Truncation
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class CardFacts:
     settings: Mapping[str, object]
     corrected: int = 0
     spelled: Sequence[str] = ()
+    truncation: Truncation = "tail"
 
 
 def python_call(model: str, fields: Sequence[str], size: object = "same") -> str:
@@ -61,6 +63,7 @@ def model_card(facts: CardFacts, figures: Mapping[str, Evaluation]) -> str:
         call,
         "```",
         "",
+        *_long_texts("tail" if facts.settings.get("size") == "static" else facts.truncation),
         "Settings: " + ", ".join(f"{name} = {value}" for name, value in facts.settings.items()) + ".",
     ]
     if facts.spelled:
@@ -76,3 +79,11 @@ def model_card(facts: CardFacts, figures: Mapping[str, Evaluation]) -> str:
             f"| {name} | {100 * found.accuracy:.1f} | {100 * found.macro_f1:.1f} |" for name, found in figures.items()
         ]
     return "\n".join(lines) + "\n"
+
+
+def _long_texts(truncation: Truncation) -> list[str]:
+    """Say how the stock pipeline reads texts that are too long in another way."""
+    if truncation in ("tail", "head"):  # the tokenizer beside the model says which
+        return []
+    ours = "both ends" if truncation == "head+tail" else "all of it, in windows whose scores are averaged"
+    return [f"Of a text that is too long the stock pipeline reads the beginning alone; `pet predict` reads {ours}.", ""]

@@ -113,7 +113,8 @@ def _embedded(source: ModelSource, jobs: Jobs) -> Embedded:
         parts = {"labeled": rows.data.labeled, "content_free": rows.content_free, "test": rows.data.test}
         total = len(rows.data.unlabeled) + sum(map(len, parts.values()))
         with jobs.runner.stages.stage(f"embeddings by {Path(source.name).name}", total) as advance:
-            encoder = Encoder.load(trimmed(source, _texts(jobs), folder / ENCODER), jobs.machine)
+            start = trimmed(source, _texts(jobs), folder / ENCODER)
+            encoder = Encoder.load(start, jobs.machine, rows.form.truncation)
             if said := encoder.backbone.abilities.said(source.name, jobs.machine):
                 jobs.runner.note(said)
             embed = partial(encoder.embed, fields=rows.form.columns, max_length=rows.form.max_length, advance=advance)
@@ -163,10 +164,11 @@ def kept_vectors(examples: Sequence[Example], tuned: ModelSource | None, jobs: J
     """Return the vectors of a labeled data set by encoders that have read it, and read it as a classifier does.
 
     These are the encoder of the run, its vocabulary cut, and one that a voter has `tuned`. There are none where the
-    `examples` are not the labeled rows of the run, and its pool behind them.
+    `examples` are not the labeled rows of the run, and its pool behind them, or rows are read in windows, of which a
+    classifier sees each alone.
     """
-    data, length = jobs.rows.data, jobs.rows.form.max_length
-    if not _same_texts(examples, [data.labeled, data.unlabeled]):
+    data, form = jobs.rows.data, jobs.rows.form
+    if form.truncation == "windows" or not _same_texts(examples, [data.labeled, data.unlabeled]):
         return {}
     found = {}
     if jobs.encoder:
@@ -178,7 +180,7 @@ def kept_vectors(examples: Sequence[Example], tuned: ModelSource | None, jobs: J
     return {
         source: vectors
         for source, vectors in found.items()
-        if len(vectors) == len(examples) and sentence_form(source).is_plain(length)
+        if len(vectors) == len(examples) and sentence_form(source).is_plain(form.max_length)
     }
 
 

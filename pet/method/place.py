@@ -152,6 +152,7 @@ class Place:
             gold_rows=int((rows.gold & used).sum()),
             pool_rows=int((~rows.gold & used).sum()),
             corrected=rows.corrected,
+            truncation=self.jobs.rows.form.truncation,
             settings={
                 **settings.model_dump(mode="json", exclude={"model", "steps"}, exclude_none=True),
                 "size": choice.chosen.size,

@@ -6,7 +6,7 @@ Source of the method: 2001.07676, section 3.1.
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from pet.learners.voters.embedding import Rows as VectorRows
 from pet.learners.voters.outside import OutsideSpec
 from pet.learners.voters.spec import VoterSpec
 from pet.method.callbacks import VoterEnd
+from pet.method.demonstrate import demonstrations
 from pet.method.embed import ENCODER, embedded, pool_vectors, write_pool
 from pet.method.generation import TrainingSet
 from pet.method.handing import Asked, Handing
@@ -120,6 +121,8 @@ def vote(
     for spec in voters:
         if isinstance(spec, EmbeddingSpec):  # before anything is trained: it may not fit its tokenizer
             embedded(spec.source, jobs)
+        elif isinstance(spec, VoterSpec) and spec.shows_nearest and jobs.encoder:
+            embedded(jobs.encoder, jobs)
     if handing is not None:
         pairs = zip(voters, sets, strict=True)
         patterns = [(spec, of, rows, generation) for spec, of in pairs if isinstance(spec, VoterSpec)]
@@ -164,7 +167,7 @@ def vote_of(jobs: Jobs, spec: VoterSpec, training: TrainingSet, rows: np.ndarray
             voter: Voter = jobs.model.voter(spec.pvp, machine=jobs.machine)
             log = TrainLog(())
             if spec.trains(len(training)):
-                voter = jobs.model.learner(spec, jobs.machine)
+                voter = jobs.model.learner(spec, jobs.machine, demonstrations(spec, training, jobs))
                 rng = rng_for(jobs.seed, "train", spec.kind, spec.seed_index, generation)
                 log = voter.train(training.examples(data), spec.train, rng, data.unlabeled, advance)
             # With nothing to learn from, the pretrained model votes as it is, on the pattern's own words.
@@ -235,7 +238,8 @@ def contrastive_vote(
         read = len(rows) + len(data.labeled) + sum(map(len, parts.values()))
         settings = tuning_settings(len(training), jobs.rows.letters)
         with jobs.runner.stages.stage(name, (settings.steps or 0) + read) as advance:
-            encoder, form = Encoder.load(found.source, jobs.machine), jobs.rows.form
+            form = jobs.rows.form
+            encoder = Encoder.load(found.source, jobs.machine, form.truncation)
             voter = ContrastiveVoter(encoder, tuple(form.columns), form.max_length, jobs.rows.label_texts, found.mean)
             rng = rng_for(jobs.seed, "train", spec.kind, spec.seed_index, generation)
             log = voter.train(training.examples(data), settings, rng, advance)
@@ -289,6 +293,7 @@ def voter_job(jobs: Jobs, spec: AnySpec, training: TrainingSet, rows: np.ndarray
         unread = {"seeds", "voters", "embedding", "contrastive", *([] if spec.described else ["descriptions"])}
         own |= {"pvp": spec.prompt.key(), "train": spec.train.model_dump(mode="json", exclude=unread)}
         own |= {"described": data_digest(spec.described)} if spec.described else {}
+        own |= {"shown": asdict(spec.shown)} if spec.shown.count else {}
     return runner.job(
         (f"generation-{generation}/" if generation else "") + f"voter/{spec.name}",
         **own,

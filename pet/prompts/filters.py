@@ -4,7 +4,8 @@
     lower_first      lower-case the first character ("The cat" -> "the cat")
     quoted           put quotation marks around the text
     strip            drop white space from both ends
-    head=n, tail=n   the first or last n words, joined by single spaces
+    head=n, tail=n   the first or last n words, joined by single spaces; of a script without blanks between words
+                     2n characters
 
 A filter works on the characters of one text: braces, bars and special tokens are plain characters to it.
 """
@@ -13,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pet.data.words import first_words, last_words
 from pet.errors import PromptError, near_matches
 
 # Only what ends a sentence or a clause, in several scripts. Brackets, quotes and "%" belong to the text ("it
@@ -35,11 +37,7 @@ _PLAIN: Mapping[str, Callable[[str], str]] = {
     "quoted": lambda text: f'"{text}"',
     "strip": str.strip,
 }
-# maxsplit keeps a long document from being cut into all of its words.
-_COUNTED: Mapping[str, Callable[[str, int], str]] = {
-    "head": lambda text, count: " ".join(text.split(None, count)[:count]),
-    "tail": lambda text, count: " ".join(text.rsplit(None, count)[-count:]),
-}
+_COUNTED: Mapping[str, Callable[[str, int], str]] = {"head": first_words, "tail": last_words}
 
 FILTERS = tuple(sorted((*_PLAIN, *_COUNTED)))
 """The names of all filters."""

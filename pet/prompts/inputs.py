@@ -9,9 +9,11 @@
 A pattern that has virtual tokens or tuned words says itself what trains, and is left as it is.
 """
 
+import math
 import re
 from collections.abc import Sequence
 
+from pet.data.words import word_count
 from pet.prompts.patterns import Pattern
 from pet.prompts.templates import Break, Literal, Mask, Segment, Soft, Tune, written
 from pet.settings.variants import Input
@@ -65,7 +67,7 @@ def _softened(item: Segment) -> str:
     if not isinstance(item, Literal):
         return item.template
     front, words, end = _AROUND_WORDS.fullmatch(item.text).groups()  # type: ignore[union-attr]
-    count = sum(any(map(str.isalnum, word)) for word in words.split())
+    count = math.ceil(sum(word_count(word) for word in words.split() if any(map(str.isalnum, word))))
     return written((Literal(front), Soft(count), Literal(end))) if count else item.template
 
 

@@ -8,13 +8,25 @@ The text of a row is inert: nothing that it says is read as a template or as a s
 """
 
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from pet.data.examples import Example
 from pet.errors import PromptError, near_matches
-from pet.prompts.templates import Break, Field, Literal, Mask, Segment, Soft, Tune, read_segments, with_shared, written
+from pet.prompts.templates import (
+    Break,
+    Field,
+    Instruction,
+    Literal,
+    Mask,
+    Segment,
+    Soft,
+    Tune,
+    read_segments,
+    with_shared,
+    written,
+)
 from pet.settings.variants import MOST_VIRTUAL_TOKENS
 
 
@@ -69,6 +81,7 @@ class Pattern:
     name: str
     template: str
     description: str = field(default="", compare=False)
+    language: str = field(default="", compare=False)
     segments: tuple[Segment, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +103,27 @@ class Pattern:
     def virtual_parts(self) -> tuple[Part, ...]:
         """The parts of kind "tune" and "soft", in order: the same for every row."""
         return tuple(part for part, _ in self._layout if part.key)
+
+    def told(self, texts: Mapping[str, str]) -> "Pattern":
+        """Return the pattern with the text of each instruction, by name, in its place.
+
+        Raises `PromptError` if one of them has no text.
+        """
+        if not any(isinstance(item, Instruction) for item in self.segments):
+            return self
+        segments = [
+            Literal(self._text(item, texts)) if isinstance(item, Instruction) else item for item in self.segments
+        ]
+        return Pattern(self.name, written(segments), self.description, self.language)
+
+    def _text(self, item: Instruction, texts: Mapping[str, str]) -> str:
+        text = " ".join(texts.get(item.name, "").replace("||", "|").split())
+        if not text:
+            raise PromptError(
+                f"Pattern {self.name!r} has {item.template}, and the task says nothing of it: set [task] description, "
+                'such as "Which department is the message for?", or take another pattern.'
+            )
+        return text
 
     def render(self, example: Example) -> tuple[Part, ...]:
         """Return the parts of one row, in order, one of them the mask.
@@ -125,6 +159,7 @@ class Pattern:
                 segment, spaced = 1, True
                 continue
             text = item.text if isinstance(item, Literal | Tune) else ""
+            text = item.template if isinstance(item, Instruction) else text
             spaced = spaced or text[:1].isspace()
             if isinstance(item, Literal) and not text.strip():
                 continue
@@ -152,6 +187,8 @@ def _part(item: Segment, unique: str, segment: typing.Literal[0, 1], spaced: boo
             return Part(text.strip(), "tune", False, segment, spaced, unique, init="words")
         case Soft(size, name, init, words):
             return Part(words, "soft", False, segment, spaced, name or unique, size or 0, init)
+        case Instruction():
+            return Part(item.template, "literal", False, segment, spaced)
         case Field():
             return Part("", "field", not item.keep, segment, spaced)
         case _:

@@ -83,7 +83,7 @@ class Registry(Generic[T]):
 def load_patterns(folders: Sequence[str | Path] = ()) -> Registry[Pattern]:
     """Read every pattern of the package and of the `patterns` folder in each of `folders`.
 
-    A table has the key `template` and may have `description`; its name is ``"file/table"``.
+    A table has the key `template` and may have `description` and `language`; its name is ``"file/table"``.
 
     Raises `PromptError` if a folder or file is missing or unreadable, a key unknown, a template wrong, or a name
     used twice.
@@ -125,7 +125,7 @@ def _load(kind: str, folders: Sequence[str | Path], read: Callable[[str, dict[st
 
 
 def _read_pattern(name: str, table: dict[str, object]) -> Pattern:
-    known = ("template", "description")
+    known = ("template", "description", "language")
     for key, value in table.items():
         if key not in known:
             raise PromptError(f"unknown key {key!r}.{near_matches(key, known)}")
@@ -133,7 +133,8 @@ def _read_pattern(name: str, table: dict[str, object]) -> Pattern:
             raise PromptError(f"expected text for {key!r}, found {value!r}: put it in quotes.")
     if "template" not in table:
         raise PromptError("the key 'template' is missing: add it.")
-    return Pattern(name, str(table["template"]), str(table.get("description", "")))
+    about = (str(table.get(key, "")) for key in ("description", "language"))
+    return Pattern(name, str(table["template"]), *about)
 
 
 def _read_verbalizer(name: str, table: dict[str, object]) -> Verbalizer:

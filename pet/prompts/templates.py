@@ -5,6 +5,8 @@
     {field:a,keep}     the same, and never shortened
     {choices}          the candidates of the row, "or" between them; {choices:quoted} in quotes
     {mask}             the slot of the label word, or of a candidate: exactly one
+    {task}             what is asked of a row: [task] description
+    {options}          the words of the labels, with the descriptions of those that have one
     {tune:It was}      words whose vectors are trained at this place only; any characters but braces
     {soft:3}           three virtual tokens: free vectors that are trained
     {soft:2 id=a}      the same, and {soft:id=a} repeats these very vectors
@@ -130,7 +132,22 @@ class Break:
     template: ClassVar[str] = "||"
 
 
-Segment = Literal | Field | Mask | Soft | Tune | Break
+@dataclass(frozen=True)
+class Instruction:
+    """What is the same in all rows of a task: its description (`{task}`), or the words of its labels (`{options}`)."""
+
+    name: str
+
+    @property
+    def template(self) -> str:
+        """The name in braces."""
+        return "{" + self.name + "}"
+
+
+INSTRUCTIONS = ("task", "options")
+"""The names of what a template says of the task."""
+
+Segment = Literal | Field | Mask | Soft | Tune | Break | Instruction
 
 
 def read_segments(template: str) -> tuple[Segment, ...]:
@@ -194,7 +211,7 @@ def _read_token(token: str) -> Segment:
     return _read_slot(token[1:-1]) if token[0] == "{" else Literal(token)
 
 
-def _read_slot(inside: str) -> Mask | Field | Soft | Tune:
+def _read_slot(inside: str) -> Mask | Field | Soft | Tune | Instruction:
     """Read what stands between two braces."""
     name, colon, options = inside.partition(":")
     name = name.strip()
@@ -208,6 +225,8 @@ def _read_slot(inside: str) -> Mask | Field | Soft | Tune:
         return Mask()
     if name == "mask":
         raise PromptError(f"uses {{{inside}}}, but the mask takes no filter: write {{mask}}.")
+    if name in INSTRUCTIONS and not colon:
+        return Instruction(name)
     if name in RESERVED:
         raise PromptError(f"uses the reserved name {name!r} as a field: choose another name in [task.fields].")
     if not _FIELD_NAME.fullmatch(name):

@@ -11,12 +11,12 @@ from pet.data.dataset import TaskData
 from pet.data.examples import Example
 from pet.errors import shown, visible
 from pet.labeling.calibration import batch_calibrated
-from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.encoding import PatternEncoder, ShownRows
 from pet.learners.models.readability import OTHER_ENCODER, OTHER_MODEL, Readability, readability
 from pet.learners.models.sources import ModelSource, load_tokenizer
-from pet.learners.models.words import WordReport, misspelt, word_reports
+from pet.learners.models.words import WordReport, label_words, misspelt, word_reports
 from pet.learners.voters.parts import row_length
-from pet.learners.voters.shared import SharedModel
+from pet.learners.voters.shared import SharedModel, drawn_demonstrations
 from pet.learners.voters.spec import VoterSpec
 from pet.method.metrics import gold_columns
 from pet.prompts.verbalizers import NAME_WORDS
@@ -36,9 +36,11 @@ _ALIKE = 3
 class PatternReport:
     """One pattern: a real row as the model reads it, and how it does before training.
 
-    `truncated` is the share of rows whose text is cut; `accuracy` and `calibrated` are zero-shot accuracies on the
-    labeled rows, raw and with the pattern's own preference taken off (None without labeled rows or usable words, and
-    the latter where each row has candidates of its own).
+    `truncated` is the share of rows whose text is cut, `cut` the share of the tokens of such a row that is, and
+    `windows` those that a row is read in, both in the mean. `tokens` are those of a row, and `shown` those with its
+    demonstrations, if there are any. `accuracy` and `calibrated` are zero-shot accuracies on the labeled rows, raw and
+    with the pattern's own preference taken off (None without labeled rows or usable words, and the latter where each
+    row has candidates of its own).
     """
 
     name: str
@@ -46,6 +48,10 @@ class PatternReport:
     pieces: str
     words: tuple[WordReport, ...]
     truncated: float
+    cut: float
+    windows: float
+    tokens: float
+    shown: float | None
     accuracy: float | None
     calibrated: float | None
 
@@ -135,9 +141,11 @@ def _pattern_report(data: TaskData, model: SharedModel, spec: VoterSpec, pool: S
     backbone, settings, pattern = model.backbone, model.settings, spec.prompt.pattern
     words = tuple(word_reports(spec.pvp, backbone.pieces, model.multi_token))
     length = row_length(settings, backbone.longest_input, spec.train)
-    encoder = PatternEncoder(pattern, backbone.pieces, length, settings.truncation)
+    alone = PatternEncoder(pattern, backbone.pieces, length, settings.truncation)
+    encoder = _with_shown(alone, data, model, spec, words)
     slots = max((len(word.ids) for word in words), default=1) if model.multi_token else 1
-    encoded = encoder.encode(pool, max(1, slots))
+    encoded, plain = (one.encode(pool, max(1, slots)) for one in (encoder, alone))
+    lost = [row.cut / (row.cut + int(row.text_positions.sum())) for row in encoded if row.cut]
     accuracy, calibrated = None, None
     if data.labeled and not any(word.problem for word in words):
         voter = model.voter(spec.pvp)
@@ -147,13 +155,28 @@ def _pattern_report(data: TaskData, model: SharedModel, spec: VoterSpec, pool: S
             calibrated = float((batch_calibrated(scores, voter.scores(pool)).argmax(axis=1) == gold).mean())
     return PatternReport(
         name=spec.kind,
-        example=pattern.describe(pool[0], backbone.tokenizer.mask_token),
+        example=pattern.describe(pool[0], backbone.tokenizer.mask_token or "[MASK]"),
         pieces=_shown(encoder, pool[0], max(1, slots)),
         words=words,
         truncated=float(np.mean([row.cut > 0 for row in encoded])),
+        cut=float(np.mean(lost)) if lost else 0.0,
+        windows=float(np.mean([len(row.windows) for row in plain])),
+        tokens=float(np.mean([sum(map(len, row.windows)) for row in plain])),
+        shown=float(np.mean([sum(map(len, row.windows)) for row in encoded])) if encoder.shown else None,
         accuracy=accuracy,
         calibrated=calibrated,
     )
+
+
+def _with_shown(
+    encoder: PatternEncoder, data: TaskData, model: SharedModel, spec: VoterSpec, words: Sequence[WordReport]
+) -> PatternEncoder:
+    """Return an encoder with the demonstrations of a voter, drawn from all labeled rows; none without usable words."""
+    drawn = drawn_demonstrations(spec.shown, data)
+    if drawn is None or any(word.problem for word in words):
+        return encoder
+    first = label_words(spec.pvp, model.backbone.pieces, model.multi_token).first
+    return replace(encoder, shown=ShownRows.fitting(drawn, first, encoder))
 
 
 def _shown(encoder: PatternEncoder, example: Example, slots: int) -> str:
@@ -190,8 +213,8 @@ def _problem(word: WordReport, labels: Set[str]) -> str:
 def _advice(data: TaskData, reports: Sequence[PatternReport]) -> list[str]:
     """Say what else to change."""
     advice = [
-        f"{report.truncated:.0%} of the texts are cut under {report.name}: raise model.max_length, or set "
-        'model.truncation = "head+tail".'
+        f"{report.truncated:.0%} of the texts are cut under {report.name}, by {report.cut:.0%} in the mean: raise "
+        'model.max_length, or set model.truncation to what is to be read of them ("head", "head+tail" or "windows").'
         for report in reports
         if report.truncated > 0.1
     ]
@@ -249,7 +272,11 @@ def _reading_line(reading: Reading) -> str:
 
 def _pattern_lines(pattern: PatternReport) -> list[str]:
     lines = [pattern.name, f"  row     {_line(pattern.example)}", f"  tokens  {_line(pattern.pieces)}"]
-    lines.append(f"  cut     {pattern.truncated:.1%} of the rows")
+    lost = f", {pattern.cut:.1%} of the tokens of each in the mean" if pattern.truncated else ""
+    lines.append(f"  cut     {pattern.truncated:.1%} of the rows{lost}")
+    if pattern.shown is not None:
+        lines.append(f"  shown   {pattern.shown:.0f} tokens a row with demonstrations, {pattern.tokens:.0f} without")
+    lines += [f"  read in {pattern.windows:.1f} windows a row in the mean"] if pattern.windows > 1 else []
     if pattern.accuracy is not None:
         calibrated = "" if pattern.calibrated is None else f", calibrated {pattern.calibrated:.1%}"
         lines.append(f"  zero-shot on the labeled rows  {pattern.accuracy:.1%}{calibrated}")

@@ -9,7 +9,7 @@ from pet.data.examples import Example
 from pet.errors import ConfigError
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.encoding import PatternEncoder
-from pet.learners.models.sources import ModelSource, load_tokenizer, longest_input, masked_lm_config
+from pet.learners.models.sources import ModelSource, language_model_config, load_tokenizer, longest_input, model_kind
 from pet.learners.models.tokens import PieceTokenizer
 from pet.learners.models.words import label_words
 from pet.learners.voters.parts import row_length
@@ -58,7 +58,7 @@ def explain_prompt(
     if not 1 <= row <= len(rows):
         raise ConfigError(f"--row {row}: expected one from 1 to {len(rows)}, the rows of the pipeline's first file.")
     if saved:
-        backbone = Backbone.masked_lm(base_of(saved, model.source), model.machine.device)
+        backbone = Backbone.language_model(base_of(saved, model.source), model.machine.device)
         voter = PvpVoter.load(saved, backbone, model.machine)
         return list(_tokens(voter.encoder, rows[row - 1], voter.words.slots, _nearest(voter)))
     encoder, slots = _reading(voters[0], model)
@@ -79,8 +79,9 @@ def base_of(voter: Path, source: ModelSource) -> ModelSource:
 
 def _reading(spec: VoterSpec, model: SharedModel) -> tuple[PatternEncoder, int]:
     """Return the encoder of a voter, and the number of its mask tokens; no weights are read."""
-    pieces = PieceTokenizer(load_tokenizer(model.source.folder))
-    longest = longest_input(masked_lm_config(model.source), pieces.tokenizer)
+    config = language_model_config(model.source)
+    pieces = PieceTokenizer(load_tokenizer(model.source.folder), model_kind(config) or "masked")
+    longest = longest_input(config, pieces.tokenizer)
     length = row_length(model.settings, longest, spec.train)
     encoder = PatternEncoder(spec.prompt.pattern, pieces, length, model.settings.truncation)
     return encoder, label_words(spec.prompt, pieces, model.multi_token).slots

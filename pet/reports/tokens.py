@@ -6,9 +6,10 @@ from typing import Literal
 import numpy as np
 
 from pet.data.examples import Example
-from pet.learners.models.encoding import PatternEncoder, shorten
+from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.shortening import shorten
 
-TokenKind = Literal["text", "literal", "tune", "soft", "mask", "special"]
+TokenKind = Literal["text", "literal", "tune", "soft", "mask", "special", "shown"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def row_tokens(encoder: PatternEncoder, example: Example, slots: int = 1) -> lis
     for column, length in zip(columns, kept[0].tolist(), strict=True):
         ids = column.ids[0] if isinstance(column.ids, list) else column.ids
         rows = np.full(len(ids), -1) if column.slots is None else column.slots
+        length = len(ids) if encoder.truncation == "windows" else length  # all of it is read, in one of them
         read = set(shorten(np.arange(len(ids)), length, encoder.truncation).tolist())
         kind: TokenKind = "text" if column.kind == "field" else column.kind
         for i, (token, row) in enumerate(zip(ids.tolist(), rows.tolist(), strict=True)):

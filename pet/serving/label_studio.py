@@ -116,7 +116,7 @@ def _parsed(config: str) -> ElementTree.Element:
 
 
 def _values(choices: ElementTree.Element) -> set[str]:
-    return {tag.get("alias") or tag.get("value", "") for tag in choices.iter("Choice")}
+    return {tag.get("alias") or tag.get("value") or "" for tag in choices.iter("Choice")}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
@@ -20,6 +21,9 @@ _check_multi_token = expecting(
 )
 MultiToken = Annotated[bool | Decoder, BeforeValidator(_check_multi_token)]
 """Whether words may have several tokens, and how these are asked for; true: in parallel."""
+
+Truncation = Literal["tail", "head", "head+tail", "windows"]
+WindowScores = Literal["mean", "surest"]
 
 ModelName = Annotated[str, AfterValidator(expecting("a bundled name, a folder or a hub id", str.strip))]
 
@@ -100,6 +104,8 @@ class TaskSettings(Section):
     """The column of the candidates of each row, a list; one is chosen, and the label is its index."""
     descriptions: dict[Label, Annotated[str, AfterValidator(_check_description)]] = Field(default_factory=dict)
     """What a label is about, in a few words; voters learn from it beside the rows."""
+    description: str = ""
+    """What is asked of a row, in a sentence: what `{task}` is in a template."""
     label_column: str = "label"
     """The column of the labels."""
     id_column: str = "id"
@@ -217,12 +223,38 @@ class PromptSettings(Section):
     ("parallel", or true: their mean log-probability), or one after the other, with those before in their places (their
     sum): "most-confident-first", the way of 2009.07118, or "left-to-right".
     """
+    demonstrations: Annotated[int, Field(ge=0)] = 0
+    """So many labeled rows of each label stand behind a row, with their label words; 0: none."""
+    demonstration_choice: Literal["nearest", "drawn"] = "nearest"
+    """Which labeled rows: those nearest to the row by the encoder's vectors, or some drawn at random."""
+    demonstration_draws: PositiveInt = 1
+    """So many sets of them, one after the other; the scores of a row are the mean over these."""
 
     @model_validator(mode="after")
     def _words_stand_once(self) -> Self:
         if self.words and self.verbalizer:
             raise ValueError(f"words stand beside the verbalizer {self.verbalizer}: name either")
         return self
+
+    @property
+    def shown(self) -> "DemonstrationSettings":
+        """How rows are demonstrated."""
+        return DemonstrationSettings(
+            count=self.demonstrations, choice=self.demonstration_choice, draws=self.demonstration_draws
+        )
+
+
+@dataclass(frozen=True)
+class DemonstrationSettings:
+    """So many labeled rows of each label stand behind a row (0: none), nearest or drawn, in so many draws.
+
+    For `in_context` learning as many as fit, the same ones behind all rows, in another order in each draw.
+    """
+
+    count: int = 0
+    choice: Literal["nearest", "drawn"] = "nearest"
+    draws: int = 1
+    in_context: bool = False
 
 
 class EncoderSettings(Section):
@@ -243,7 +275,11 @@ class EncoderSettings(Section):
 
 
 class ModelSettings(Section):
-    """`[model]`: the masked language model: a bundled name, a folder, or a hub id."""
+    """`[model]`: the language model: a bundled name, a folder, or a hub id.
+
+    A masked one reads any pattern; a causal one (GPT-2, Llama) those whose mask is last; an encoder-decoder with
+    sentinels (T5) fills the mask's place.
+    """
 
     name: ModelName = "pet-mini"
     """A bundled name, a folder, or a hub id."""
@@ -251,5 +287,11 @@ class ModelSettings(Section):
     """The revision of a hub id."""
     max_length: Annotated[int, Field(ge=8)] = 256
     """The most tokens of a row, pattern included."""
-    truncation: Literal["tail", "head+tail"] = "tail"
-    """What of a longer text is kept: its beginning, or its beginning and its end."""
+    truncation: Truncation = "tail"
+    """What of a longer text is cut: its tail, its head, its middle (head and tail stay), or nothing: it is read in
+    windows."""
+    windows: WindowScores = "mean"
+    """What a text read in windows is given: the mean of their log-probabilities, or those of the surest of them."""
+    word_scores: Literal["sum", "mean"] = "sum"
+    """How a causal model or an encoder-decoder scores a word of several tokens: the sum of their log-probabilities, or
+    their mean."""

@@ -28,7 +28,7 @@ from pet.settings.variants import PRESETS, VariantSettings
 
 Steps = Annotated[int, Field(ge=0)]
 StudentSize = Literal["auto", "same", "small", "static", "logistic"]
-Learner = Literal["pvp", "embedding", "contrastive"]
+Learner = Literal["pvp", "in-context", "embedding", "contrastive"]
 
 FAST = "fast"
 """The preset of a run without patterns."""
@@ -75,14 +75,16 @@ class VoterSettings(VariantSettings):
     What a table leaves out is as in `[train]`; but one with a preset of its own takes neither the parts of another
     preset from there nor its learning rates. `name` tells tables of one preset apart.
 
-    A table whose `learner` is not "pvp" is one voter on the vectors of an encoder (`model`; default: that of
-    `[encoder]`), and has no other setting.
+    A table whose `learner` is "in-context" has voters that nothing of trains: as many labeled rows as fit, as many of
+    each label, stand with each row, and the scores are the mean over several orders of them (2005.14165), less those of
+    texts that say nothing (2102.09690). One that is "embedding" or "contrastive" is one voter on the vectors of an
+    encoder (`model`; default: that of `[encoder]`), and has no other setting.
     """
 
     name: Annotated[str, AfterValidator(_check_name)] = ""
     """Tells tables of one preset apart."""
     learner: Learner = "pvp"
-    """A voter that reads patterns, or one on the vectors of an encoder."""
+    """A voter that reads patterns, one that is shown labeled rows and not trained, or one on an encoder's vectors."""
     model: ModelName | None = None
     """The encoder of a voter on vectors; unset: that of `[encoder]`."""
     patterns: Texts = ()
@@ -96,13 +98,19 @@ class VoterSettings(VariantSettings):
     gradient_checkpointing: bool = False
     """As in `[train]`."""
 
+    @property
+    def has_pattern(self) -> bool:
+        """Whether these voters read rows with a pattern."""
+        return self.learner in ("pvp", "in-context")
+
     @model_validator(mode="after")
     def _fits_its_learner(self) -> Self:
-        if self.learner == "pvp" and self.model is not None:
+        if self.has_pattern and self.model is not None:
             raise ValueError(
                 'model is that of learner = "embedding" or "contrastive"; all patterns are read with [model] name'
             )
-        if self.learner != "pvp" and (unread := self.model_fields_set - {"learner", "model", "name"}):
+        known = {"learner", "name", "patterns" if self.has_pattern else "model"}
+        if self.learner != "pvp" and (unread := self.model_fields_set - known):
             raise ValueError(f'learner = "{self.learner}" has no {min(unread)}: leave it out')
         return self
 

@@ -12,6 +12,7 @@ from pet.data.readers import is_given
 from pet.data.scanned import Malformed, Scanned
 from pet.data.source import File, parse_source
 from pet.data.streams import open_binary
+from pet.data.words import word_count
 from pet.errors import DataError
 
 MOST_VALUES = 2000
@@ -34,7 +35,7 @@ class Column:
 
     name: str
     filled: int = 0
-    words: int = 0
+    words: float = 0.0
     characters: int = 0
     numbers: int = 0
     values: Counter[str] = field(default_factory=Counter)
@@ -46,7 +47,7 @@ class Column:
             return
         text = str(value).strip()
         self.filled += 1
-        self.words += len(text.replace("_", " ").split())
+        self.words += word_count(text.replace("_", " "))
         self.characters += len(text)
         self.numbers += _is_number(value)
         self.seen.add(hash(text))
@@ -68,7 +69,7 @@ class Column:
         """Whether all cells are numbers."""
         return 0 < self.filled == self.numbers
 
-    def mean(self, total: int) -> float:
+    def mean(self, total: float) -> float:
         """Return a sum per filled cell."""
         return total / self.filled if self.filled else 0.0
 

@@ -20,6 +20,7 @@ from pet.data.output import row_pieces
 from pet.data.readers import is_given
 from pet.data.scanned import Malformed
 from pet.data.source import File
+from pet.data.words import UNSPACED
 from pet.data.writers import check_output, write_pieces, write_table
 from pet.errors import ConfigError, DataError, shown
 from pet.prompts.registry import load_verbalizers
@@ -224,7 +225,9 @@ def _named(text: str, words: Mapping[str, str]) -> list[str]:
     """Return the labels that stand in a text as words, the longest first, which hide shorter ones within them."""
     found = []
     for word in sorted(words, key=len, reverse=True):
-        pattern = rf"(?<!\w){re.escape(word)}(?!\w)"
+        # Where no blanks stand between words, a word may follow another at once.
+        start, end = (f"(?<!\\w)|(?<=[{UNSPACED}])", f"(?!\\w)|(?=[{UNSPACED}])")
+        pattern = f"(?:{start}){re.escape(word)}(?:{end})"
         if re.search(pattern, text):
             found.append(word)
             text = re.sub(pattern, " ", text)

@@ -210,10 +210,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         if asked.alike:
             for name, (same, apart) in alike(asked.run, server, rows[:1000]).items():
                 print(f"{name}: {same:.1%} of the labels alike, probabilities within {apart:.1e}")
-        found = measured(server, classifier, texts, asked.rounds, asked.requests)
-    print(json.dumps(asdict(found), indent=2))
+        figures = measured(server, classifier, texts, asked.rounds, asked.requests)
+    print(json.dumps(asdict(figures), indent=2))
     if asked.json:
-        asked.json.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
+        asked.json.write_text(json.dumps(asdict(figures), indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ RUSSIAN = [Example(str(i), {"text": text}) for i, text in enumerate(["Коман
 
 @dataclass(frozen=True)
 class _Pattern:
-    """Stands in for a voter with a pattern: nothing of it is looked at."""
+    """Stands in for a voter with a pattern: all that is looked at is whether it needs the encoder."""
+
+    shows_nearest: bool = False
 
 
 def readers(model: ModelSource) -> Readers:

@@ -236,3 +236,17 @@ def _sides(pattern: Pattern) -> list[str]:
         else:
             sides[-1] += item.text if isinstance(item, Literal | Tune) else "_"
     return sides
+
+
+def test_instructions_are_said_once_for_all_rows() -> None:
+    pattern = Pattern("p", "{task} Options: {options} || {text} Answer: {mask}")
+    told = pattern.told({"task": "Which {team} is it?", "options": "billing || delivery"})
+    row = Example("1", {"text": "Where is it?"})
+    assert told.describe(row) == "Which {team} is it? Options: billing | delivery || Where is it? Answer: [MASK]"
+    assert pattern.describe(row) == "{task} Options: {options} || Where is it? Answer: [MASK]"
+    assert Pattern("p", told.template) == told and told.fields == ("text",)
+
+
+def test_an_instruction_without_text_is_refused() -> None:
+    with pytest.raises(PromptError, match=r"'p' has \{task\}, and the task says nothing of it: set \[task\] descript"):
+        Pattern("p", "{task} {text} {mask}").told({"options": "a, b"})

@@ -4,7 +4,19 @@ import pytest
 
 from pet.errors import PromptError
 from pet.prompts.filters import Filter
-from pet.prompts.templates import RESERVED, Break, Field, Literal, Mask, Segment, Soft, Tune, read_segments, with_shared
+from pet.prompts.templates import (
+    INSTRUCTIONS,
+    RESERVED,
+    Break,
+    Field,
+    Literal,
+    Mask,
+    Segment,
+    Soft,
+    Tune,
+    read_segments,
+    with_shared,
+)
 
 
 @pytest.mark.parametrize(
@@ -89,8 +101,8 @@ def test_segments(template: str, segments: tuple[Segment, ...]) -> None:
         ("{tune:}", r"without words to tune"),
         ("{tune: \n}", r"without words to tune"),
         ("{tune:a {mask}}", r"opens a brace never closed"),
-        ("{task}", r"reserved name 'task'"),
-        ("{options}", r"reserved name 'options'"),
+        ("{task:keep}", r"reserved name 'task'"),
+        ("{options:keep}", r"reserved name 'options'"),
         ("{demos:keep}", r"reserved name 'demos'"),
     ],
 )
@@ -121,7 +133,7 @@ def test_slots_of_one_id_that_disagree_are_refused(template: str, message: str) 
         with_shared(read_segments(template))
 
 
-@pytest.mark.parametrize("name", sorted(RESERVED - {"mask"}))
+@pytest.mark.parametrize("name", sorted(RESERVED - {"mask", *INSTRUCTIONS}))
 def test_no_reserved_name_is_a_field(name: str) -> None:
     with pytest.raises(PromptError):
         read_segments(f"{{{name}}}")

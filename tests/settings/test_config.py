@@ -50,7 +50,10 @@ def write(folder: Path, text: str) -> Path:
         ("[refine]\nmethod = 'smooth'", "refine.method: input should be 'auto', 'graph' or 'none', found 'smooth'."),
         ("[refine]\nneighbours = 0", "refine.neighbours: input should be greater than or equal to 1, found 0"),
         ("[train]\nembedding = 'perhaps'", "train.embedding: input should be a valid boolean"),
-        ("[[train.voters]]\nlearner = 'knn'", "learner: input should be 'pvp', 'embedding' or 'contrastive'"),
+        (
+            "[[train.voters]]\nlearner = 'knn'",
+            "learner: input should be 'pvp', 'in-context', 'embedding' or 'contrastive'",
+        ),
         ("[[train.voters]]\nmodel = 'e5-small'", 'model is that of learner = "embedding" or "contrastive"'),
         (
             "[[train.voters]]\nlearner = 'embedding'\npatterns = ['a/*']",

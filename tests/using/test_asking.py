@@ -91,3 +91,8 @@ def test_rows_that_are_not_there_cannot_be_asked_about(config: Callable[..., pet
         write_prompts(rows_of_task(config()), tmp_path / "p.jsonl", most=0)
     with pytest.raises(DataError, match="There are no labeled rows to ask about"):
         write_prompts(rows_of_task(config("data.train=")), tmp_path / "p.jsonl", "gold")
+
+
+def test_labels_in_an_answer_without_blanks_between_words() -> None:
+    assert label_in("我觉得这条评论是正面的。", ["正面", "负面"]) == "正面"
+    assert label_in("正面还是负面？", ["正面", "负面"]) is None

@@ -10,7 +10,9 @@ from transformers import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
     AutoModel,
+    AutoModelForCausalLM,
     AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
 )
 
@@ -23,12 +25,14 @@ from pet.learners.models.sources import (
     ModelSource,
     encoder_config,
     first_line,
+    language_model_config,
     load_tokenizer,
     longest_input,
     masked_lm_config,
+    model_kind,
 )
 from pet.learners.models.splicing import Encoded
-from pet.learners.models.tokens import PieceTokenizer
+from pet.learners.models.tokens import ModelKind, PieceTokenizer
 
 
 @dataclass
@@ -113,6 +117,23 @@ class Backbone:
         return backbone
 
     @classmethod
+    def language_model(cls, source: ModelSource, device: torch.device) -> "Backbone":
+        """Load a masked or causal language model, or an encoder-decoder, in float32.
+
+        Raises `ModelError` if the model is none, lacks weights, or cannot be used (see `Abilities`).
+        """
+        kind = model_kind(language_model_config(source))
+        if kind == "masked":
+            return cls.masked_lm(source, device)
+        auto = AutoModelForCausalLM if kind == "causal" else AutoModelForSeq2SeqLM
+        model, missing = load_weights(auto, source)
+        if missing:
+            raise ModelError(f"{source.name} lacks weights ({missing[0]}): fetch the model again.")
+        backbone = cls._wrap(source, model, device, kind or "causal")
+        backbone._pristine = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        return backbone
+
+    @classmethod
     def encoder(cls, source: ModelSource, device: torch.device) -> "Backbone":
         """Load an encoder without any head, in float32.
 
@@ -154,12 +175,16 @@ class Backbone:
         return cls._wrap(source, model, device)
 
     @classmethod
-    def _wrap(cls, source: ModelSource, model: Any, device: torch.device) -> "Backbone":
+    def _wrap(cls, source: ModelSource, model: Any, device: torch.device, kind: ModelKind = "masked") -> "Backbone":
         tokenizer = load_tokenizer(source.folder)
         model = model.to(device)
         # As the stock pipeline does: the tokenizer says whether a model is given token types.
         segments = "token_type_ids" in tokenizer.model_input_names and getattr(model.config, "type_vocab_size", 0) > 1
-        backbone = cls(source, model, PieceTokenizer(tokenizer), segments)
+        if model.config.pad_token_id is None:
+            model.config.pad_token_id = tokenizer.pad_token_id  # by which a causal classifier finds the end of a row
+        backbone = cls(source, model, PieceTokenizer(tokenizer, kind), segments)
+        if kind == "seq2seq":  # whose attention leaves padding alone
+            return backbone
         rows = TrialRows.of(tokenizer, backbone.longest_input)
         backbone.abilities = Abilities.of(source.name, model, rows, lambda some: backbone.batch(some).inputs)
         return backbone

@@ -76,7 +76,9 @@ def mean_states(
     """
     with autocast(batch.rows.device, precision):
         # Without the head, which would compute the vocabulary's logits of every token.
-        hidden = backbone.model.base_model(**batch.inputs).last_hidden_state
+        model = backbone.model
+        reader = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
+        hidden = reader(**batch.inputs).last_hidden_state
     real = np.arange(hidden.shape[1]) < np.asarray([len(row) for row in rows])[:, None]
     return weighted_mean(hidden, torch.from_numpy(shares(rows, real)).to(hidden.device))
 

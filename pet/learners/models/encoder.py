@@ -17,6 +17,7 @@ from pet.learners.models.plain_rows import encode_rows
 from pet.learners.models.sentence_files import SentenceForm, sentence_form
 from pet.learners.models.sources import ModelSource, encoder_config, find_model
 from pet.learners.models.splicing import Encoded
+from pet.settings.task import Truncation
 
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
@@ -41,15 +42,17 @@ def find_encoder(name: str, revision: str | None = None) -> ModelSource:
 class Encoder:
     """An encoder with how it reads a text and pools its tokens.
 
-    Vectors are those of sentence-transformers for a folder of it: the special tokens are part of the mean.
+    Vectors are those of sentence-transformers for a folder of it: the special tokens are part of the mean. Of a longer
+    text is read what `truncation` says; of windows, the mean.
     """
 
     backbone: Backbone
     machine: Machine
     form: SentenceForm = field(default_factory=SentenceForm)
+    truncation: Truncation = "tail"
 
     @classmethod
-    def load(cls, source: ModelSource, machine: Machine) -> "Encoder":
+    def load(cls, source: ModelSource, machine: Machine, truncation: Truncation = "tail") -> "Encoder":
         """Load any encoder that transformers knows; its weights are float32.
 
         It computes in bfloat16 wherever the machine trains in it: means over tokens hide the rounding. On trec6 and mr
@@ -59,7 +62,7 @@ class Encoder:
         """
         backbone = Backbone.encoder(source, machine.device)
         own = backbone.abilities.fit(machine)
-        return cls(backbone, replace(own, scoring=own.precision), sentence_form(source))
+        return cls(backbone, replace(own, scoring=own.precision), sentence_form(source), truncation)
 
     @property
     def hidden_size(self) -> int:
@@ -97,7 +100,8 @@ class Encoder:
     def encode(self, examples: Sequence[Example], fields: Iterable[str], max_length: int) -> list[Encoded]:
         """Return the tokens of rows as `embed` reads them."""
         names, length = tuple(fields), min(max_length, self.longest_input)
-        return encode_rows(self.backbone.tokenizer, [self._read(row, names) for row in examples], names, length)
+        read = [self._read(row, names) for row in examples]
+        return encode_rows(self.backbone.tokenizer, read, names, length, self.truncation)
 
     def training_vectors(self, encoded: Sequence[Encoded]) -> torch.Tensor:
         """Return the vectors of rows, float32 [b, h], with a gradient: those of `embed`, but for dropout."""

@@ -17,6 +17,7 @@ from pet.learners.models.batching import ahead, row_chunks, token_budget_batches
 from pet.learners.models.fast.packed import PackedForward
 from pet.learners.models.keeping import Piece, next_piece, read_state, write_state
 from pet.learners.models.machine import Machine, is_out_of_memory
+from pet.learners.models.shortening import Join, mean_of_windows
 from pet.learners.models.splicing import Encoded
 
 Advance = Callable[[int], None]
@@ -24,11 +25,15 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Inference:
-    """A forward pass over rows: `encode` makes tokens of a chunk, `compute` float32 [b, c] of a batch of them."""
+    """A forward pass over rows: `encode` makes tokens of a chunk, `compute` float32 [b, c] of a batch of them.
+
+    What was computed of the windows of a row that has several is `join`ed.
+    """
 
     machine: Machine
     encode: Callable[[Sequence[Example]], list[Encoded]]
     compute: Callable[[list[Encoded]], torch.Tensor]
+    join: Join = mean_of_windows
 
     def run(self, examples: Sequence[Example], columns: int, advance: Advance = lambda _: None) -> np.ndarray:
         """Return float32 [n, c], c = `columns`, in the order of `examples`; two chunks at most are held as tokens.
@@ -42,11 +47,13 @@ class Inference:
             advance(int(done.sum()))
         with torch.inference_mode(), self._packed():
             for chunk, encoded in ahead(((chunk, self.encode(examples[chunk])) for chunk in waiting), depth=1):
-                batches = self._batches(encoded, examples, chunk.start, done[chunk].copy(), advance)
+                windows = _Windows.of(encoded, columns)
+                batches = self._batches(windows, examples, chunk.start, done[chunk].copy(), advance)
                 # A GPU is not waited for after every batch: all is fetched together.
-                for rows, values in batches if self.machine.device.type == "cpu" else list(batches):
-                    found[chunk.start + rows] = values.cpu().numpy()
-                    done[chunk.start + rows] = True
+                for places, values in batches if self.machine.device.type == "cpu" else list(batches):
+                    for row, whole in windows.complete(places, values.cpu().numpy(), self.join):
+                        found[chunk.start + row] = whole
+                        done[chunk.start + row] = True
                     kept.keep()
                 check_finite(found[chunk], examples, chunk.start)
         kept.keep(ended=True)
@@ -57,12 +64,14 @@ class Inference:
         return PackedForward() if on else nullcontext()
 
     def _batches(
-        self, encoded: list[Encoded], examples: Sequence[Example], start: int, done: np.ndarray, advance: Advance
+        self, windows: "_Windows", examples: Sequence[Example], start: int, done: np.ndarray, advance: Advance
     ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-        """Yield the rows of each batch, int64 [b], with what was computed of them, float32 [b, c].
+        """Yield the windows of each batch, int64 [b], with what was computed of them, float32 [b, c].
 
         Batches whose rows are all `done`, bool [n], are left out.
         """
+        encoded, of_row = windows.encoded, windows.rows
+        done = done[of_row]
         budget, lengths = self.machine.token_budget, np.asarray([len(row) for row in encoded], np.int64)
         waiting = token_budget_batches(lengths.tolist(), budget.tokens, budget.rows, pads=self.machine.pads)
         waiting = [rows for rows in waiting if not done[rows].all()]
@@ -74,9 +83,10 @@ class Inference:
                 if not is_out_of_memory(error):
                     raise
                 if len(rows) == 1:
+                    alone = examples[start + of_row[rows[0]]].id
                     raise RunError(
-                        f"Row {examples[start + rows[0]].id!r} alone ({lengths[rows[0]]} tokens) does not fit into "
-                        "memory: lower model.max_length, or choose a smaller model."
+                        f"Row {alone!r} alone ({lengths[rows[0]]} tokens) does not fit into memory: lower "
+                        "model.max_length, or choose a smaller model."
                     ) from None
                 budget.halve()
                 left = np.concatenate(waiting)
@@ -87,7 +97,41 @@ class Inference:
                 continue
             waiting = rest
             yield rows, values
-            advance(len(rows))
+            advance(int(windows.first[rows].sum()))
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """The windows of n rows, one after the other: of which row each is, int64 [w], and whether it is its first.
+
+    `values` float32 [w, c] and `left` int64 [n], the windows of each row that are not there yet, are filled in.
+    """
+
+    encoded: list[Encoded]
+    rows: np.ndarray
+    first: np.ndarray
+    values: np.ndarray
+    left: np.ndarray
+
+    @classmethod
+    def of(cls, encoded: Sequence[Encoded], columns: int) -> "_Windows":
+        """Return the windows of rows, of which nothing is computed yet."""
+        counts = np.asarray([1 + len(row.more) for row in encoded], np.int64)
+        rows = np.repeat(np.arange(len(encoded)), counts)
+        windows = [window for row in encoded for window in row.windows]
+        return cls(windows, rows, np.diff(rows, prepend=-1) > 0, np.empty((len(rows), columns), np.float32), counts)
+
+    def complete(self, places: np.ndarray, values: np.ndarray, join: Join) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Take what was computed, float32 [b, c], of windows int64 [b]; yield rows that are complete, and their own."""
+        if len(self.encoded) == len(self.left):
+            yield places, values
+            return
+        self.values[places] = values
+        np.subtract.at(self.left, self.rows[places], 1)
+        for row in np.unique(self.rows[places]):
+            if not self.left[row]:
+                start, end = np.searchsorted(self.rows, [row, row + 1])
+                yield row, join(self.values[start:end])
 
 
 MOST_KEPT = 2**28

@@ -10,6 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from pet.data.examples import Example
+from pet.data.words import word_count
 
 SAMPLED_ROWS = 500
 """So many rows are looked at."""
@@ -23,8 +24,6 @@ _UNKNOWN, _PIECES, _WHOLE = 0.1, 2.0, 0.2
 _LONG_WORD, _ENOUGH_WORDS = 4, 20
 """Short words of one language are words of another; and a few words, such as names, say nothing."""
 
-# Scripts without blanks between words: Thai, Lao, Burmese, Khmer, kana, and Chinese characters.
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 OTHER_MODEL, OTHER_ENCODER = 'model.name = "xlm-roberta-base"', 'encoder.name = "e5-small"'
 """Settings of models that read a hundred languages."""
 
@@ -134,13 +133,3 @@ def _whole(encoded: Sequence[Any], unknown: int | None, words: float) -> float |
     long = [word for word in spans if word[-1][1][1] - word[0][1][0] >= _LONG_WORD]
     known = sum(len(word) == 1 and word[0][0] != unknown for word in long)
     return known / len(long) if len(long) >= _ENOUGH_WORDS else None
-
-
-def word_count(text: str) -> float:
-    """Return the number of words of a text: parts between blanks, and half of the characters of scripts without any.
-
-    >>> word_count("a good film"), word_count("很好 ok")
-    (3.0, 2.0)
-    """
-    rest, characters = _UNSPACED.subn(" ", text)
-    return len(rest.split()) + characters / 2

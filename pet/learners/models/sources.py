@@ -16,11 +16,17 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 from safetensors import SafetensorError, safe_open
-from transformers import MODEL_FOR_MASKED_LM_MAPPING, AutoConfig, AutoTokenizer
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_MASKED_LM_MAPPING,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoTokenizer,
+)
 
 from pet.errors import ModelError, near_matches
 from pet.learners.models.packed import weight_count
-from pet.learners.models.tokens import keep_specials_apart
+from pet.learners.models.tokens import ModelKind, keep_specials_apart
 from pet.library import BUNDLED_MODELS, bundled_models
 
 _USED_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")  # never pickled weights, never code
@@ -158,6 +164,8 @@ def stock_tokenizer(folder: Path) -> Any:
         raise ModelError(
             f"{folder} holds no vocabulary of a tokenizer: put the files of its tokenizer beside the model."
         )
+    if tokenizer.pad_token_id is None and model_kind(ModelSource(str(folder), folder).config) == "causal":
+        tokenizer.pad_token = tokenizer.eos_token  # what follows a row is never seen by it
     if not tokenizer.is_fast or tokenizer.pad_token_id is None:
         lacks = "pad token" if tokenizer.is_fast else "tokenizer.json"
         raise ModelError(f"The tokenizer of {folder} has no {lacks}, which is needed: choose another model.")
@@ -199,6 +207,30 @@ def masked_lm_config(source: ModelSource) -> Any:
             "ModernBERT and the like): choose another model.name."
         )
     return config
+
+
+def language_model_config(source: ModelSource) -> Any:
+    """Return the config of a language model that scores words in a text, whose weights are not read.
+
+    Raises `ModelError` if it is no such model.
+    """
+    config = source.config
+    if model_kind(config) is None:
+        raise ModelError(
+            f"{source.name} is a {config.model_type!r} model, expected a masked language model (BERT, RoBERTa, "
+            "ModernBERT and the like), a causal one (GPT-2, Llama) or an encoder-decoder with sentinels (T5): choose "
+            "another model.name."
+        )
+    return config
+
+
+def model_kind(config: Any) -> ModelKind | None:
+    """Return how a language model says a word, by its config: at a mask, at the end, or from a decoder; else None."""
+    if type(config) in MODEL_FOR_MASKED_LM_MAPPING:
+        return "masked"
+    if getattr(config, "is_encoder_decoder", False):
+        return "seq2seq" if type(config) in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING else None
+    return "causal" if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING else None
 
 
 def encoder_config(source: ModelSource) -> Any:

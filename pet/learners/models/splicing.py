@@ -19,7 +19,8 @@ class Encoded:
     `input_ids` int32 [t]; `segment_ids` int32 [t]; `mask_positions` int64 [p], the cloze slots (empty for a
     classifier); `text_positions` bool [t], true for tokens that come from the row's text; `cut`, the number of text
     tokens left out; `soft_slots` int32 [t], the row of the table of trained vectors that stands at a token, -1 where
-    its own does (None: everywhere); `words`, the tokens of the row's candidates, where it has some.
+    its own does (None: everywhere); `words`, the tokens of the row's candidates, where it has some. Of a row that is
+    read in several windows this is the first, and `more` the others.
     """
 
     input_ids: np.ndarray
@@ -29,6 +30,12 @@ class Encoded:
     cut: int = 0
     soft_slots: np.ndarray | None = None
     words: tuple[tuple[int, ...], ...] = ()
+    more: tuple["Encoded", ...] = ()
+
+    @property
+    def windows(self) -> tuple["Encoded", ...]:
+        """All windows of the row: itself, and the others."""
+        return (self, *self.more)
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -59,13 +66,14 @@ class Encoded:
 class Column:
     """One part of a template in all rows: `ids` int32 [t] where it is the same in each, else a list of such.
 
-    `segment` is the token type; `kind` is that of the part, or "special"; `shorten` says whether rows that are too long
-    lose tokens of it; `slots` are rows of the table of trained vectors, int32 [t] of a constant column, or None.
+    `segment` is the token type; `kind` is that of the part, "special", or "shown" of a demonstration; `shorten` says
+    whether rows that are too long lose tokens of it; `slots` are rows of the table of trained vectors, int32 [t] of a
+    constant column, or None.
     """
 
     ids: np.ndarray | list[np.ndarray]
     segment: int
-    kind: Literal["special", "literal", "field", "mask", "soft", "tune"] = "special"
+    kind: Literal["special", "literal", "field", "mask", "soft", "tune", "shown"] = "special"
     shorten: bool = False
     slots: np.ndarray | None = None
 
@@ -109,3 +117,11 @@ def splice(columns: Sequence[Column], cut: Sequence[int]) -> list[Encoded]:
         Encoded(ids[row], segments[row], masks[i], is_text[row], cut[i], slots[row] if trained else None)
         for i, row in enumerate(rows)
     ]
+
+
+def with_windows(windows: Sequence[Encoded], counts: np.ndarray) -> list[Encoded]:
+    """Return rows of windows that follow one another, `counts` int64 [n] of each row."""
+    if len(windows) == len(counts):
+        return list(windows)
+    bounds = np.concatenate([[0], counts.cumsum()]).tolist()
+    return [replace(windows[start], more=tuple(windows[start + 1 : end])) for start, end in pairwise(bounds)]

@@ -13,13 +13,19 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from tokenizers import Regex, pre_tokenizers
 
 from pet.errors import ModelError
 from pet.learners.models.token_files import FEWEST_TEXTS, TokenFiles, tokenizer_digest
+
+ModelKind = Literal["masked", "causal", "seq2seq"]
+"""How a model says a word: at a mask, after all that it has read, or from a decoder that fills a sentinel."""
+
+SENTINEL = "<extra_id_0>"
+"""What stands in a text for a decoder to fill (T5)."""
 
 _ANCHOR = "("  # glued text is tokenized behind it; an opening bracket merges with nothing but other punctuation
 
@@ -61,8 +67,8 @@ class Layout:
         return len(self.prefix) + len(self.middle) + len(self.suffix)
 
     @classmethod
-    def of(cls, tokenizer: Any, pair: bool) -> "Layout":
-        """Read the layout off a tokenized sentinel (or pair of them).
+    def of(cls, tokenizer: Any, pair: bool, open_ends: bool = False) -> "Layout":
+        """Read the layout off a tokenized letter (or pair of them); with `open_ends` special tokens may lack there.
 
         Raises `ModelError` if the special tokens do not surround the text, as in no known masked language
         model.
@@ -72,12 +78,15 @@ class Layout:
         ids, special, types = (encoding[name] for name in ("input_ids", "special_tokens_mask", "token_type_ids"))
         # The ids of each run of special or other tokens, and the type of its first.
         runs = [list(run) for _, run in groupby(zip(special, ids, types, strict=True), key=itemgetter(0))]
+        if open_ends:
+            nothing = [(1, -1, 0)]
+            runs = [*([] if runs[0][0][0] else [nothing]), *runs, *([] if runs[-1][0][0] else [nothing])]
         if [run[0][0] for run in runs] != ([1, 0, 1, 0, 1] if pair else [1, 0, 1]):
             raise ModelError(
                 f"The tokenizer of {tokenizer.name_or_path} puts its special tokens at {special}, expected them around "
                 "each segment: choose another masked language model."
             )
-        parts = [tuple(token for _, token, _ in run) for run in runs]
+        parts = [tuple(token for _, token, _ in run if token >= 0) for run in runs]
         kinds = [int(run[0][2]) for run in runs]
         if pair:
             return cls(parts[0], parts[2], parts[4], (kinds[0], kinds[1], kinds[2], kinds[3], kinds[4]))
@@ -85,10 +94,13 @@ class Layout:
 
 
 class PieceTokenizer:
-    """Tokenizes pieces of text, each text once, and keeps the ids, but for those of a `temporary_cache`."""
+    """Tokenizes pieces of text, each text once, and keeps the ids, but for those of a `temporary_cache`.
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
+    `kind` is that of the model which reads them.
+    """
+
+    def __init__(self, tokenizer: Any, kind: ModelKind = "masked") -> None:
+        self.tokenizer, self.kind = tokenizer, kind
         self._known: dict[tuple[str, bool], np.ndarray] = {}
         self._layouts: dict[bool, Layout] = {}
         self._files: TokenFiles | None = None
@@ -101,8 +113,26 @@ class PieceTokenizer:
     def layout(self, pair: bool) -> Layout:
         """Return the layout of the special tokens around one segment or a pair of them."""
         if pair not in self._layouts:
-            self._layouts[pair] = Layout.of(self.tokenizer, pair)
+            # A causal model has no second segment.
+            two = pair and self.kind != "causal"
+            self._layouts[pair] = Layout.of(self.tokenizer, two, self.kind != "masked")
         return self._layouts[pair]
+
+    @property
+    def slot_id(self) -> int | None:
+        """The token where a word is to be said (None: the tokenizer has none); a causal model does not read it."""
+        found: int | None = self.tokenizer.mask_token_id if self.kind == "masked" else self.tokenizer.pad_token_id
+        sentinel: int | None = self.tokenizer.get_vocab().get(SENTINEL) if self.kind == "seq2seq" else None
+        return sentinel if self.kind == "seq2seq" else found
+
+    def slots(self, count: int) -> np.ndarray:
+        """Return the tokens in the place of a word of `count` tokens, int32 [p]: one sentinel stands for any number."""
+        return np.full(1 if self.kind == "seq2seq" else count, self.slot_id, np.int32)
+
+    @property
+    def line_break(self) -> np.ndarray:
+        """The tokens between a text and the next for a causal model, which has no separator: int32 [t]."""
+        return np.asarray(self._tokenize(["\n"])[0], np.int32)
 
     @contextmanager
     def temporary_cache(self) -> Iterator[None]:

@@ -20,13 +20,15 @@ class LabelWords:
 
     `ids` int64 [k, w, p], -1 where a label has fewer words or a word fewer pieces; `decoder` says in which order the
     tokens of a word of several are asked for. Where they are `per_row`, the candidates of each row are the words, and
-    `ids` says nothing.
+    `ids` says nothing. Words that a model generates are scored by the mean of their tokens where they are `averaged`,
+    else by the sum.
     """
 
     labels: tuple[str, ...]
     ids: np.ndarray
     decoder: Decoder = "parallel"
     per_row: bool = False
+    averaged: bool = False
 
     @property
     def slots(self) -> int:
@@ -37,6 +39,11 @@ class LabelWords:
     def is_decoded(self) -> bool:
         """Whether the tokens of a word are asked for one after the other."""
         return self.slots > 1 and self.decoder != "parallel"
+
+    @property
+    def first(self) -> list[np.ndarray]:
+        """The first word of each label: its tokens, int32 [p]."""
+        return [word[word >= 0].astype(np.int32) for word in self.ids[:, 0]]
 
     def drawn(self, column: int, rng: np.random.Generator) -> np.ndarray:
         """Draw one of a label's words, each as likely: its tokens, int64 [p]."""

@@ -13,7 +13,7 @@ from pet.errors import ModelError, shown
 from pet.labeling.acceptance import AcceptanceCurve
 from pet.learners.models.inference import Advance
 from pet.learners.models.training import TrainLog
-from pet.settings.task import CHOICES, label_word
+from pet.settings.task import CHOICES, Truncation, WindowScores, label_word
 from pet.settings.training import OptimizerSettings
 
 
@@ -22,7 +22,8 @@ class ClassifierForm:
     """What a classifier reads and says: its labels, the column behind each field, and its longest input.
 
     `label_column` and `id_column` are where its task's files have labels and ids; `acceptance` says what share of rows
-    it can be trusted with (None where that was not measured).
+    it can be trusted with (None where that was not measured). `truncation` says what of a longer text is cut, and
+    `windows` how the scores of one that is read in several are joined.
     """
 
     labels: tuple[str, ...]
@@ -31,6 +32,8 @@ class ClassifierForm:
     label_column: str = "label"
     id_column: str = "id"
     acceptance: AcceptanceCurve | None = None
+    truncation: Truncation = "tail"
+    windows: WindowScores = "mean"
 
     def stored(self) -> dict[str, object]:
         """Return all but the labels as plain values; the columns as pairs, for a stock config sorts the keys of a map.

@@ -47,7 +47,13 @@ class ChoiceClassifier(TextClassifier):
         backbone = Backbone.classifier(ModelSource(str(folder), folder), FITS, machine.device, seed=None)
         return cls(backbone, read_form(folder), backbone.abilities.fit(machine))
 
-    def loss(self, examples: Sequence[Example], targets: np.ndarray, temperature: float) -> LossFunction:
+    def loss(
+        self,
+        examples: Sequence[Example],
+        targets: np.ndarray,
+        temperature: float,
+        rng: np.random.Generator,  # noqa: ARG002 - no row is read in windows
+    ) -> LossFunction:
         """Return the distillation loss over the candidates of each row; absent ones count nothing."""
 
         def loss(rows: np.ndarray) -> Iterator[torch.Tensor]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from pet.data.examples import Example
 from pet.errors import ModelError
 from pet.labeling.acceptance import AcceptanceCurve
+from pet.labeling.votes import softmax
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import CHUNK_ROWS, Batch, length_groups
 from pet.learners.models.inference import Advance, Inference
@@ -20,6 +21,7 @@ from pet.learners.models.losses import distillation_loss, soften
 from pet.learners.models.machine import Machine
 from pet.learners.models.masked_lm import autocast
 from pet.learners.models.plain_rows import encode_rows
+from pet.learners.models.shortening import joined, mean_of_windows
 from pet.learners.models.sources import ModelSource
 from pet.learners.models.splicing import Encoded
 from pet.learners.models.stopping import BestWeights, Rank, measured_every
@@ -77,26 +79,35 @@ class TextClassifier:
 
         Where rows are held out, `settings.steps` is the most: it ends once it agrees with the teacher on them, or no
         longer comes nearer, and keeps the weights that were best. Rows are encoded when a batch needs them, and the
-        first ones kept: memory does not grow with the rows.
+        first ones kept: memory does not grow with the rows. Of a row that is read in windows one is drawn each time.
         """
-        loss = self.loss(examples, targets, learning.temperature)
-        trained = Trained.weights_of(self.backbone.model, settings)
+        window_rng = rng.spawn(1)[0]
+        loss = self.loss(examples, targets, learning.temperature, window_rng)
+        trained = replace(Trained.weights_of(self.backbone.model, settings), draws=(window_rng,))
         if learning.held_out is None or not settings.steps:
             return fit(trained, loss, len(examples), settings, rng, advance)
         held = learning.held_out
         best = BestWeights(trained.tensors, lambda: self._rank(held), measured_every(len(held.examples)))
         if best.look():  # a start that is as good already
             return TrainLog((), scored=len(held.examples), kept=0)
-        log = fit(replace(trained, ends=best.ends, draws=(best,)), loss, len(examples), settings, rng, advance)
+        log = fit(
+            replace(trained, ends=best.ends, draws=(window_rng, best)), loss, len(examples), settings, rng, advance
+        )
         best.restore()
         return replace(log, scored=best.measured * len(held.examples), kept=best.at)
 
-    def loss(self, examples: Sequence[Example], targets: np.ndarray, temperature: float) -> LossFunction:
-        """Return what training minimizes: the distillation loss of target probabilities [n, k] at a temperature."""
+    def loss(
+        self, examples: Sequence[Example], targets: np.ndarray, temperature: float, rng: np.random.Generator
+    ) -> LossFunction:
+        """Return what training minimizes: the distillation loss of target probabilities [n, k] at a temperature.
+
+        By `rng` the window is drawn of a row that is read in several.
+        """
         kept: dict[int, Encoded] = {}
 
         def loss(rows: np.ndarray) -> Iterator[torch.Tensor]:
-            encoded = self._encoded(examples, rows, kept)
+            found = self._encoded(examples, rows, kept)
+            encoded = [row.windows[rng.integers(len(row.windows))] if row.more else row for row in found]
             for group in length_groups([len(row) for row in encoded], self.machine.group_overhead):
                 batch = self.backbone.training_batch([encoded[i] for i in group])
                 softened = torch.from_numpy(soften(targets[rows[group]], temperature)).to(self.machine.device)
@@ -124,9 +135,10 @@ class TextClassifier:
         """Return label probabilities, float32 [n, k], in the order of `examples`; only chunks are held as tokens."""
 
         def compute(rows: list[Encoded]) -> torch.Tensor:
-            return torch.softmax(self.logits(self.backbone.batch(rows), self.machine.inference), dim=-1)
+            return self.logits(self.backbone.batch(rows), self.machine.inference)
 
-        return Inference(self.machine, self.encode, compute).run(examples, len(self.form.labels), advance)
+        passes = Inference(self.machine, self.encode, compute, joined(self.form.windows))
+        return softmax(passes.run(examples, len(self.form.labels), advance))
 
     def vectors(self, examples: Sequence[Example]) -> np.ndarray:
         """Return what its last layer reads of rows, float32 [n, h], in the order of `examples`.
@@ -161,18 +173,22 @@ class TextClassifier:
 
         A vector is what the last layer reads of a row; `measure` makes float32 [b, c] of float32 [b, h].
         """
-        read: list[torch.Tensor] = []
+        read, k = list[torch.Tensor](), len(self.form.labels)
         handle = output_layer(self.backbone.model).register_forward_pre_hook(lambda _, given: read.append(given[0]))
 
         def compute(rows: list[Encoded]) -> torch.Tensor:
             read.clear()
             logits = self.logits(self.backbone.batch(rows), self.machine.inference)
-            return torch.cat([torch.softmax(logits, dim=-1), measure(read[0].float())], dim=1)
+            return torch.cat([logits, measure(read[0].float())], dim=1)
+
+        def join(windows: np.ndarray) -> np.ndarray:
+            return np.concatenate([joined(self.form.windows)(windows[:, :k]), mean_of_windows(windows[:, k:])])
 
         try:
-            return Inference(self.machine, self.encode, compute).run(examples, len(self.form.labels) + columns, advance)
+            found = Inference(self.machine, self.encode, compute, join).run(examples, k + columns, advance)
         finally:
             handle.remove()
+        return np.concatenate([softmax(found[:, :k]), found[:, k:]], axis=1)
 
     def rescale(self, scale: float, offsets: np.ndarray) -> None:
         """Let the last layer say `scale` * logits + `offsets` [k] from now on."""
@@ -188,14 +204,15 @@ class TextClassifier:
 
     def encode(self, examples: Sequence[Example]) -> list[Encoded]:
         """Tokenize rows as the stock pipeline does; special tokens spelled in the text stay text."""
-        return encode_rows(self.backbone.tokenizer, examples, tuple(self.form.columns), self.form.max_length)
+        form = self.form
+        return encode_rows(self.backbone.tokenizer, examples, tuple(form.columns), form.max_length, form.truncation)
 
     def save(self, folder: Path) -> None:
         """Write a stock model folder: safetensors, id2label, tokenizer, and what other servers read beside them."""
         model = self.backbone.model
         model.config.pet = self.form.stored()  # the labels are id2label
         model.save_pretrained(folder)
-        _stock_tokenizer(self.backbone.tokenizer, self.form.max_length).save_pretrained(folder)
+        _stock_tokenizer(self.backbone.tokenizer, self.form).save_pretrained(folder)
         for_servers(folder, self.backbone.tokenizer, self.form.max_length)
 
     def logits(self, batch: Batch, precision: str) -> torch.Tensor:
@@ -220,16 +237,19 @@ def output_layer(model: Any) -> nn.Linear:
     return found[-1]
 
 
-def _stock_tokenizer(tokenizer: Any, max_length: int) -> Any:
+def _stock_tokenizer(tokenizer: Any, form: ClassifierForm) -> Any:
     """Return a tokenizer that, wherever it is loaded, reads text as `encode` does: special tokens spelled out are text.
 
-    A family's own class would be rebuilt from the vocabulary when loaded; this one is what its tokenizer.json says.
+    A family's own class would be rebuilt from the vocabulary when loaded; this one is what its tokenizer.json says. It
+    cuts the tail or the head of a longer text, and knows no other way.
     """
     # What was called last would stand there otherwise, which is not the same in a run that was interrupted.
-    tokenizer.backend_tokenizer.enable_truncation(max_length)
+    side: Literal["left", "right"] = "left" if form.truncation == "head" else "right"
+    tokenizer.backend_tokenizer.enable_truncation(form.max_length, direction=side)
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer.backend_tokenizer,
-        model_max_length=max_length,
+        model_max_length=form.max_length,
+        truncation_side=side,
         model_input_names=tokenizer.model_input_names,
         split_special_tokens=True,
         **tokenizer.special_tokens_map,

@@ -27,6 +27,7 @@ from pet.learners.models.batching import collate
 from pet.learners.models.inference import Advance, Inference
 from pet.learners.models.machine import Machine
 from pet.learners.models.plain_rows import encode_rows
+from pet.learners.models.shortening import joined
 from pet.learners.models.sources import first_line, load_tokenizer
 from pet.learners.models.splicing import Encoded
 from pet.learners.students.base import ClassifierForm
@@ -70,14 +71,13 @@ class OnnxClassifier:
 
     def probabilities(self, examples: Sequence[Example], advance: Advance = lambda _: None) -> np.ndarray:
         """Return label probabilities, float32 [n, k], in the order of `examples`; only chunks are held as tokens."""
+        form = self.form
 
         def encode(rows: Sequence[Example]) -> list[Encoded]:
-            return encode_rows(self.tokenizer, rows, tuple(self.form.columns), self.form.max_length)
+            return encode_rows(self.tokenizer, rows, tuple(form.columns), form.max_length, form.truncation)
 
-        def compute(rows: list[Encoded]) -> torch.Tensor:
-            return torch.from_numpy(softmax(self._row_logits(rows).numpy()))
-
-        return Inference(self.machine, encode, compute).run(examples, len(self.form.labels), advance)
+        passes = Inference(self.machine, encode, self._row_logits, joined(form.windows))
+        return softmax(passes.run(examples, len(form.labels), advance))
 
     def _row_logits(self, rows: Sequence[Encoded]) -> torch.Tensor:
         """Return the logits of rows, float32 [b, k]."""

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from torch import nn
 
 from pet.data.examples import Example
@@ -29,10 +29,12 @@ from pet.learners.models.batching import row_chunks
 from pet.learners.models.inference import Advance, check_finite
 from pet.learners.models.losses import distillation_loss, soften
 from pet.learners.models.plain_rows import segments
+from pet.learners.models.shortening import shorten, shortened_lengths
 from pet.learners.models.sources import ModelSource, first_line
 from pet.learners.models.stopping import BestWeights, Rank, measured_every
 from pet.learners.models.training import Trained, TrainLog, fit, weight_groups
 from pet.learners.students.base import PLAIN, ClassifierForm, HeldOut, Learning
+from pet.settings.task import Truncation
 from pet.settings.training import OptimizerSettings
 
 MODEL_TYPE = "pet-static"
@@ -100,10 +102,10 @@ class StaticClassifier:
         """Take the tokenizer and the word embeddings of a pretrained model; nothing is trained yet."""
         backbone = Backbone.classifier(source, form.labels, torch.device("cpu"), seed=0)
         tokenizer = Tokenizer.from_str(backbone.tokenizer.backend_tokenizer.to_str())
-        special = backbone.tokenizer.num_special_tokens_to_add(pair=len(form.columns) > 1)
         form = replace(form, max_length=min(form.max_length, backbone.longest_input))
         # The same tokens as the other students read, but for the special ones: they are in every text.
-        tokenizer.enable_truncation(form.max_length - special, strategy="longest_first")
+        special = backbone.tokenizer.num_special_tokens_to_add(pair=len(form.columns) > 1)
+        _truncate(tokenizer, form.max_length - special, form.truncation)
         tokenizer.no_padding()
         vectors = backbone.model.get_input_embeddings().weight.detach().float().clone()
         k = len(form.labels)
@@ -202,9 +204,22 @@ class StaticClassifier:
         for chunk in row_chunks(len(examples)):  # so that no more than its tokens is kept of a pool
             texts = [segments(example, tuple(self.form.columns)) for example in examples[chunk]]
             encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-            ids.append(np.concatenate([np.asarray(encoding.ids, np.int32) for encoding in encodings]))
-            lengths.append(np.asarray([len(encoding) for encoding in encodings], np.int64))
+            read = [self._read(encoding) for encoding in encodings]
+            ids.append(np.concatenate(read))
+            lengths.append(np.asarray([len(row) for row in read], np.int64))
         return Bags(np.concatenate(ids), np.cumsum(np.concatenate(lengths)))
+
+    def _read(self, encoding: Encoding) -> np.ndarray:
+        """Return the ids that are read of a text, int32 [t]; the tokenizer itself cuts tails and heads."""
+        ids = np.asarray(encoding.ids, np.int32)
+        if self.form.truncation != "head+tail":
+            return ids
+        kinds = np.asarray(encoding.type_ids)
+        texts = [ids[kinds == kind] for kind in np.unique(kinds)]
+        special = self.tokenizer.num_special_tokens_to_add(len(self.form.columns) > 1)
+        kept = shortened_lengths([len(text) for text in texts], self.form.max_length - special) if texts else []
+        both = [shorten(text, size, "head+tail") for text, size in zip(texts, kept, strict=True)]
+        return np.concatenate([ids[:0], *both])
 
 
 @dataclass
@@ -250,6 +265,15 @@ class _Training:
         """Return the scores of all tokens, [v, k], and the bias [k]."""
         self.vectors[self.seen] = self.trained
         return self.vectors @ self.linear.weight.T, self.linear.bias.clone()
+
+
+def _truncate(tokenizer: Tokenizer, length: int, truncation: Truncation) -> None:
+    """Let a tokenizer cut texts to a length; not where both ends are read, or windows: their mean is that of all."""
+    if truncation in ("tail", "head"):
+        side = "left" if truncation == "head" else "right"
+        tokenizer.enable_truncation(length, strategy="longest_first", direction=side)
+    else:
+        tokenizer.no_truncation()
 
 
 def _plain(tokenizer: Tokenizer) -> Tokenizer:

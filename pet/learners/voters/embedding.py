@@ -231,11 +231,11 @@ def embedding_specs(
         )
         wanted += ["contrastive"] if tuned else []
         return tuple(EmbeddingSpec(encoder, learner) for learner in wanted) if encoder else ()
-    if settings.is_fast and all(table.learner == "pvp" for table in settings.voters):
+    if settings.is_fast and all(table.has_pattern for table in settings.voters):
         raise ConfigError(_NO_FAST_VOTER)
     found = []
     for table in settings.voters:
-        if table.learner != "pvp":
+        if not table.has_pattern:
             source = find_encoder(table.model) if table.model else encoder
             if source is None:
                 raise ConfigError(f'A voter with learner = "{table.learner}" needs an encoder: set its model.')

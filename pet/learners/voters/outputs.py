@@ -19,6 +19,7 @@ from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import Batch
 from pet.learners.models.candidates import ABSENT
 from pet.learners.models.families import hidden_dropout
+from pet.learners.models.generative import generated_log_probs
 from pet.learners.models.machine import Machine
 from pet.learners.models.masked_lm import (
     decoder_inputs,
@@ -115,6 +116,14 @@ class Candidates(DecodedWords):
         places = [(i, c) for i, row in enumerate(rows) for c in range(len(row.words))]
         values[tuple(torch.tensor(places).T)] = torch.from_numpy(found).float()
         return values
+
+
+class GeneratedWords(OutputHead):
+    """Scores of labels from the log-probabilities of their words, as causal models and encoder-decoders say them."""
+
+    def scores(self, model: Any, batch: Batch, precision: str) -> torch.Tensor:
+        """Return the mean over the words of each label, float32 [b, k]."""
+        return mean_over_words(generated_log_probs(model, batch, self.words, precision), self.words)
 
 
 class WeightedWords(OutputHead):
@@ -244,8 +253,10 @@ def output_head(kind: Output, words: LabelWords, backbone: Backbone, seed: int) 
     `vocabulary_decoder`.
     """
     model = backbone.model
-    if kind == "weighted" and words.ids.shape[1] > 1:
-        head: OutputHead = WeightedWords(words)
+    if backbone.pieces.kind != "masked":
+        head: OutputHead = GeneratedWords(words)
+    elif kind == "weighted" and words.ids.shape[1] > 1:
+        head = WeightedWords(words)
     elif kind == "calibrated":
         head = CalibratedWords(words)
     elif kind == "soft":

@@ -9,14 +9,16 @@ import torch
 
 from pet.data.examples import Example, made_up
 from pet.errors import ModelError, PetError
+from pet.labeling.votes import log_softmax
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.batching import token_budget_batches
 from pet.learners.models.candidates import encode_with_candidates
 from pet.learners.models.delta import copies_of, copy_into, drawn_from
-from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.encoding import PatternEncoder, ShownRows
 from pet.learners.models.inference import Advance, Inference
 from pet.learners.models.keeping import Resumable
 from pet.learners.models.machine import Machine, is_out_of_memory
+from pet.learners.models.shortening import joined
 from pet.learners.models.sources import ModelSource, first_line
 from pet.learners.models.splicing import Encoded
 from pet.learners.models.training import LossFunction, RowStream, TrainLog, fit
@@ -26,10 +28,14 @@ from pet.learners.voters.objectives import LabeledRows, adapet_objective, pet_ob
 from pet.learners.voters.outputs import CalibratedWords, Prototypes
 from pet.learners.voters.parts import Parts, row_length
 from pet.learners.voters.saved import SavedVoter
+from pet.prompts.demonstrations import Demonstrations
 from pet.prompts.pvp import PVP
 from pet.settings.task import CHOICES, ModelSettings, MultiToken
 from pet.settings.training import TrainSettings
 from pet.settings.variants import PET, VariantSettings
+
+CONTENT_FREE = ("N/A", "...")
+"""Texts that say nothing."""
 
 SUPPORT_ROWS = 256
 """Rows of the pool that calibrated words are averaged over."""
@@ -41,7 +47,7 @@ class PvpVoter:
 
     The backbone is shared: the parts of one voter are attached to it at a time, and each attaches its own when it
     computes. One that trains all weights loses them when another computes; save it before. `described` are rows that
-    explain the labels; it learns from them beside the labeled ones.
+    explain the labels; it learns from them beside the labeled ones. `demonstrations` stand behind each row.
     """
 
     backbone: Backbone
@@ -51,15 +57,19 @@ class PvpVoter:
     multi_token: MultiToken = False
     variant: VariantSettings = PET
     described: Sequence[Example] = ()
+    demonstrations: Demonstrations | None = None
     parts: Parts | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Find the words and the parts of the pattern in the model's vocabulary."""
         self.variant, self.base, pieces = self.variant.with_preset(), self.backbone.source, self.backbone.pieces
         self.machine = self.backbone.abilities.fit(self.machine)
-        self.words = label_words(self.pvp, pieces, self.multi_token)
+        averaged = self.settings.word_scores == "mean"
+        self.words = replace(label_words(self.pvp, pieces, self.multi_token), averaged=averaged)
         length = row_length(self.settings, self.backbone.longest_input, self.variant)
         self.encoder = PatternEncoder(self.pvp.pattern, pieces, length, self.settings.truncation)
+        if self.demonstrations:
+            self.encoder.shown = ShownRows.fitting(self.demonstrations, self.words.first, self.encoder)
 
     @classmethod
     def load(cls, folder: Path, backbone: Backbone, machine: Machine) -> "PvpVoter":
@@ -75,7 +85,7 @@ class PvpVoter:
                 "it was trained on."
             )
         if saved.variant.weights == "full":
-            backbone = Backbone.masked_lm(ModelSource(str(folder), folder), machine.device)
+            backbone = Backbone.language_model(ModelSource(str(folder), folder), machine.device)
         voter = cls(backbone, saved.pvp, saved.model, machine, saved.multi_token, saved.variant)
         voter.base, voter.parts = base, voter.new_parts()
         copy_into(voter._beside_model(voter.parts), tensors)
@@ -159,7 +169,7 @@ class PvpVoter:
                 draws += (more.rng, more)
             self.backbone.attach(parts.delta)
             trained = replace(parts.trained(settings), draws=draws)
-            log = fit(trained, loss, len(rows), settings, order_rng, advance) if trained.groups else TrainLog(())
+            log = fit(trained, loss, len(labeled), settings, order_rng, advance) if trained.groups else TrainLog(())
             made += log.updates
             if restarts > 1 and (best is None or log.last < best[0].last):
                 best = log, copies_of(parts.tensors())
@@ -181,7 +191,14 @@ class PvpVoter:
         def compute(encoded: list[Encoded]) -> torch.Tensor:
             return parts.scores(encoded, self.machine)
 
-        return Inference(self.machine, self.encode, compute).run(rows, len(self.words.labels), advance)
+        k = len(self.words.labels)
+        passes = Inference(self.machine, self.encode, compute, joined(self.settings.windows))
+        if not (self.demonstrations and self.demonstrations.settings.in_context):
+            return passes.run(rows, k, advance)
+        # What it says of texts that say nothing is what the shown rows make it prefer (2102.09690).
+        fields = self.pvp.pattern.fields
+        nothing = passes.run([Example(text, dict.fromkeys(fields, text)) for text in CONTENT_FREE], k)
+        return np.asarray(passes.run(rows, k, advance) - log_softmax(nothing).mean(axis=0), np.float32)
 
     def facts(self, rows: Sequence[Example] = ()) -> dict[str, object]:
         """Return how many numbers train, and for UniPELT the mean of its gates per layer over some rows."""
@@ -233,8 +250,10 @@ class PvpVoter:
     def _labeled(self, rows: Sequence[Example]) -> LabeledRows:
         columns = {label: k for k, label in enumerate(self.words.labels)}
         targets = np.asarray([columns[str(row.label)] for row in rows], np.int64)
-        # Every voter learns from these rows: the ids of their texts stay known.
-        return LabeledRows(self._encoded(rows), targets)
+        # Every voter learns from these rows: the ids of their texts stay known. Each window is a row of its own.
+        encoded = self._encoded(rows)
+        counts = [len(row.windows) for row in encoded]
+        return LabeledRows([window for row in encoded for window in row.windows], targets.repeat(counts))
 
     def _loss(
         self,

@@ -4,23 +4,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from pet.data.dataset import TaskData
 from pet.data.examples import Example
-from pet.errors import ModelError
+from pet.errors import ConfigError, ModelError
 from pet.learners.models.backbone import Backbone
 from pet.learners.models.candidates import encode_with_candidates
-from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.encoding import PatternEncoder, ShownRows
 from pet.learners.models.machine import Machine, give_back_memory
-from pet.learners.models.sources import ModelSource, load_tokenizer, longest_input, masked_lm_config
+from pet.learners.models.sources import ModelSource, language_model_config, load_tokenizer, longest_input, model_kind
 from pet.learners.models.tokens import PieceTokenizer
 from pet.learners.models.words import label_words
 from pet.learners.voters.parts import row_length
 from pet.learners.voters.pvp import PvpVoter
-from pet.learners.voters.spec import VoterSpec
+from pet.learners.voters.spec import VoterSpec, check_kind
+from pet.prompts.demonstrations import Demonstrations
 from pet.prompts.patterns import Pattern
 from pet.prompts.pvp import PVP
 from pet.prompts.templates import Field
-from pet.settings.task import ModelSettings, MultiToken
+from pet.settings.task import DemonstrationSettings, ModelSettings, MultiToken
 from pet.settings.variants import PET, VariantSettings
 
 
@@ -47,7 +50,7 @@ class SharedModel:
 
     def load(self) -> Backbone:
         """Read the model, and try the kinds of voters on it; a ModelError says what cannot be read, or does not fit."""
-        self._loaded = Backbone.masked_lm(self.source, self.machine.device)
+        self._loaded = Backbone.language_model(self.source, self.machine.device)
         if self.tokens:
             self.tokens.mkdir(exist_ok=True)
             self._loaded.pieces.keep_in(self.tokens)
@@ -75,13 +78,21 @@ class SharedModel:
         Raises `PromptError` if a label word cannot be used, or a template leaves no room for the text of a row.
         Raises `ConfigError` if a prefix is longer than half of what is read.
         """
-        pieces = PieceTokenizer(load_tokenizer(self.source.folder))
-        longest = longest_input(masked_lm_config(self.source), pieces.tokenizer)
-        untrained = [(spec.pvp, row_length(self.settings, longest, PET)) for spec in self.kinds]
-        trained = [(spec.prompt, row_length(self.settings, longest, spec.train)) for spec in self.kinds]
-        for pvp, length in dict.fromkeys((*untrained, *trained)):
+        config = language_model_config(self.source)
+        kind = model_kind(config) or "masked"
+        for spec in self.kinds:
+            check_kind(kind, spec)
+        pieces = PieceTokenizer(load_tokenizer(self.source.folder), kind)
+        longest = longest_input(config, pieces.tokenizer)
+        nothing = DemonstrationSettings()
+        untrained = [(spec.pvp, row_length(self.settings, longest, PET), nothing) for spec in self.kinds]
+        trained = [(spec.prompt, row_length(self.settings, longest, spec.train), spec.shown) for spec in self.kinds]
+        for pvp, length, shown in dict.fromkeys((*untrained, *trained)):
             words = label_words(pvp, pieces, self.multi_token)
-            encoder = PatternEncoder(pvp.pattern, pieces, length, self.settings.truncation)
+            drawn = drawn_demonstrations(shown, data)
+            encoder = PatternEncoder(
+                pvp.pattern, pieces, length, self.settings.truncation, ShownRows(drawn, words.first) if drawn else None
+            )
             rows = _longest_rows(pvp.pattern, data)
             if words.per_row:
                 encode_with_candidates(encoder, [*rows, *_longest_candidates(data)])
@@ -92,9 +103,9 @@ class SharedModel:
         """Return an untrained voter on the model, which computes on a machine (None: that of the model)."""
         return PvpVoter(self.backbone, pvp, self.settings, machine or self.machine, self.multi_token, variant)
 
-    def learner(self, spec: VoterSpec, machine: Machine | None = None) -> PvpVoter:
-        """Return a voter that is to be trained, as `voter` returns one that is not."""
-        about = (self.settings, machine or self.machine, self.multi_token, spec.train, spec.described)
+    def learner(self, spec: VoterSpec, machine: Machine | None = None, shown: Demonstrations | None = None) -> PvpVoter:
+        """Return a voter that is to be trained, as `voter` returns one that is not; it reads each row with others."""
+        about = (self.settings, machine or self.machine, self.multi_token, spec.train, spec.described, shown)
         return PvpVoter(self.backbone, spec.prompt, *about)
 
     def unload(self) -> None:
@@ -107,6 +118,23 @@ def _longest_candidates(data: TaskData) -> list[Example]:
     """Return the row of each set whose longest candidate has the most characters."""
     sets: Sequence[Sequence[Example]] = (data.labeled, data.unlabeled, data.test)
     return [max(rows, key=lambda row: max(map(len, row.choices))) for rows in sets if rows]
+
+
+def drawn_demonstrations(settings: DemonstrationSettings, data: TaskData) -> Demonstrations | None:
+    """Return demonstrations among all labeled rows, drawn whatever the settings say; None where there are to be none.
+
+    Raises `ConfigError` if there are to be some, and no row is labeled.
+    """
+    if not settings.count:
+        return None
+    if not data.labeled:
+        raise ConfigError(
+            f"prompts.demonstrations = {settings.count} shows labeled rows, and there are none: name [data] train, or "
+            "leave it out."
+        )
+    columns = {label: column for column, label in enumerate(data.task.labels)}
+    places = np.asarray([columns[str(row.label)] for row in data.labeled], np.int64)
+    return Demonstrations(tuple(data.labeled), places, settings)
 
 
 def _longest_rows(pattern: Pattern, data: TaskData) -> list[Example]:

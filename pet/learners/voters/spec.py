@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from pet.data.examples import Example, Task
-from pet.errors import ConfigError, PromptError
+from pet.errors import ConfigError, PromptError, shown
 from pet.learners.models.schedules import scheduled_voter
+from pet.learners.models.tokens import ModelKind
 from pet.prompts.descriptions import description_rows
 from pet.prompts.inputs import with_input
 from pet.prompts.patterns import Pattern, check_segments
@@ -14,8 +15,13 @@ from pet.prompts.pvp import PVP
 from pet.prompts.registry import Registry
 from pet.prompts.templates import read_segments
 from pet.prompts.verbalizers import NAME_WORDS, Verbalizer, wordless
-from pet.settings.task import PromptSettings
+from pet.settings.task import DemonstrationSettings, PromptSettings
 from pet.settings.training import TrainSettings, VoterSettings
+
+IN_CONTEXT = DemonstrationSettings(1, "drawn", 4, in_context=True)
+"""How rows are shown to a voter that is not trained: in four orders, each of other rows where not all fit."""
+
+_UNTRAINED = TrainSettings(weights="none", prompt_learning_rate=0.0, descriptions=0.0, steps=0)
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class VoterSpec:
     """A PVP with what of it trains and the index of its seed; `variant` names what trains where that is not all.
 
     `train` are its settings without gaps. `described` are rows that explain the labels, which it learns from beside
-    the labeled ones. `name` is unique in a run.
+    the labeled ones; `shown` says which labeled rows stand behind each row. `name` is unique in a run.
     """
 
     pvp: PVP
@@ -31,6 +37,7 @@ class VoterSpec:
     train: TrainSettings = field(default_factory=TrainSettings)
     variant: str = ""
     described: tuple[Example, ...] = field(default=(), hash=False)
+    shown: DemonstrationSettings = field(default_factory=DemonstrationSettings)
 
     @property
     def prompt(self) -> PVP:
@@ -52,6 +59,11 @@ class VoterSpec:
         train = self.train.with_preset()
         by_vectors = self.has_vectors and train.prompt_learning_rate != 0
         return train.weights != "none" or train.output == "proto" or by_vectors
+
+    @property
+    def shows_nearest(self) -> bool:
+        """Whether it shows the labeled rows that are nearest to each row."""
+        return self.shown.count > 0 and self.shown.choice == "nearest"
 
     def trains(self, rows: int) -> bool:
         """Say whether there is anything to train it on, with so many rows that have a label."""
@@ -113,14 +125,17 @@ def voter_specs(
     pattern or verbalizer does not fit the task.
     """
     kinds, tables = [], settings.voters or (VoterSettings(),)
-    for table in [table for table in tables if table.learner == "pvp" and not settings.is_fast]:
-        train = settings.of(table)
+    for table in [table for table in tables if table.has_pattern and not settings.is_fast]:
+        train, shown = settings.of(table), prompts.shown
         variant = table.name or ("" if train.preset == "pet" else train.preset)
+        if table.learner == "in-context":
+            train, shown = _UNTRAINED, IN_CONTEXT
+            variant = table.name or table.learner
         scheduled = scheduled_voter(train, parameters)
         pvps = _pvps(table.patterns or prompts.patterns, registry, words, task)
         described = description_rows(task, words.words, task.descriptions) if train.descriptions else ()
         _check_decoder(prompts, train, words)
-        kinds += [_checked(VoterSpec(pvp, 0, scheduled, variant, described)) for pvp in pvps]
+        kinds += [_checked(VoterSpec(pvp, 0, scheduled, variant, described, shown)) for pvp in pvps]
     found = {kind.name: kind for kind in kinds}
     if len(found) < len(kinds):
         twice = next(kind.name for kind in kinds if found[kind.name] is not kind)
@@ -154,6 +169,25 @@ def _checked(spec: VoterSpec) -> VoterSpec:
     return spec
 
 
+def check_kind(kind: ModelKind, spec: VoterSpec) -> None:
+    """Refuse what only a masked language model can: a ConfigError says what."""
+    train = spec.train.with_preset()
+    wants = {
+        "input": train.input not in ("hard", "null") or bool(spec.prompt.pattern.virtual_parts),
+        "weights": train.weights not in ("full", "none", "bitfit", "layernorm", "lora", "peft"),
+        "output": train.output != "words",
+        "loss": train.loss != "pet",
+        "auxiliary_mlm": train.auxiliary_mlm > 0,
+    }
+    if kind != "masked" and any(wants.values()):
+        name = next(name for name, wanted in wants.items() if wanted)
+        raise ConfigError(
+            f"{spec.name} has train.{name} = {shown(getattr(train, name))}, which needs a masked language model, and "
+            f"model.name is {'a causal one' if kind == 'causal' else 'an encoder-decoder'}: leave it out, or choose "
+            "another model."
+        )
+
+
 def voter_notes(
     prompts: PromptSettings, registry: Registry[Pattern], voters: Sequence[VoterSpec], task: Task, parameters: int
 ) -> tuple[str, ...]:
@@ -168,7 +202,7 @@ def voter_notes(
         f"{spec.name}: nothing trains, so it votes as the pretrained model does (zero-shot); set weights or input for "
         "more"
         for spec in voters
-        if not spec.learns and not spec.seed_index
+        if not spec.learns and not spec.seed_index and not spec.shown.in_context
     )
     read = {(name, getattr(spec.train, name)) for spec in voters for name, reads in spec.reads.items() if reads}
     alike: dict[str, list[str]] = {}
@@ -214,10 +248,23 @@ def _pvps(names: Sequence[str], registry: Registry[Pattern], words: Verbalizer, 
         raise ConfigError(
             'No pattern is named: set [prompts] patterns, such as ["topic/*"]; `pet patterns` lists them.'
         )
-    pvps = tuple(PVP(pattern, words) for pattern in _patterns(names, registry))
+    said = {"task": task.description, "options": options(task, words)}
+    pvps = tuple(PVP(pattern.told(said), words) for pattern in _patterns(names, registry))
     for pvp in pvps:
         pvp.check(task)
     return pvps
+
+
+def options(task: Task, words: Verbalizer) -> str:
+    """Return the first words of the labels as a template says them, with the descriptions of those that have one.
+
+    >>> task = Task("mail", ("b", "d"), ("text",), {"b": "charges, refunds"})
+    >>> options(task, Verbalizer("w", {"b": ("billing",), "d": ("delivery",)}))
+    'billing (charges, refunds), delivery'
+    """
+    first = {label: words.words[label][0] for label in task.labels if label in words.words}
+    told = {label: f" ({task.descriptions[label]})" for label in first if label in task.descriptions}
+    return ", ".join(word + told.get(label, "") for label, word in first.items())
 
 
 def _patterns(names: Sequence[str], registry: Registry[Pattern]) -> list[Pattern]:

@@ -53,6 +53,8 @@ def _check(config: RunConfig) -> None:
         'train.preset = "fast": voters on vectors know no candidates': config.train.is_fast,
         f'distill.size = "{config.distill.size}": expected "same" or "small"': sized,
         f'adapt.method = "{config.adapt.method}": expected "none" or "mlm"': config.adapt.method == "pcp",
+        "prompts.demonstrations: they show rows with label words": config.prompts.demonstrations > 0,
+        'model.truncation = "windows": a row with each candidate is read once': config.model.truncation == "windows",
         "tables [[train.voters]] of a learner on vectors": any(own.learner != "pvp" for own in config.train.voters),
     }
     if found := next((what for what, is_so in refused.items() if is_so), None):

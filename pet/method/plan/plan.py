@@ -17,7 +17,7 @@ from pet.labeling.growth import Growth
 from pet.learners.models.encoder import find_encoder
 from pet.learners.models.machine import Machine
 from pet.learners.models.schedules import scheduled, scheduled_student
-from pet.learners.models.sources import ModelSource, find_model, masked_lm_config, quiet_transformers
+from pet.learners.models.sources import ModelSource, find_model, language_model_config, quiet_transformers
 from pet.learners.models.trimming import cut_weights
 from pet.learners.students.base import ClassifierForm
 from pet.learners.students.linear import MOST_ROWS, takes_mean
@@ -338,8 +338,9 @@ class Plan:
 
 def form_of(config: RunConfig, data: TaskData) -> ClassifierForm:
     """Return what the classifiers of a run read and say."""
-    task = config.task
-    return ClassifierForm(data.task.labels, data.columns, config.model.max_length, task.label_column, task.id_column)
+    task, model = config.task, config.model
+    about = (data.task.labels, data.columns, model.max_length, task.label_column, task.id_column)
+    return ClassifierForm(*about, truncation=model.truncation, windows=model.windows)
 
 
 def prepare(config: RunConfig, *, words: bool = True) -> Plan:
@@ -358,7 +359,7 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     outside = tuple(OutsideSpec(votes) for votes in load_votes(config.votes, data, config.task))
     quiet_transformers()
     source = find_model(config.model.name, config.model.revision)
-    masked_lm_config(source)
+    language_model_config(source)
     encoder = find_encoder(config.encoder.name, config.encoder.revision) if config.encoder.wanted else None
     config = with_student(config, encoder)
     check_student(config.distill, source, encoder)
@@ -370,7 +371,7 @@ def prepare(config: RunConfig, *, words: bool = True) -> Plan:
     specs = embedding_specs(config.train, encoder, [counts[label] for label in data.task.labels] if counts else ())
     able = Readers(voters, specs, encoder)
     able = able_readers(able, source, data.unlabeled) if words else able
-    check_adaptation(config.adapt, able)
+    check_adaptation(config.adapt, able, source)
     schedule = Schedule(config.ipet, config.ensemble.prior, drawn, len(able.patterns) + len(able.embeddings))
     asked = voter_notes(config.prompts, patterns, voters, data.task, source.parameters) + candidate_notes(config)
     plan = Plan(

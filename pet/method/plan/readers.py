@@ -7,7 +7,7 @@ from pathlib import Path
 from pet.data.examples import Example
 from pet.errors import ConfigError
 from pet.learners.models.readability import OTHER_ENCODER, OTHER_MODEL, Readability, readability
-from pet.learners.models.sources import ModelSource, load_tokenizer
+from pet.learners.models.sources import ModelSource, load_tokenizer, model_kind
 from pet.learners.voters.embedding import EmbeddingSpec
 from pet.learners.voters.spec import VoterSpec
 from pet.settings.pretraining import AdaptSettings
@@ -21,6 +21,14 @@ class Readers:
     embeddings: tuple[EmbeddingSpec, ...]
     encoder: ModelSource | None
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise a `ConfigError` where the nearest labeled rows are to be shown, and nothing says which these are."""
+        if self.encoder is None and any(spec.shows_nearest for spec in self.patterns):
+            raise ConfigError(
+                'prompts.demonstration_choice = "nearest" needs an encoder that reads the texts, and there is none: '
+                'set [encoder] name, or demonstration_choice = "drawn".'
+            )
 
 
 def able_readers(all_of_them: Readers, model: ModelSource, rows: Sequence[Example]) -> Readers:
@@ -50,8 +58,13 @@ def able_readers(all_of_them: Readers, model: ModelSource, rows: Sequence[Exampl
     return replace(all_of_them, notes=tuple(filter(None, problems)))
 
 
-def check_adaptation(settings: AdaptSettings, voters: Readers) -> None:
-    """Raise a `ConfigError` if the model is to read patterns, and no voter has one."""
+def check_adaptation(settings: AdaptSettings, voters: Readers, model: ModelSource) -> None:
+    """Raise a `ConfigError` if the model is to read patterns, and no voter has one, or it cannot be adapted at all."""
+    if settings.method != "none" and model_kind(model.config) != "masked":
+        raise ConfigError(
+            f'adapt.method = "{settings.method}" trains a masked language model, and {model.name} is none: take '
+            '"none", or another model.name.'
+        )
     if settings.method == "pcp" and not voters.patterns:
         raise ConfigError(
             'adapt.method = "pcp" reads patterns that are filled with labels, and no voter of this run has a pattern: '

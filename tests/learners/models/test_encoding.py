@@ -10,12 +10,14 @@ from tiny import FAMILIES
 
 from pet.data.examples import Example
 from pet.errors import ModelError, PromptError
-from pet.learners.models.encoding import PatternEncoder, Truncation, shorten, shortened_lengths
+from pet.learners.models.encoding import PatternEncoder
+from pet.learners.models.shortening import shorten, shortened_lengths
 from pet.learners.models.splicing import Encoded
 from pet.learners.models.tokens import PieceTokenizer
 from pet.prompts.inputs import with_input
 from pet.prompts.patterns import Pattern
 from pet.prompts.registry import load_patterns
+from pet.settings.task import Truncation
 from pet.settings.variants import Input
 
 LONG = "good bad " * 5_000
@@ -86,7 +88,7 @@ def test_a_pair_of_roberta(pieces: dict[str, PieceTokenizer]) -> None:
     assert row.segment_ids.tolist() == [0] * 8
 
 
-@pytest.mark.parametrize("truncation", ["tail", "head+tail"])
+@pytest.mark.parametrize("truncation", ["tail", "head", "head+tail"])
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(
     "template", ["{text} It was {mask}.", "[ Category: {mask} ] {text}", "{mask}: {text} || {text} Question?"]
@@ -107,7 +109,11 @@ def test_the_template_is_never_cut(
 
 def test_tail_and_head_of_a_text(pieces: dict[str, PieceTokenizer]) -> None:
     words = "good bad great terrible okay"
-    expected: dict[Truncation, str] = {"tail": "good bad great", "head+tail": "good bad okay"}
+    expected: dict[Truncation, str] = {
+        "tail": "good bad great",
+        "head": "great terrible okay",
+        "head+tail": "good bad okay",
+    }
     for truncation, kept in expected.items():
         row = encode(pieces["bert"], "{text} {mask}", 6, truncation, text=words)
         assert names(pieces["bert"], row.input_ids) == f"[CLS] {kept} [MASK] [SEP]"
@@ -145,7 +151,8 @@ def test_a_template_that_does_not_fit(pieces: dict[str, PieceTokenizer], refuses
 
 
 def test_a_tokenizer_without_a_mask(pieces: dict[str, PieceTokenizer], refuses: Callable[..., None]) -> None:
-    unmasked: Any = SimpleNamespace(tokenizer=SimpleNamespace(mask_token_id=None, name_or_path="some/gpt"))
+    tokenizer = SimpleNamespace(name_or_path="some/gpt")
+    unmasked: Any = SimpleNamespace(tokenizer=tokenizer, kind="masked", slot_id=None)
     refuses(ModelError, lambda: PatternEncoder(Pattern("p", "{text} {mask}"), unmasked, 20), "some/gpt", "mask")
 
 
@@ -201,7 +208,8 @@ def test_the_placeholder_is_an_ordinary_token(pieces: dict[str, PieceTokenizer],
 
 def test_the_placeholder_where_no_letter_is_a_token(pieces: dict[str, PieceTokenizer]) -> None:
     class Foreign:
-        tokenizer = type("T", (), {"all_special_ids": [0, 1, 3], "__len__": lambda self: 9, "mask_token_id": 3})()
+        tokenizer = type("T", (), {"all_special_ids": [0, 1, 3], "__len__": lambda self: 9})()
+        kind, slot_id = "masked", 3
 
         def ids(self, text: str) -> np.ndarray:
             return np.array([3])  # unknown

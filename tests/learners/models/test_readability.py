@@ -4,7 +4,8 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from pet.data.examples import Example
-from pet.learners.models.readability import SAMPLED_ROWS, Readability, readability, word_count
+from pet.data.words import word_count
+from pet.learners.models.readability import SAMPLED_ROWS, Readability, readability
 from pet.learners.models.sources import find_model, load_tokenizer
 from pet.learners.models.tokens import PieceTokenizer
 

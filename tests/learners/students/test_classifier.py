@@ -288,6 +288,8 @@ def test_a_saved_folder_holds_no_pickle_and_says_its_labels(
         "max_length": 64,
         "label_column": "label",
         "id_column": "id",
+        "truncation": "tail",
+        "windows": "mean",
     }
     assert json.loads((folder / "tokenizer_config.json").read_text())["model_max_length"] == 64
 
