@@ -5,7 +5,7 @@ from typing import TypeVar
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Start": ("init", "check", "plan", "pipelines", "patterns", "verbalizers", "explain-prompt", "search"),
-    "Label": ("run", "label", "distill", "report", "explain", "next", "import", "prompt"),
+    "Label": ("run", "label", "distill", "report", "explain", "next", "import", "prompt", "job"),
     "Use the classifier": ("predict", "evaluate", "serve", "watch", "info", "export", "push"),
     "Compare": ("runs", "compare", "clean", "curve", "ablate"),
     "Make a model": ("pretrain",),

@@ -238,7 +238,7 @@ def ablate_command(
     say("", *ablation_notes(result), "", *aligned(places.items()))
 
 
-@app.command("job", hidden=True)
+@app.command("job")
 def job_command(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder below RUN/tasks, which a run has made.")],
 ) -> None:
