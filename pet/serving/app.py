@@ -3,11 +3,12 @@
 import hmac
 import time
 from base64 import b64decode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel
@@ -15,9 +16,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pet import __version__
+from pet.data.examples import Example
 from pet.errors import PetError
+from pet.labeling.drift import Sketch
 from pet.learners.models.machine import TokenBudget
 from pet.learners.students.base import Classifier
+from pet.learners.students.sketch import Scorer
 from pet.serving.batches import Batches
 from pet.serving.bodies import checked, read_json
 from pet.serving.label_studio import (
@@ -46,7 +50,8 @@ BUDGET = TokenBudget(4096).tokens
 class Served:
     """A classifier to serve, its name, the labeled rows beside it (a sentence says why there are none).
 
-    A `token` is asked of whoever sends texts; with `corrections` Label Studio is served too.
+    The `sketch` is of the pool that it learned from, where there is one. A `token` is asked of whoever sends texts; with
+    `corrections` Label Studio is served too.
     """
 
     classifier: Classifier
@@ -54,6 +59,7 @@ class Served:
     labeled: LabeledRows | str
     token: str | None = None
     corrections: Corrections | None = None
+    sketch: Sketch | None = None
 
 
 class _Error(BaseModel):
@@ -90,8 +96,10 @@ class Endpoints:
 
     def __init__(self, served: Served) -> None:
         self.served, self.form = served, served.classifier.form
-        self.metrics = Metrics(self.form.labels)
-        self.batches = Batches(served.classifier.probabilities, self.form.max_length, BUDGET, seen=self.metrics.batch)
+        self.metrics = Metrics(self.form.labels, served.sketch)
+        scorer = Scorer.of(served.classifier, served.sketch)
+        self._limit = served.sketch.limit if served.sketch and scorer.references else None
+        self.batches = Batches(scorer.scores, self.form.max_length, BUDGET, seen=self.metrics.batch)
         why_not = served.labeled if isinstance(served.labeled, str) else ""
         self._page = main_page(served.name, self.form, why_not)
 
@@ -168,10 +176,16 @@ class Endpoints:
         asked = asked_rows(wanted.inputs, self.form.columns)
         if wanted.truncate is False:
             await self.batches.call(lambda: check_lengths(self.served.classifier, asked.rows))
-        probs = await self.batches.probabilities(asked.rows)
-        self.metrics.labeled(probs)
+        probs = await self._probabilities(asked.rows)
         said = said_of(probs, self.form.labels, raw=wanted.raw_scores)
         return JSONResponse(said if asked.batch else said[0])
+
+    async def _probabilities(self, rows: Sequence[Example]) -> np.ndarray:
+        """Return label probabilities, float32 [n, k]; what was said goes into the figures."""
+        scores, k = await self.batches.scores(rows), len(self.form.labels)
+        unfamiliar = 0 if self._limit is None else int((scores[:, k] > self._limit).sum())
+        self.metrics.labeled(scores[:, :k], unfamiliar)
+        return scores[:, :k]
 
     async def nearest(self, request: Request) -> dict[str, Any]:
         """Find the labeled rows that are nearest to texts, in the classifier's own vectors, by their cosine."""
@@ -200,8 +214,7 @@ class Endpoints:
         tasks, labels = Tasks.of(wanted, self.form), self.form.labels
         if not tasks.rows:
             return {"results": tasks.none, "model_version": VERSION}
-        probs = await self.batches.probabilities(tasks.rows)
-        self.metrics.labeled(probs)
+        probs = await self._probabilities(tasks.rows)
         return {"results": tasks.predictions(probs, labels), "model_version": VERSION}
 
 

@@ -40,7 +40,7 @@ def estimated_tokens(row: Example, longest: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Waiting:
-    """A row that waits for its probabilities, since so many seconds of the loop's clock."""
+    """A row that waits for its scores, since so many seconds of the loop's clock."""
 
     row: Example
     tokens: int
@@ -51,7 +51,7 @@ class _Waiting:
 class Batches:
     """The queue and the thread of a classifier; `start` and `stop` belong to the loop that the server runs in.
 
-    `compute` gives probabilities, float32 [n, k], of rows of at most `longest` tokens; `budget` is the tokens of a
+    `compute` gives scores, float32 [n, c], of rows of at most `longest` tokens; `budget` is the tokens of a
     batch; `seen` is told the number of rows of each batch.
     """
 
@@ -87,8 +87,8 @@ class Batches:
                 await self._task
         self._thread.shutdown()
 
-    async def probabilities(self, rows: Sequence[Example]) -> np.ndarray:
-        """Return probabilities of rows, float32 [n, k], in their order.
+    async def scores(self, rows: Sequence[Example]) -> np.ndarray:
+        """Return what is computed of rows, float32 [n, c], in their order.
 
         Raises `Refused` with 429 if so much waits that these would wait too long.
         """

@@ -1,10 +1,12 @@
-"""Figures of a server as Prometheus reads them: requests, seconds, rows, batches, labels given, confidence."""
+"""Figures of a server as Prometheus reads them: requests, seconds, rows, batches, labels, confidence, and the pool's."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from pet.labeling.drift import Sketch
 
 TYPE = CONTENT_TYPE_LATEST
 
@@ -18,10 +20,11 @@ class Metrics:
 
     Quantiles are asked of the histograms, such as
     ``histogram_quantile(0.99, sum by (le) (rate(pet_request_seconds_bucket[5m])))``.
-    What is known of the rows beyond what was said of them goes into the same `registry`.
+    With a `sketch` of the pool stand beside what was given now the label ratio and the confidence there, and how many
+    rows are unfamiliar.
     """
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    def __init__(self, labels: Sequence[str], sketch: Sketch | None = None) -> None:
         self.registry = CollectorRegistry()
         kept = self.registry
         self._requests = Counter("pet_requests", "Requests, by path and status.", ("path", "status"), registry=kept)
@@ -37,6 +40,21 @@ class Metrics:
         )
         self._waiting = Gauge("pet_waiting_tokens", "About how many tokens wait to be computed.", registry=kept)
 
+        self._unfamiliar: Counter | None = None
+        if sketch is not None:
+            self._tell_pool(labels, sketch)
+
+    def _tell_pool(self, labels: Sequence[str], sketch: Sketch) -> None:
+        probs, kept = sketch.facts.probs, self.registry
+        share = Gauge("pet_pool_label_share", "The share of the pool that has a label.", ("label",), registry=kept)
+        shares = np.bincount(probs.argmax(axis=1), minlength=len(labels)) / len(probs)
+        for label, found in zip(labels, shares.tolist(), strict=True):
+            share.labels(label).set(found)
+        sure = Gauge("pet_pool_confidence", "The mean confidence of the labels of the pool.", registry=kept)
+        sure.set(float(probs.max(axis=1).mean()))
+        if sketch.limit is not None:
+            self._unfamiliar = Counter("pet_unfamiliar_rows", "Rows that are unlike all of the pool.", registry=kept)
+
     def request(self, path: str, status: int, seconds: float) -> None:
         """Note a request that was answered."""
         self._requests.labels(path, str(status)).inc()
@@ -46,8 +64,10 @@ class Metrics:
         """Note a batch."""
         self._batches.observe(rows)
 
-    def labeled(self, probs: np.ndarray) -> None:
-        """Note what was said of rows, float32 [n, k]."""
+    def labeled(self, probs: np.ndarray, unfamiliar: int = 0) -> None:
+        """Note what was said of rows, float32 [n, k], of which so many are `unfamiliar`."""
+        if self._unfamiliar is not None:
+            self._unfamiliar.inc(unfamiliar)
         self._rows.inc(len(probs))
         for column, confidence in zip(probs.argmax(axis=1).tolist(), probs.max(axis=1).tolist(), strict=True):
             self._labels[column].inc()

@@ -13,7 +13,7 @@ from pet.serving.app import Served, make_app
 from pet.serving.label_studio import Corrections
 from pet.serving.nearest import LabeledRows
 from pet.using.formats.rows import LabeledSet
-from pet.using.predict import check_one_label, load_classifier, model_folder
+from pet.using.predict import check_one_label, load_classifier, model_folder, sketch_of
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -62,7 +62,7 @@ def made_ready(model: str | Path, token: str | None = None, *, label_studio: boo
         raise ModelError(f"{folder} chooses among the candidates of a row, which is not served: use `pet predict`.")
     corrections = Corrections(review_file(model), classifier.form.labels, _run_of(model)) if label_studio else None
     name = folder.resolve().parent.name if folder.name == "model" else folder.resolve().name
-    return Served(classifier, name, LabeledRows.of(classifier, folder), token, corrections)
+    return Served(classifier, name, LabeledRows.of(classifier, folder), token, corrections, sketch_of(classifier))
 
 
 def review_file(model: str | Path) -> Path:

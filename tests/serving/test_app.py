@@ -3,14 +3,17 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
-from toy import LABELS
+from toy import LABELS, rows_of
 
+from pet.data.examples import Example
+from pet.learners.students.sketch import Scorer, sketched
 from pet.serving.app import Served
 from pet.serving.bodies import MOST_BYTES
 from pet.serving.server import made_ready
@@ -163,6 +166,28 @@ def test_without_labeled_rows_it_says_so(folder: Path, tmp_path: Path, client: C
     assert "No labeled rows lie beside" in asked.get("/").text
 
 
+def test_figures_tell_the_pool_beside_what_is_asked_now(folder: Path, client: Callable[[Served], TestClient]) -> None:
+    served = made_ready(folder)
+    rows = [Example(row["id"], {"text": str(row["text"])}) for row in rows_of("unlabeled", 80)]
+    sketch = sketched(served.classifier, rows[:120], rows[120:], np.random.default_rng(0))
+    assert sketch is not None and sketch.vectors is not None
+    found = client(replace(served, sketch=sketch))
+    pool = Scorer.of(served.classifier, sketch).facts(rows)
+    assert pool.distances is not None and sketch.limit is not None
+    order = np.argsort(pool.distances)  # the farthest are beyond the limit, or at it
+    far, near = ([rows[i].fields["text"] for i in places] for places in (order[-3:], order[:5]))
+    beyond = int((pool.distances[order[-3:]] > sketch.limit).sum())
+    found.post("/predict", json={"inputs": far + near})
+    figures = found.get("/metrics").text
+    assert f"pet_unfamiliar_rows_total {beyond}.0" in figures
+    shares = re.findall(r'pet_pool_label_share\{label="\w+"\} ([\d.]+)', figures)
+    assert sum(map(float, shares)) == pytest.approx(1)
+    assert (
+        found.post("/predict", json={"inputs": TEXTS[0]}).json()
+        == client(served).post("/predict", json={"inputs": TEXTS[0]}).json()
+    )
+
+
 def test_what_a_classifier_cannot_compute_is_said(folder: Path, client: Callable[[Served], TestClient]) -> None:
     """The row that is to blame fails alone."""
     served = made_ready(folder)
@@ -170,7 +195,7 @@ def test_what_a_classifier_cannot_compute_is_said(folder: Path, client: Callable
     class Failing:
         form, tokenizer = served.classifier.form, served.classifier.tokenizer
 
-        def probabilities(self, rows: Any) -> np.ndarray:
+        def probabilities(self, rows: Any, advance: Any) -> np.ndarray:
             from pet.errors import RunError
 
             if any("bad" in row.fields["text"] for row in rows):

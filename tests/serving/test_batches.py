@@ -27,7 +27,7 @@ def test_rows_of_many_requests_are_computed_together_and_each_gets_its_own() -> 
     async def run() -> list[np.ndarray]:
         batches = Batches(lengths, longest=100, budget=1000, seen=seen.append)
         batches.start()
-        found = await asyncio.gather(*(batches.probabilities([row("x" * n), row("y")]) for n in range(1, 31)))
+        found = await asyncio.gather(*(batches.scores([row("x" * n), row("y")]) for n in range(1, 31)))
         await batches.stop()
         assert batches.tokens == 0 and not batches.alive
         return found
@@ -42,7 +42,7 @@ def test_a_batch_is_filled_by_tokens() -> None:
     async def run() -> None:
         batches = Batches(lengths, longest=50, budget=100, seen=seen.append)
         batches.start()
-        await batches.probabilities([row("x" * 1000)] * 7)  # 50 tokens each: more are cut
+        await batches.scores([row("x" * 1000)] * 7)  # 50 tokens each: more are cut
         await batches.stop()
 
     asyncio.run(run())
@@ -60,10 +60,10 @@ def test_a_full_queue_refuses_and_goes_on() -> None:
     async def run() -> None:
         batches = Batches(slow, longest=10, budget=10)
         batches.start()
-        first = asyncio.ensure_future(batches.probabilities([row("x" * 100)] * 100))  # as much as one request may have
+        first = asyncio.ensure_future(batches.scores([row("x" * 100)] * 100))  # as much as one request may have
         await asyncio.sleep(0.02)
         with pytest.raises(Refused, match=r"\d+ rows wait already: send these again") as refused:
-            await batches.probabilities([row("x" * 100)])
+            await batches.scores([row("x" * 100)])
         assert (refused.value.status, refused.value.kind) == (429, "overloaded")
         calls = [asyncio.ensure_future(batches.call(lambda: 1)) for _ in range(WAITING_CALLS)]
         await asyncio.sleep(0)
@@ -71,7 +71,7 @@ def test_a_full_queue_refuses_and_goes_on() -> None:
             await batches.call(lambda: 1)
         go.set()
         assert len(await first) == 100 and await asyncio.gather(*calls) == [1] * WAITING_CALLS
-        assert (await batches.probabilities([row("abc")])).tolist() == [[3, 0]]
+        assert (await batches.scores([row("abc")])).tolist() == [[3, 0]]
         await batches.stop()
 
     asyncio.run(run())
@@ -86,12 +86,12 @@ def test_a_row_that_cannot_be_computed_fails_alone() -> None:
     async def run() -> list[object]:
         batches = Batches(picky, longest=10, budget=100)
         batches.start()
-        asked = (batches.probabilities([row(text)]) for text in ("one", "bad", "three"))
+        asked = (batches.scores([row(text)]) for text in ("one", "bad", "three"))
         found = await asyncio.gather(*asked, return_exceptions=True)
-        gone = asyncio.ensure_future(batches.probabilities([row("bad")]))
+        gone = asyncio.ensure_future(batches.scores([row("bad")]))
         await asyncio.sleep(0)
         gone.cancel()  # whoever asked has gone
-        again = await batches.probabilities([row("four")])
+        again = await batches.scores([row("four")])
         await batches.stop()
         return [*found, again]
 
