@@ -50,8 +50,8 @@ BUDGET = TokenBudget(4096).tokens
 class Served:
     """A classifier to serve, its name, the labeled rows beside it (a sentence says why there are none).
 
-    The `sketch` is of the pool that it learned from, where there is one. A `token` is asked of whoever sends texts; with
-    `corrections` Label Studio is served too.
+    The `sketch` is of the pool that it learned from, where there is one. A `token` is asked of whoever sends texts;
+    with `corrections` Label Studio is served too.
     """
 
     classifier: Classifier

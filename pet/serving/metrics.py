@@ -1,4 +1,4 @@
-"""Figures of a server as Prometheus reads them: requests, seconds, rows, batches, labels, confidence, and the pool's."""
+"""Figures of a server as Prometheus reads them: requests, seconds, rows, batches, labels, confidence; the pool's."""
 
 from collections.abc import Sequence
 
