@@ -68,7 +68,7 @@ class Run:
         runner = JobRunner(JobStore(Path("nowhere")), {})
         return Jobs(self.plan.rows, self.plan.model, self.plan.machine, runner, self.plan.seed)
 
-    def processes(self, _jobs: Jobs) -> Any:
+    def handing(self, _jobs: Jobs) -> Any:
         return nullcontext()
 
     def tell_of(self, generation: Generation) -> None:

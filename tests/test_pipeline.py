@@ -43,7 +43,16 @@ def test_a_run_leaves_every_file_of_the_run_directory(finished: pet.RunResult) -
     model = {path.name for path in (finished.directory / "model").iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= model
     suffixes = {path.suffix for path in finished.directory.rglob("*") if path.is_file() and path.name[0] not in "._"}
-    assert suffixes == {".html", ".toml", ".json", ".log", ".parquet", ".safetensors", ".md"}  # nothing pickled
+    assert suffixes == {
+        ".html",
+        ".toml",
+        ".json",
+        ".jsonl",
+        ".log",
+        ".parquet",
+        ".safetensors",
+        ".md",
+    }  # nothing pickled
 
 
 def test_every_way_to_label_has_a_line_with_figures(finished: pet.RunResult) -> None:

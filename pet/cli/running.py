@@ -3,7 +3,7 @@
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,6 +26,9 @@ from pet.cli.app import (
 )
 from pet.cli.several import run_several_command
 from pet.cli.terminal import aligned, load_config, print_table, run_place, say
+
+if TYPE_CHECKING:
+    from pet.method.place import RunResult
 
 
 def _changed(accept_all: bool, keep_models: bool, fast: bool) -> dict[str, bool]:
@@ -104,12 +107,17 @@ def run_command(
     if loaded.task.multi_label:
         run_several_command(loaded, run_place(config, output_dir), force=force)
         return
+    from pet.pipeline import run
+
+    _tell(run(loaded, run_place(config, output_dir), force=force), config)
+
+
+def _tell(result: "RunResult", config: str) -> None:
+    """Print what came of a run, and where it lies."""
     from pet.method.card import python_call
     from pet.method.labels import pool_id, sample_lines
     from pet.method.summary import summary_table
-    from pet.pipeline import run
 
-    result = run(loaded, run_place(config, output_dir), force=force)
     if result.summary is not None:
         print_table(summary_table(result.summary))
     more = result.curve.sentence if result.curve else None
