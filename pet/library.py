@@ -19,9 +19,11 @@ def bundled_models() -> list[str]:
     return sorted(path.name for path in BUNDLED_MODELS.glob("*") if path.is_dir())
 
 
-def pipeline_files() -> list[Path]:
-    """Return the ready-made pipelines, sorted by name."""
-    return sorted((BUILTIN / "pipelines").glob("*.toml"))
+def pipeline_files() -> dict[str, Path]:
+    """Return the ready-made pipelines by name, sorted; one in a folder is called "superglue/copa"."""
+    root = BUILTIN / "pipelines"
+    found = {path.relative_to(root).with_suffix("").as_posix(): path for path in root.rglob("*.toml")}
+    return dict(sorted(found.items(), key=lambda one: ("/" in one[0], one[0])))
 
 
 def pipeline_path(name: str) -> Path:
@@ -29,15 +31,13 @@ def pipeline_path(name: str) -> Path:
 
     Raises `ConfigError` if there is neither.
     """
-    path, known = Path(name), {file.stem: file for file in pipeline_files()}
+    path, known = Path(name), pipeline_files()
     if path.is_file():
         return path
-    if (nested := BUILTIN / "pipelines" / f"{name}.toml").is_file() and len(path.parts) == 2:  # such as superglue/copa
-        return nested
-    if path.stem == name and name in known:
+    if name in known:
         return known[name]
     beside = [str(file) for file in path.parent.glob("*.toml")] if path.suffix else []
-    hint = near_matches(name, beside) if beside else near_matches(path.stem, known)
+    hint = near_matches(name, beside) if beside else near_matches(path.with_suffix("").as_posix(), known)
     raise ConfigError(f"No pipeline {name!r}: it is neither a file nor a ready-made one.{hint}")
 
 

@@ -19,7 +19,7 @@ def test_the_four_folders_are_found_where_the_package_is() -> None:
     assert all((BUILTIN / name).is_dir() for name in FOLDERS)
     assert (BUNDLED_MODELS / "pet-mini" / "model.safetensors").stat().st_size > 30_000_000
     assert (BUNDLED_MODELS / "e5-small" / "packed.safetensors").stat().st_size > 60_000_000
-    assert [path.stem for path in pipeline_files()].count("quickstart") == 1
+    assert "quickstart" in pipeline_files()
 
 
 def test_the_bundled_data_has_the_promised_rows_and_no_label_in_the_pool() -> None:

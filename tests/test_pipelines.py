@@ -12,8 +12,8 @@ from pet.prompts.verbalizers import Verbalizer
 from pet.settings.config import RunConfig
 from pet.settings.recipe import PretrainConfig
 
-RECIPES = [path for path in pipeline_files() if path.stem.startswith("pretrain-")]
-RUNS = [path for path in pipeline_files() if path not in RECIPES]
+RECIPES = [path for name, path in pipeline_files().items() if name.startswith("pretrain-")]
+RUNS = [path for name, path in pipeline_files().items() if path not in RECIPES and "/" not in name]
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
@@ -28,10 +28,10 @@ def test_every_pipeline_loads_and_its_prompts_fit(path: Path) -> None:
         PVP(pattern, words).check(Task(config.task.name, labels, tuple(config.task.fields) or ("text",)))
 
 
-@pytest.mark.parametrize("path", pipeline_files(), ids=lambda path: path.stem)
-def test_the_first_line_says_what_it_is_for_and_how_to_run_it(path: Path) -> None:
+@pytest.mark.parametrize(("name", "path"), pipeline_files().items(), ids=pipeline_files())
+def test_the_first_line_says_what_it_is_for_and_how_to_run_it(name: str, path: Path) -> None:
     first = path.read_text(encoding="utf-8").splitlines()[0]
-    command = f"pet pretrain OUT --recipe {path.stem}" if path in RECIPES else f"pet run {path.stem}"
+    command = f"pet pretrain OUT --recipe {name}" if path in RECIPES else f"pet run {name}"
     assert first.startswith("# ") and command in first
 
 

@@ -168,8 +168,8 @@ def pipelines_command(name: Name = None) -> None:
     from pet.library import pipeline_files, pipeline_text
 
     if name is None:
-        heads = {path.stem: path.read_text(encoding="utf-8").splitlines()[0] for path in pipeline_files()}
-        say(*aligned((stem, head.lstrip("# ")) for stem, head in heads.items()))
+        heads = {name: path.read_text(encoding="utf-8").splitlines()[0] for name, path in pipeline_files().items()}
+        say(*aligned((name, head.lstrip("# ")) for name, head in heads.items()))
         return
     say(pipeline_text(name).rstrip())
 
