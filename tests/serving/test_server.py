@@ -56,12 +56,12 @@ def test_a_process_that_is_told_to_end_answers_first(folder: Path) -> None:
     async def ask(port: int, process: object) -> list[int]:
         async def one() -> int:
             async with Connection(port) as line:
-                status, answer = await line.send(request("/predict", json.dumps({"inputs": TEXTS * 8}).encode()))
-                assert len(json.loads(answer)) == len(TEXTS) * 8
+                status, answer = await line.send(request("/predict", json.dumps({"inputs": TEXTS * 30}).encode()))
+                assert len(json.loads(answer)) == len(TEXTS) * 30
                 return status
 
         waiting = [asyncio.create_task(one()) for _ in range(8)]
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1.0)  # all have come by then, and some are not answered
         process.terminate()  # type: ignore[attr-defined]
         return await asyncio.gather(*waiting)
 
