@@ -50,6 +50,7 @@ def test_the_classifier_chooses_among_any_number(done: Path) -> None:
         {"text": "the money", "options": ["bank"]},
     ]
     first, second = predict(done, asked)
+    assert predict(done, [tuple(row.values()) for row in asked]) == [first, second]  # as the card of the model calls it
     assert first.choice == asked[0]["options"][int(first.label)] and len(first.probs) == 6
     assert (second.choice, second.label, second.confidence) == ("bank", "0", 1.0)
 

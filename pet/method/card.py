@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pet.method.metrics import Evaluation
-from pet.settings.task import Truncation
+from pet.settings.task import CHOICES, Truncation
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class CardFacts:
 
 
 def python_call(model: str, fields: Sequence[str], size: object = "same", *, several: bool = False) -> str:
-    """Return the Python that labels a row, without pet but for a static classifier, which transformers does not know.
+    """Return the Python that labels a row, without pet but where transformers does not know how.
 
-    There the first field is `text`, all others are `text_pair`. Where a row may have `several` labels, it returns the
-    probabilities of all.
+    That is a static classifier, and one that chooses among candidates. For transformers the first field is `text`, all
+    others are `text_pair`; where a row may have `several` labels, it returns the probabilities of all.
     """
-    if size == "static":
-        row = ", ".join('"..."' for _ in fields)
+    if size == "static" or CHOICES in fields:
+        row = ", ".join('["...", "..."]' if name == CHOICES else '"..."' for name in fields)
         return f"pet.predict({json.dumps(model, ensure_ascii=False)}, [({row})])"
     row = '"..."' if len(fields) == 1 else '{"text": "...", "text_pair": "..."}'
     named = json.dumps(model, ensure_ascii=False)

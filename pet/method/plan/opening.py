@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ import torch
 
 from pet.data.dataset import TaskData, data_digest, load_test_rows
 from pet.data.examples import Task
+from pet.data.readers import RejectedRow
 from pet.data.rows import Rows
 from pet.data.writers import write_rejected
 from pet.errors import ConfigError, DataError, shown
@@ -71,12 +72,7 @@ def open_place(
     opened = RunDirectory.open(root, plan.config.to_toml(), plan.identity, force, plan.base["data"])
     with opened as directory, failures_logged(directory.log_path):
         directory.remove_drafts()
-        log = RunLog(directory.log_path, io.StringIO() if quiet else None)
-        for message in plan.messages:
-            log.say(message)
-        if plan.data.rejected:
-            write_rejected(directory.rejected_path, plan.data.rejected)
-            log.say(f"the rows left out are in {directory.rejected_path}")
+        log = begun_log(directory, plan.messages, plan.data.rejected, quiet=quiet)
         if earlier and earlier.data != plan.base["data"]:
             directory.tell_exports(log.warn)
             if earlier.rows and not plan.data.reviewed:
@@ -196,6 +192,19 @@ def reopen_place(
         if config.distill.model in ("same", "auto"):
             jobs = adapted_before(jobs, directory)
         yield Place(directory, log, jobs, config.task, config.distill), target
+
+
+def begun_log(
+    directory: RunDirectory, messages: Iterable[str], rejected: Sequence[RejectedRow], *, quiet: bool
+) -> RunLog:
+    """Return the log of a run, which says what a person should know at its start, and where rows left out are."""
+    log = RunLog(directory.log_path, io.StringIO() if quiet else None)
+    for message in messages:
+        log.say(message)
+    if rejected:
+        write_rejected(directory.rejected_path, rejected)
+        log.say(f"the rows left out are in {directory.rejected_path}")
+    return log
 
 
 def _test_rows(config: RunConfig, log: RunLog) -> Rows:

@@ -1,6 +1,5 @@
 """The plan of a run whose rows have several labels each: all that is named is read, checked, and frozen."""
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +14,6 @@ from pet.data.examples import Task
 from pet.data.label_sets import label_matrix
 from pet.data.names import name_parts
 from pet.data.rows import Rows
-from pet.data.writers import write_rejected
 from pet.errors import ConfigError
 from pet.learners.models.encoder import find_encoder
 from pet.learners.models.machine import Machine
@@ -28,7 +26,7 @@ from pet.learners.voters.pairs import NO, YES, asked, check_pair_pattern, label_
 from pet.learners.voters.shared import SharedModel
 from pet.learners.voters.spec import VoterSpec, voter_specs
 from pet.method.jobs import Jobs, RunRows
-from pet.method.plan.opening import shared_parts
+from pet.method.plan.opening import begun_log, shared_parts
 from pet.method.plan.plan import COMPARED_ROWS, form_of
 from pet.method.plan.readers import Readers, able_readers
 from pet.method.sets import sets_digest
@@ -40,7 +38,7 @@ from pet.prompts.verbalizers import Verbalizer
 from pet.runs.directory import RunDirectory
 from pet.runs.identity import code_digest
 from pet.runs.jobs import job_hash
-from pet.runs.log import STARTED, RunLog, failures_logged, tell
+from pet.runs.log import STARTED, failures_logged, tell
 from pet.runs.progress import Stages
 from pet.runs.runner import JobRunner
 from pet.seeding import rng_for
@@ -238,12 +236,7 @@ def open_several(
     opened = RunDirectory.open(root, plan.config.to_toml(), plan.identity, force)
     with opened as directory, failures_logged(directory.log_path):
         directory.remove_drafts()
-        log = RunLog(directory.log_path, io.StringIO() if quiet else None)
-        for message in plan.messages:
-            log.say(message)
-        if plan.data.rejected:
-            write_rejected(directory.rejected_path, plan.data.rejected)
-            log.say(f"the rows left out are in {directory.rejected_path}")
+        log = begun_log(directory, plan.messages, plan.data.rejected, quiet=quiet)
         voters = len(plan.patterns) + (plan.embedding is not None)
         pool, k = len(plan.data.unlabeled), len(plan.words)
         log.detail(f"{STARTED}{voters} voters, {pool} rows to label")
